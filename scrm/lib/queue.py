@@ -1,0 +1,20 @@
+"""Sending Celery messages without importing tasks: by name, and never failing the caller."""
+
+import logging
+from typing import Any
+
+from celery import current_app
+from kombu.exceptions import OperationalError as BrokerError
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
+
+
+def send(name: str, *, queue: str, kwargs: dict[str, Any]) -> bool:
+    """Publish a task by name; False when the broker did not take it. The row it is about stays due."""
+    try:
+        current_app.send_task(name, queue=queue, kwargs=kwargs, retry=False, ignore_result=True)
+    except (BrokerError, RedisError, OSError):
+        logger.warning("queue unreachable, %s stays due", name)
+        return False
+    return True

@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class WecomBridgeConfig(AppConfig):
+    name = "wecom_bridge"

@@ -1,0 +1,246 @@
+"""The mirror's own books: whose corps, what came in, what goes out, how far a sync has come."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from scrm.lib.crypto import SecretField
+
+
+class Corp(models.Model):
+    """A WeCom corp (企业) of the tenant. Every WeCom id is unique per corp."""
+
+    corp_id = models.CharField(max_length=64, unique=True)
+    name = models.CharField(max_length=80)
+    # The open-platform account whose unionids this corp returns; empty when none is bound. Scope of unionid identities.
+    open_account = models.CharField(max_length=64, default="", blank=True)
+    is_active = models.BooleanField(default=True)
+    connected_at = models.DateTimeField(null=True, blank=True)
+    last_synced_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+
+    NOT_PERSONAL = ("corp_id", "name", "open_account")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CorpCredential(models.Model):
+    """One way to speak for a corp. `id_space` says whose ids it sees: plain, or a provider's encrypted ones."""
+
+    class Kind(models.TextChoices):
+        APP = "app", _("自建应用")
+
+    corp = models.ForeignKey(Corp, on_delete=models.CASCADE, related_name="credentials")
+    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.APP)
+    agent_id = models.CharField(max_length=32, default="", blank=True)
+    id_space = models.CharField(max_length=64, default="plain")
+    secret = SecretField()
+    callback_token = SecretField(default="", blank=True)
+    callback_aes_key = SecretField(default="", blank=True)
+    access_token = SecretField(default="", blank=True)
+    access_token_expires_at = models.DateTimeField(null=True, blank=True)  # wall time
+    access_token_version = models.BigIntegerField(default=0)  # compare-and-swap: who refreshed last
+    broken_at = models.DateTimeField(null=True, blank=True)  # the secret was refused; no further calls until it changes
+    broken_reason = models.CharField(max_length=200, default="", blank=True)
+    created_at = models.DateTimeField()
+
+    SECRET = ("secret", "callback_token", "callback_aes_key", "access_token")
+    NOT_PERSONAL = ("agent_id", "id_space", "broken_reason")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["corp", "kind", "agent_id"], name="one_credential_per_app")]
+
+
+class InboundEvent(models.Model):
+    """A callback as it arrived, committed before it was acknowledged. Unique by the digest of the whole decrypted body."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("待处理")
+        DONE = "done", _("已处理")
+        IGNORED = "ignored", _("无需处理")
+        RETRY = "retry", _("待重试")
+        PARKED = "parked", _("已搁置")
+
+    corp = models.ForeignKey(Corp, on_delete=models.PROTECT, related_name="+", db_index=False)
+    digest = models.CharField(max_length=64)
+    lane = models.CharField(max_length=16)
+    event = models.CharField(max_length=48)
+    change_type = models.CharField(max_length=48, default="", blank=True)
+    entity_key = models.CharField(max_length=200)  # what the event says is dirty; ordered within, parallel across
+    body = models.TextField()
+    occurred_at = models.DateTimeField()  # CreateTime: seconds, not an order
+    received_at = models.DateTimeField()
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
+    attempts = models.SmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField()  # wall time
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    settled_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.TextField(default="", blank=True)
+
+    PERSONAL = ("body",)
+    NOT_PERSONAL = ("digest", "lane", "event", "change_type", "entity_key", "last_error")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["corp", "digest"], name="one_row_per_event")]
+        indexes = [
+            models.Index(
+                fields=["lane", "next_attempt_at", "id"], condition=Q(state__in=["waiting", "retry"]), name="inbound_due"
+            ),
+            models.Index(fields=["entity_key", "id"], condition=Q(state__in=["waiting", "retry"]), name="inbound_entity"),
+            models.Index(fields=["-received_at"], name="inbound_recent"),
+        ]
+
+
+class OutboundCommand(models.Model):
+    """An intention to call WeCom, written in the transaction that wanted it.
+
+    policy `idempotent`: a lost answer is cured by calling again. policy `once`: a lost answer makes it `unknown`, and only
+    the kind's settle procedure may decide what happened.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("待执行")
+        CLAIMED = "claimed", _("执行中")
+        DONE = "done", _("已完成")
+        FAILED = "failed", _("失败")
+        UNKNOWN = "unknown", _("结果待核实")
+        RETRY = "retry", _("待重试")
+        PARKED = "parked", _("已搁置")
+        CANCELLED = "cancelled", _("已取消")
+
+    class Policy(models.TextChoices):
+        IDEMPOTENT = "idempotent", _("可重复")
+        ONCE = "once", _("至多一次")
+
+    corp = models.ForeignKey(Corp, on_delete=models.PROTECT, related_name="+", db_index=False)
+    kind = models.CharField(max_length=48)
+    policy = models.CharField(max_length=10, choices=Policy.choices)
+    lane = models.CharField(max_length=16)
+    priority = models.SmallIntegerField(default=50)  # smaller first: welcome 0, a person's act 20, commands 50, sync 80
+    entity_key = models.CharField(max_length=200)  # commands of one entity run in order of id
+    dedupe_key = models.CharField(max_length=200, unique=True, null=True, blank=True)
+    payload = models.JSONField(default=dict)
+    subject_id = models.BigIntegerField(null=True, blank=True)  # the row it is about, of a model the kind knows
+    state = models.CharField(max_length=9, choices=State.choices, default=State.WAITING)
+    attempts = models.SmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField()  # wall time
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    claim_token = models.CharField(max_length=32, default="", blank=True)
+    sent_at = models.DateTimeField(null=True, blank=True)  # set, and committed, before the call leaves
+    settled_at = models.DateTimeField(null=True, blank=True)
+    result = models.JSONField(default=dict, blank=True)
+    errcode = models.IntegerField(null=True, blank=True)
+    last_error = models.TextField(default="", blank=True)
+    created_at = models.DateTimeField()
+
+    PERSONAL = ("payload", "result")
+    NOT_PERSONAL = ("kind", "lane", "entity_key", "dedupe_key", "claim_token", "last_error")
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["lane", "priority", "next_attempt_at", "id"],
+                condition=Q(state__in=["waiting", "retry", "claimed", "unknown"]),
+                name="command_due",
+            ),
+            models.Index(
+                fields=["entity_key", "id"],
+                condition=Q(state__in=["waiting", "retry", "claimed", "unknown"]),
+                name="command_entity",
+            ),
+            models.Index(fields=["kind", "subject_id"], name="command_subject"),
+        ]
+
+
+class SyncRun(models.Model):
+    """A full read of a corp's people, groups and tags: staged, validated, diffed, applied; resumable per member."""
+
+    class State(models.TextChoices):
+        RUNNING = "running", _("进行中")
+        NEEDS_CONFIRM = "confirm", _("待确认")
+        DONE = "done", _("已完成")
+        FAILED = "failed", _("失败")
+
+    corp = models.ForeignKey(Corp, on_delete=models.CASCADE, related_name="sync_runs")
+    kind = models.CharField(max_length=16, choices=[("first", _("首次同步")), ("reconcile", _("每日核对"))], default="first")
+    state = models.CharField(max_length=8, choices=State.choices, default=State.RUNNING)
+    step = models.CharField(max_length=24, default="")
+    job_id = models.BigIntegerField(null=True, blank=True)
+    counts = models.JSONField(default=dict, blank=True)
+    shrink = models.JSONField(default=dict, blank=True)  # what would vanish, when a person must confirm
+    last_error = models.TextField(default="", blank=True)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    NOT_PERSONAL = ("step", "counts", "shrink", "last_error")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["corp"], condition=Q(state__in=["running", "confirm"]), name="one_running_sync_per_corp"
+            )
+        ]
+
+
+class SyncUnit(models.Model):
+    """One member's customers, or one group, or one list within a run: its outcome decides whether absence means gone."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("等待")
+        FETCHED = "fetched", _("已获取")
+        EMPTY = "empty", _("确认为空")
+        DENIED = "denied", _("无权限")
+        FAILED = "failed", _("失败")
+        APPLIED = "applied", _("已写入")
+
+    run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="units")
+    kind = models.CharField(max_length=16)  # members, tags, contacts, group_list, group
+    key = models.CharField(max_length=64)  # userid, chat_id, or the list's name
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
+    cursor = models.CharField(max_length=255, default="", blank=True)
+    fetched = models.BigIntegerField(default=0)
+    attempts = models.SmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=200, default="", blank=True)
+
+    NOT_PERSONAL = ("kind", "key", "cursor", "last_error")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "kind", "key"], name="one_unit_per_key")]
+        indexes = [models.Index(fields=["run", "state", "id"], name="sync_unit_state")]
+
+
+class StagedRow(models.Model):
+    """What a page of a sync brought, before it is compared with what we have."""
+
+    run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="+", db_index=False)
+    kind = models.CharField(max_length=16)
+    unit_key = models.CharField(max_length=64)
+    key = models.CharField(max_length=130)  # e.g. external_userid
+    payload = models.JSONField()
+
+    PERSONAL = ("payload",)
+    NOT_PERSONAL = ("kind", "unit_key", "key")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "kind", "unit_key", "key"], name="one_staged_row_per_key")]
+
+
+class DriftRow(models.Model):
+    """Ours and WeCom's differed: what was missing, extra or different, and what was done."""
+
+    run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="drift")
+    entity = models.CharField(max_length=16)
+    key = models.CharField(max_length=130)
+    kind = models.CharField(max_length=9, choices=[("missing", _("缺少")), ("extra", _("多出")), ("different", _("不同"))])
+    before = models.JSONField(default=dict, blank=True)
+    after = models.JSONField(default=dict, blank=True)
+    repaired_at = models.DateTimeField(null=True, blank=True)
+    found_at = models.DateTimeField()
+
+    PERSONAL = ("before", "after")
+    NOT_PERSONAL = ("entity", "key")
+
+    class Meta:
+        indexes = [models.Index(fields=["run", "entity", "kind"], name="drift_run")]
