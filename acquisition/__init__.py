@@ -1,0 +1,1 @@
+"""acquisition: codes, landing pages, referral, lead routing. Arrives with the codes."""

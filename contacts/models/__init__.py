@@ -1,0 +1,50 @@
+"""People and places. One module per noun; everything is importable from here."""
+
+from contacts.models.groups import GroupChat, GroupMembership
+from contacts.models.organisation import (
+    Dealer,
+    Department,
+    Member,
+    MemberAccount,
+    MemberPlacement,
+    Region,
+    Store,
+    StorePlacement,
+)
+from contacts.models.people import (
+    Contact,
+    ContactPhone,
+    EndedBy,
+    Follow,
+    FollowPeriod,
+    Identity,
+    OwnershipChange,
+    Relation,
+)
+from contacts.models.stages import Stage, StageTransition
+from contacts.models.timeline import FactSource, TimelineEvent
+
+__all__ = [
+    "Contact",
+    "ContactPhone",
+    "Dealer",
+    "Department",
+    "EndedBy",
+    "FactSource",
+    "Follow",
+    "FollowPeriod",
+    "GroupChat",
+    "GroupMembership",
+    "Identity",
+    "Member",
+    "MemberAccount",
+    "MemberPlacement",
+    "OwnershipChange",
+    "Region",
+    "Relation",
+    "Stage",
+    "StageTransition",
+    "Store",
+    "StorePlacement",
+    "TimelineEvent",
+]

@@ -1,0 +1,198 @@
+"""The person (Contact), her identities, and her relations with guides (Follow), each adding a period of its own."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from contacts.models.organisation import Dealer, Member, Region, Store
+from contacts.models.stages import Stage
+from wecom_bridge.models import Corp
+
+
+class Contact(models.Model):
+    """A person. Facts never move: a merge sets root_id, an undo sets it back; people are counted by root.
+
+    owner: the guide credited with her (业绩归属), not necessarily a friend. Store of today is the owner's store, kept here
+    so that lists filter and page without a join.
+    """
+
+    root = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="branches")
+    name = models.CharField(max_length=128, default="", blank=True)
+    avatar_url = models.CharField(max_length=500, default="", blank=True)
+    gender = models.SmallIntegerField(choices=[(0, _("未知")), (1, _("男")), (2, _("女"))], default=0)
+    kind = models.SmallIntegerField(choices=[(1, _("微信用户")), (2, _("企业微信用户"))], default=1)
+    corp_name = models.CharField(max_length=128, default="", blank=True)
+    stage = models.ForeignKey(Stage, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False)
+    stage_since = models.DateTimeField(null=True, blank=True)
+    owner = models.ForeignKey(Member, on_delete=models.SET_NULL, null=True, blank=True, related_name="owned_contacts")
+    store = models.ForeignKey(Store, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
+    custom = models.JSONField(default=dict, blank=True)
+    # 免打扰: no push of any sender reaches her until then; `forever` without an end.
+    opt_out_since = models.DateTimeField(null=True, blank=True)
+    opt_out_until = models.DateTimeField(null=True, blank=True)
+    opt_out_source = models.CharField(max_length=24, default="", blank=True)
+    birthday = models.DateField(null=True, blank=True)
+    first_added_at = models.DateTimeField(null=True, blank=True)
+    last_added_at = models.DateTimeField(null=True, blank=True)
+    active_follows = models.IntegerField(default=0)  # of this contact and her branches; 0 = no friend any more
+    # Name, remarks, pinyin, phone tails: what the text search looks through. Written by contacts.services.search.
+    search_text = models.TextField(default="", blank=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    PERSONAL = ("name", "avatar_url", "corp_name", "custom", "search_text")
+    NOT_PERSONAL = ("opt_out_source",)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=~Q(root=F("id")), name="root_is_null_for_a_root")]
+        indexes = [
+            # Lists page newest first; roots only.
+            models.Index(fields=["-last_added_at", "-id"], condition=Q(root__isnull=True), name="contact_recent"),
+            models.Index(
+                fields=["store", "-last_added_at", "-id"], condition=Q(root__isnull=True), name="contact_store_recent"
+            ),
+            models.Index(
+                fields=["stage", "-last_added_at", "-id"], condition=Q(root__isnull=True), name="contact_stage_recent"
+            ),
+            GinIndex(OpClass("search_text", name="gin_trgm_ops"), name="contact_search"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def root_pk(self) -> int:
+        """The person this row counts as."""
+        return self.root_id or self.pk
+
+
+class Identity(models.Model):
+    """An id that some system gave the person. Scope: corp_id for external_userid, app for openid, open account for unionid."""
+
+    class Kind(models.TextChoices):
+        EXTERNAL_USERID = "external", "external_userid"
+        UNIONID = "unionid", "unionid"
+        OPENID = "openid", "openid"
+        PENDING = "pending", "pending_id"
+        CUSTOM = "custom", _("外部编号")
+
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    scope = models.CharField(max_length=64)
+    value = models.CharField(max_length=130)
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="identities")
+    created_at = models.DateTimeField()
+
+    PERSONAL = ("value",)
+    NOT_PERSONAL = ("scope",)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["kind", "scope", "value"], name="one_identity_each")]
+
+
+class ContactPhone(models.Model):
+    """A phone somebody noted. Not unique: a phone on two people binds nothing and is listed as 待合并."""
+
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="phones")
+    phone = models.CharField(max_length=20)  # E.164
+    source = models.CharField(max_length=40)  # remark:<follow>, order, import, manual
+    created_at = models.DateTimeField()
+
+    PERSONAL = ("phone",)
+    NOT_PERSONAL = ("source",)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["contact", "phone", "source"], name="one_phone_per_source")]
+        indexes = [models.Index(fields=["phone"], name="contact_phone_phone")]
+
+
+class Relation(models.TextChoices):
+    ACTIVE = "active", _("好友")
+    DELETED_BY_CUSTOMER = "by_customer", _("已删除:客户删")
+    DELETED_BY_GUIDE = "by_guide", _("已删除:导购删")
+    TRANSFERRED = "transferred", _("已转移")
+    UNKNOWN = "unknown", _("未知")
+
+
+class EndedBy(models.TextChoices):
+    CUSTOMER = "customer", _("客户删")
+    GUIDE = "guide", _("导购删")
+    TRANSFER = "transfer", _("已转移")
+    UNKNOWN = "unknown", _("未知")
+
+
+class Follow(models.Model):
+    """A guide and a customer know each other (好友关系). Remark, phones and tags are hers about him; relation is the truth."""
+
+    corp = models.ForeignKey(Corp, on_delete=models.CASCADE, related_name="+", db_index=False)
+    identity = models.ForeignKey(Identity, on_delete=models.CASCADE, related_name="follows")
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="follows")  # identity.contact, for indexes
+    member = models.ForeignKey(Member, on_delete=models.CASCADE, related_name="follows")
+    remark = models.CharField(max_length=64, default="", blank=True)
+    description = models.CharField(max_length=400, default="", blank=True)
+    remark_company = models.CharField(max_length=64, default="", blank=True)
+    remark_mobiles = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    relation = models.CharField(max_length=12, choices=Relation.choices, default=Relation.ACTIVE)
+    relation_since = models.DateTimeField()
+    relation_proof = models.CharField(max_length=12, default="sync", blank=True)  # callback, sync, send_result
+    relation_proved_at = models.DateTimeField()
+    added_at = models.DateTimeField()  # of the latest period
+    add_way = models.IntegerField(default=0)
+    state = models.CharField(max_length=64, default="", blank=True)
+    synced_at = models.DateTimeField(null=True, blank=True)
+
+    PERSONAL = ("remark", "description", "remark_company", "remark_mobiles")
+    NOT_PERSONAL = ("relation_proof", "state")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["identity", "member"], name="one_follow_per_pair")]
+        indexes = [
+            models.Index(fields=["member", "relation", "-added_at"], name="follow_member"),
+            models.Index(fields=["contact", "relation"], name="follow_contact"),
+            models.Index(fields=["state"], condition=~Q(state=""), name="follow_state"),
+        ]
+
+
+class FollowPeriod(models.Model):
+    """One adding, from its beginning to its end. Welcome, attribution, retention and cohorts hang on it."""
+
+    follow = models.ForeignKey(Follow, on_delete=models.CASCADE, related_name="periods")
+    added_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ended_by = models.CharField(max_length=9, choices=EndedBy.choices, default="", blank=True)
+    add_way = models.IntegerField(default=0)
+    state = models.CharField(max_length=64, default="", blank=True)
+    source = models.CharField(max_length=10)  # FactSource
+    # Where the guide stood when it began: history is written once.
+    store = models.ForeignKey(Store, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    region = models.ForeignKey(Region, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
+    dealer = models.ForeignKey(Dealer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
+
+    NOT_PERSONAL = ("state", "source", "ended_by")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["follow", "added_at"], name="one_period_per_adding"),
+            models.UniqueConstraint(fields=["follow"], condition=Q(ended_at__isnull=True), name="one_open_period"),
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True) | Q(ended_at__gte=F("added_at")), name="period_in_order"
+            ),
+        ]
+        indexes = [models.Index(fields=["added_at"], name="period_added")]
+
+
+class OwnershipChange(models.Model):
+    """业绩归属 moved from one guide to another."""
+
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="ownership_changes")
+    from_member = models.ForeignKey(Member, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    to_member = models.ForeignKey(Member, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    changed_at = models.DateTimeField()
+    reason = models.CharField(max_length=24, default="", blank=True)  # first_add, manual, transfer, leave
+    actor_id = models.BigIntegerField(null=True, blank=True)
+
+    NOT_PERSONAL = ("reason",)
+
+    class Meta:
+        indexes = [models.Index(fields=["contact", "-changed_at"], name="ownership_contact")]

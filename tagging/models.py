@@ -1,0 +1,186 @@
+"""Tags, who carries them and why; segments with stored entries; rules that act when a person starts to match."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from contacts.models import Contact, Follow
+from wecom_bridge.models import Corp
+
+
+class TagGroup(models.Model):
+    """标签组. corp tags mirror WeCom's; internal ones never reach it; personal ones are a guide's own, mirrored."""
+
+    class Kind(models.TextChoices):
+        CORP = "corp", _("企业标签")
+        INTERNAL = "internal", _("内部标签")
+        PERSONAL = "personal", _("个人标签")
+
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    corp = models.ForeignKey(Corp, on_delete=models.CASCADE, null=True, blank=True, related_name="+", db_index=False)
+    wecom_group_id = models.CharField(max_length=64, null=True, blank=True)
+    name = models.CharField(max_length=64)
+    order = models.BigIntegerField(default=0)  # WeCom: larger first
+    is_exclusive = models.BooleanField(default=False)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    NOT_PERSONAL = ("wecom_group_id", "name")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["corp", "wecom_group_id"], name="one_tag_group_per_id"),
+            models.CheckConstraint(condition=~Q(kind="corp") | Q(corp__isnull=False), name="corp_tag_group_has_corp"),
+        ]
+        ordering = ("-order", "id")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Tag(models.Model):
+    """A tag; by wecom_tag_id, never by name. is_ours: created through our app, so it may be renamed and deleted here."""
+
+    group = models.ForeignKey(TagGroup, on_delete=models.CASCADE, related_name="tags")
+    corp = models.ForeignKey(Corp, on_delete=models.CASCADE, null=True, blank=True, related_name="+", db_index=False)
+    wecom_tag_id = models.CharField(max_length=64, null=True, blank=True)
+    name = models.CharField(max_length=64)
+    order = models.BigIntegerField(default=0)
+    is_ours = models.BooleanField(default=False)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    NOT_PERSONAL = ("wecom_tag_id", "name")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["corp", "wecom_tag_id"], name="one_tag_per_id"),
+            models.UniqueConstraint(fields=["group", "name"], condition=Q(deleted_at__isnull=True), name="one_tag_name_per_group"),
+        ]
+        ordering = ("-order", "id")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class FollowTag(models.Model):
+    """A guide's customer carries a tag, and why. state: our wish against WeCom's truth."""
+
+    class Origin(models.TextChoices):
+        SYNC = "sync", _("企业微信")
+        GUIDE = "guide", _("导购")
+        OPERATOR = "operator", _("运营")
+        RULE = "rule", _("规则")
+        CODE = "code", _("活码")
+        IMPORT = "import", _("导入")
+        API = "api", "API"
+
+    class State(models.TextChoices):
+        ON = "on", _("已打")
+        ADDING = "adding", _("打标中")
+        REMOVING = "removing", _("去标中")
+        FAILED = "failed", _("打标失败")
+
+    follow = models.ForeignKey(Follow, on_delete=models.CASCADE, related_name="follow_tags")
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="+", db_index=False)  # follow.contact, for indexes
+    tag = models.ForeignKey(Tag, on_delete=models.CASCADE, related_name="follow_tags", db_index=False)
+    origin = models.CharField(max_length=8, choices=Origin.choices)
+    rule = models.ForeignKey("tagging.Rule", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    actor_id = models.BigIntegerField(null=True, blank=True)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.ON)
+    tagged_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["follow", "tag"], name="one_mark_per_tag")]
+        indexes = [
+            models.Index(fields=["tag", "contact"], name="follow_tag_tag"),
+            models.Index(fields=["contact", "tag"], name="follow_tag_contact"),
+        ]
+
+
+class Segment(models.Model):
+    """人群: a condition tree with stored entries, or a fixed list."""
+
+    class State(models.TextChoices):
+        FRESH = "fresh", _("已更新")
+        BUILDING = "building", _("计算中")
+        STALE = "stale", _("待更新")
+        FAILED = "failed", _("失败")
+
+    name = models.CharField(max_length=60, unique=True)
+    kind = models.CharField(max_length=8, choices=[("dynamic", _("动态")), ("static", _("静态"))], default="dynamic")
+    tree = models.JSONField(default=dict, blank=True)
+    tree_version = models.BigIntegerField(default=1)
+    field_keys = models.JSONField(default=list, blank=True)  # what the tree reads: decides which marks concern it
+    state = models.CharField(max_length=8, choices=State.choices, default=State.STALE)
+    size = models.BigIntegerField(default=0)
+    fresh_at = models.DateTimeField(null=True, blank=True)  # 截至
+    last_error = models.TextField(default="", blank=True)
+    created_by_id = models.BigIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    archived_at = models.DateTimeField(null=True, blank=True)
+
+    NOT_PERSONAL = ("name", "tree", "field_keys", "last_error")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SegmentEntry(models.Model):
+    """A root contact is in a segment."""
+
+    segment = models.ForeignKey(Segment, on_delete=models.CASCADE, related_name="entries", db_index=False)
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="segment_entries")
+    entered_at = models.DateTimeField()
+    recheck_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["segment", "contact"], name="in_a_segment_once")]
+        indexes = [models.Index(fields=["recheck_at"], condition=Q(recheck_at__isnull=False), name="segment_entry_recheck")]
+
+
+class Rule(models.Model):
+    """When a person starts to match the tree, do the actions, once per entry."""
+
+    class State(models.TextChoices):
+        DRAFT = "draft", _("草稿")
+        ON = "on", _("已启用")
+        OFF = "off", _("已停用")
+        BROKEN = "broken", _("需修复")
+
+    name = models.CharField(max_length=60, unique=True)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.DRAFT)
+    tree = models.JSONField(default=dict)
+    field_keys = models.JSONField(default=list, blank=True)
+    actions = models.JSONField(default=list)  # [{"kind": "tag", …}] as registered in tagging.actions
+    version = models.BigIntegerField(default=1)
+    enabled_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.TextField(default="", blank=True)
+    created_by_id = models.BigIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField()
+
+    NOT_PERSONAL = ("name", "tree", "field_keys", "actions", "last_error")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RuleMatch(models.Model):
+    """A person matches a rule now (left_at null) or did; actions ran at entering, once."""
+
+    rule = models.ForeignKey(Rule, on_delete=models.CASCADE, related_name="matches", db_index=False)
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="+")
+    rule_version = models.BigIntegerField()
+    entered_at = models.DateTimeField()
+    left_at = models.DateTimeField(null=True, blank=True)
+    recheck_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.JSONField(default=dict, blank=True)
+
+    NOT_PERSONAL = ("outcome",)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["rule", "contact"], condition=Q(left_at__isnull=True), name="matches_a_rule_once")
+        ]
+        indexes = [
+            models.Index(fields=["rule", "-entered_at"], name="rule_match_recent"),
+            models.Index(fields=["recheck_at"], condition=Q(recheck_at__isnull=False), name="rule_match_recheck"),
+        ]
