@@ -1,0 +1,50 @@
+"""The runtime's command line: python -m scrm.runtime {demo,demo-reset,test-env,build-env,probe}."""
+
+import argparse
+import os
+import sys
+
+from scrm.runtime import probes
+from scrm.runtime.services import SERVICES, service
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    result = argparse.ArgumentParser(prog="python -m scrm.runtime")
+    commands = result.add_subparsers(dest="what", required=True)
+    demo = commands.add_parser("demo", help="start everything on this machine and wait for Ctrl-C")
+    demo.add_argument("--check", action="store_true", help="run the main job headless in a fresh demo, then stop")
+    commands.add_parser("demo-reset", help="forget the demo's data")
+    test_env = commands.add_parser("test-env", help="run a command with a throw-away PostgreSQL and Valkey")
+    test_env.add_argument("--durable", action="store_true", help="fsync and synchronous_commit on, as in production")
+    test_env.add_argument("command", nargs=argparse.REMAINDER)
+    build_env = commands.add_parser("build-env", help="run a command with settings that load, but no servers")
+    build_env.add_argument("command", nargs=argparse.REMAINDER)
+    probe = commands.add_parser("probe", help="exit 0 if the service on this machine works (container health checks)")
+    probe.add_argument("service", choices=[item.name for item in SERVICES])
+    return result
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. Returns the exit code."""
+    options = parser().parse_args(arguments)
+    if options.what == "probe":
+        return 0 if probes.probe(service(options.service), probes.default_values(), os.environ) else 1
+    from scrm.runtime import demo, testenv  # these need the packages of development, which a container has not
+
+    if options.what == "demo":
+        return demo.run(check=options.check)
+    if options.what == "demo-reset":
+        return demo.run_reset()
+    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    if not command:
+        parser().error("name the command to run after --")
+    if options.what == "build-env":
+        from scrm.runtime.environment import placeholder_settings
+
+        os.execvpe(command[0], command, {**os.environ, **placeholder_settings()})
+    return testenv.run(command, durable=options.durable)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""The one table of services: what runs, in which order, how it is asked whether it works.
+
+The supervisor starts this table; docker-compose.yml is tested against it, service by service.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Check(StrEnum):
+    """How a service shows that it works (see `probes`)."""
+
+    POSTGRES = "postgres"
+    VALKEY = "valkey"
+    HTTP = "http"
+    WORKER = "worker"
+    PROCESS = "process"
+
+
+@dataclass(frozen=True)
+class Service:
+    """One program. Words in `command` may hold {placeholders}, filled by `command_line`."""
+
+    name: str
+    command: tuple[str, ...]
+    check: Check
+    needs: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
+    path: str = ""  # asked by an HTTP check
+    demo_only: bool = False
+
+    def command_line(self, values: Mapping[str, object]) -> list[str]:
+        """The command with its placeholders filled. Raises KeyError when a value is missing."""
+        return [word.format_map(values) for word in self.command]
+
+
+BACKING = ("postgres", "valkey")
+MIGRATE = ("{python}", "manage.py", "upgrade")
+POOLS: dict[str, tuple[str, ...]] = {
+    "urgent": ("welcome", "inbound"),
+    "normal": ("outbound", "campaigns", "segments"),
+    "bulk": ("bulk", "analytics"),
+}
+
+
+def _worker(pool: str) -> Service:
+    queues = POOLS[pool]
+    command = ("{python}", "-m", "celery", "-A", "scrm", "worker", "--queues", ",".join(queues))
+    command += ("--hostname", f"{pool}@%h", "--concurrency", "{worker_processes}", "--without-gossip", "--without-mingle")
+    return Service(f"worker-{pool}", command, Check.WORKER, needs=BACKING, queues=queues)
+
+
+SERVICES: tuple[Service, ...] = (
+    Service("postgres", (), Check.POSTGRES),
+    Service("valkey", (), Check.VALKEY),
+    Service(
+        "simulator",
+        ("{python}", "-m", "simulator", "--host", "{bind}", "--port", "{simulator_port}"),
+        Check.HTTP,
+        path="/control/quiet",
+        demo_only=True,
+    ),
+    Service(
+        "web",
+        ("{python}", "-m", "gunicorn", "scrm.wsgi:application", "--bind", "{bind}:{web_port}", "--worker-class", "gthread")
+        + ("--workers", "{web_workers}", "--threads", "{web_threads}", "--keep-alive", "75", "--graceful-timeout", "20"),
+        Check.HTTP,
+        needs=BACKING,
+        path="/healthz",
+    ),
+    _worker("urgent"),
+    _worker("normal"),
+    _worker("bulk"),
+    Service("scheduler", ("{python}", "manage.py", "scheduler"), Check.PROCESS, needs=BACKING),
+)
+
+
+def service(name: str) -> Service:
+    """The service of that name. Raises KeyError."""
+    return {item.name: item for item in SERVICES}[name]
