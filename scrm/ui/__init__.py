@@ -1,0 +1,1 @@
+"""What every page is made of: assets, icons, template tags, charts, toasts, the living style page."""
