@@ -13,7 +13,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import connection
 
-from scrm.lib import clock
+from scrm.lib import clock, where
 from tenants.models import Tenant, TenantState
 
 PUBLIC = "public"
@@ -68,13 +68,14 @@ def tenant_scope(tenant: Tenant | int, *, states: tuple[str, ...] = (TenantState
     if row.clock_offset_seconds and not settings.ALLOW_SANDBOX:
         raise TenantUnavailable(f"tenant {row.slug} has a shifted clock, which this site refuses (ALLOW_SANDBOX)")
     previous_tenant = getattr(connection, "tenant", None)
-    token = _scope.set(Scope(row))
+    token, name_token = _scope.set(Scope(row)), where.scope_name.set(row.schema_name)
     connection.set_tenant(row)
     try:
         with clock.shifted(row.clock_offset):
             yield row
     finally:
         _scope.reset(token)
+        where.scope_name.reset(name_token)
         _restore(previous_tenant)
 
 
@@ -82,13 +83,14 @@ def tenant_scope(tenant: Tenant | int, *, states: tuple[str, ...] = (TenantState
 def public_scope() -> Iterator[None]:
     """Work on the shared tables alone, outside of any tenant."""
     previous_tenant = getattr(connection, "tenant", None)
-    token = _scope.set(Scope(None))
+    token, name_token = _scope.set(Scope(None)), where.scope_name.set(PUBLIC)
     connection.set_schema_to_public()
     try:
         with clock.shifted(timedelta()):
             yield
     finally:
         _scope.reset(token)
+        where.scope_name.reset(name_token)
         _restore(previous_tenant)
 
 

@@ -1,0 +1,35 @@
+"""Named permissions. Apps register theirs in AppConfig.ready(); roles are rows that group them (accounts.presets)."""
+
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+
+
+@dataclass(frozen=True)
+class Permission:
+    """`code` is `<app>.<verb>_<noun>` or `<app>.<noun>`; `group` is the heading it stands under on the roles page."""
+
+    code: str
+    label: str | Promise
+    group: str | Promise
+
+
+_permissions: dict[str, Permission] = {}
+
+
+def register(*permissions: Permission) -> None:
+    """Add permissions. Raises ValueError when a code is taken by another."""
+    for permission in permissions:
+        if _permissions.get(permission.code, permission) != permission:
+            raise ValueError(f"permission {permission.code} is registered twice")
+        _permissions[permission.code] = permission
+
+
+def all_permissions() -> list[Permission]:
+    """Every registered permission, in order of registration."""
+    return list(_permissions.values())
+
+
+def is_known(code: str) -> bool:
+    """Whether some app registered the code."""
+    return code in _permissions

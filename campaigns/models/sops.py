@@ -1,0 +1,114 @@
+"""SOP: released versions of dated steps, and the customers running through them (在跑客户)."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from campaigns.models.content import ContentVersion
+from contacts.models import Contact, Follow
+
+
+class Sop(models.Model):
+    name = models.CharField(max_length=60, unique=True)
+    state = models.CharField(
+        max_length=8,
+        choices=[("draft", _("草稿")), ("on", _("运行中")), ("paused", _("已暂停")), ("off", _("已停用"))],
+        default="draft",
+    )
+    created_by_id = models.BigIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField()
+
+    NOT_PERSONAL = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SopVersion(models.Model):
+    """What 审批 releases, once. Who entered under a version finishes under it."""
+
+    sop = models.ForeignKey(Sop, on_delete=models.CASCADE, related_name="versions")
+    number = models.IntegerField()
+    trigger = models.CharField(max_length=32)  # registered in campaigns.triggers: follow_added, segment_entered …
+    trigger_params = models.JSONField(default=dict, blank=True)
+    entry_tree = models.JSONField(null=True, blank=True)
+    exit_tree = models.JSONField(null=True, blank=True)
+    field_keys = models.JSONField(default=list, blank=True)
+    holdout_percent = models.SmallIntegerField(default=0)
+    released_at = models.DateTimeField(null=True, blank=True)
+    created_by_id = models.BigIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField()
+
+    NOT_PERSONAL = ("trigger", "trigger_params", "entry_tree", "exit_tree", "field_keys")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sop", "number"], name="one_sop_version_per_number")]
+
+
+class SopStep(models.Model):
+    """Day N at a send slot: a mass message through the guide, or a 1对1 task for her."""
+
+    version = models.ForeignKey(SopVersion, on_delete=models.CASCADE, related_name="steps")
+    position = models.SmallIntegerField()
+    day = models.SmallIntegerField()  # 0 = the day of entry
+    slot = models.TimeField()  # tenant time; one of the tenant's send slots
+    kind = models.CharField(max_length=12, choices=[("mass", _("群发")), ("one_to_one", _("1对1任务"))], default="mass")
+    content_version = models.ForeignKey(ContentVersion, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["version", "position"], name="one_step_per_position")]
+        ordering = ("position",)
+
+
+class Enrollment(models.Model):
+    """A customer runs through a SOP version."""
+
+    class State(models.TextChoices):
+        RUNNING = "running", _("在跑")
+        DONE = "done", _("已走完")
+        EXITED = "exited", _("已退出")
+
+    version = models.ForeignKey(SopVersion, on_delete=models.PROTECT, related_name="enrollments", db_index=False)
+    sop = models.ForeignKey(Sop, on_delete=models.CASCADE, related_name="enrollments", db_index=False)
+    contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="enrollments")
+    follow = models.ForeignKey(Follow, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False)
+    trigger_key = models.CharField(max_length=120)  # the fact that enrolled her: enrolled once for it
+    state = models.CharField(max_length=8, choices=State.choices, default=State.RUNNING)
+    entered_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    end_reason = models.CharField(max_length=24, default="", blank=True)
+    is_holdout = models.BooleanField(default=False)
+    next_due_at = models.DateTimeField(null=True, blank=True)  # slot of the next step
+
+    NOT_PERSONAL = ("trigger_key", "end_reason")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["sop", "contact", "trigger_key"], name="enrolled_once_per_fact"),
+            models.UniqueConstraint(fields=["sop", "contact"], condition=Q(state="running"), name="runs_once_at_a_time"),
+        ]
+        indexes = [
+            models.Index(fields=["next_due_at", "id"], condition=Q(state="running"), name="enrollment_due"),
+            models.Index(fields=["version", "state"], name="enrollment_version"),
+        ]
+
+
+class EnrollmentStep(models.Model):
+    """What became of one step for one enrolment."""
+
+    enrollment = models.ForeignKey(Enrollment, on_delete=models.CASCADE, related_name="steps")
+    step = models.ForeignKey(SopStep, on_delete=models.PROTECT, related_name="+", db_index=False)
+    slot_at = models.DateTimeField()
+    state = models.CharField(
+        max_length=8,
+        choices=[("due", _("待执行")), ("pushed", _("已成任务")), ("missed", _("已错过")), ("skipped", _("未执行"))],
+        default="due",
+    )
+    reason = models.CharField(max_length=24, default="", blank=True)
+    push_id = models.BigIntegerField(null=True, blank=True)
+
+    NOT_PERSONAL = ("reason",)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["enrollment", "step"], name="one_outcome_per_step")]
+        indexes = [models.Index(fields=["slot_at", "step"], condition=Q(state="due"), name="enrollment_step_due")]

@@ -1,0 +1,9 @@
+"""Routes of a tenant's host."""
+
+from django.urls import URLPattern, URLResolver, path
+
+from scrm.ui.views import style_page
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("style/", style_page, name="style"),
+]

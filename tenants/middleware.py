@@ -1,0 +1,36 @@
+"""Which tenant answers on this host."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+from tenants.context import public_scope, tenant_scope
+from tenants.models import Domain, TenantState
+
+
+class TenantHostMiddleware:
+    """Enters the tenant's scope for the request and leaves it after. The public host gets the platform's routes."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> HttpResponse:
+        host = request.get_host().rsplit(":", 1)[0].lower()
+        if host == settings.PUBLIC_HOST:
+            request.tenant = None
+            request.urlconf = settings.PUBLIC_SCHEMA_URLCONF
+            with public_scope():
+                return self.get_response(request)
+        with public_scope():
+            domain = Domain.objects.select_related("tenant").filter(domain=host).first()
+        if domain is None:
+            return HttpResponseNotFound(_("这个网址没有对应的商户,请检查网址是否写错。"), content_type="text/plain; charset=utf-8")
+        request.tenant = domain.tenant
+        if domain.tenant.state != TenantState.ACTIVE:
+            return render(request, "tenants/unavailable.html", {"tenant": domain.tenant}, status=503)
+        with tenant_scope(domain.tenant):
+            return self.get_response(request)
