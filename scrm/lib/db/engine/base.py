@@ -7,6 +7,7 @@ many. CHECK is split off ADD COLUMN: a distributed table refuses a column that a
 from typing import Any
 
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgresWrapper
+from django.db.backends.postgresql.operations import DatabaseOperations as PostgresOperations
 from django.db.backends.postgresql.schema import DatabaseSchemaEditor as PostgresSchemaEditor
 from django.db.models import Field, Model
 
@@ -18,9 +19,6 @@ class DatabaseSchemaEditor(PostgresSchemaEditor):
     sql_create_column_inline_fk = (
         "CONSTRAINT %(name)s REFERENCES %(to_table)s(%(to_column)s)%(deferrable)s"
     )
-
-    def deferrable_sql(self) -> str:
-        return ""
 
     def add_field(self, model: type[Model], field: Field) -> None:
         check = field.db_parameters(connection=self.connection).get("check")
@@ -46,5 +44,13 @@ class _without_check:
         del self.field.db_check
 
 
+class DatabaseOperations(PostgresOperations):
+    """What the schema editor asks for the tail of a foreign key."""
+
+    def deferrable_sql(self) -> str:
+        return ""
+
+
 class DatabaseWrapper(PostgresWrapper):
     SchemaEditorClass = DatabaseSchemaEditor
+    ops_class = DatabaseOperations
