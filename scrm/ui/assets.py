@@ -10,6 +10,7 @@ from django.templatetags.static import static
 
 ENTRY = "src/main.ts"
 ICONS = "icons.svg"
+MARK = "mark.svg"
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Assets:
     script: str
     styles: tuple[str, ...]
     icons: str
+    mark: str
 
 
 _read: dict[Path, tuple[int, Assets]] = {}
@@ -41,7 +43,12 @@ def current() -> Assets:
 
 def _parse(manifest: dict[str, dict]) -> Assets:
     entry = manifest[ENTRY]
-    return Assets(script=entry["file"], styles=tuple(entry.get("css", [])), icons=manifest[ICONS]["file"])
+    return Assets(
+        script=entry["file"],
+        styles=tuple(entry.get("css", [])),
+        icons=manifest[ICONS]["file"],
+        mark=manifest[MARK]["file"],
+    )
 
 
 def icon_url(name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from django import template
 from django.conf import settings
 from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, FileInput, RadioSelect, Select, Textarea
+from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -33,15 +34,14 @@ PILL_ICONS = {
 
 @register.simple_tag
 def ui_styles() -> SafeString:
-    """The style sheets of the page."""
-    return format_html_join("\n", '<link rel="stylesheet" href="{}">', ((url,) for url in assets.style_urls()))
+    """The style sheets of the page, and the mark of its tab."""
+    sheets = format_html_join("\n", '<link rel="stylesheet" href="{}">', ((url,) for url in assets.style_urls()))
+    return format_html('<link rel="icon" href="{}" type="image/svg+xml">\n{}', static(assets.current().mark), sheets)
 
 
 @register.simple_tag
 def ui_scripts() -> SafeString:
     """The one script of the page; ECharts follows by itself where there is a chart."""
-    from django.templatetags.static import static
-
     return format_html('<script type="module" src="{}"></script>', static(assets.current().script))
 
 
@@ -109,8 +109,8 @@ def field(bound: BoundField, label: str = "", optional: bool = True) -> dict[str
 def _control_class(widget: Any) -> str:
     own = widget.attrs.get("class", "")
     for kind, css in (
-        (CheckboxSelectMultiple, "checkbox checkbox-primary"),
-        (RadioSelect, "radio radio-primary"),
+        # Django would put the class on the wrapper too: groups are styled by .choices.
+        (CheckboxSelectMultiple | RadioSelect, ""),
         (CheckboxInput, "checkbox checkbox-primary"),
         (Select, "select"),
         (Textarea, "textarea"),
