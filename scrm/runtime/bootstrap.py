@@ -1,4 +1,5 @@
 """Entry of `make setup`. It must parse on any Python, however old, so that the refusal is a sentence and not a SyntaxError."""
+
 import os
 import sys
 

@@ -19,7 +19,10 @@ def lasting_secrets(folder: Path) -> dict[str, str]:
     """SECRET_KEY and FIELD_KEYS of this demo: made once, mode 600. Values in the environment win."""
     path = folder / "secrets.json"
     if not path.is_file():
-        made = {"SECRET_KEY": secrets.token_urlsafe(48), "FIELD_KEYS": urlsafe_b64encode(secrets.token_bytes(32)).decode()}
+        made = {
+            "SECRET_KEY": secrets.token_urlsafe(48),
+            "FIELD_KEYS": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        }
         write_private(path, json.dumps(made, indent=2))
     known: dict[str, str] = json.loads(path.read_text())
     return {name: os.environ.get(name) or value for name, value in known.items()}

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def files_under(*folders: Path, suffixes: tuple[str, ...] = ()) -> list[Path]:
     ]
 
 
-def run(command: list[str | Path], *, cwd: Path = ROOT, env: dict[str, str] | None = None) -> None:
+def run(command: Sequence[str | Path], *, cwd: Path = ROOT, env: dict[str, str] | None = None) -> None:
     """Run a command of a step. Raises SetupError with the command when it fails."""
     finished = subprocess.run([str(part) for part in command], cwd=cwd, env=env, stdin=subprocess.DEVNULL)
     if finished.returncode:
@@ -77,19 +77,24 @@ def run(command: list[str | Path], *, cwd: Path = ROOT, env: dict[str, str] | No
 
 def python_digest() -> str:
     """The lock, and the interpreter the environment was made with."""
-    return digest_of([ROOT / "requirements" / "dev.txt"], platform.python_version())
+    return digest_of([ROOT / "requirements" / "dev.txt"], platform.python_version(), str(VENV))
 
 
 def install_python() -> None:
     """Make .venv and install the hashed lock into it; wheels only, so that no compiler is ever needed."""
     made_with = VENV / ".stamps" / "interpreter"
-    if not VENV_PYTHON.exists() or (made_with.is_file() and made_with.read_text() != platform.python_version()):
-        run([sys.executable, "-m", "venv", "--clear", VENV])
-    run(
-        [VENV_PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-        + ["--only-binary", ":all:", "--require-hashes", "--requirement", ROOT / "requirements" / "dev.txt"]
-    )
-    write_stamp(made_with, platform.python_version())
+    interpreter = f"{platform.python_version()} {VENV}"  # an environment does not survive being moved
+    has_pip = any(VENV.glob("lib/python3*/site-packages/pip"))
+    if not has_pip or (made_with.is_file() and made_with.read_text() != interpreter):
+        run([_base_python(), "-m", "venv", "--clear", VENV])
+    pip = "-m pip install --quiet --disable-pip-version-check --no-input --only-binary :all: --require-hashes"
+    run([VENV_PYTHON, *pip.split(), "--requirement", ROOT / "requirements" / "dev.txt"])
+    write_stamp(made_with, interpreter)
+
+
+def _base_python() -> str:
+    """The interpreter outside the environment, which may be about to be cleared."""
+    return str(getattr(sys, "_base_executable", sys.executable))
 
 
 # --- Front end --------------------------------------------------------------------------------------------------
@@ -196,7 +201,13 @@ def steps() -> list[Step]:
     if catalogue_sources():
         done = catalogue_sources()[0].with_suffix(".mo")
         found.append(
-            Step("message catalogues", stamps / "messages", done, lambda: digest_of(catalogue_sources()), compile_messages)
+            Step(
+                "message catalogues",
+                stamps / "messages",
+                done,
+                lambda: digest_of(catalogue_sources()),
+                compile_messages,
+            )
         )
     return found
 

@@ -22,7 +22,7 @@ def only_one(folder: Path) -> Iterator[None]:
     Raises RuntimeProblem when another run holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "a+") as file:
+    with (folder / "lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

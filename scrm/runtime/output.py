@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from typing import IO, TextIO
 
 COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
@@ -32,10 +33,12 @@ class Console:
         with self._lock:
             self._write(text + "\n")
 
-    def pump(self, name: str, source: IO[bytes]) -> None:
-        """Copy a program's output line by line until it closes."""
+    def pump(self, name: str, source: IO[bytes], mute: Sequence[str] = ()) -> None:
+        """Copy a program's output line by line until it closes, without the lines that hold one of the muted phrases."""
         for raw in iter(source.readline, b""):
-            self.line(name, raw.decode("utf-8", "replace").rstrip("\r\n"))
+            text = raw.decode("utf-8", "replace").rstrip("\r\n")
+            if not any(phrase in text for phrase in mute):
+                self.line(name, text)
         source.close()
 
     def _write(self, text: str) -> None:

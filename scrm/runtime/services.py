@@ -42,13 +42,20 @@ POOLS: dict[str, tuple[str, ...]] = {
     "normal": ("outbound", "campaigns", "segments"),
     "bulk": ("bulk", "analytics"),
 }
+WEB = (
+    "{python} -m gunicorn scrm.wsgi:application --bind {bind}:{web_port} --worker-class gthread"
+    " --workers {web_workers} --threads {web_threads} --keep-alive 75 --graceful-timeout 20"
+)
+WORKER = (
+    "{{python}} -m celery -A scrm worker --queues {queues} --hostname {pool}@%h --concurrency {{worker_processes}}"
+    " --without-gossip --without-mingle"
+)
 
 
 def _worker(pool: str) -> Service:
     queues = POOLS[pool]
-    command = ("{python}", "-m", "celery", "-A", "scrm", "worker", "--queues", ",".join(queues))
-    command += ("--hostname", f"{pool}@%h", "--concurrency", "{worker_processes}", "--without-gossip", "--without-mingle")
-    return Service(f"worker-{pool}", command, Check.WORKER, needs=BACKING, queues=queues)
+    command = WORKER.format(queues=",".join(queues), pool=pool).split()
+    return Service(f"worker-{pool}", tuple(command), Check.WORKER, needs=BACKING, queues=queues)
 
 
 SERVICES: tuple[Service, ...] = (
@@ -61,14 +68,7 @@ SERVICES: tuple[Service, ...] = (
         path="/control/quiet",
         demo_only=True,
     ),
-    Service(
-        "web",
-        ("{python}", "-m", "gunicorn", "scrm.wsgi:application", "--bind", "{bind}:{web_port}", "--worker-class", "gthread")
-        + ("--workers", "{web_workers}", "--threads", "{web_threads}", "--keep-alive", "75", "--graceful-timeout", "20"),
-        Check.HTTP,
-        needs=BACKING,
-        path="/healthz",
-    ),
+    Service("web", tuple(WEB.split()), Check.HTTP, needs=BACKING, path="/healthz"),
     _worker("urgent"),
     _worker("normal"),
     _worker("bulk"),

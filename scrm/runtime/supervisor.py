@@ -86,13 +86,15 @@ class Supervisor:
             time.sleep(0.5)
             working = alive()
         else:
-            working = probes.wait_for(
-                lambda: probes.probe(service, self.values, self.env), alive, START_SECONDS
-            )
+            working = probes.wait_for(lambda: probes.probe(service, self.values, self.env), alive, START_SECONDS)
         self.interrupt.check()
         if not working:
             code = self.programs[service.name].poll()
-            end = f"it ended: {describe_exit(code)}" if code is not None else f"no answer within {START_SECONDS:.0f} seconds"
+            end = (
+                f"it ended: {describe_exit(code)}"
+                if code is not None
+                else f"no answer within {START_SECONDS:.0f} seconds"
+            )
             raise RuntimeProblem(f"{service.name} does not work ({end}). Its own words are above.")
 
     # --- watch

@@ -27,7 +27,12 @@ def run(command: Sequence[str], *, durable: bool) -> int:
                 place = throwaway_folder(server_account(ROOT))
                 check_disk(place)
             backing.start(place, durable=durable)
-            env = {**os.environ, **placeholder_settings(), **backing.env, "LOG_FORMAT": os.environ.get("LOG_FORMAT", "text")}
+            env = {
+                **os.environ,
+                **placeholder_settings(),
+                **backing.env,
+                "LOG_FORMAT": os.environ.get("LOG_FORMAT", "text"),
+            }
             env.setdefault("SITE_SCHEME", "http")
             env.setdefault("ALLOW_SANDBOX", "1")
             return run_in_foreground(command, env, ROOT, interrupt)

@@ -15,6 +15,8 @@ from scrm.runtime.process import Program
 
 PREFERRED_PORT = 63790
 START_SECONDS = 20.0
+# It saves nothing, so advice about memory for saving would only worry the reader.
+MUTED = ("Memory overcommit", "Reading config from stdin")
 
 
 def binary() -> Path:
@@ -60,7 +62,12 @@ class Valkey:
         }
         text = "".join(f"{name} {value}\n" for name, value in settings.items())
         self.program = Program(
-            "valkey", [str(program), "-"], console=self.console, env={"PATH": os.defpath}, stdin=text.encode()
+            "valkey",
+            [str(program), "-"],
+            console=self.console,
+            env={"PATH": os.defpath},
+            stdin=text.encode(),
+            mute=MUTED,
         )
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
