@@ -1,0 +1,70 @@
+"""The table of endpoints, and what a handler is given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from simulator.api.fields import Field
+from simulator.corp import APP, CONTACT, Corp
+
+if TYPE_CHECKING:
+    from simulator.simulator import Simulator
+
+ANY_SECRET = (APP, CONTACT)
+
+
+@dataclass
+class Call:
+    """One call that passed every general check. `args` holds the declared parameters; `now` is domain time."""
+
+    sim: "Simulator"
+    corp: Corp
+    kind: str
+    args: dict[str, Any]
+    now: int
+    request: web.Request
+    upload: Any = None
+
+    def __getitem__(self, name: str) -> Any:
+        return self.args[name]
+
+
+Handler = Callable[[Call], "dict | bytes | web.StreamResponse"]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """How a path is called and checked. `switch` names a concurrency limit; `upload` reads a multipart file."""
+
+    path: str
+    method: str
+    handler: Handler
+    fields: tuple[Field, ...]
+    secrets: tuple[str, ...]
+    concurrency: str = ""
+    upload: bool = False
+
+
+ENDPOINTS: dict[str, Endpoint] = {}
+
+
+def endpoint(
+    path: str,
+    *fields: Field,
+    method: str = "POST",
+    secrets: tuple[str, ...] = ANY_SECRET,
+    concurrency: str = "",
+    upload: bool = False,
+) -> Callable[[Handler], Handler]:
+    """Register the handler of `/cgi-bin/<path>`.
+
+    It returns the fields beside errcode and errmsg, the whole body as bytes, or a finished response.
+    """
+
+    def register(handler: Handler) -> Handler:
+        ENDPOINTS[path] = Endpoint(path, method, handler, fields, secrets, concurrency, upload)
+        return handler
+
+    return register

@@ -1,0 +1,1 @@
+"""Events as WeCom words them, and their way to the corp's URL."""

@@ -1,0 +1,86 @@
+"""One corp: its credentials, its world, its tokens and its callback address."""
+
+from dataclasses import dataclass
+
+from simulator.scenarios.model import Scenario
+from simulator.world.base import BaseWorld
+from simulator.world.customers import CustomerBook
+from simulator.world.directory import Directory
+from simulator.world.draw import draw
+from simulator.world.groups import GroupBook
+from simulator.world.ids import digest_letters
+from simulator.world.masses import MassBook
+from simulator.world.media import MediaStore
+from simulator.world.tags import TagBook
+from simulator.world.welcomes import WelcomeDesk
+
+TOKEN_LIFE = 7200
+APP, CONTACT = "app", "contact"
+
+
+@dataclass
+class CallbackConfig:
+    """Where events go. `connect` (host:port) is dialled instead of the URL's host, which stays in the Host header."""
+
+    url: str
+    token: str
+    encoding_aes_key: str
+    connect: str = ""
+
+
+@dataclass
+class AccessToken:
+    """A token of one secret; `expires` is wall time."""
+
+    value: str
+    corp_id: str
+    kind: str
+    expires: float
+    revoked: bool = False
+
+
+class Corp:
+    """Credentials are a function of (scenario, seed); `reset` drops everything that happened."""
+
+    def __init__(self, scenario: Scenario, seed: int, ordinal: int, start: int) -> None:
+        self.scenario, self.seed, self.start = scenario, seed, start
+        key = f"{scenario.name}/{seed}/{ordinal}"
+        self.key = key
+        self.corp_id = f"ww{draw(key, 'corp'):016x}"
+        self.agent_id = 1_000_002 + ordinal
+        self.secrets = {kind: digest_letters(key, "secret", kind, length=43) for kind in (APP, CONTACT)}
+        self.token = digest_letters(key, "token", length=24)
+        self.encoding_aes_key = digest_letters(key, "aes", length=42) + "A"
+        self.callback: CallbackConfig | None = None
+        self._base = BaseWorld(scenario, seed, start)
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the beginning; the callback address stays."""
+        base = self._base
+        self.base = base
+        self.directory = Directory(base)
+        self.tags = TagBook(base)
+        self.customers = CustomerBook(base, self.directory, self.tags)
+        self.groups = GroupBook(base, self.directory, self.customers)
+        self.masses = MassBook(base.key, self.customers)
+        self.welcomes = WelcomeDesk(base.key)
+        self.media = MediaStore(base.key)
+        self.app_messages: list[dict] = []
+
+    def shown(self) -> dict:
+        """What `/control/corps` prints."""
+        config = self.callback
+        return {
+            "corp_id": self.corp_id,
+            "name": self.scenario.corp_name,
+            "scenario": self.scenario.name,
+            "seed": self.seed,
+            "agent_id": self.agent_id,
+            "secret": self.secrets[APP],
+            "contact_secret": self.secrets[CONTACT],
+            "token": config.token if config else self.token,
+            "encoding_aes_key": config.encoding_aes_key if config else self.encoding_aes_key,
+            "callback_url": config.url if config else "",
+            "connect": config.connect if config else "",
+        }

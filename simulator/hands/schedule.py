@@ -1,0 +1,83 @@
+"""Acts nobody asked for, in virtual time: guides who send on their own."""
+
+import random
+from typing import TYPE_CHECKING
+
+from simulator.clock import local
+from simulator.hands.masses import send_personally
+
+if TYPE_CHECKING:
+    from simulator.corp import Corp
+    from simulator.simulator import Simulator
+
+MONTH = 30 * 86_400
+OPENING, CLOSING = 10, 21
+TEXTS = ["新品到店啦,来店里看看~", "今天有小样可以领,到店报名字就行", "周末有活动,老朋友优先", "换季了,记得做好保湿"]
+
+
+class Schedule:
+    """The next own mass send of each corp. A rate of 0 schedules nothing; a changed rate takes effect at once."""
+
+    def __init__(self, sim: "Simulator") -> None:
+        self._sim = sim
+        self._random = {corp_id: random.Random(f"{corp.key}/own-sends") for corp_id, corp in sim.corps.items()}
+        self._next: dict[str, int] = {}
+        self._rate = 0.0
+
+    def _plan(self) -> None:
+        rate = self._sim.switches.own_sends_per_guide_month
+        if rate == self._rate:
+            return
+        self._rate = rate
+        self._next.clear()
+        if rate > 0:
+            for corp_id, corp in self._sim.corps.items():
+                self._plan_after(corp_id, corp, self._sim.clock.now())
+
+    def _plan_after(self, corp_id: str, corp: "Corp", after: int) -> None:
+        guides = len(corp.directory.servants())
+        if not guides:
+            self._next.pop(corp_id, None)
+            return
+        gap = self._random[corp_id].expovariate(guides * self._rate / MONTH)
+        self._next[corp_id] = _within_hours(after + max(int(gap), 60))
+
+    def due(self) -> int:
+        """How many corps have an act due now."""
+        self._plan()
+        return sum(1 for at in self._next.values() if at <= self._sim.clock.now())
+
+    def next_due(self) -> int | None:
+        """The instant of the next act, None without any."""
+        self._plan()
+        return min(self._next.values(), default=None)
+
+    def run_due(self) -> int:
+        """Carry out every act up to now, each at its own instant. Returns how many."""
+        self._plan()
+        done, now = 0, self._sim.clock.now()
+        while self._next and min(self._next.values()) <= now:
+            corp_id = min(self._next, key=lambda key: (self._next[key], key))
+            at, corp = self._next[corp_id], self._sim.corps[corp_id]
+            self._act(corp_id, corp, at)
+            self._plan_after(corp_id, corp, at)
+            done += 1
+        return done
+
+    def _act(self, corp_id: str, corp: "Corp", at: int) -> None:
+        chance = self._random[corp_id]
+        guide = chance.choice(corp.directory.servants())
+        numbers, _ = corp.customers.numbers(guide.userid)
+        if numbers:
+            audience = chance.sample(numbers, min(self._sim.switches.own_send_audience, len(numbers)))
+            send_personally(self._sim, corp, guide.userid, audience, chance.choice(TEXTS), at)
+
+
+def _within_hours(instant: int) -> int:
+    """The same instant if shops are open then, else the next opening."""
+    moment = local(instant)
+    if OPENING <= moment.hour < CLOSING:
+        return instant
+    opening = moment.replace(hour=OPENING, minute=instant % 60, second=0)
+    seconds = int(opening.timestamp())
+    return seconds if seconds > instant else seconds + 86_400

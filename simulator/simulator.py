@@ -1,0 +1,91 @@
+"""Everything one process holds: corps, clock, tokens, logs, and the two loops of events and scheduled acts."""
+
+import asyncio
+import contextlib
+
+from simulator.api.calllog import CallLog
+from simulator.api.governor import Governor
+from simulator.api.scripts import ScriptBook
+from simulator.api.tokens import TokenOffice
+from simulator.callbacks.events import Event
+from simulator.callbacks.sender import Sender
+from simulator.clock import DomainClock
+from simulator.corp import Corp
+from simulator.hands.schedule import Schedule
+from simulator.scenarios import load
+from simulator.switches import Switches
+
+TICK = 0.5
+
+
+class Simulator:
+    """`specs` are scenario texts such as `chain` or `scale:customers=50000`; corps come out in this order."""
+
+    def __init__(self, specs: list[str], seed: int, start: float | None = None) -> None:
+        self._start = start
+        self.clock = DomainClock(start)
+        self.start = self.clock.now()
+        rows = [Corp(load(spec), seed, ordinal, self.start) for ordinal, spec in enumerate(specs)]
+        self.corps = {corp.corp_id: corp for corp in rows}
+        self.switches = Switches()
+        self.sender = Sender(self.switches)
+        self._ticker: asyncio.Task | None = None
+        self._blank()
+
+    def _blank(self) -> None:
+        self.tokens = TokenOffice()
+        self.governor = Governor()
+        self.scripts = ScriptBook()
+        self.calls = CallLog()
+        self.schedule = Schedule(self)
+
+    async def run(self) -> None:
+        """Start delivering and ticking."""
+        await self.sender.start()
+        self._ticker = asyncio.create_task(self._tick())
+
+    async def close(self) -> None:
+        """Stop both."""
+        if self._ticker:
+            self._ticker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ticker
+        await self.sender.stop()
+
+    async def _tick(self) -> None:
+        while True:
+            self.schedule.run_due()
+            await asyncio.sleep(TICK)
+
+    def emit(self, corp: Corp, event: Event, at: int | None = None) -> None:
+        """An event happens now, or happened at `at` of the domain clock."""
+        created = self.clock.now() if at is None else at
+        self.sender.put(corp, event, created)
+
+    def move_clock(self, instant: float) -> int:
+        """Set the domain clock; acts that fell due are carried out in order. Returns how many."""
+        self.clock.set(instant)
+        return self.schedule.run_due()
+
+    def quiet(self) -> dict:
+        """Whether nothing is under way, and when the next scheduled act is due."""
+        due = self.schedule.due()
+        return {
+            "quiet": not self.sender.pending and not due,
+            "callbacks": self.sender.pending,
+            "acts_due": due,
+            "next_due": self.schedule.next_due(),
+            "now": self.clock.now(),
+        }
+
+    async def reset(self, *, keep_clock: bool = False, forget_callbacks: bool = False) -> None:
+        """Back to the beginning: worlds, logs, scripts, tokens, switches; callback addresses stay unless told."""
+        await self.sender.clear()
+        self.switches.__dict__.update(Switches().__dict__)
+        if not keep_clock:
+            self.clock.set(self.start) if self._start is not None else self.clock.advance(-self.clock.offset)
+        for corp in self.corps.values():
+            corp.reset()
+            if forget_callbacks:
+                corp.callback = None
+        self._blank()

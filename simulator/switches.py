@@ -1,0 +1,60 @@
+"""Behaviour that the reference leaves open, or that a test wants otherwise. Each has a documented default."""
+
+from dataclasses import asdict, dataclass, field, fields
+
+from simulator.world.quota import RULES
+
+
+@dataclass
+class Switches:
+    """Read by everything, changed through `/control/switches`; `set` refuses unknown names and wrong types."""
+
+    quota_rule: str = "month_days"
+    personal_sends_use_quota: bool = True
+    callbacks_on_api_writes: bool = False
+    empty_customer_list_is_84061: bool = True
+    sensitive_member_fields: bool = False
+    mass_dispatch_seconds: float = 0.0
+    rate_limits: bool = True
+    per_api_minute: int = 10_000
+    per_api_hour: int = 150_000
+    per_ip_minute: int = 20_000
+    per_ip_hour: int = 600_000
+    mark_tag_concurrency: int = 5
+    latency_ms: list = field(default_factory=lambda: [0, 0])
+    block_ip: bool = False
+    wrong_secret_bans_ip: bool = False
+    callback_timeout: float = 5.0
+    callback_retries: int = 3
+    callback_retry_spacing: list = field(default_factory=lambda: [1.0, 2.0, 4.0])
+    callback_workers: int = 16
+    callback_drop: float = 0.0
+    callback_double: float = 0.0
+    callback_reorder: float = 0.0
+    own_sends_per_guide_month: float = 0.0
+    own_send_audience: int = 60
+
+    def set(self, changes: dict) -> None:
+        """Apply `changes` by name, all or none. Raises ValueError naming what is wrong."""
+        kinds = {row.name: type(getattr(self, row.name)) for row in fields(self)}
+        clean = {}
+        for name, value in changes.items():
+            if name not in kinds:
+                raise ValueError(f"unknown switch: {name}")
+            clean[name] = _fit(name, kinds[name], value)
+        for name, value in clean.items():
+            setattr(self, name, value)
+
+    def shown(self) -> dict:
+        """All switches with their values."""
+        return asdict(self)
+
+
+def _fit(name: str, kind: type, value: object) -> object:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+        raise ValueError(f"switch {name} wants {kind.__name__}")
+    if name == "quota_rule" and value not in RULES:
+        raise ValueError(f"quota_rule is one of {', '.join(RULES)}")
+    return value

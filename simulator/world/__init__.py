@@ -1,0 +1,1 @@
+"""What exists: people, relations, tags, groups and messages, as a pure function of the scenario plus what changed."""

@@ -1,0 +1,38 @@
+"""Temporary media: kept three days of wall time, shared by the apps of one corp."""
+
+from dataclasses import dataclass
+
+from simulator.world.ids import digest_text
+
+LIFE = 3 * 86_400
+
+
+@dataclass
+class Media:
+    """An uploaded file. `use` is `message` (media/upload) or `moment`, `product` (media/upload_attachment)."""
+
+    media_id: str
+    kind: str
+    use: str
+    filename: str
+    content_type: str
+    content: bytes
+    created: float
+
+
+class MediaStore:
+    """All uploads of one corp."""
+
+    def __init__(self, key: str) -> None:
+        self._key, self._rows = key, {}
+
+    def add(self, kind: str, use: str, filename: str, content_type: str, content: bytes, wall: float) -> Media:
+        """Keep a file and name it."""
+        media_id = "3" + digest_text(self._key, "media", len(self._rows), length=64)
+        row = self._rows[media_id] = Media(media_id, kind, use, filename, content_type, content, wall)
+        return row
+
+    def find(self, media_id: str, wall: float) -> Media | None:
+        """The file while it lives."""
+        row = self._rows.get(media_id)
+        return row if row and wall - row.created < LIFE else None
