@@ -13,6 +13,7 @@ from django.shortcuts import render
 
 from scrm.lib.errors import UserError
 from scrm.lib.where import request_id
+from scrm.ui.toasts import add_toast
 
 logger = logging.getLogger(__name__)
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -92,7 +93,9 @@ class UserErrorMiddleware:
             body = {"error": {"code": error.code, "message": str(error.message), "fields": error.fields}}
             return JsonResponse(body, status=error.status, json_dumps_params={"ensure_ascii": False})
         if request.htmx:
-            return render(request, "ui/error_fragment.html", {"error": error}, status=error.status)
+            return add_toast(
+                HttpResponse(status=error.status, headers={"HX-Reswap": "none"}), str(error.message), "bad"
+            )
         if request.method == "POST" and request.META.get("HTTP_REFERER"):
             messages.error(request, str(error.message))
             return HttpResponseRedirect(_local_path(request))

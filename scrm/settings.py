@@ -100,6 +100,7 @@ MIDDLEWARE = [
     "accounts.middleware.AccountMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "scrm.ui.toasts.ToastMiddleware",
     "scrm.middleware.ContentPolicyMiddleware",
     "scrm.middleware.UserErrorMiddleware",
 ]

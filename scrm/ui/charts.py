@@ -37,7 +37,9 @@ class Chart:
     def __post_init__(self) -> None:
         for one in self.series:
             if len(one.values) != len(self.categories):
-                raise ValueError(f"series {one.name!r} has {len(one.values)} values for {len(self.categories)} categories")
+                raise ValueError(
+                    f"series {one.name!r} has {len(one.values)} values for {len(self.categories)} categories"
+                )
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -48,9 +50,7 @@ class Chart:
             "categories": list(self.categories),
             "unit": self.unit,
             "percent": self.percent,
-            "series": [
-                {"name": one.name, "values": list(one.values), "links": list(one.links)} for one in self.series
-            ],
+            "series": [{"name": one.name, "values": list(one.values), "links": list(one.links)} for one in self.series],
         }
 
     @property
@@ -61,7 +61,10 @@ class Chart:
                 "label": label,
                 "link": self.links[index] if index < len(self.links) else None,
                 "cells": [
-                    {"text": self._text(one.values[index]), "link": one.links[index] if index < len(one.links) else None}
+                    {
+                        "text": self._text(one.values[index]),
+                        "link": one.links[index] if index < len(one.links) else None,
+                    }
                     for one in self.series
                 ],
             }

@@ -3,7 +3,17 @@
 from decimal import ROUND_HALF_UP, Decimal
 
 UNKNOWN = "—"
-SYMBOLS = {"CNY": "¥", "HKD": "HK$", "USD": "$", "TWD": "NT$", "MOP": "MOP$", "SGD": "S$", "JPY": "¥", "EUR": "€", "GBP": "£"}
+SYMBOLS = {
+    "CNY": "¥",
+    "HKD": "HK$",
+    "USD": "$",
+    "TWD": "NT$",
+    "MOP": "MOP$",
+    "SGD": "S$",
+    "JPY": "¥",
+    "EUR": "€",
+    "GBP": "£",
+}
 WITHOUT_CENTS = frozenset({"JPY", "KRW"})
 MINUS = "−"
 

@@ -13,7 +13,7 @@ def style_page(request: HttpRequest) -> HttpResponse:
 
 def style_phone_page(request: HttpRequest) -> HttpResponse:
     """Guide components, on the phone shell."""
-    return render(request, "ui/style_phone.html", {"phone_tab": "today", "today_count": 3})
+    return render(request, "ui/style_phone.html", {"phone_nav": samples.PHONE_NAV, "today_count": 3})
 
 
 def _context() -> dict[str, object]:

@@ -74,7 +74,9 @@ _ICONS: frozenset[str] | None = None
 @register.simple_tag
 def pill(text: str, tone: str = "idle", icon_name: str = "") -> SafeString:
     """A status: a word, an icon, and only then a colour. Tones: ok warn bad run wait idle."""
-    return format_html('<span class="pill pill-{}">{}{}</span>', tone, icon(icon_name or PILL_ICONS.get(tone, "circle-dashed")), text)
+    return format_html(
+        '<span class="pill pill-{}">{}{}</span>', tone, icon(icon_name or PILL_ICONS.get(tone, "circle-dashed")), text
+    )
 
 
 @register.simple_tag
@@ -82,7 +84,9 @@ def avatar(name: str, css: str = "") -> SafeString:
     """The initial of a name on a quiet ground that stays the same for the same name; decoration, so hidden."""
     text = name.strip()
     ground = zlib.crc32(text.encode()) % 6
-    return format_html('<span class="avatar avatar-{} {}" aria-hidden="true">{}</span>', ground, css, text[:1].upper() or "?")
+    return format_html(
+        '<span class="avatar avatar-{} {}" aria-hidden="true">{}</span>', ground, css, text[:1].upper() or "?"
+    )
 
 
 @register.inclusion_tag("ui/chart.html")
