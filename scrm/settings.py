@@ -139,6 +139,8 @@ DATABASES = {
 ORIGINAL_BACKEND = "scrm.lib.db.engine"
 DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter", "tenants.routers.ScopeRouter"]
 PG_EXTRA_SEARCH_PATHS: list[str] = []
+# One SET search_path per change of tenant instead of one per query; a rollback makes the backend set it again.
+TENANT_LIMIT_SET_CALLS = True
 
 REDIS_URL = env_redis("REDIS_URL")
 CACHES = {

@@ -1,0 +1,1 @@
+"""Makers and helpers of the tests, one module per app."""

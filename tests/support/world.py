@@ -1,0 +1,156 @@
+"""Builds, enters and clears the tests' two merchants."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.db import connection, transaction
+
+from scrm.lib import clock
+from tenants.context import public_scope, tenant_scope
+from tenants.models import Domain, Tenant, TenantState, new_schema_name
+
+ROOT = Path(__file__).resolve().parents[2]
+SLUGS = ("acme", "globex")
+FIRST_ID = {"acme": 1_000_000, "globex": 1}
+_SOURCES = ("*/migrations/*.py", "*/*/migrations/*.py", "accounts/presets.py", "tenants/provision/*.py", "scrm/lib/db/**/*.py")
+
+
+def tenant(slug: str) -> Tenant:
+    """A merchant's row, read afresh."""
+    return Tenant.objects.get(slug=slug)
+
+
+def is_current() -> bool:
+    """Whether the kept test database was built from today's migrations and seeds."""
+    name = connection.creation._get_test_db_name()
+    with connection._nodb_cursor() as cursor:
+        cursor.execute("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", [name])
+        row = cursor.fetchone()
+    return row is None or row[0] == _digest()
+
+
+def build() -> None:
+    """Make both merchants, unless the kept database has them."""
+    with public_scope():
+        if Tenant.objects.filter(slug__in=SLUGS, state=TenantState.ACTIVE).count() == len(SLUGS):
+            clear()
+            return
+    for slug in SLUGS:
+        _build_tenant(slug)
+    with connection.cursor() as cursor:
+        cursor.execute(f'COMMENT ON DATABASE "{connection.settings_dict["NAME"]}" IS %s', [_digest()])
+
+
+@contextmanager
+def rolled_back() -> Iterator[None]:
+    """Inside acme, in a transaction that leaves nothing behind."""
+    outermost = transaction.atomic()
+    outermost._from_testcase = True  # type: ignore[attr-defined]  # lets atomic(durable=True) stand inside, as TestCase does
+    with outermost:
+        try:
+            with tenant_scope(tenant("acme")):
+                yield
+        finally:
+            transaction.set_rollback(True)
+
+
+@contextmanager
+def committed() -> Iterator[None]:
+    """Inside acme, with real commits; the rows are cleared afterwards."""
+    try:
+        with tenant_scope(tenant("acme")):
+            yield
+    finally:
+        clear()
+
+
+def clear() -> None:
+    """Empty what a committing test may have written, lay the seeds again, forget other merchants."""
+    if connection.in_atomic_block:
+        raise RuntimeError("a test left a transaction open")
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '15s'")
+    with public_scope():
+        for other in Tenant.objects.exclude(slug__in=SLUGS):
+            _execute(f'DROP SCHEMA IF EXISTS "{other.schema_name}" CASCADE')
+        _truncate("public", keep=("django_migrations", "tenants_tenant", "tenants_domain"))
+        Domain.objects.exclude(domain__in=[f"{slug}.testserver" for slug in SLUGS]).delete()
+        Tenant.objects.exclude(slug__in=SLUGS).delete()
+        Tenant.objects.filter(slug__in=SLUGS).update(
+            state=TenantState.ACTIVE, is_sandbox=True, clock_offset_seconds=0, policy={}, suspended_at=None
+        )
+    for slug in SLUGS:
+        _truncate(tenant(slug).schema_name, keep=("django_migrations",))
+        _seed(tenant(slug))
+    with connection.cursor() as cursor:
+        cursor.execute("RESET lock_timeout")
+
+
+def _build_tenant(slug: str) -> None:
+    from django.core.management import call_command
+
+    with public_scope():
+        row, _made = Tenant.objects.get_or_create(
+            slug=slug,
+            defaults={
+                "name": slug.title(),
+                "schema_name": new_schema_name(),
+                "created_at": clock.wall(),
+                "is_sandbox": True,
+            },
+        )
+        Domain.objects.get_or_create(domain=f"{slug}.testserver", tenant=row, defaults={"is_primary": True})
+        _execute(f'CREATE SCHEMA IF NOT EXISTS "{row.schema_name}"')
+    call_command("migrate_schemas", tenant=True, schema_name=row.schema_name, verbosity=0, interactive=False)
+    _start_ids_at(row.schema_name, FIRST_ID[slug])
+    with public_scope():
+        row.state = TenantState.ACTIVE
+        row.save(update_fields=["state"])
+    _truncate(row.schema_name, keep=("django_migrations",))
+    _seed(row)
+
+
+def _seed(row: Tenant) -> None:
+    from accounts.presets import seed_roles
+
+    with tenant_scope(row):
+        seed_roles(row)
+
+
+def _start_ids_at(schema: str, first: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT sequencename FROM pg_sequences WHERE schemaname = %s", [schema])
+        names = [name for (name,) in cursor.fetchall()]
+        for name in names:
+            cursor.execute(f'ALTER SEQUENCE "{schema}"."{name}" START WITH {first} RESTART')
+
+
+def _truncate(schema: str, *, keep: tuple[str, ...]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [schema])
+        names = [name for (name,) in cursor.fetchall() if name not in keep]
+        if not names:
+            return
+        cursor.execute(
+            " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM \"{schema}\".\"{name}\")" for name in names)
+        )
+        full = [name for (name,) in cursor.fetchall()]
+        if full:
+            tables = ", ".join(f'"{schema}"."{name}"' for name in full)
+            cursor.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+
+
+def _execute(sql: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+def _digest() -> str:
+    digest = hashlib.sha256(Path(__file__).read_bytes())
+    for pattern in _SOURCES:
+        for path in sorted(ROOT.glob(pattern)):
+            if ".venv" not in path.parts and "node_modules" not in path.parts:
+                digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:32]
