@@ -83,3 +83,17 @@ class PushMetric(models.Model):
             ),
             models.CheckConstraint(condition=Q(window_days__gte=0), name="push_metric_window"),
         ]
+
+
+class RollupCheck(models.Model):
+    """The hourly comparison of rollups with the rows they stand for. A difference is a red mark on the reports."""
+
+    at = models.DateTimeField()
+    checked = models.BigIntegerField()
+    differences = models.JSONField(default=list, blank=True)  # [{topic, key, metric, rollup, rows}], the first 50
+    differing = models.BigIntegerField(default=0)
+
+    NOT_PERSONAL = ("differences",)
+
+    class Meta:
+        indexes = [models.Index(fields=["-at"], name="rollup_check_at")]

@@ -1,0 +1,54 @@
+"""What analytics registers at start: lanes, permissions, navigation, and its ear for new facts."""
+
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from django.utils.translation import gettext_lazy as _
+
+from accounts import navigation, permissions
+from analytics.models import DirtyBucket, RollupCheck, StageDay
+from analytics.services import buckets, check, facts
+from scrm.lib import clock
+from tenants import lanes, quiet
+from tenants.context import current_tenant
+
+CHECK_EVERY = timedelta(hours=1)
+
+
+def register() -> None:
+    """Called once from AppConfig.ready()."""
+    from contacts import timeline
+
+    lanes.register(lanes.Lane(buckets.LANE, queue="analytics", drain=_drain, next_due=_next_midnight))
+    permissions.register(permissions.Permission("reports.view", _("查看报表"), _("数据")))
+    navigation.register(
+        navigation.NavEntry("home", _("首页"), "home", "analytics:home", "layout-dashboard", "reports.view", order=10),
+        navigation.NavEntry("lifecycle", _("生命周期"), "insight", "analytics:lifecycle", "chart-column", "reports.view", order=710),
+        navigation.NavEntry("funnel", _("转化漏斗"), "insight", "analytics:funnel", "filter", "reports.view", order=720),
+        navigation.NavEntry("metrics", _("指标口径"), "insight", "analytics:metrics", "book-open", "reports.view", order=730),
+    )
+    timeline.on_recorded(facts.mark_buckets_of)
+    quiet.register("analytics", DirtyBucket.objects.count)
+
+
+def _drain(deadline: datetime) -> bool:
+    _count_yesterday()
+    more = buckets.drain(deadline)
+    last = RollupCheck.objects.order_by("-at").values_list("at", flat=True).first()
+    if not more and (last is None or clock.wall() - last >= CHECK_EVERY):
+        check.check_rollups()
+    return more
+
+
+def _count_yesterday() -> None:
+    """A day without any transition still has its stage counts: they are written once it is over."""
+    yesterday = buckets.tenant_day(clock.now()) - timedelta(days=1)
+    if not StageDay.objects.filter(day=yesterday).exists():
+        buckets.recompute_bucket("stage", yesterday, 0)
+
+
+def _next_midnight() -> datetime:
+    """Shortly after the tenant's next day begins."""
+    zone = ZoneInfo(current_tenant().time_zone)
+    tomorrow = clock.now().astimezone(zone).date() + timedelta(days=1)
+    return datetime.combine(tomorrow, time(0, 5), zone)

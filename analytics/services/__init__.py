@@ -1,0 +1,1 @@
+"""Writing rollups: dirty buckets in, recomputed buckets out."""

@@ -1,0 +1,63 @@
+"""Dirty buckets: a fact says which bucket it falls into, in its own transaction; a drain recomputes and forgets what it saw."""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+
+from django.db import transaction
+
+from analytics.models import DirtyBucket
+from analytics.services import days, pushes, stages
+from scrm.lib import clock
+from tenants import jobs
+from tenants.context import current_tenant
+from tenants.locks import lock_in_transaction
+
+LANE = "analytics"
+BATCH = 500
+
+TOPICS = {"day": days.recompute, "push": pushes.recompute, "stage": stages.recompute}
+
+
+def mark(topic: str, *, days_: Iterable[date] = (), keys: Iterable[int] = ()) -> None:
+    """Say that buckets of a topic changed: tenant days for `day` and `stage`, push ids for `push`."""
+    now = clock.wall()
+    rows = [DirtyBucket(topic=topic, day=day, marked_at=now) for day in set(days_)]
+    rows += [DirtyBucket(topic=topic, key=key, marked_at=now) for key in set(keys)]
+    if rows:
+        DirtyBucket.objects.bulk_create(rows)
+        jobs.nudge(LANE)
+
+
+def tenant_day(instant: datetime) -> date:
+    """The calendar day of an instant for the tenant in scope."""
+    return clock.local_day(instant, current_tenant().time_zone)
+
+
+def drain(deadline: datetime) -> bool:
+    """Recompute dirty buckets until none is left or the deadline has passed; True when some are left."""
+    while clock.wall() < deadline:
+        if not recompute_some():
+            return False
+    return DirtyBucket.objects.exists()
+
+
+def recompute_some() -> bool:
+    """Recompute the buckets of up to BATCH marks, one transaction per bucket; False when there were none."""
+    seen = list(DirtyBucket.objects.order_by("marked_at", "id")[:BATCH])
+    buckets: dict[tuple[str, date | None, int], list[int]] = {}
+    for row in seen:
+        buckets.setdefault((row.topic, row.day, row.key), []).append(row.pk)
+    for (topic, day, key), row_ids in buckets.items():
+        recompute_bucket(topic, day, key, row_ids)
+    return bool(seen)
+
+
+def recompute_bucket(topic: str, day: date | None, key: int, seen_ids: Iterable[int] = ()) -> None:
+    """Replace one bucket by what the facts say now. Marks are deleted before the facts are read.
+
+    A fact committed after that read has its own mark, which stays.
+    """
+    with transaction.atomic():
+        lock_in_transaction(f"rollup:{topic}:{day}:{key}")
+        DirtyBucket.objects.filter(pk__in=list(seen_ids)).delete()
+        TOPICS[topic](day, key)

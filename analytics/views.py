@@ -1,0 +1,119 @@
+"""Reports: access → choice → query layer → render."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+
+from accounts.access import MemberRequest, requires
+from analytics import home, metrics, queries, reports
+from analytics.definitions import PUSH_FILTERS, push_rows
+from analytics.forms import FunnelForm, ReportForm
+from campaigns.models import Push
+from contacts.models import Contact, Region
+from contacts.queries import visible_contacts, visible_members, visible_stores
+from scrm.lib import clock
+from tenants.context import current_tenant
+
+PAGE = 50
+RECENT = timedelta(days=90)
+
+
+@requires(None)
+def home_page(request: MemberRequest) -> HttpResponse:
+    """Guides start at 今日; everyone else at what needs her, then the figures."""
+    if "today.use" in request.permissions and "reports.view" not in request.permissions:
+        return redirect("/today/")
+    steps = [
+        {"label": step.label, "url": reverse(step.url_name), "done": False} for step in home.steps_for(request.permissions)
+    ]
+    return render(request, "analytics/home.html", {"panels": home.panels_for(request), "steps": steps})
+
+
+@requires("reports.view")
+def lifecycle(request: MemberRequest) -> HttpResponse:
+    form = ReportForm(request.GET, **_offers(request))
+    choice = form.choice()
+    people = _people(request, choice.place.as_query())
+    today = clock.local_day(clock.now(), current_tenant().time_zone)
+    report = reports.lifecycle(people, choice, request.scope, today)
+    return render(request, "analytics/lifecycle.html", {"form": form, **report, **_freshness()})
+
+
+@requires("reports.view")
+def lifecycle_rows(request: MemberRequest) -> HttpResponse:
+    """The people behind a number of the lifecycle report."""
+    people = _people(request, request.GET)
+    page = Paginator(people.select_related("stage", "owner", "store").order_by("-last_added_at", "-id"), PAGE)
+    return render(request, "analytics/lifecycle_rows.html", {"page": page.get_page(request.GET.get("page"))})
+
+
+@requires("reports.view")
+def funnel(request: MemberRequest) -> HttpResponse:
+    pushes = _recent_pushes()
+    form = FunnelForm(request.GET, pushes=queries.list_pushes(), **_offers(request))
+    choice = form.choice()
+    push_ids = [choice.push.pk] if choice.push else list(pushes.values_list("pk", flat=True))
+    report = reports.funnel(push_ids, choice, request.scope)
+    context = {"form": form, "choice": choice, "push_count": len(push_ids), **report, **_freshness()}
+    return render(request, "analytics/funnel.html", context)
+
+
+@requires("reports.view")
+def funnel_rows(request: MemberRequest, metric: str) -> HttpResponse:
+    """The deliveries behind a number of the funnel, by the same definition that counted them."""
+    if metric not in PUSH_FILTERS and metric != "buyers":
+        raise Http404
+    push = request.GET.get("push", "")
+    push_ids = [int(push)] if push.isdigit() else list(_recent_pushes().values_list("pk", flat=True))
+    window = request.GET.get("window", "")
+    rows = push_rows(push_ids, metric, int(window) if window.isdigit() else 7)
+    rows = rows.filter(queries.facts_in_scope(request.scope) & _place_filter(request.GET, "region_id", "store_id", "member_id"))
+    ordered = rows.select_related("contact", "group", "member", "store", "push").order_by("-id")
+    page = Paginator(ordered, PAGE).get_page(request.GET.get("page"))
+    return render(request, "analytics/funnel_rows.html", {"page": page, "metric": metrics.get(f"push.{metric}")})
+
+
+@requires("reports.view")
+def metric_list(request: MemberRequest) -> HttpResponse:
+    return render(request, "analytics/metrics.html", {"metrics": metrics.METRICS.values()})
+
+
+def _recent_pushes() -> QuerySet[Push]:
+    return queries.list_pushes((clock.now() - RECENT).date())
+
+
+def _offers(request: MemberRequest) -> dict[str, Any]:
+    stores = visible_stores(request.scope)
+    regions = Region.objects.filter(pk__in=stores.order_by().values("region_id"))
+    return {"regions": regions.order_by("order", "id"), "stores": stores, "members": visible_members(request.scope)}
+
+
+def _people(request: MemberRequest, params: Any) -> QuerySet[Contact]:
+    people = visible_contacts(request.scope)
+    people = people.filter(_place_filter(params, "store__region_id", "store_id", "owner_id"))
+    stage = str(params.get("stage", ""))
+    if stage == "none":
+        return people.filter(stage__isnull=True)
+    return people.filter(stage_id=int(stage)) if stage.isdigit() else people
+
+
+def _place_filter(params: Any, region: str, store: str, member: str) -> Q:
+    """`region`, `store`, `guide` of a query string as a condition; `none` means without one."""
+    chosen = Q()
+    for name, column in (("region", region), ("store", store), ("guide", member)):
+        value = str(params.get(name, ""))
+        if value == "none":
+            chosen &= Q(**{f"{column}__isnull": True})
+        elif value.isdigit():
+            chosen &= Q(**{column: int(value)})
+    return chosen
+
+
+def _freshness() -> dict[str, Any]:
+    """数据截至, what is still being recomputed, and whether totals and rows agree."""
+    return {"as_of": clock.now(), "pending": queries.pending_buckets(), "check": queries.latest_check()}
