@@ -5,6 +5,7 @@ import os
 import sys
 
 from scrm.runtime import probes
+from scrm.runtime.environment import placeholder_settings
 from scrm.runtime.services import SERVICES, service
 
 
@@ -30,19 +31,17 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if options.what == "probe":
         return 0 if probes.probe(service(options.service), probes.default_values(), os.environ) else 1
-    from scrm.runtime import demo, testenv  # these need the packages of development, which a container has not
+    if options.what in ("demo", "demo-reset"):
+        from scrm.runtime import demo  # needs the packages of development, which a container has not
 
-    if options.what == "demo":
-        return demo.run(check=options.check)
-    if options.what == "demo-reset":
-        return demo.run_reset()
+        return demo.run_reset() if options.what == "demo-reset" else demo.run(check=options.check)
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
         parser().error("name the command to run after --")
     if options.what == "build-env":
-        from scrm.runtime.environment import placeholder_settings
-
         os.execvpe(command[0], command, {**os.environ, **placeholder_settings()})
+    from scrm.runtime import testenv
+
     return testenv.run(command, durable=options.durable)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scrm.runtime import instance, ports
 from scrm.runtime.backing import Backing
-from scrm.runtime.environment import ROOT, STATE, check_disk, lasting_secrets, site_environment
+from scrm.runtime.environment import ROOT, STATE, check_disk, lasting_secrets, site_environment, world_start
 from scrm.runtime.errors import RuntimeProblem
 from scrm.runtime.output import Console
 from scrm.runtime.privileges import lasting_folder, server_account
@@ -70,6 +70,7 @@ def _supervisor(folder: Path, console: Console, interrupt: Interrupt, *, check: 
         **site_environment(web, simulator),
         **lasting_secrets(folder),
         "DEMO_DIR": str(folder),
+        "SIMULATOR_START": os.environ.get("SIMULATOR_START") or world_start(folder),
         "MEDIA_ROOT": os.environ.get("MEDIA_ROOT") or str(folder / "media"),
     }
     values = default_values() | {
@@ -77,6 +78,7 @@ def _supervisor(folder: Path, console: Console, interrupt: Interrupt, *, check: 
         "bind": ports.HOST,
         "web_port": web,
         "simulator_port": simulator,
+        "simulator_start": env["SIMULATOR_START"],
     }
     supervisor = Supervisor(ROOT, env, values, console, interrupt)
     supervisor.on_change = lambda programs: instance.record(folder, programs)

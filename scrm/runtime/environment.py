@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 from base64 import urlsafe_b64encode
+from datetime import UTC, datetime
 from pathlib import Path
 
 from scrm.runtime.errors import RuntimeProblem
@@ -26,6 +27,14 @@ def lasting_secrets(folder: Path) -> dict[str, str]:
         write_private(path, json.dumps(made, indent=2))
     known: dict[str, str] = json.loads(path.read_text())
     return {name: os.environ.get(name) or value for name, value in known.items()}
+
+
+def world_start(folder: Path) -> str:
+    """The instant at which this demo's simulated world begins: the first start, kept, so that later ones see the same world."""
+    path = folder / "world.json"
+    if not path.is_file():
+        write_private(path, json.dumps({"start": datetime.now(UTC).isoformat(timespec="seconds")}))
+    return str(json.loads(path.read_text())["start"])
 
 
 def write_private(path: Path, text: str) -> None:

@@ -66,10 +66,14 @@ def files_under(*folders: Path, suffixes: tuple[str, ...] = ()) -> list[Path]:
 
 
 def run(command: Sequence[str | Path], *, cwd: Path = ROOT, env: dict[str, str] | None = None) -> None:
-    """Run a command of a step. Raises SetupError with the command when it fails."""
-    finished = subprocess.run([str(part) for part in command], cwd=cwd, env=env, stdin=subprocess.DEVNULL)
+    """Run a command of a step; its output is shown only when it fails, and then raises SetupError with the command."""
+    words = [str(part) for part in command]
+    finished = subprocess.run(
+        words, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     if finished.returncode:
-        raise SetupError(f"failed (exit {finished.returncode}): {' '.join(str(part) for part in command)}")
+        sys.stderr.write(finished.stdout.decode("utf-8", "replace"))
+        raise SetupError(f"failed (exit {finished.returncode}): {' '.join(words)}")
 
 
 # --- Python -----------------------------------------------------------------------------------------------------

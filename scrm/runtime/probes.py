@@ -71,5 +71,6 @@ def default_values(environment: Mapping[str, str] = os.environ) -> dict[str, obj
         "simulator_port": environment.get("SIMULATOR_PORT", "8100"),
         "web_workers": environment.get("WEB_WORKERS", "2"),
         "web_threads": environment.get("WEB_THREADS", "8"),
+        "simulator_start": environment.get("SIMULATOR_START", "2026-01-05T09:00:00+08:00"),
         "worker_processes": environment.get("WORKER_PROCESSES", "2"),
     }

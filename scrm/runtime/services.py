@@ -42,6 +42,10 @@ POOLS: dict[str, tuple[str, ...]] = {
     "normal": ("outbound", "campaigns", "segments"),
     "bulk": ("bulk", "analytics"),
 }
+SIMULATOR = (
+    "{python} -m simulator --host {bind} --port {simulator_port} --scenario shop --scenario chain"
+    " --start {simulator_start}"
+)
 WEB = (
     "{python} -m gunicorn scrm.wsgi:application --bind {bind}:{web_port} --worker-class gthread"
     " --workers {web_workers} --threads {web_threads} --keep-alive 75 --graceful-timeout 20"
@@ -61,13 +65,7 @@ def _worker(pool: str) -> Service:
 SERVICES: tuple[Service, ...] = (
     Service("postgres", (), Check.POSTGRES),
     Service("valkey", (), Check.VALKEY),
-    Service(
-        "simulator",
-        ("{python}", "-m", "simulator", "--host", "{bind}", "--port", "{simulator_port}"),
-        Check.HTTP,
-        path="/control/quiet",
-        demo_only=True,
-    ),
+    Service("simulator", tuple(SIMULATOR.split()), Check.HTTP, path="/control/quiet", demo_only=True),
     Service("web", tuple(WEB.split()), Check.HTTP, needs=BACKING, path="/healthz"),
     _worker("urgent"),
     _worker("normal"),
