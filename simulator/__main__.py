@@ -18,7 +18,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="simulator", description="A WeCom to develop, demonstrate and test against.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9400)
-    parser.add_argument("--scenario", action="append", help="shop, chain, empty or scale[:members=…,customers=…]; repeatable")
+    parser.add_argument(
+        "--scenario", action="append", help="shop, chain, empty or scale[:members=…,customers=…]; repeatable"
+    )
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--start", help="domain time of the beginning, ISO 8601; now if absent")
     parser.add_argument("--switch", action="append", default=[], metavar="NAME=JSON", help="set a switch; repeatable")

@@ -7,6 +7,7 @@ from aiohttp import web
 from simulator.api.dispatch import serve
 from simulator.control import hands, routes
 from simulator.control.answers import errors_as_json
+from simulator.keys import SIMULATOR
 from simulator.simulator import Simulator
 
 PAGE = Path(__file__).parent / "control" / "page.html"
@@ -21,7 +22,7 @@ async def show_page(_request: web.Request) -> web.FileResponse:
 def build(sim: Simulator) -> web.Application:
     """An application around `sim`, started and stopped with it."""
     app = web.Application(client_max_size=UPLOAD_MOST, middlewares=[errors_as_json])
-    app["simulator"] = sim
+    app[SIMULATOR] = sim
     app.router.add_get("/", show_page)
     app.add_routes(routes.routes)
     app.add_routes(hands.routes)
@@ -31,6 +32,6 @@ def build(sim: Simulator) -> web.Application:
 
 
 async def _life(app: web.Application):
-    await app["simulator"].run()
+    await app[SIMULATOR].run()
     yield
-    await app["simulator"].close()
+    await app[SIMULATOR].close()

@@ -108,6 +108,13 @@ def _shown(call: Call, found: Member) -> dict:
         "external_profile": {"external_corp_name": call.corp.scenario.corp_name, "external_attr": []},
     }
     if call.sim.switches.sensitive_member_fields:
-        personal = {"mobile": found.mobile, "gender": "0", "email": "", "biz_mail": "", "avatar": "", "thumb_avatar": ""}
+        personal = {
+            "mobile": found.mobile,
+            "gender": "0",
+            "email": "",
+            "biz_mail": "",
+            "avatar": "",
+            "thumb_avatar": "",
+        }
         shown |= personal | {"qr_code": "", "address": ""}
     return shown

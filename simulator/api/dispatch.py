@@ -17,6 +17,7 @@ from simulator.api.registry import ENDPOINTS, Call, Endpoint
 from simulator.api.scripts import Script
 from simulator.clock import wall
 from simulator.corp import AccessToken
+from simulator.keys import SIMULATOR
 
 if TYPE_CHECKING:
     from simulator.simulator import Simulator
@@ -33,7 +34,7 @@ def as_json(body: dict | bytes) -> web.Response:
 
 async def serve(request: web.Request) -> web.StreamResponse:
     """The aiohttp handler of `/cgi-bin/{path}`."""
-    sim: Simulator = request.app["simulator"]
+    sim = request.app[SIMULATOR]
     path = request.match_info["path"]
     began = wall()
     trip = Trip(sim, request, path)

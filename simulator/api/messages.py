@@ -10,7 +10,18 @@ from simulator.corp import APP
 from simulator.world.directory import LEFT, Member
 from simulator.world.ids import digest_text
 
-TYPES = ("text", "textcard", "news", "markdown", "image", "voice", "video", "file", "miniprogram_notice", "template_card")
+TYPES = (
+    "text",
+    "textcard",
+    "news",
+    "markdown",
+    "image",
+    "voice",
+    "video",
+    "file",
+    "miniprogram_notice",
+    "template_card",
+)
 PER_MEMBER_MINUTE = 30
 USERS_MOST = 1000
 

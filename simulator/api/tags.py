@@ -28,9 +28,7 @@ def _tag_shown(row: TagRow, *, by_id: bool) -> dict:
     return shown | ({"deleted": row.deleted} if by_id else {})
 
 
-@endpoint(
-    "externalcontact/get_corp_tag_list", Field("tag_id", list, items=str), Field("group_id", list, items=str)
-)
+@endpoint("externalcontact/get_corp_tag_list", Field("tag_id", list, items=str), Field("group_id", list, items=str))
 def list_tags(call: Call) -> dict:
     """All living tags, or those asked for by id (deleted ones included); `tag_id` is ignored beside `group_id`."""
     book = call.corp.tags

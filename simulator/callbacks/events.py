@@ -97,9 +97,7 @@ def update_chat(chat_id: str, detail: str) -> Event:
     return event
 
 
-def change_members(
-    chat_id: str, detail: str, scene: int, members: list[str], versions: tuple[str, str]
-) -> Event:
+def change_members(chat_id: str, detail: str, scene: int, members: list[str], versions: tuple[str, str]) -> Event:
     """Members joined (add_member, JoinScene) or left (del_member, QuitScene) a group."""
     event = update_chat(chat_id, detail)
     event.fields += [

@@ -88,7 +88,9 @@ class Sender:
 
     async def start(self) -> None:
         """Begin to deliver."""
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar())
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
+        )
         self._hire()
 
     def _hire(self) -> None:

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from simulator.corp import Corp
 from simulator.hands.errors import HandError
+from simulator.keys import SIMULATOR
 from simulator.simulator import Simulator
 
 
@@ -19,7 +20,7 @@ def answer(body: Any, status: int = 200) -> web.Response:
 
 def simulator_of(request: web.Request) -> Simulator:
     """The simulator this request is for."""
-    return request.app["simulator"]
+    return request.app[SIMULATOR]
 
 
 async def body_of(request: web.Request) -> dict:

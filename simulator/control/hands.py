@@ -55,7 +55,9 @@ async def open_link(request: web.Request) -> web.Response:
             if not target:
                 break
             url = str(aiohttp.client.URL(url).join(aiohttp.client.URL(target)))
-    return answer({"ok": True, "status": trail[-1]["status"], "url": trail[-1]["url"], "trail": trail, "text": text[:2000]})
+    return answer(
+        {"ok": True, "status": trail[-1]["status"], "url": trail[-1]["url"], "trail": trail, "text": text[:2000]}
+    )
 
 
 @routes.post("/control/hands/{act}")
@@ -175,7 +177,9 @@ def tasks(_sim: Simulator, corp: Corp, body: dict) -> dict:
     for mass, userid in masses.open_tasks(corp, body.get("userid") or ""):
         row = {"msgid": mass.msgid, "userid": userid, "chat_type": mass.chat_type, "content": mass.content()}
         recipients = mass.tasks[userid].recipients
-        rows.append(row | {"recipients": len(recipients), "create_time": mass.create_time, "reminders": len(mass.reminders)})
+        rows.append(
+            row | {"recipients": len(recipients), "create_time": mass.create_time, "reminders": len(mass.reminders)}
+        )
     return {"tasks": rows}
 
 

@@ -240,7 +240,11 @@ async def list_sent(request: web.Request) -> web.Response:
     corp, query = corp_of(simulator_of(request), request.query.get("corp_id")), request.query
     rows = []
     for target, messages in corp.masses.inbox.items():
-        to = {"chat_id": target} if isinstance(target, str) else {"external_userid": corp.customers.external_userid(target)}
+        to = (
+            {"chat_id": target}
+            if isinstance(target, str)
+            else {"external_userid": corp.customers.external_userid(target)}
+        )
         rows += [message | to for message in messages if query.get("kind") in (None, message["kind"])]
     rows = sorted((row for row in rows if row["at"] >= int(query.get("after", 0))), key=lambda row: row["at"])
     return answer({"total": len(rows), "messages": rows[-int(query.get("limit", PAGE)) :]})

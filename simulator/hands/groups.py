@@ -40,7 +40,14 @@ def _member(sim: "Simulator", corp: "Corp", who: str, scene: int, invitor: str, 
 
 
 def join(
-    sim: "Simulator", corp: "Corp", chat_id: str, members: list[str], *, scene: int = 3, invitor: str = "", state: str = ""
+    sim: "Simulator",
+    corp: "Corp",
+    chat_id: str,
+    members: list[str],
+    *,
+    scene: int = 3,
+    invitor: str = "",
+    state: str = "",
 ) -> dict:
     """Customers or colleagues join: scene 1 invited, 2 by link, 3 by QR. The event says 0 for the first two."""
     group = _open_group(corp, chat_id)

@@ -42,7 +42,5 @@ def send_personally(
     now = sim.clock.now() if at is None else at
     mass = corp.masses.new("single", now, {"content": words}, [], creator=userid)
     mass.tasks[userid] = Task(list(numbers))
-    corp.masses.confirm(
-        mass, userid, now, sim.switches.quota_rule, use_quota=sim.switches.personal_sends_use_quota
-    )
+    corp.masses.confirm(mass, userid, now, sim.switches.quota_rule, use_quota=sim.switches.personal_sends_use_quota)
     return mass

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from simulator.corp import Corp
     from simulator.simulator import Simulator
 
-MONTH = 30 * 86_400
 OPENING, CLOSING = 10, 21
+OPEN_MONTH = 30 * (CLOSING - OPENING) * 3600
 TEXTS = ["新品到店啦,来店里看看~", "今天有小样可以领,到店报名字就行", "周末有活动,老朋友优先", "换季了,记得做好保湿"]
 
 
@@ -39,8 +39,8 @@ class Schedule:
         if not guides:
             self._next.pop(corp_id, None)
             return
-        gap = self._random[corp_id].expovariate(guides * self._rate / MONTH)
-        self._next[corp_id] = _within_hours(after + max(int(gap), 60))
+        gap = self._random[corp_id].expovariate(guides * self._rate / OPEN_MONTH)
+        self._next[corp_id] = _open_time_after(after, max(int(gap), 60))
 
     def due(self) -> int:
         """How many corps have an act due now."""
@@ -73,11 +73,14 @@ class Schedule:
             send_personally(self._sim, corp, guide.userid, audience, chance.choice(TEXTS), at)
 
 
-def _within_hours(instant: int) -> int:
-    """The same instant if shops are open then, else the next opening."""
-    moment = local(instant)
-    if OPENING <= moment.hour < CLOSING:
-        return instant
-    opening = moment.replace(hour=OPENING, minute=instant % 60, second=0)
-    seconds = int(opening.timestamp())
-    return seconds if seconds > instant else seconds + 86_400
+def _open_time_after(instant: int, seconds: int) -> int:
+    """The instant after `seconds` of opening hours have passed."""
+    while True:
+        moment = local(instant)
+        opens = int(moment.replace(hour=OPENING, minute=0, second=0).timestamp())
+        closes = int(moment.replace(hour=CLOSING, minute=0, second=0).timestamp())
+        begin = max(instant, opens)
+        if begin + seconds < closes:
+            return begin + seconds
+        seconds -= max(closes - begin, 0)
+        instant = opens + 86_400

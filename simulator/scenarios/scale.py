@@ -16,9 +16,7 @@ def build(members: int = 100, customers: int = 50_000, groups: int = 0, extra: i
         Person(100 + n // PER_STORE, userid=f"guide{n + 1:05d}", leader=n % PER_STORE == 0) for n in range(members)
     )
     each, rest = divmod(groups, max(members, 1))
-    owners = tuple(
-        Owner(each + (n < rest), person.userid) for n, person in enumerate(people) if each + (n < rest)
-    )
+    owners = tuple(Owner(each + (n < rest), person.userid) for n, person in enumerate(people) if each + (n < rest))
     return Scenario(
         name="scale",
         corp_name="规模测试",

@@ -7,6 +7,7 @@ side, so a store's customers are contiguous as well. Second followers are two sm
 from array import array
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 
 from simulator.scenarios.model import Person, Scenario
 from simulator.world.draw import Shuffle, apportion, draw
@@ -143,10 +144,8 @@ class BaseWorld:
     def added_at(self, customer: int) -> int:
         """When the first follower gained the customer, by the scenario's growth and the shop's opening hours."""
         age = self.active - 1 - self.recency(customer)
-        knots = self.scenario.growth
-        for (far, low), (near, high) in zip(knots, knots[1:], strict=False):
-            if age < high or near == knots[-1][0]:
-                break
+        stretches = list(pairwise(self.scenario.growth))
+        (far, low), (near, high) = next((s for s in stretches if age < s[1][1]), stretches[-1])
         begin, end = self.start - far * DAY, self.start - near * DAY
         plain = begin + (end - begin) * (age - low) // max(high - low, 1)
         midnight = plain - (plain + CHINA) % DAY
