@@ -5,8 +5,8 @@ FROM node:22-slim AS frontend
 WORKDIR /src/frontend
 COPY frontend/package.json frontend/package-lock.json frontend/.npmrc ./
 RUN npm ci --no-audit --no-fund
-COPY frontend ./
-COPY templates /src/templates
+# The build collects the class names that the templates of every app use.
+COPY . /src
 RUN npm run build
 
 FROM python:3.12-slim-trixie AS packages

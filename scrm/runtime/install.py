@@ -137,13 +137,9 @@ def frontend_packages_digest() -> str:
 
 
 def frontend_sources_digest() -> str:
-    """Everything the build reads: its sources and the templates and Python files whose class names it collects."""
-    apps = [path for path in ROOT.iterdir() if (path / "__init__.py").is_file() and path.name != "tests"]
-    return digest_of(
-        files_under(FRONTEND)
-        + files_under(ROOT / "templates", suffixes=(".html", ".txt"))
-        + files_under(*apps, suffixes=(".py", ".html"))
-    )
+    """Everything the build reads: its sources, and the templates whose class names it collects."""
+    templates = [folder for folder in (ROOT / "templates", *ROOT.glob("*/templates")) if folder.is_dir()]
+    return digest_of(files_under(FRONTEND) + files_under(*templates, suffixes=(".html",)))
 
 
 def build_frontend() -> None:

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 
+from scrm.runtime.errors import RuntimeProblem
 from scrm.runtime.services import Check, Service
 
 TIMEOUT_SECONDS = 5.0
@@ -63,14 +64,21 @@ def wait_for(answers: Callable[[], bool], alive: Callable[[], bool], seconds: fl
 
 
 def default_values(environment: Mapping[str, str] = os.environ) -> dict[str, object]:
-    """The placeholders of a command line in a container, from its environment."""
+    """The placeholders of a command line in a container, from its environment. Raises RuntimeProblem on a bad number."""
     return {
         "python": "python",
         "bind": "0.0.0.0",
-        "web_port": environment.get("PORT", "8000"),
-        "simulator_port": environment.get("SIMULATOR_PORT", "8100"),
-        "web_workers": environment.get("WEB_WORKERS", "2"),
-        "web_threads": environment.get("WEB_THREADS", "8"),
+        "web_port": _count(environment, "PORT", 8000),
+        "simulator_port": _count(environment, "SIMULATOR_PORT", 8100),
+        "web_workers": _count(environment, "WEB_WORKERS", 2),
+        "web_threads": _count(environment, "WEB_THREADS", 8),
         "simulator_start": environment.get("SIMULATOR_START", "2026-01-05T09:00:00+08:00"),
-        "worker_processes": environment.get("WORKER_PROCESSES", "2"),
+        "worker_processes": _count(environment, "WORKER_PROCESSES", 2),
     }
+
+
+def _count(environment: Mapping[str, str], name: str, default: int) -> int:
+    raw = environment.get(name) or str(default)
+    if not raw.isdigit() or int(raw) < 1:
+        raise RuntimeProblem(f"{name}={raw!r} is not a whole number of at least 1.")
+    return int(raw)

@@ -15,8 +15,8 @@ from scrm.runtime.process import Program
 
 PREFERRED_PORT = 63790
 START_SECONDS = 20.0
-# It saves nothing, so advice about memory for saving would only worry the reader.
-MUTED = ("Memory overcommit", "Reading config from stdin")
+# It saves nothing, so advice about memory for saving would only worry the reader; and that it stops, we say ourselves.
+MUTED = ("Memory overcommit", "Reading config from stdin", "Received SIGTERM", "ready to exit")
 
 
 def binary() -> Path:
