@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 SLICE_SECONDS = 25.0
+MIN_LEASE_SECONDS = 60  # longer than a drain is allowed to live
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Lane:
     drain: Callable[[datetime], bool]
     next_due: Callable[[], datetime | None] | None = None
     exclusive: bool = True
-    lease_seconds: int = 60
+    lease_seconds: int = MIN_LEASE_SECONDS
     sweep: bool = True
 
 
@@ -38,7 +39,9 @@ _lanes: dict[str, Lane] = {}
 
 
 def register(lane: Lane) -> None:
-    """Add a lane. Raises ValueError when the name is taken by another."""
+    """Add a lane. Raises ValueError when the name is taken by another, or a drain could outlive its lease."""
+    if lane.lease_seconds < MIN_LEASE_SECONDS:
+        raise ValueError(f"lane {lane.name}: a lease is at least {MIN_LEASE_SECONDS} s")
     if _lanes.get(lane.name, lane) != lane:
         raise ValueError(f"lane {lane.name} is registered twice")
     _lanes[lane.name] = lane

@@ -4,9 +4,10 @@ import threading
 from collections.abc import Callable
 from itertools import count
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from django.contrib.auth.hashers import make_password
-from django.db import connections, models
+from django.db import connection, connections, models
 from django.test import Client
 
 from accounts.models import Role, RoleGrant, User
@@ -68,6 +69,18 @@ def log_in(who: User | str = "hq", *, tenant: Tenant | None = None, scope: Any =
         client.force_login(user)
     client.user = user  # type: ignore[attr-defined]
     return client
+
+
+def database_url() -> str:
+    """DATABASE_URL of the test database, for child processes."""
+    row = connection.settings_dict
+    login = quote(row["USER"]) + (f":{quote(row['PASSWORD'])}" if row["PASSWORD"] else "")
+    options = {**row["OPTIONS"], **({"host": row["HOST"]} if row["HOST"].startswith("/") else {})}
+    host = "" if row["HOST"].startswith("/") else row["HOST"]
+    port = f":{row['PORT']}" if row["PORT"] else ""
+    options.pop("isolation_level", None)
+    query = "&".join(f"{key}={quote(str(value), safe='')}" for key, value in options.items())
+    return f"postgres://{login}@{host}{port}/{row['NAME']}" + (f"?{query}" if query else "")
 
 
 def in_thread(work: Callable[[], T], *, tenant: Tenant | None = None) -> "Running[T]":
