@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import time
+from pathlib import Path
 
 from aiohttp import web
 
@@ -11,6 +12,7 @@ import simulator.api  # noqa: F401  importing it registers every endpoint
 from simulator.app import build
 from simulator.clock import parse_instant
 from simulator.simulator import Simulator
+from simulator.state import StateFile
 
 
 def parse() -> argparse.Namespace:
@@ -25,6 +27,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--start", help="domain time of the beginning, ISO 8601; now if absent")
     parser.add_argument("--switch", action="append", default=[], metavar="NAME=JSON", help="set a switch; repeatable")
     parser.add_argument("--prerender", action="store_true", help="render every customer before answering")
+    parser.add_argument("--state", type=Path, help="keep the worlds in this file across restarts")
     return parser.parse_args()
 
 
@@ -32,6 +35,9 @@ def make(options: argparse.Namespace) -> Simulator:
     """The simulator the command line asks for. Raises ValueError for a wrong value."""
     start = parse_instant(options.start) if options.start else None
     sim = Simulator(options.scenario or ["shop"], options.seed, start)
+    if options.state:
+        state = StateFile(options.state, (tuple(options.scenario or ["shop"]), options.seed, options.start))
+        print(f"simulator: {sim.keep_in(state) or 'taken up from ' + str(options.state)}", flush=True)
     for pair in options.switch:
         name, _, value = pair.partition("=")
         sim.switches.set({name: json.loads(value)})

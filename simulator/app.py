@@ -1,8 +1,10 @@
 """The aiohttp application: WeCom's API, the control API and the page of hands."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from simulator.api.dispatch import serve
 from simulator.control import hands, routes
@@ -19,9 +21,19 @@ async def show_page(_request: web.Request) -> web.FileResponse:
     return web.FileResponse(PAGE)
 
 
+@web.middleware
+async def note_changes(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Whatever is not read only may have changed a world, which is then due to be saved."""
+    try:
+        return await handler(request)
+    finally:
+        if request.method not in ("GET", "HEAD"):
+            request.app[SIMULATOR].touched = True
+
+
 def build(sim: Simulator) -> web.Application:
     """An application around `sim`, started and stopped with it."""
-    app = web.Application(client_max_size=UPLOAD_MOST, middlewares=[errors_as_json])
+    app = web.Application(client_max_size=UPLOAD_MOST, middlewares=[note_changes, errors_as_json])
     app[SIMULATOR] = sim
     app.router.add_get("/", show_page)
     app.add_routes(routes.routes)
@@ -31,7 +43,7 @@ def build(sim: Simulator) -> web.Application:
     return app
 
 
-async def _life(app: web.Application):
+async def _life(app: web.Application) -> AsyncIterator[None]:
     await app[SIMULATOR].run()
     yield
     await app[SIMULATOR].close()

@@ -13,6 +13,7 @@ from simulator.clock import DomainClock
 from simulator.corp import Corp
 from simulator.hands.schedule import Schedule
 from simulator.scenarios import load
+from simulator.state import StateFile
 from simulator.switches import Switches
 
 TICK = 0.5
@@ -29,10 +30,18 @@ class Simulator:
         self.corps = {corp.corp_id: corp for corp in rows}
         self.switches = Switches()
         self.sender = Sender(self.switches)
+        self.touched = False
+        self.state: StateFile | None = None
         self._ticker: asyncio.Task | None = None
-        self._blank()
+        self.blank()
 
-    def _blank(self) -> None:
+    def keep_in(self, state: StateFile) -> str:
+        """Take up a snapshot if it fits, and write one from now on. Returns why none was taken up, or ''."""
+        self.state = state
+        return state.load(self)
+
+    def blank(self) -> None:
+        """Forget tokens, limits, scripts, logs and plans; not the worlds."""
         self.tokens = TokenOffice()
         self.governor = Governor()
         self.scripts = ScriptBook()
@@ -50,12 +59,20 @@ class Simulator:
             self._ticker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._ticker
+        self._save()
         await self.sender.stop()
 
     async def _tick(self) -> None:
         while True:
-            self.schedule.run_due()
+            if self.schedule.run_due():
+                self.touched = True
+            self._save()
             await asyncio.sleep(TICK)
+
+    def _save(self) -> None:
+        if self.state and self.touched:
+            self.touched = False
+            self.state.save(self)
 
     def emit(self, corp: Corp, event: Event, at: int | None = None) -> None:
         """An event happens now, or happened at `at` of the domain clock."""
@@ -88,4 +105,4 @@ class Simulator:
             corp.reset()
             if forget_callbacks:
                 corp.callback = None
-        self._blank()
+        self.blank()

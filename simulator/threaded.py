@@ -10,6 +10,7 @@ from aiohttp import web
 import simulator.api  # noqa: F401  importing it registers every endpoint
 from simulator.app import build
 from simulator.simulator import Simulator
+from simulator.state import StateFile
 
 
 class ThreadedSimulator:
@@ -18,8 +19,15 @@ class ThreadedSimulator:
     `running.sim` may be read from the test's thread while nothing is under way; changes go through HTTP.
     """
 
-    def __init__(self, specs: list[str], seed: int = 7, start: float | None = None, host: str = "127.0.0.1") -> None:
-        self._specs, self._seed, self._start, self._host = specs, seed, start, host
+    def __init__(
+        self,
+        specs: list[str],
+        seed: int = 7,
+        start: float | None = None,
+        host: str = "127.0.0.1",
+        state: StateFile | None = None,
+    ) -> None:
+        self._specs, self._seed, self._start, self._host, self._state = specs, seed, start, host, state
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="simulator", daemon=True)
         self._runner: web.AppRunner | None = None
@@ -48,6 +56,8 @@ class ThreadedSimulator:
 
     async def _serve(self) -> None:
         self.sim = Simulator(self._specs, self._seed, self._start)
+        if self._state:
+            self.sim.keep_in(self._state)
         self._runner = web.AppRunner(build(self.sim), access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, 0)

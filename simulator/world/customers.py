@@ -26,6 +26,9 @@ class CustomerBook:
         self._fragments: dict[tuple[str, int], bytes] = {}
         self.ever = max(base.scenario.ever, base.active)
 
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_fragments": {}}  # rendered again after a restart
+
     # -- people ----------------------------------------------------------------------------------------------------
 
     def number(self, external_userid: str) -> int | None:

@@ -81,7 +81,7 @@ def test_checks_come_in_the_order_of_the_reference(shop):
 def test_json_is_read_whatever_the_content_type_says(shop):
     response = shop.http.post(
         f"{shop.url}/cgi-bin/user/list_id",
-        data='{"limit": 2}'.encode(),
+        data=b'{"limit": 2}',
         headers={"Content-Type": "application/x-www-form-urlencoded"},
         params={"access_token": shop.token()},
     ).json()
@@ -316,7 +316,7 @@ def test_another_client_library_reads_the_answers(shop):
             )
 
     client = Client(shop.corp_id, shop.corp["secret"])
-    assert client.department.get(1)[0]["name"] == "小满面包房"
+    assert [m["userid"] for m in client.user.list(2)][:2] == ["fangxiaoman", "wutong"]
     assert client.user.get("wutong")["name"] == "吴桐"
     followers = client.external_contact.get_follow_user_list()["follow_user"]
     friends = client.external_contact.list(followers[0])["external_userid"]
