@@ -3,3 +3,10 @@ from django.apps import AppConfig
 
 class ConditionsConfig(AppConfig):
     name = "conditions"
+
+    def ready(self) -> None:
+        from conditions.dirty import LANE
+        from conditions.drain import drain_marks, next_due
+        from tenants import lanes
+
+        lanes.register(lanes.Lane(LANE, queue="segments", drain=drain_marks, next_due=next_due))

@@ -1,0 +1,42 @@
+"""Who wants to know that a person changed: stage rules, segments, rules, SOP exits."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+Consume = Callable[[Sequence[int], frozenset[str], datetime], None]
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """reads(): the dirty keys it wants now (asked once per batch). consume(root ids, keys seen, now): in the loop's transaction.
+
+    absorb: called instead of consume for people of whom only the first sync told us (facts of source backfill): note that they
+    match, act on nobody. None: consume takes them too. order: smaller first within a batch.
+    """
+
+    key: str
+    reads: Callable[[], set[str]]
+    consume: Consume
+    absorb: Consume | None = None
+    order: int = 100
+
+    @property
+    def own_key(self) -> str:
+        """A mark of this key concerns this consumer alone, whatever it reads: for rechecks and repeats."""
+        return f"consumer:{self.key}"
+
+
+_consumers: dict[str, Consumer] = {}
+
+
+def register(consumer: Consumer) -> None:
+    """Add a consumer. Raises ValueError when its key is taken by another."""
+    if _consumers.get(consumer.key, consumer) != consumer:
+        raise ValueError(f"consumer {consumer.key} is registered twice")
+    _consumers[consumer.key] = consumer
+
+
+def all_consumers() -> list[Consumer]:
+    """Every consumer, in order."""
+    return sorted(_consumers.values(), key=lambda consumer: (consumer.order, consumer.key))

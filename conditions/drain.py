@@ -1,0 +1,111 @@
+"""The loop: claims marks, resolves roots, calls the consumers whose reads they touch, deletes the marks it saw. One transaction
+per batch, so a mark is gone exactly when its consequences stand."""
+
+import logging
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Min
+
+from conditions.consumers import Consume, Consumer, all_consumers
+from conditions.dirty import mark
+from conditions.models import DirtyMark
+from conditions.people import roots
+from scrm.lib import clock
+from tenants import locks
+
+logger = logging.getLogger(__name__)
+BATCH = 1000
+RETRY_AFTER = timedelta(minutes=1)
+
+
+@dataclass
+class Touched:
+    """What the batch's marks say of one person."""
+
+    keys: set[str] = field(default_factory=set)
+    is_backfill: bool = True
+
+
+def drain_marks(deadline: datetime) -> bool:
+    """Work off due marks until none is left or the slice is over; True when some are left."""
+    while clock.wall() < deadline:
+        done = drain_batch()
+        if done is None:
+            return True  # another process holds the loop; ours comes after it
+        if done == 0:
+            return False
+    return True
+
+
+@transaction.atomic
+def drain_batch() -> int | None:
+    """One batch; how many marks it settled, or None when another process is at it.
+
+    The lock makes batches of a tenant follow each other: of two answers about one person the later snapshot must win.
+    """
+    if not locks.try_lock_in_transaction("conditions.drain"):
+        return None
+    now = clock.now()
+    claimed = _claim(now)
+    if not claimed:
+        return 0
+    touched = _touched_people(claimed)
+    for consumer in all_consumers():
+        _tell(consumer, touched, now)
+    DirtyMark.objects.filter(pk__in=[row.pk for row in claimed]).delete()
+    return len(claimed)
+
+
+def next_due() -> datetime | None:
+    """The domain instant of the next boundary."""
+    found: datetime | None = DirtyMark.objects.filter(not_before__isnull=False).aggregate(at=Min("not_before"))["at"]
+    return found
+
+
+def _claim(now: datetime) -> list[DirtyMark]:
+    rows = DirtyMark.objects.select_for_update(skip_locked=True)
+    claimed = list(rows.filter(not_before__isnull=True).order_by("id")[:BATCH])
+    if len(claimed) < BATCH:
+        claimed += rows.filter(not_before__lte=now).order_by("not_before", "id")[: BATCH - len(claimed)]
+    return claimed
+
+
+def _touched_people(claimed: list[DirtyMark]) -> dict[int, Touched]:
+    root_of = roots(row.contact_id for row in claimed)
+    touched: dict[int, Touched] = defaultdict(Touched)
+    for row in claimed:
+        root_id = root_of.get(row.contact_id)
+        if root_id is not None:  # an erased person has nothing left to decide
+            person = touched[root_id]
+            person.keys.add(row.field_key)
+            person.is_backfill = person.is_backfill and row.is_backfill
+    return touched
+
+
+def _tell(consumer: Consumer, touched: dict[int, Touched], now: datetime) -> None:
+    reads = consumer.reads() | {consumer.own_key}
+    live, quiet, keys = [], [], set()
+    for root_id, person in sorted(touched.items()):
+        common = person.keys & reads
+        if common:
+            keys |= common
+            (quiet if person.is_backfill and consumer.absorb else live).append(root_id)
+    if quiet and consumer.absorb:
+        _attempt(consumer, consumer.absorb, quiet, frozenset(keys), now, is_backfill=True)
+    if live:
+        _attempt(consumer, consumer.consume, live, frozenset(keys), now, is_backfill=False)
+
+
+def _attempt(
+    consumer: Consumer, consume: Consume, ids: list[int], keys: frozenset[str], now: datetime, *, is_backfill: bool
+) -> None:
+    """A consumer that fails must not hold up the others, nor lose the change: its people come again, to it alone."""
+    try:
+        with transaction.atomic():
+            consume(ids, keys, now)
+    except Exception:
+        logger.exception("consumer %s failed for %d people; repeated in %s", consumer.key, len(ids), RETRY_AFTER)
+        mark(ids, consumer.own_key, not_before=now + RETRY_AFTER, backfill=is_backfill)

@@ -1,0 +1,129 @@
+"""When a person's answer may next change by time alone: per leaf an expression, the earliest of them per tree.
+
+A rolling window has two boundaries: a row enters it `lag` after its instant and leaves it `lead` after. Evaluated at exactly such
+an instant the answer is the new one. Nothing changes between; what changes by facts comes with a mark.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Case, DateTimeField, Func, Min, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models.functions import Least
+from django.db.models.lookups import GreaterThan
+
+from conditions import registry, windows
+from conditions.operators import ValueType
+from conditions.people import people
+from conditions.registry import Field
+from conditions.tree import Leaf, leaves, parse
+
+
+def recheck_at(tree: dict[str, Any], contact_ids: Iterable[int], now: datetime) -> dict[int, datetime]:
+    """Root contact id → the next instant after now at which the tree may answer otherwise. Who never will is left out."""
+    expression = recheck_expression(tree, now)
+    if expression is None:
+        return {}
+    rows = people().filter(pk__in=list(contact_ids)).annotate(_recheck=expression)
+    return dict(rows.filter(_recheck__isnull=False).values_list("pk", "_recheck"))
+
+
+def recheck_expression(tree: dict[str, Any], now: datetime) -> Any | None:
+    """The same as an expression over root contacts, null for never; None when no leaf depends on time."""
+    found: list[Any] = []
+    for leaf in leaves(parse(tree)):
+        field = registry.find(leaf.field)
+        if field is not None:
+            found += _boundaries(field, leaf, now)
+    if not found:
+        return None
+    return found[0] if len(found) == 1 else Least(*found)
+
+
+def _boundaries(field: Field, leaf: Leaf, now: datetime) -> list[Any]:
+    own = [field.boundary(now)] if field.boundary else []
+    if field.type == ValueType.ANNIVERSARY:
+        return own + ([_anniversary(field, leaf, now)] if leaf.op in ("upcoming", "not_upcoming") else [])
+    delays = _delays(leaf, now)
+    if not delays:
+        return own
+    if field.type in registry.ROWS:
+        return own + [boundary for delay in delays for boundary in _of_rows(field, leaf, now, delay)]
+    return own + [_of_value(field, now, delay) for delay in delays if field.type == ValueType.MOMENT]
+
+
+def _delays(leaf: Leaf, now: datetime) -> list[timedelta]:
+    """How long after a row's instant the leaf may change its mind about it."""
+    if leaf.op in ("older_than", "last_older_than"):
+        return [timedelta(days=leaf.value)]
+    if leaf.window is None:
+        return []
+    span = windows.span(leaf.window, now)
+    return sorted({span.lag, span.lead}) if span.rolling else []
+
+
+def _shifted(expression: Any, delay: timedelta) -> Any:
+    return Func(expression, Value(delay), template="(%(expressions)s)", arg_joiner=" + ", output_field=DateTimeField())
+
+
+def _of_value(field: Field, now: datetime, delay: timedelta) -> Any:
+    assert field.expression is not None
+    expression = field.expression(now)
+    return Case(
+        When(GreaterThan(expression, now - delay), then=_shifted(expression, delay)), output_field=DateTimeField()
+    )
+
+
+def _of_rows(field: Field, leaf: Leaf, now: datetime, delay: timedelta) -> Sequence[Any]:
+    assert field.rows is not None
+    rows: QuerySet[Any] = field.rows().order_by().filter(**{f"{field.at}__gt": now - delay})
+    if field.type == ValueType.SET and isinstance(leaf.value, list):
+        rows = rows.filter(**{f"{field.value}__in": leaf.value})
+    return [
+        _shifted(
+            Subquery(
+                rows.filter(**{path: OuterRef("pk")}).values(path).annotate(_first=Min(field.at)).values("_first")
+            ),
+            delay,
+        )
+        for path in (field.person, f"{field.person}__root")
+    ]
+
+
+def _anniversary(field: Field, leaf: Leaf, now: datetime) -> Any:
+    """Local midnight of the next change: `value` days before the day, or the day after it.
+
+    PostgreSQL adds years to 29 February as the written semantics do: 28 February in a common year.
+    """
+    assert field.expression is not None
+    zone = windows.zone()
+    today = Value(now.astimezone(zone).date())
+    return _NextFlip(field.expression(now), today, Value(leaf.value), Value(str(zone)))
+
+
+class _NextFlip(Func):
+    """(birthday, today, days ahead, zone) → timestamptz, null for no birthday."""
+
+    output_field = DateTimeField()
+    arity = 4
+
+    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, list[Any]]:
+        parts = [compiler.compile(part) for part in self.get_source_expressions()]
+        (birthday, p_birthday), (today, p_today), (ahead, p_ahead), (zone, p_zone) = parts
+
+        def year_of(extra_years: int) -> tuple[str, list[Any]]:
+            sql = (
+                f"(({birthday}) + make_interval(years => (extract(year FROM ({today})::date)"
+                f" - extract(year FROM ({birthday})))::int + {extra_years}))::date"
+            )
+            return sql, [*p_birthday, *p_today, *p_birthday]
+
+        this, p_this = year_of(0)
+        following, p_following = year_of(1)
+        day = f"CASE WHEN {this} >= ({today})::date THEN {this} ELSE {following} END"
+        p_day = [*p_this, *p_today, *p_this, *p_following]
+        sql = (
+            f"(SELECT ((CASE WHEN d - ({ahead})::int > ({today})::date THEN d - ({ahead})::int ELSE d + 1 END)::timestamp"
+            f" AT TIME ZONE ({zone})::text) FROM (SELECT {day} AS d) AS anniversary)"
+        )
+        return sql, [*p_ahead, *p_today, *p_ahead, *p_zone, *p_day]

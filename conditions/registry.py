@@ -1,0 +1,164 @@
+"""Fields: what conditions can speak about. Each app registers its own in AppConfig.ready().
+
+One value per person (TEXT NUMBER CHOICE FLAG MOMENT ANNIVERSARY): give `expression`, over the queryset of root contacts.
+
+    register(Field("contact.stage", _("生命周期阶段"), _("客户"), ValueType.CHOICE,
+                   expression=lambda now: F("stage_id"), read=read_stages, options=stage_options))
+
+Rows about a person (SET, FACTS): give `rows`, a queryset with a path `person` to Contact, `value` (SET) or `amount` (FACTS,
+optional) and `at`, the instant of the row. Rows of merged branches count for their root; the compiler sees to it.
+
+    register(Field("order", _("订单"), _("消费"), ValueType.FACTS, rows=lambda: Order.objects.filter(status="paid"),
+                   at="ordered_at", amount=F("total_minor") - F("refunded_minor"), read=read_orders))
+
+`read` is the reference reader: plain Python over loaded rows, given root ids, sharing nothing with `expression` or `rows`.
+It returns {root id: value}; a person without a value may be left out. For SET the value is a list of (option value, instant or
+None), for FACTS a list of (instant, amount), each including the branches' rows (conditions.people.branches).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils.functional import Promise
+
+from conditions.operators import NEEDS_AMOUNT, OPERATORS, Operator, ValueType, operator_of
+from conditions.tree import Leaf
+
+Text = str | Promise
+Reader = Callable[[Sequence[int]], Mapping[int, Any]]
+
+ROWS = frozenset({ValueType.SET, ValueType.FACTS})
+_COST = {ValueType.SET: 2, ValueType.FACTS: 4}
+
+
+@dataclass(frozen=True)
+class Option:
+    """A value that exists: what the tree stores (an id or a key), and what people read. `group`: a heading, e.g. the tag group."""
+
+    value: int | str
+    label: Text
+    group: Text = ""
+
+
+@dataclass(frozen=True)
+class Field:
+    """See the module's text. unavailable(): "" or the sentence why its source is not connected (the builder greys it out).
+
+    dirty_keys: which marks change its answer, default its own key; a function of the leaf where the leaf decides.
+    boundary(now): for a value that changes by time alone, the next instant after now at which it may (an expression, null: never).
+    operators: keys of a subset of the type's operators. unit: shown after a number. times_label: the counter of FACTS (次, 单).
+    """
+
+    key: str
+    label: Text
+    group: Text
+    type: ValueType
+    read: Reader
+    expression: Callable[[datetime], Any] | None = None
+    rows: Callable[[], QuerySet[Any]] | None = None
+    person: str = "contact"
+    value: str = ""
+    at: str = ""
+    amount: Any = None
+    options: Callable[[], Sequence[Option]] | None = None
+    dirty_keys: tuple[str, ...] | Callable[[Leaf], Iterable[str]] = ()
+    boundary: Callable[[datetime], Any] | None = None
+    unavailable: Callable[[], Text] | None = None
+    operators: tuple[str, ...] = ()
+    unit: Text = ""
+    order: int = 100
+
+    def __post_init__(self) -> None:
+        if (self.rows is None) == (self.type in ROWS) or (self.expression is None) != (self.type in ROWS):
+            raise ValueError(f"field {self.key}: rows belong to SET and FACTS, an expression to the other types")
+        if self.type == ValueType.FACTS and not self.at:
+            raise ValueError(f"field {self.key}: facts need an instant")
+        if self.type in (ValueType.CHOICE, ValueType.SET) and self.options is None:
+            raise ValueError(f"field {self.key}: a choice needs options")
+
+    @property
+    def allowed(self) -> tuple[Operator, ...]:
+        """The operators a leaf may use."""
+        known = OPERATORS[self.type]
+        if self.operators:
+            known = tuple(operator for operator in known if operator.key in self.operators)
+        return tuple(operator for operator in known if self.amount is not None or operator.key not in NEEDS_AMOUNT)
+
+    def operator(self, key: str) -> Operator | None:
+        """The operator of a key, when this field allows it."""
+        known = operator_of(self.type, key)
+        return known if known in self.allowed else None
+
+    def takes_window(self, operator: Operator) -> bool:
+        """Whether a leaf of this field and operator may carry a window."""
+        return operator.window != "none" and (self.type == ValueType.MOMENT or bool(self.at))
+
+    def keys_for(self, leaf: Leaf) -> frozenset[str]:
+        """The dirty keys that may change the leaf's answer."""
+        if callable(self.dirty_keys):
+            return frozenset(self.dirty_keys(leaf))
+        return frozenset(self.dirty_keys or (self.key,))
+
+    @property
+    def why_unavailable(self) -> Text:
+        return self.unavailable() if self.unavailable else ""
+
+    @property
+    def cost(self) -> int:
+        """What a leaf weighs against the limit of a tree."""
+        return _COST.get(self.type, 1)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Fields that the tenant's data define (`custom.<key>`): `get` makes one by its full key or says None, `list` all of them."""
+
+    prefix: str
+    get: Callable[[str], Field | None]
+    list: Callable[[], Sequence[Field]]
+
+
+_fields: dict[str, Field] = {}
+_families: dict[str, Family] = {}
+
+
+def register(*fields: Field) -> None:
+    """Add fields. Raises ValueError when a key is taken by another."""
+    for field in fields:
+        if _fields.get(field.key, field) != field:
+            raise ValueError(f"condition field {field.key} is registered twice")
+        _fields[field.key] = field
+
+
+def register_family(family: Family) -> None:
+    """Add a family of fields. Raises ValueError when its prefix is taken by another."""
+    if _families.get(family.prefix, family) != family:
+        raise ValueError(f"condition field family {family.prefix} is registered twice")
+    _families[family.prefix] = family
+
+
+def find(key: str) -> Field | None:
+    """The field of a key, or None."""
+    known = _fields.get(key)
+    if known is None:
+        family = next((family for prefix, family in _families.items() if key.startswith(prefix)), None)
+        known = family.get(key) if family else None
+    return known
+
+
+def get(key: str) -> Field:
+    """The field of a key. Raises KeyError for an unknown one."""
+    known = find(key)
+    if known is None:
+        raise KeyError(key)
+    return known
+
+
+def all_fields() -> list[Field]:
+    """Every field of the tenant, families included, by group in order of registration."""
+    fields = [*_fields.values(), *(field for family in _families.values() for field in family.list())]
+    groups = list(dict.fromkeys(str(field.group) for field in fields))
+    return sorted(fields, key=lambda field: (groups.index(str(field.group)), field.order))

@@ -1,0 +1,226 @@
+"""Is a tree well formed, and does it mean something? The shape by JSON Schema (docs/conditions.schema.json), the rest here.
+
+Every problem names the path and says what to do, for the builder, the API and whoever pastes JSON.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from django.utils.translation import gettext as _
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError as ShapeError
+
+from conditions import registry
+from conditions.operators import Operator, ValueType
+from conditions.registry import Field
+from scrm.lib.errors import UserError
+
+MAX_DEPTH = 6
+MAX_LEAVES = 60
+MAX_COST = 200
+SCHEMA_FILE = Path(__file__).resolve().parent / "schema.json"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """path: where in the tree, as `root.all[2].value`."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.message}"
+
+
+class ConditionInvalid(UserError):
+    """The tree cannot be used. problems: all of them, in order of the tree."""
+
+    code = "condition_invalid"
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        fields = {problem.path: problem.message for problem in problems}
+        super().__init__(";".join(str(problem) for problem in problems[:5]), fields=fields)
+
+
+def validate(tree: Any) -> dict[str, Any]:
+    """The tree itself, when it can be used. Raises ConditionInvalid with every problem found."""
+    problems = problems_of(tree)
+    if problems:
+        raise ConditionInvalid(problems)
+    return dict(tree)
+
+
+def problems_of(tree: Any) -> list[Problem]:
+    """What is wrong with a tree: first its shape; when that holds, its limits and its meaning."""
+    shape = [_shape_problem(error) for error in _validator().iter_errors(tree)]
+    if shape:
+        return shape
+    return [*_limit_problems(tree["root"]), *_node_problems(tree["root"], "root")]
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    return Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+
+
+def _shape_problem(error: ShapeError) -> Problem:
+    deepest = error
+    while deepest.context:
+        deepest = max(deepest.context, key=lambda inner: len(inner.absolute_path))
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in deepest.absolute_path).lstrip(".")
+    return Problem(
+        path or "root", _("写法不对(%(detail)s)。请对照条件格式说明修改") % {"detail": deepest.message[:120]}
+    )
+
+
+def _limit_problems(root: dict[str, Any]) -> Iterator[Problem]:
+    depth, count, cost = _measure(root)
+    if depth > MAX_DEPTH:
+        yield Problem(
+            "root", _("嵌套了 %(depth)d 层,最多 %(limit)d 层,请合并相同的组") % {"depth": depth, "limit": MAX_DEPTH}
+        )
+    if count > MAX_LEAVES:
+        yield Problem(
+            "root", _("有 %(count)d 个条件,最多 %(limit)d 个,请拆成两个人群") % {"count": count, "limit": MAX_LEAVES}
+        )
+    if cost > MAX_COST:
+        yield Problem(
+            "root",
+            _("条件太重(%(cost)d,上限 %(limit)d),请减少按次数或金额统计的条件") % {"cost": cost, "limit": MAX_COST},
+        )
+
+
+def _measure(node: dict[str, Any]) -> tuple[int, int, int]:
+    """Depth (a leaf is 0), leaves, cost. Iterates no deeper than the shape allowed."""
+    parts = [node["not"]] if "not" in node else node.get("all", node.get("any"))
+    if parts is None:
+        field = registry.find(node["field"])
+        return 0, 1, field.cost if field else 1
+    measured = [_measure(part) for part in parts] or [(0, 0, 0)]
+    return 1 + max(m[0] for m in measured), sum(m[1] for m in measured), sum(m[2] for m in measured)
+
+
+def _node_problems(node: dict[str, Any], path: str) -> Iterator[Problem]:
+    if "not" in node:
+        yield from _node_problems(node["not"], f"{path}.not")
+    elif "field" in node:
+        yield from _leaf_problems(node, path)
+    else:
+        kind = "all" if "all" in node else "any"
+        if not node[kind] and (path != "root" or kind == "any"):
+            yield Problem(f"{path}.{kind}", _("这一组里还没有条件,请添加条件或删除这一组"))
+        for index, part in enumerate(node[kind]):
+            yield from _node_problems(part, f"{path}.{kind}[{index}]")
+
+
+def _leaf_problems(leaf: dict[str, Any], path: str) -> Iterator[Problem]:
+    field = registry.find(leaf["field"])
+    if field is None:
+        yield Problem(f"{path}.field", _("没有「%(key)s」这个字段,请另选一个") % {"key": leaf["field"]})
+        return
+    reason = str(field.why_unavailable)
+    if reason:
+        yield Problem(
+            f"{path}.field", _("「%(label)s」现在不能用:%(reason)s") % {"label": field.label, "reason": reason}
+        )
+        return
+    operator = field.operator(leaf["op"])
+    if operator is None:
+        allowed = "、".join(f"{known.key}({known.label})" for known in field.allowed)
+        text = _("「%(label)s」不能用「%(op)s」,可用:%(allowed)s")
+        yield Problem(f"{path}.op", text % {"label": field.label, "op": leaf["op"], "allowed": allowed})
+        return
+    yield from _value_problems(field, operator, leaf, path)
+    yield from _window_problems(field, operator, leaf.get("window"), path)
+
+
+def _value_problems(field: Field, operator: Operator, leaf: dict[str, Any], path: str) -> Iterator[Problem]:
+    if operator.wants == "nothing":
+        if leaf.get("value") is not None:
+            yield Problem(f"{path}.value", _("「%(op)s」不需要填值,请去掉") % {"op": operator.label})
+        return
+    value = leaf.get("value")
+    if operator.wants == "options":
+        yield from _option_problems(field, value, path)
+    elif not _fits(field, operator, value):
+        yield Problem(f"{path}.value", _EXPECTED(operator, field) % {"label": field.label})
+
+
+def _fits(field: Field, operator: Operator, value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    whole = number and isinstance(value, int)
+    if operator.wants == "text":
+        return isinstance(value, str) and 0 < len(value) <= 100 and "\x00" not in value
+    if operator.wants == "number":
+        return number and abs(value) < 10**15
+    if operator.wants == "numbers":
+        return (
+            isinstance(value, list)
+            and len(value) == 2
+            and all(
+                isinstance(part, int | float) and not isinstance(part, bool) and abs(part) < 10**15 for part in value
+            )
+            and value[0] <= value[1]
+        )
+    if operator.wants == "days":
+        return whole and 0 <= value <= (180 if field.type == ValueType.ANNIVERSARY else 3650)
+    if operator.wants == "times":
+        return whole and (1 if operator.key == "count_at_least" else 0) <= value <= 100_000
+    return whole and 0 <= value < 10**15  # money, in minor units
+
+
+def _EXPECTED(operator: Operator, field: Field) -> str:  # noqa: N802 - reads as a table
+    return {
+        "text": _("「%(label)s」要填 1 到 100 个字"),
+        "number": _("「%(label)s」要填一个数字"),
+        "numbers": _("「%(label)s」要填两个数字,前一个不大于后一个"),
+        "days": _("「%(label)s」要填天数,0 到 180 的整数")
+        if field.type == ValueType.ANNIVERSARY
+        else _("「%(label)s」要填天数,0 到 3650 的整数"),
+        "times": _("「%(label)s」要填次数,不为负的整数;「至少」从 1 起"),
+        "money": _("「%(label)s」要填金额,单位是分,不为负的整数"),
+    }[operator.wants]
+
+
+def _option_problems(field: Field, value: Any, path: str) -> Iterator[Problem]:
+    if not isinstance(value, list) or not value or len(value) > 500:
+        yield Problem(f"{path}.value", _("「%(label)s」要选 1 到 500 项") % {"label": field.label})
+        return
+    assert field.options is not None
+    known = {option.value for option in field.options()}
+    for index, item in enumerate(value):
+        if isinstance(item, bool) or not isinstance(item, int | str) or item not in known:
+            text = _("「%(label)s」里没有 %(item)s 这一项,可能已被删除,请重新选择")
+            yield Problem(
+                f"{path}.value[{index}]", text % {"label": field.label, "item": json.dumps(item, ensure_ascii=False)}
+            )
+
+
+def _window_problems(field: Field, operator: Operator, window: Any, path: str) -> Iterator[Problem]:
+    if window is None:
+        if operator.window == "required":
+            yield Problem(f"{path}.window", _("「%(label)s」要选时间范围") % {"label": field.label})
+        return
+    if not field.takes_window(operator):
+        yield Problem(
+            f"{path}.window",
+            _("「%(label)s」的「%(op)s」不能加时间范围") % {"label": field.label, "op": operator.label},
+        )
+        return
+    try:
+        days = [date.fromisoformat(window[key]) for key in ("from", "to") if key in window]
+    except ValueError:
+        yield Problem(f"{path}.window", _("日期写作 2026-01-31 这样,并且要真有这一天"))
+        return
+    if any(not 2000 <= day.year <= 2100 for day in days):
+        yield Problem(f"{path}.window", _("日期要在 2000 到 2100 年之间"))
+    if len(days) == 2 and days[0] > days[1]:
+        yield Problem(f"{path}.window", _("开始日期晚于结束日期"))
+    if window.get("skip_days", 0) >= window.get("days", 10**6):
+        yield Problem(f"{path}.window", _("跳过的天数要少于总天数"))

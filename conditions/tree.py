@@ -1,0 +1,67 @@
+"""A condition tree as values. The JSON form is documented in docs/conditions.md and checked by conditions.schema."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+VERSION = 1
+EVERYONE: dict[str, Any] = {"version": VERSION, "root": {"all": []}}
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One statement about a person. window: see conditions.windows; None where the operator takes none."""
+
+    field: str
+    op: str
+    value: Any = None
+    window: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """`all`: every part holds (of no part: true). `any`: at least one holds (of no part: false)."""
+
+    kind: str
+    parts: tuple["Node", ...]
+
+
+@dataclass(frozen=True)
+class Negation:
+    """Holds exactly where the part does not."""
+
+    part: "Node"
+
+
+Node = Leaf | Group | Negation
+
+
+def parse(tree: dict[str, Any]) -> Node:
+    """The root node of a tree whose shape conditions.schema accepted."""
+    return parse_node(tree["root"])
+
+
+def parse_node(raw: dict[str, Any]) -> Node:
+    """A node from its JSON form."""
+    if "not" in raw:
+        return Negation(parse_node(raw["not"]))
+    for kind in ("all", "any"):
+        if kind in raw:
+            return Group(kind, tuple(parse_node(part) for part in raw[kind]))
+    return Leaf(raw["field"], raw["op"], raw.get("value"), raw.get("window"))
+
+
+def leaves(node: Node) -> Iterator[Leaf]:
+    """Every leaf, left to right."""
+    if isinstance(node, Leaf):
+        yield node
+    elif isinstance(node, Negation):
+        yield from leaves(node.part)
+    else:
+        for part in node.parts:
+            yield from leaves(part)
+
+
+def is_everyone(tree: dict[str, Any]) -> bool:
+    """Whether the tree states nothing, and so holds for every customer."""
+    return next(leaves(parse(tree)), None) is None
