@@ -92,6 +92,7 @@ class Postgres:
             console=self.console,
             env=_server_environment(),
             account=self.account,
+            mute=("the database system is starting up",),  # the answer to our own question whether it is ready
             stop_signal=signal.SIGINT,  # a fast shutdown: connections are closed, nothing is lost
         )
         self._wait_until_ready()
