@@ -28,6 +28,7 @@ def register() -> None:
         navigation.NavEntry("metrics", _("指标口径"), "insight", "analytics:metrics", "book-open", "reports.view", order=730),
     )
     timeline.on_recorded(facts.mark_buckets_of)
+    timeline.on_restated(facts.mark_buckets_of)
     quiet.register("analytics", DirtyBucket.objects.count)
 
 

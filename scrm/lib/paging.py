@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Generic, TypeVar
 
+from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 
 Row = TypeVar("Row", bound=Model)
@@ -33,7 +34,10 @@ def keyset_page(rows: QuerySet[Row], ordering: Sequence[str], cursor: str = "", 
     backwards, after = _decode(cursor, len(ordering))
     order = [_flip(name) for name in ordering] if backwards else list(ordering)
     if after is not None:
-        rows = rows.filter(_beyond(order, after))
+        try:
+            rows = rows.filter(_beyond(order, after))
+        except (ValueError, ValidationError):
+            after = None  # values of another type than the columns: somebody wrote the cursor by hand
     found = list(rows.order_by(*order)[: size + 1])
     more = len(found) > size
     found = found[:size]
