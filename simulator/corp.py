@@ -63,7 +63,7 @@ class Corp:
         self.tags = TagBook(base)
         self.customers = CustomerBook(base, self.directory, self.tags)
         self.groups = GroupBook(base, self.directory, self.customers)
-        self.masses = MassBook(base.key, self.customers)
+        self.masses = MassBook(base.key, self.customers, self.groups)
         self.welcomes = WelcomeDesk(base.key)
         self.media = MediaStore(base.key)
         self.app_messages: list[dict] = []

@@ -6,6 +6,7 @@ from simulator.api.fields import Field
 from simulator.api.registry import Call, endpoint
 from simulator.callbacks import events
 from simulator.world.customers import follow_fields
+from simulator.world.directory import LEFT
 from simulator.world.profiles import Follow
 
 FOLLOWERS_PER_PAGE = 500
@@ -50,7 +51,7 @@ def get_customer(call: Call) -> dict:
 
 def _in_range(call: Call, userid: str) -> bool:
     found = call.corp.directory.find(userid)
-    return found is not None and found.visible
+    return found is not None and found.visible and found.status != LEFT
 
 
 def _tags(call: Call, follow: Follow) -> list[dict]:

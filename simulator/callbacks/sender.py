@@ -74,13 +74,14 @@ def dial(url: str, connect: str) -> tuple[str, dict[str, str]]:
 
 
 class Sender:
-    """A queue with a few workers. Retries wait beside the queue, so that one slow address delays only itself."""
+    """A queue with a few workers; what failed waits for its retry beside the queue and holds up nobody."""
 
     def __init__(self, switches: "Switches") -> None:
         self.switches = switches
         self.log: deque[Delivery] = deque(maxlen=KEEP)
         self._queue: asyncio.Queue[Delivery] = asyncio.Queue()
         self._workers: list[asyncio.Task] = []
+        self._waiting: set[asyncio.Task] = set()
         self._open = 0
         self._serial = 0
         self._random = random.Random(7)
@@ -106,12 +107,14 @@ class Sender:
 
     async def clear(self) -> None:
         """Give up everything under way and forget the log."""
-        for task in self._workers:
+        running = [*self._workers, *self._waiting]
+        for task in running:
             task.cancel()
-        for task in self._workers:
+        for task in running:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         self._workers.clear()
+        self._waiting.clear()
         self._queue = asyncio.Queue()
         self._open = 0
         self.log.clear()
@@ -148,22 +151,25 @@ class Sender:
             if self._random.random() < self.switches.callback_reorder and not queue.empty():
                 queue.put_nowait(row)  # step back behind those already waiting
                 continue
-            try:
-                await self._deliver(row)
-            finally:
-                self._open -= 1
+            await self._deliver(row)
 
     async def _deliver(self, row: Delivery) -> None:
-        for attempt in range(1 + self.switches.callback_retries):
-            if attempt:
-                spacing = self.switches.callback_retry_spacing or [0.0]
-                await asyncio.sleep(spacing[min(attempt - 1, len(spacing) - 1)])
-            outcome = await self._try(row)
-            row.attempts.append(outcome)
-            if outcome == 200:
-                break
-        row.state = "received" if row.attempts[-1] == 200 else "failed"
+        """One try; success and the last failure end the delivery, any other waits to be queued again."""
+        outcome = await self._try(row)
+        row.attempts.append(outcome)
+        if outcome != 200 and len(row.attempts) <= self.switches.callback_retries:
+            waiting = asyncio.create_task(self._queue_later(row, len(row.attempts) - 1))
+            self._waiting.add(waiting)
+            waiting.add_done_callback(self._waiting.discard)
+            return
+        row.state = "received" if outcome == 200 else "failed"
         row.finished = wall()
+        self._open -= 1
+
+    async def _queue_later(self, row: Delivery, failures: int) -> None:
+        spacing = self.switches.callback_retry_spacing or [0.0]
+        await asyncio.sleep(spacing[min(failures, len(spacing) - 1)])
+        self._queue.put_nowait(row)
 
     async def _try(self, row: Delivery) -> int | str:
         config = row.corp.callback

@@ -1,6 +1,7 @@
 """The hands over HTTP: `POST /control/hands/<act>` with a JSON object."""
 
 from collections.abc import Callable
+from urllib.parse import urljoin
 
 import aiohttp
 from aiohttp import web
@@ -54,7 +55,7 @@ async def open_link(request: web.Request) -> web.Response:
                 raise HandError(f"打不开: {type(error).__name__}") from error
             if not target:
                 break
-            url = str(aiohttp.client.URL(url).join(aiohttp.client.URL(target)))
+            url = urljoin(url, target)
     return answer(
         {"ok": True, "status": trail[-1]["status"], "url": trail[-1]["url"], "trail": trail, "text": text[:2000]}
     )

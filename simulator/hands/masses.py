@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from simulator.hands.errors import HandError
+from simulator.world.directory import LEFT
 from simulator.world.masses import TASK_UNSENT, Mass, Task
 
 if TYPE_CHECKING:
@@ -16,8 +17,13 @@ def open_tasks(corp: "Corp", userid: str = "") -> list[tuple[Mass, str]]:
         (mass, owner)
         for mass in corp.masses.masses.values()
         for owner, task in mass.tasks.items()
-        if task.status == TASK_UNSENT and not mass.cancelled and userid in ("", owner)
+        if task.status == TASK_UNSENT and not mass.cancelled and userid in ("", owner) and _present(corp, owner)
     ]
+
+
+def _present(corp: "Corp", userid: str) -> bool:
+    found = corp.directory.find(userid)
+    return found is not None and found.status != LEFT
 
 
 def confirm(sim: "Simulator", corp: "Corp", msgid: str, userid: str) -> dict:
@@ -25,6 +31,8 @@ def confirm(sim: "Simulator", corp: "Corp", msgid: str, userid: str) -> dict:
     mass = corp.masses.masses.get(msgid)
     if mass is None or userid not in mass.tasks:
         raise HandError("没有这个群发任务")
+    if not _present(corp, userid):
+        raise HandError("成员已离职")
     if mass.cancelled:
         raise HandError("该群发已被停止")
     if mass.tasks[userid].status != TASK_UNSENT:

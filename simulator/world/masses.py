@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from simulator.world.customers import CustomerBook
+from simulator.world.groups import GroupBook
 from simulator.world.ids import digest_text
 from simulator.world.quota import allowed
 
@@ -47,8 +48,8 @@ class Mass:
 class MassBook:
     """All mass messages of a corp, the receipts that use up quota, and the recipients' inboxes."""
 
-    def __init__(self, key: str, customers: CustomerBook) -> None:
-        self._key, self._customers = key, customers
+    def __init__(self, key: str, customers: CustomerBook, groups: GroupBook) -> None:
+        self._key, self._customers, self._groups = key, customers, groups
         self.masses: dict[str, Mass] = {}
         self.receipts: dict[int | str, list[int]] = {}
         self.inbox: dict[int | str, list[dict]] = {}
@@ -76,10 +77,8 @@ class MassBook:
         return tally
 
     def _send_one(self, mass: Mass, userid: str, recipient: int | str, now: int, rule: str, use_quota: bool) -> int:
-        if isinstance(recipient, int):
-            follow = self._customers.usable(userid, recipient)
-            if follow is None or follow.deleted_by_customer:
-                return NOT_FRIEND
+        if not self._reaches(userid, recipient):
+            return NOT_FRIEND
         if use_quota and not allowed(rule, self.receipts.get(recipient, []), now):
             return OVER_QUOTA
         if use_quota:
@@ -89,3 +88,11 @@ class MassBook:
             recipient, {"kind": kind, "at": now, "userid": userid, "msgid": mass.msgid, "content": mass.content()}
         )
         return SENT
+
+    def _reaches(self, userid: str, recipient: int | str) -> bool:
+        """A friend on both sides; or a living group she still owns."""
+        if isinstance(recipient, int):
+            follow = self._customers.usable(userid, recipient)
+            return follow is not None and not follow.deleted_by_customer
+        number = self._groups.number(recipient)
+        return number is not None and self._groups.owner(number) == userid and not self._groups.get(number).dismissed

@@ -226,3 +226,14 @@ def test_an_impossible_act_says_why(shop, act):
     answer = shop.control(f"hands/{act}", body)
     assert answer["ok"] is False
     assert answer["error"]
+
+
+def test_a_failing_event_holds_up_nobody(shop, receiver):
+    shop.control("switches", {"callback_retry_spacing": [1.5], "callback_workers": 1})
+    receiver.script = [500]
+    shop.hand("add", userid="wutong", state="first")
+    shop.hand("add", userid="wutong", state="second")
+    shop.wait_quiet()
+    first, second = shop.control("callbacks")["callbacks"]
+    assert (first["attempts"], second["attempts"]) == ([500, 200], [200])
+    assert second["finished"] < first["finished"] - 1

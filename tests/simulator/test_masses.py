@@ -206,3 +206,23 @@ def test_guides_send_on_their_own_as_the_clock_passes(shop):
     assert 8 <= len(own) <= 34  # 4 guides, 15 a month each: 20 in ten days, give or take three deviations
     assert {m["msgid"] for m in sent} == {m["msgid"] for m in own}
     assert moved["acts"] >= len(own)
+
+
+def test_a_group_that_was_dismissed_or_handed_over_receives_nothing(shop):
+    rows = shop.post("externalcontact/groupchat/list", {"limit": 10, "owner_filter": {"userid_list": ["fangxiaoman"]}})
+    first, second = (r["chat_id"] for r in rows["group_chat_list"])
+    body = {"chat_type": "group", "sender": "fangxiaoman", "text": {"content": "群里好"}}
+    msgid = shop.post("externalcontact/add_msg_template", body)["msgid"]
+    shop.hand("group_dismiss", chat_id=first)
+    shop.hand("confirm", userid="fangxiaoman", msgid=msgid)
+    query = {"msgid": msgid, "userid": "fangxiaoman"}
+    assert [r["chat_id"] for r in shop.post("externalcontact/get_groupmsg_send_result", query)["send_list"]] == [second]
+    assert shop.control(f"groups/{first}/inbox")["messages"] == []
+
+
+def test_who_left_confirms_nothing(shop):
+    msgid = send(shop, "wutong", friends(shop, "wutong", 1))["msgid"]
+    shop.hand("member_leaves", userid="wutong")
+    assert shop.hand("confirm_all")["confirmed"] == []
+    refused = shop.control("hands/confirm", {"corp_id": shop.corp_id, "userid": "wutong", "msgid": msgid})
+    assert refused["error"] == "成员已离职"
