@@ -9,7 +9,7 @@ const require = createRequire(import.meta.url);
 const out = fileURLToPath(new URL("../dist/test-fonts/", import.meta.url));
 const families = [
   ["@fontsource-variable/noto-sans-sc", "wght.css", /wght-normal\.woff2$/],
-  ["@fontsource/noto-color-emoji", "400.css", /400-normal\.woff2$/],
+  ["@fontsource/noto-emoji", "400.css", /400-normal\.woff2$/],
 ];
 
 rmSync(out, { recursive: true, force: true });
@@ -23,5 +23,5 @@ for (const [name, sheet, wanted] of families) {
     filter: (path) => !/\.woff2?$/.test(path) || wanted.test(path),
   });
 }
-css += ':root { --font-sans: "Noto Sans SC Variable", "Noto Color Emoji", sans-serif; }\n';
+css += ':root { --font-sans: "Noto Sans SC Variable", "Noto Emoji", sans-serif; }\n';
 writeFileSync(join(out, "index.css"), css);
