@@ -1,9 +1,10 @@
 """Routes of a tenant's host."""
 
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from scrm.ui.views import style_page
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("analytics.urls")),
     path("style/", style_page, name="style"),
 ]
