@@ -112,6 +112,23 @@ def test_a_selection_tells_the_truth_and_posts_it(page, site):
     expect(page.locator("#main")).to_contain_text("'ids': ['1000', '1002'")
 
 
+def test_a_selection_survives_turning_the_page(page, site):
+    page.goto(f"{site}/rows/")
+    page.get_by_label("2", exact=True).check()
+
+    page.get_by_role("link", name="下一页").click()
+    page.get_by_label("4", exact=True).check()
+    expect(page.locator(".bulk-bar")).to_contain_text("已选 2 条")
+    expect(page.locator(".toast")).to_contain_text("第二页")
+    assert page.url.endswith("/rows/?after=3")
+
+    page.get_by_role("link", name="上一页").click()
+    expect(page.get_by_label("2", exact=True)).to_be_checked()
+    expect(page.get_by_label("1", exact=True)).not_to_be_checked()
+    page.get_by_role("button", name="post").click()
+    expect(page.locator("#main")).to_contain_text("'ids': ['2', '4'], 'select_all': ['0'], 'expected': ['2']")
+
+
 def test_a_dangerous_step_waits_for_the_typed_word(page, site):
     page.goto(f"{site}/style/")
     page.evaluate("document.querySelector('form[x-data=bulk]').action = '/try/'")

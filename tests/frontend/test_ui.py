@@ -31,6 +31,7 @@ def build(settings, tmp_path):
     (dist / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     (tmp_path / "icons.json").write_text((ROOT / "frontend/icons.json").read_text(encoding="utf-8"), encoding="utf-8")
     settings.FRONTEND_DIST = dist
+    settings.UI_TEST_FONTS = False
     return dist
 
 
