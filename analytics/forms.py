@@ -62,7 +62,7 @@ class ReportForm(forms.Form):
 class FunnelForm(ReportForm):
     push = forms.ModelChoiceField(Push.objects.none(), label=_("群发"), required=False, empty_label=_("近 90 天全部"))
     window = forms.TypedChoiceField(
-        choices=[(days, format_lazy(_("{days} 天内"), days=days)) for days in WINDOWS], coerce=int, empty_value=7,
+        choices=[(days, format_lazy(_("{days} 天内"), days=days)) for days in WINDOWS], coerce=int, empty_value=None,
         label=_("下单窗口"), required=False, initial=7,
     )  # fmt: skip
 
@@ -75,4 +75,3 @@ class FunnelForm(ReportForm):
 def push_label(push: Push) -> str:
     """「会员日双倍积分」 with its day, so that two of the same name can be told apart."""
     return f"{push.title} · {push.notify_at:%m-%d}"
-

@@ -35,7 +35,8 @@ class DayMetric(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["day", "metric", "region_id", "dealer_id", "store_id", "member_id", "channel"], name="one_day_metric"
+                fields=["day", "metric", "region_id", "dealer_id", "store_id", "member_id", "channel"],
+                name="one_day_metric",
             )
         ]
         indexes = [models.Index(fields=["metric", "day"], name="day_metric_metric")]

@@ -26,7 +26,11 @@ class Place:
     member: int = 0
 
     def as_query(self) -> dict[str, int]:
-        return {key: value for key, value in (("region", self.region), ("store", self.store), ("guide", self.member)) if value}
+        return {
+            key: value
+            for key, value in (("region", self.region), ("store", self.store), ("guide", self.member))
+            if value
+        }
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,11 @@ class FunnelRow:
 
 def own_members(scope: DataScope) -> list[int]:
     """The member ids of the scope's user."""
-    return list(MemberAccount.objects.filter(user_id=scope.user_id).values_list("member_id", flat=True)) if scope.own else []
+    return (
+        list(MemberAccount.objects.filter(user_id=scope.user_id).values_list("member_id", flat=True))
+        if scope.own
+        else []
+    )
 
 
 def facts_in_scope(scope: DataScope) -> Q:

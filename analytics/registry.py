@@ -23,9 +23,15 @@ def register() -> None:
     permissions.register(permissions.Permission("reports.view", _("查看报表"), _("数据")))
     navigation.register(
         navigation.NavEntry("home", _("首页"), "home", "analytics:home", "layout-dashboard", "reports.view", order=10),
-        navigation.NavEntry("lifecycle", _("生命周期"), "insight", "analytics:lifecycle", "chart-column", "reports.view", order=710),
-        navigation.NavEntry("funnel", _("转化漏斗"), "insight", "analytics:funnel", "filter", "reports.view", order=720),
-        navigation.NavEntry("metrics", _("指标口径"), "insight", "analytics:metrics", "book-open", "reports.view", order=730),
+        navigation.NavEntry(
+            "lifecycle", _("生命周期"), "insight", "analytics:lifecycle", "chart-column", "reports.view", order=710
+        ),
+        navigation.NavEntry(
+            "funnel", _("转化漏斗"), "insight", "analytics:funnel", "filter", "reports.view", order=720
+        ),
+        navigation.NavEntry(
+            "metrics", _("指标口径"), "insight", "analytics:metrics", "book-open", "reports.view", order=730
+        ),
     )
     timeline.on_recorded(facts.mark_buckets_of)
     timeline.on_restated(facts.mark_buckets_of)

@@ -38,7 +38,11 @@ def funnel(push_ids: list[int], choice: Choice, scope: DataScope) -> dict[str, A
         "chart": _funnel_chart(totals, base),
         "columns": [metrics.get(f"push.{key}") for key in FUNNEL_COLUMNS],
         "rows": [
-            {"name": row.name, "cells": _cells(row.values, {**base, choice.grouping: row.key or "none"}), "values": row.values}
+            {
+                "name": row.name,
+                "cells": _cells(row.values, {**base, choice.grouping: row.key or "none"}),
+                "values": row.values,
+            }
             for row in rows
         ],
         "totals": _cells(totals, base),
@@ -102,7 +106,9 @@ def _stage_rows(
             {
                 "name": names.get(place, _("未归属")),
                 "total": {"value": sum(cells.values()), "url": _people_url(choice, **at)},
-                "cells": [{"value": cells.get(pk, 0), "url": _people_url(choice, stage=pk, **at)} for pk, _name in columns],
+                "cells": [
+                    {"value": cells.get(pk, 0), "url": _people_url(choice, stage=pk, **at)} for pk, _name in columns
+                ],
             }
         )
     return rows

@@ -29,7 +29,8 @@ def home_page(request: MemberRequest) -> HttpResponse:
     if "today.use" in request.permissions and "reports.view" not in request.permissions:
         return redirect("/today/")
     steps = [
-        {"label": step.label, "url": reverse(step.url_name), "done": False} for step in home.steps_for(request.permissions)
+        {"label": step.label, "url": reverse(step.url_name), "done": False}
+        for step in home.steps_for(request.permissions)
     ]
     return render(request, "analytics/home.html", {"panels": home.panels_for(request), "steps": steps})
 
@@ -72,7 +73,9 @@ def funnel_rows(request: MemberRequest, metric: str) -> HttpResponse:
     push_ids = [int(push)] if push.isdigit() else list(_recent_pushes().values_list("pk", flat=True))
     window = request.GET.get("window", "")
     rows = push_rows(push_ids, metric, int(window) if window.isdigit() else 7)
-    rows = rows.filter(queries.facts_in_scope(request.scope) & _place_filter(request.GET, "region_id", "store_id", "member_id"))
+    rows = rows.filter(
+        queries.facts_in_scope(request.scope) & _place_filter(request.GET, "region_id", "store_id", "member_id")
+    )
     ordered = rows.select_related("contact", "group", "member", "store", "push").order_by("-id")
     page = Paginator(ordered, PAGE).get_page(request.GET.get("page"))
     return render(request, "analytics/funnel_rows.html", {"page": page, "metric": metrics.get(f"push.{metric}")})

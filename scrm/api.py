@@ -32,5 +32,7 @@ def error_response(error: Exception, context: dict[str, Any]) -> Response | Json
     fields = detail if isinstance(detail, dict) else {}
     code = error.get_codes() if isinstance(error, APIException) and not fields else "invalid"
     message = str(detail) if not fields else "; ".join(f"{key}: {value}" for key, value in fields.items())
-    response.data = {"error": {"code": code if isinstance(code, str) else "invalid", "message": message, "fields": fields}}
+    response.data = {
+        "error": {"code": code if isinstance(code, str) else "invalid", "message": message, "fields": fields}
+    }
     return response

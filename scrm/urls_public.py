@@ -1,5 +1,7 @@
 """Routes of the platform's own host: the console, and the door WeCom's callbacks knock at."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("wecom_bridge.urls_public")),
+]

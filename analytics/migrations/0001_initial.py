@@ -4,89 +4,103 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='DayMetric',
+            name="DayMetric",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('metric', models.CharField(max_length=32)),
-                ('region_id', models.BigIntegerField(default=0)),
-                ('dealer_id', models.BigIntegerField(default=0)),
-                ('store_id', models.BigIntegerField(default=0)),
-                ('member_id', models.BigIntegerField(default=0)),
-                ('channel', models.CharField(blank=True, default='', max_length=64)),
-                ('value', models.BigIntegerField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("day", models.DateField()),
+                ("metric", models.CharField(max_length=32)),
+                ("region_id", models.BigIntegerField(default=0)),
+                ("dealer_id", models.BigIntegerField(default=0)),
+                ("store_id", models.BigIntegerField(default=0)),
+                ("member_id", models.BigIntegerField(default=0)),
+                ("channel", models.CharField(blank=True, default="", max_length=64)),
+                ("value", models.BigIntegerField()),
             ],
             options={
-                'indexes': [models.Index(fields=['metric', 'day'], name='day_metric_metric')],
-                'constraints': [models.UniqueConstraint(fields=('day', 'metric', 'region_id', 'dealer_id', 'store_id', 'member_id', 'channel'), name='one_day_metric')],
+                "indexes": [models.Index(fields=["metric", "day"], name="day_metric_metric")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("day", "metric", "region_id", "dealer_id", "store_id", "member_id", "channel"),
+                        name="one_day_metric",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='DirtyBucket',
+            name="DirtyBucket",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('topic', models.CharField(max_length=24)),
-                ('day', models.DateField(blank=True, null=True)),
-                ('key', models.BigIntegerField(default=0)),
-                ('marked_at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("topic", models.CharField(max_length=24)),
+                ("day", models.DateField(blank=True, null=True)),
+                ("key", models.BigIntegerField(default=0)),
+                ("marked_at", models.DateTimeField()),
             ],
             options={
-                'indexes': [models.Index(fields=['topic', 'day', 'key'], name='dirty_bucket_topic')],
+                "indexes": [models.Index(fields=["topic", "day", "key"], name="dirty_bucket_topic")],
             },
         ),
         migrations.CreateModel(
-            name='PushMetric',
+            name="PushMetric",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('push_id', models.BigIntegerField()),
-                ('metric', models.CharField(max_length=32)),
-                ('window_days', models.SmallIntegerField(default=0)),
-                ('region_id', models.BigIntegerField(default=0)),
-                ('dealer_id', models.BigIntegerField(default=0)),
-                ('store_id', models.BigIntegerField(default=0)),
-                ('member_id', models.BigIntegerField(default=0)),
-                ('value', models.BigIntegerField()),
-                ('computed_at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("push_id", models.BigIntegerField()),
+                ("metric", models.CharField(max_length=32)),
+                ("window_days", models.SmallIntegerField(default=0)),
+                ("region_id", models.BigIntegerField(default=0)),
+                ("dealer_id", models.BigIntegerField(default=0)),
+                ("store_id", models.BigIntegerField(default=0)),
+                ("member_id", models.BigIntegerField(default=0)),
+                ("value", models.BigIntegerField()),
+                ("computed_at", models.DateTimeField()),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('push_id', 'metric', 'window_days', 'region_id', 'dealer_id', 'store_id', 'member_id'), name='one_push_metric'), models.CheckConstraint(condition=models.Q(('window_days__gte', 0)), name='push_metric_window')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("push_id", "metric", "window_days", "region_id", "dealer_id", "store_id", "member_id"),
+                        name="one_push_metric",
+                    ),
+                    models.CheckConstraint(condition=models.Q(("window_days__gte", 0)), name="push_metric_window"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='RollupCheck',
+            name="RollupCheck",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('checked', models.BigIntegerField()),
-                ('differences', models.JSONField(blank=True, default=list)),
-                ('differing', models.BigIntegerField(default=0)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField()),
+                ("checked", models.BigIntegerField()),
+                ("differences", models.JSONField(blank=True, default=list)),
+                ("differing", models.BigIntegerField(default=0)),
             ],
             options={
-                'indexes': [models.Index(fields=['-at'], name='rollup_check_at')],
+                "indexes": [models.Index(fields=["-at"], name="rollup_check_at")],
             },
         ),
         migrations.CreateModel(
-            name='StageDay',
+            name="StageDay",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('stage_id', models.BigIntegerField()),
-                ('region_id', models.BigIntegerField(default=0)),
-                ('dealer_id', models.BigIntegerField(default=0)),
-                ('store_id', models.BigIntegerField(default=0)),
-                ('member_id', models.BigIntegerField(default=0)),
-                ('people', models.BigIntegerField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("day", models.DateField()),
+                ("stage_id", models.BigIntegerField()),
+                ("region_id", models.BigIntegerField(default=0)),
+                ("dealer_id", models.BigIntegerField(default=0)),
+                ("store_id", models.BigIntegerField(default=0)),
+                ("member_id", models.BigIntegerField(default=0)),
+                ("people", models.BigIntegerField()),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('day', 'stage_id', 'region_id', 'dealer_id', 'store_id', 'member_id'), name='one_stage_day')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("day", "stage_id", "region_id", "dealer_id", "store_id", "member_id"),
+                        name="one_stage_day",
+                    )
+                ],
             },
         ),
     ]

@@ -34,7 +34,11 @@ def check_rollups() -> RollupCheck:
 
 def _pushes() -> Iterator[Comparison]:
     pending = set(DirtyBucket.objects.filter(topic="push").values_list("key", flat=True))
-    ids = [pk for pk in Push.objects.order_by("-notify_at").values_list("pk", flat=True)[:RECENT_PUSHES] if pk not in pending]
+    ids = [
+        pk
+        for pk in Push.objects.order_by("-notify_at").values_list("pk", flat=True)[:RECENT_PUSHES]
+        if pk not in pending
+    ]
     stored = {
         (row["push_id"], row["metric"]): row["total"]
         for row in PushMetric.objects.filter(push_id__in=ids, window_days=0)

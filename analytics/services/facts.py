@@ -44,8 +44,10 @@ def _pushes_before_orders(events: Sequence[TimelineEvent]) -> set[int]:
     orders = [event for event in events if event.kind in ORDER_KINDS and event.contact_id]
     if not orders:
         return set()
-    contact_ids = {event.contact_id for event in orders}
-    people = Contact.objects.filter(pk__in=contact_ids).annotate(person=Coalesce(F("root_id"), F("id"))).values("person")
+    contact_ids = {event.contact_id for event in orders if event.contact_id}
+    people = (
+        Contact.objects.filter(pk__in=contact_ids).annotate(person=Coalesce(F("root_id"), F("id"))).values("person")
+    )
     since = min(event.occurred_at for event in orders) - timedelta(days=max(WINDOWS))
     sent = Delivery.objects.filter(Q(contact_id__in=people) | Q(contact_id__in=contact_ids), sent_at__gte=since)
     return set(sent.values_list("push_id", flat=True).distinct())

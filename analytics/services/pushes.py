@@ -19,8 +19,8 @@ SELECT d.region_id, d.dealer_id, d.store_id, d.member_id, count(*), coalesce(sum
 FROM campaigns_delivery d
 JOIN contacts_contact c ON c.id = d.contact_id OR c.root_id = d.contact_id
 JOIN commerce_order o ON o.contact_id = c.id
-WHERE d.push_id = %(push)s AND d.state = 'sent' AND o.status <> 'cancelled'
-  AND o.ordered_at >= d.sent_at AND o.ordered_at < d.sent_at + %(window)s
+WHERE d.push_id = %s AND d.state = 'sent' AND o.status <> 'cancelled'
+  AND o.ordered_at >= d.sent_at AND o.ordered_at < d.sent_at + %s
 GROUP BY d.region_id, d.dealer_id, d.store_id, d.member_id
 """
 
@@ -28,7 +28,9 @@ GROUP BY d.region_id, d.dealer_id, d.store_id, d.member_id
 def recompute(day: date | None, key: int) -> None:
     """Rewrite every metric of the push with id `key`."""
     now = clock.now()
-    fresh = [_metric(key, metric, 0, row, row["value"], now) for metric in PUSH_FILTERS for row in _people(key, metric, 0)]
+    fresh = [
+        _metric(key, metric, 0, row, row["value"], now) for metric in PUSH_FILTERS for row in _people(key, metric, 0)
+    ]
     for window in WINDOWS:
         fresh += [_metric(key, "buyers", window, row, row["value"], now) for row in _people(key, "buyers", window)]
         fresh += _money(key, window, now)
@@ -44,7 +46,7 @@ def _people(push_id: int, metric: str, window: int) -> list[dict[str, Any]]:
 
 def _money(push_id: int, window: int, now: Any) -> list[PushMetric]:
     with connection.cursor() as cursor:
-        cursor.execute(_ORDERS_SQL, {"push": push_id, "window": timedelta(days=window)})
+        cursor.execute(_ORDERS_SQL, [push_id, timedelta(days=window)])
         found = cursor.fetchall()
     rows: list[PushMetric] = []
     for *place, orders, revenue in found:

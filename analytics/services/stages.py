@@ -38,7 +38,13 @@ def recompute(day: date | None, key: int) -> None:
     StageDay.objects.bulk_create(
         [
             StageDay(
-                day=day, stage_id=stage, region_id=region, dealer_id=dealer, store_id=store, member_id=member, people=people
+                day=day,
+                stage_id=stage,
+                region_id=region,
+                dealer_id=dealer,
+                store_id=store,
+                member_id=member,
+                people=people,
             )
             for stage, region, dealer, store, member, people in found
         ],

@@ -42,7 +42,9 @@ def plan_baskets(
     return orders
 
 
-def _repairers(people: Sequence[Person], sensitive: set[int], scenario: Scenario, now: datetime, rng: Random) -> set[int]:
+def _repairers(
+    people: Sequence[Person], sensitive: set[int], scenario: Scenario, now: datetime, rng: Random
+) -> set[int]:
     """Who, of those with the tag, bought of the repair category within 90 days: exactly as many as the scenario says."""
     if scenario.repair is None:
         return set()
@@ -80,7 +82,9 @@ def _put_repair(order: PlannedOrder, scenario: Scenario) -> None:
         order.total_minor = _list_price(order.lines)
 
 
-def settle_month(orders: Sequence[PlannedOrder], scenario: Scenario, month: tuple[datetime, datetime], rng: Random) -> None:
+def settle_month(
+    orders: Sequence[PlannedOrder], scenario: Scenario, month: tuple[datetime, datetime], rng: Random
+) -> None:
     """Refunds, then discounts in whole yuan so that the month's net sum is exact. Raises ValueError when it cannot be."""
     inside = [order for order in orders if month[0] <= order.at < month[1]]
     for order in rng.sample(inside, scenario.month.refunds):
@@ -91,7 +95,9 @@ def settle_month(orders: Sequence[PlannedOrder], scenario: Scenario, month: tupl
     for order in inside:
         order.total_minor = max(YUAN, round(order.total_minor * factor / YUAN) * YUAN)
         if order.refund_minor:
-            order.refund_minor = order.total_minor if rng.random() < 0.5 else max(YUAN, order.total_minor // 2 // YUAN * YUAN)
+            order.refund_minor = (
+                order.total_minor if rng.random() < 0.5 else max(YUAN, order.total_minor // 2 // YUAN * YUAN)
+            )
             returned += order.refund_minor
     missing = target + returned - sum(order.total_minor for order in inside)
     _spread(missing, [order for order in inside if not order.refund_minor], rng)

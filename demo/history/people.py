@@ -13,6 +13,7 @@ DORMANT = (62, 118)  # days since the last order of 沉睡
 LAPSED = (124, 300)
 MIN_AGE = {"lapsed": 130, "dormant": 66, "loyal": 90, "repeat": 45, "first": 31}
 ORDERS = {"first": (1, 1), "repeat": (2, 3), "loyal": (4, 9), "dormant": (1, 3), "lapsed": (1, 2)}
+Span = tuple[datetime, datetime]
 BUYING = ("first", "repeat", "loyal")
 
 
@@ -63,7 +64,7 @@ def _give_newcomers(newcomers: list[Person], left: dict[str, int], without_order
         left[person.stage] -= 1
 
 
-def plan_orders(people: Sequence[Person], scenario: Scenario, now: datetime, month: tuple[datetime, datetime], rng: Random) -> None:
+def plan_orders(people: Sequence[Person], scenario: Scenario, now: datetime, month: Span, rng: Random) -> None:
     """Fill order_times: by the stage of each, with exactly the month's buyers and orders."""
     for person in people:
         if person.stage in ("dormant", "lapsed"):
@@ -81,25 +82,25 @@ def plan_orders(people: Sequence[Person], scenario: Scenario, now: datetime, mon
         _complete(person, month, rng)
 
 
-def _month_buyers(buying: list[Person], count: int, now: datetime, month: tuple[datetime, datetime], rng: Random) -> list[Person]:
+def _month_buyers(buying: list[Person], count: int, now: datetime, month: Span, rng: Random) -> list[Person]:
     """Who bought in the month: of those who could have, leaving those added after it."""
-    start, end = month
+    _start, end = month
     able = [p for p in buying if p.added_at < end - timedelta(days=2) and _window(p, now, month)]
     order = {"loyal": 0, "repeat": 1, "first": 2}
     rng.shuffle(able)
-    able.sort(key=lambda p: (order[p.stage] + rng.random() * 2.2))
+    able.sort(key=lambda p: order[p.stage] + rng.random() * 2.2)
     if len(able) < count:
         raise ValueError(f"only {len(able)} people can have bought in the month")
     return able[:count]
 
 
-def _window(person: Person, now: datetime, month: tuple[datetime, datetime]) -> tuple[datetime, datetime] | None:
+def _window(person: Person, now: datetime, month: Span) -> Span | None:
     """When in the month she may have bought: after she came, and not so long ago that she would be dormant."""
     start = max(month[0], person.added_at + timedelta(hours=2), now - timedelta(days=ACTIVE_WITHIN))
     return (start, month[1]) if start < month[1] - timedelta(hours=12) else None
 
 
-def _month_orders(inside: list[Person], extra: int, now: datetime, month: tuple[datetime, datetime], rng: Random) -> None:
+def _month_orders(inside: list[Person], extra: int, now: datetime, month: Span, rng: Random) -> None:
     for person in inside:
         person.order_times.append(_moment(_window(person, now, month), rng))
     more = [person for person in inside if person.stage in ("repeat", "loyal")]
@@ -114,7 +115,7 @@ def _month_orders(inside: list[Person], extra: int, now: datetime, month: tuple[
             raise ValueError("the month's orders do not fit its buyers")
 
 
-def _outside_month(person: Person, now: datetime, month: tuple[datetime, datetime], rng: Random) -> None:
+def _outside_month(person: Person, now: datetime, month: Span, rng: Random) -> None:
     """A last order within the last 58 days, but not in the month."""
     spans = [(now - timedelta(days=ACTIVE_WITHIN), month[0]), (month[1], now - timedelta(minutes=30))]
     spans = [(max(a, person.added_at + timedelta(minutes=5)), b) for a, b in spans]
@@ -123,7 +124,7 @@ def _outside_month(person: Person, now: datetime, month: tuple[datetime, datetim
     person.order_times.append(_moment(rng.choices(usable, weights)[0], rng))
 
 
-def _complete(person: Person, month: tuple[datetime, datetime], rng: Random) -> None:
+def _complete(person: Person, month: Span, rng: Random) -> None:
     """Older orders, before the month, until she has as many as her stage needs."""
     low, high = ORDERS[person.stage]
     wanted = max(low, min(high, len(person.order_times) + rng.randint(0, 2)))
@@ -143,13 +144,15 @@ def _earlier(person: Person, last: datetime, count: int, rng: Random) -> list[da
     return sorted(found)
 
 
-def _moment(span: tuple[datetime, datetime] | None, rng: Random) -> datetime:
+def _moment(span: Span | None, rng: Random) -> datetime:
     """An instant within the span, at shop hours, a little later in the week as people shop."""
     assert span is not None
     begin, end = span
     for _try in range(6):
         at = begin + (end - begin) * rng.random()
-        at = at.replace(hour=rng.choice((2, 3, 5, 6, 7, 9, 10, 11, 12, 13)), minute=rng.randrange(60), second=rng.randrange(60))
+        at = at.replace(
+            hour=rng.choice((2, 3, 5, 6, 7, 9, 10, 11, 12, 13)), minute=rng.randrange(60), second=rng.randrange(60)
+        )
         if begin <= at < end and (at.weekday() >= 4 or rng.random() < 0.7):
             return at
     return begin + (end - begin) * rng.random()

@@ -19,7 +19,14 @@ from django.db import models
 from scrm.lib.crypto import SecretField
 
 PERSONAL, SECRET, NONE = "personal", "secret", "none"
-TEXTUAL = (models.CharField, models.TextField, models.JSONField, ArrayField, models.FileField, models.GenericIPAddressField)
+TEXTUAL = (
+    models.CharField,
+    models.TextField,
+    models.JSONField,
+    ArrayField,
+    models.FileField,
+    models.GenericIPAddressField,
+)
 FOREIGN_LABELS = {"auth", "contenttypes", "sessions", "django_tenants"}
 
 

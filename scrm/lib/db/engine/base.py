@@ -16,9 +16,7 @@ class DatabaseSchemaEditor(PostgresSchemaEditor):
     """The dialect of the migrations."""
 
     # Without SET CONSTRAINTS … IMMEDIATE after the inline reference: there is nothing deferred to check.
-    sql_create_column_inline_fk = (
-        "CONSTRAINT %(name)s REFERENCES %(to_table)s(%(to_column)s)%(deferrable)s"
-    )
+    sql_create_column_inline_fk = "CONSTRAINT %(name)s REFERENCES %(to_table)s(%(to_column)s)%(deferrable)s"
 
     def add_field(self, model: type[Model], field: Field) -> None:
         check = field.db_parameters(connection=self.connection).get("check")
