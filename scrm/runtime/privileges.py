@@ -91,9 +91,10 @@ def _root_owned_folder(wanted: Path, account: Account) -> Path:
         if not parent.is_dir():
             continue
         folder = parent / name
-        folder.mkdir(mode=0o711, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         if folder.is_symlink() or folder.stat().st_uid != 0:
             raise RuntimeProblem(f"{folder} is not a folder of root's own. Remove it and run this again.")
+        folder.chmod(0o711)  # by name and not by mkdir's mode, which a strict umask would narrow
         if account.can_enter(folder):
             return folder
     raise RuntimeProblem(
@@ -102,18 +103,19 @@ def _root_owned_folder(wanted: Path, account: Account) -> Path:
     )
 
 
-def reachable_tree(source: Path, account: Account, place: Path, parts: tuple[str, ...]) -> Path:
-    """`source` where the account can enter all the parts, else a copy of those parts under `place`."""
+def reachable_tree(source: Path, account: Account, place: Path, parts: tuple[str, ...], version: str) -> Path:
+    """`source` where the account can enter all the parts, else a copy of those parts, laid out alike, under `place`."""
+    parts = tuple(part for part in parts if (source / part).is_dir())
     if all(account.can_enter(source / part) for part in parts):
         return source
     target = place / "programs"
     stamp = target / ".from"
-    if not (stamp.is_file() and stamp.read_text() == str(source)):
+    if not (stamp.is_file() and stamp.read_text() == version):
         shutil.rmtree(target, ignore_errors=True)
         for part in parts:
             shutil.copytree(source / part, target / part, symlinks=True)
         _open_for_reading(target)
-        stamp.write_text(str(source))
+        stamp.write_text(version)
     return target
 
 

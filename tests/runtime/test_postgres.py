@@ -6,6 +6,7 @@ import psutil
 import psycopg2
 import pytest
 
+from scrm.runtime.errors import RuntimeProblem
 from scrm.runtime.postgres import Postgres
 from scrm.runtime.privileges import Account, server_account
 
@@ -98,6 +99,24 @@ def test_a_server_left_behind_by_a_killed_run_is_replaced(postgres, postgres_pla
         second.stop()
 
 
+def test_an_interrupted_first_start_is_no_obstacle(postgres):
+    (postgres.place / "postgres.draft").mkdir()
+    (postgres.place / "postgres.draft" / "PG_VERSION").write_text("18\n")
+
+    postgres.start()
+
+    assert ask(postgres, "SELECT 1") == [(1,)]
+    assert not (postgres.place / "postgres.draft").exists()
+
+
+def test_data_of_another_version_are_refused_with_what_to_do(postgres):
+    postgres.data.mkdir()
+    (postgres.data / "PG_VERSION").write_text("9\n")
+
+    with pytest.raises(RuntimeProblem, match=r"made by PostgreSQL 9.*demo-reset"):
+        postgres.start()
+
+
 @pytest.mark.parametrize(("durable", "word"), [(True, "on"), (False, "off")])
 def test_durability_is_what_was_asked_for(postgres, durable, word):
     postgres.durable = durable
@@ -127,3 +146,18 @@ def test_a_folder_the_account_cannot_reach_is_noticed(tmp_path):
 
     assert not Account(nobody.pw_uid, nobody.pw_gid).can_enter(closed)
     assert Account().can_enter(closed)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts servers as somebody else")
+def test_programs_that_the_account_cannot_reach_run_from_a_copy(postgres_place, console, monkeypatch):
+    can_enter = Account.can_enter
+    monkeypatch.setattr(
+        Account, "can_enter", lambda self, folder: "site-packages" not in str(folder) and can_enter(self, folder)
+    )
+    server = Postgres(postgres_place, server_account(postgres_place), console, durable=False)
+    server.start()
+    try:
+        assert server.programs.is_relative_to(postgres_place)
+        assert ask(server, "SELECT 1") == [(1,)]
+    finally:
+        server.stop()
