@@ -8,7 +8,6 @@ from pathlib import Path
 
 from aiohttp import web
 
-import simulator.api  # noqa: F401  importing it registers every endpoint
 from simulator.app import build
 from simulator.clock import parse_instant
 from simulator.simulator import Simulator
@@ -38,9 +37,7 @@ def make(options: argparse.Namespace) -> Simulator:
     if options.state:
         state = StateFile(options.state, (tuple(options.scenario or ["shop"]), options.seed, options.start))
         print(f"simulator: {sim.keep_in(state) or 'taken up from ' + str(options.state)}", flush=True)
-    for pair in options.switch:
-        name, _, value = pair.partition("=")
-        sim.switches.set({name: json.loads(value)})
+    sim.preset({name: json.loads(value) for name, _, value in (pair.partition("=") for pair in options.switch)})
     if options.prerender:
         prerender(sim)
     return sim

@@ -52,7 +52,7 @@ class Corp:
         self.token = digest_letters(key, "token", length=24)
         self.encoding_aes_key = digest_letters(key, "aes", length=42) + "A"
         self.callback: CallbackConfig | None = None
-        self._base = BaseWorld(scenario, seed, start)
+        self._base = BaseWorld(scenario, key, start)
         self.reset()
 
     def reset(self) -> None:

@@ -29,11 +29,17 @@ class Simulator:
         rows = [Corp(load(spec), seed, ordinal, self.start) for ordinal, spec in enumerate(specs)]
         self.corps = {corp.corp_id: corp for corp in rows}
         self.switches = Switches()
+        self._preset: dict = {}
         self.sender = Sender(self.switches)
         self.touched = False
         self.state: StateFile | None = None
         self._ticker: asyncio.Task | None = None
         self.blank()
+
+    def preset(self, switches: dict) -> None:
+        """Set switches that a reset comes back to. Raises ValueError."""
+        self.switches.set(switches)
+        self._preset = switches
 
     def keep_in(self, state: StateFile) -> str:
         """Take up a snapshot if it fits, and write one from now on. Returns why none was taken up, or ''."""
@@ -98,7 +104,7 @@ class Simulator:
     async def reset(self, *, keep_clock: bool = False, forget_callbacks: bool = False) -> None:
         """Back to the beginning: worlds, logs, scripts, tokens, switches; callback addresses stay unless told."""
         await self.sender.clear()
-        self.switches.__dict__.update(Switches().__dict__)
+        self.switches.set(Switches().shown() | self._preset)
         if not keep_clock:
             self.clock.set(self.start) if self._start is not None else self.clock.advance(-self.clock.offset)
         for corp in self.corps.values():

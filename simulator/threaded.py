@@ -7,7 +7,6 @@ from typing import Any
 
 from aiohttp import web
 
-import simulator.api  # noqa: F401  importing it registers every endpoint
 from simulator.app import build
 from simulator.simulator import Simulator
 from simulator.state import StateFile

@@ -2,6 +2,7 @@
 
 from collections import Counter, deque
 from dataclasses import dataclass
+from typing import Any
 
 KEEP = 5000
 
@@ -35,10 +36,10 @@ class CallLog:
         self.results: dict[str, Counter[str]] = {}
         self._serial = 0
 
-    def add(self, **fields: object) -> None:
+    def add(self, **fields: Any) -> None:
         """Log one call."""
         self._serial += 1
-        row = LoggedCall(serial=self._serial, **fields)  # type: ignore[arg-type]  # keyword pass-through
+        row = LoggedCall(serial=self._serial, **fields)
         self.calls.append(row)
         self.counts[row.path] += 1
         self.results.setdefault(row.path, Counter())[str(row.errcode)] += 1

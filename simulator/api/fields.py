@@ -42,7 +42,7 @@ def _value(row: Field, value: Any) -> Any:
         raise WeComError(40058, f"invalid Request Parameter, {row.name}")
     if row.items and not all(isinstance(item, row.items) for item in value):
         raise WeComError(40058, f"invalid Request Parameter, {row.name}")
-    size = value if row.kind is int else len(value)
+    size: int = value if row.kind is int else len(value)
     if row.most is not None and size > row.most:
         if not row.clamp:
             raise WeComError(row.over, f"invalid Request Parameter, {row.name}" if row.over == 40058 else "")

@@ -1,6 +1,6 @@
 """The inner XML of each event, elements in WeCom's order, those that do not apply left out."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 Value = str | int | list[str]
@@ -13,7 +13,6 @@ class Event:
     name: str
     fields: list[tuple[str, Value]]
     welcome_code: str = ""
-    summary: dict = field(default_factory=dict)
 
     def xml(self, corp_id: str, created: int) -> str:
         """The plaintext that is encrypted and posted."""

@@ -208,6 +208,12 @@ def send_own(sim: Simulator, corp: Corp, body: dict) -> dict:
     return {"msgid": mass.msgid}
 
 
+@act("console_department")
+def console_department(sim: Simulator, corp: Corp, body: dict) -> dict:
+    """The administrator makes a department: name, parent (1 without)."""
+    return console.create_department(sim, corp, body["name"], int(body.get("parent", 1)))
+
+
 @act("console_tags")
 def console_tags(sim: Simulator, corp: Corp, body: dict) -> dict:
     """The administrator makes tags: group, names."""

@@ -8,6 +8,7 @@ from simulator.clock import parse_instant
 from simulator.control.answers import answer, body_of, corp_of, simulator_of
 from simulator.corp import CallbackConfig
 from simulator.hands import groups as group_hands
+from simulator.hands.errors import HandError
 from simulator.hands.people import guide_of, number_of
 from simulator.world.customers import follow_fields
 
@@ -147,7 +148,9 @@ async def list_callbacks(request: web.Request) -> web.Response:
 async def resend(request: web.Request) -> web.Response:
     """Push an event once more, word for word."""
     sim = simulator_of(request)
-    row = next(row for row in sim.sender.log if row.serial == int(request.match_info["serial"]))
+    row = next((row for row in sim.sender.log if row.serial == int(request.match_info["serial"])), None)
+    if row is None:
+        raise HandError("没有这个事件")
     sim.emit(row.corp, row.event, row.created)
     return answer({"ok": True})
 

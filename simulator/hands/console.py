@@ -1,4 +1,4 @@
-"""What the corp's administrator does in the console: tags."""
+"""What the corp's administrator does in the console: departments and tags."""
 
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,16 @@ from simulator.hands.errors import HandError
 if TYPE_CHECKING:
     from simulator.corp import Corp
     from simulator.simulator import Simulator
+
+
+def create_department(sim: "Simulator", corp: "Corp", name: str, parent: int) -> dict:
+    """A new department, such as a store that opens."""
+    if parent not in corp.directory.departments:
+        raise HandError("没有这个上级部门")
+    row = corp.directory.add_department(name, parent)
+    fields: list[tuple[str, events.Value]] = [("Id", row.id), ("Name", name), ("ParentId", parent), ("Order", row.id)]
+    sim.emit(corp, events.change_contact("create_party", fields))
+    return {"department": row.id}
 
 
 def create_tags(sim: "Simulator", corp: "Corp", group_name: str, names: list[str]) -> dict:

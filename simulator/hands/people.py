@@ -1,6 +1,6 @@
 """Customers and guides meeting, noting, chatting and parting."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator.api.customers import apply_remark
 from simulator.callbacks import events
@@ -80,12 +80,12 @@ def add(
     return {"external_userid": person.external_userid, "already_friends": False, "welcome_code": code}
 
 
-def add_many(sim: "Simulator", corp: "Corp", userids: list[str], count: int, **options: object) -> dict:
+def add_many(sim: "Simulator", corp: "Corp", userids: list[str], count: int, **options: Any) -> dict:
     """`count` new customers, in turn to each of `userids` (all guides when empty)."""
     targets = userids or [m.userid for m in corp.directory.servants()]
     if not targets:
         raise HandError("没有可添加的成员")
-    made = [add(sim, corp, targets[n % len(targets)], **options) for n in range(count)]  # type: ignore[arg-type]
+    made = [add(sim, corp, targets[n % len(targets)], **options) for n in range(count)]
     return {"external_userids": [row["external_userid"] for row in made], "count": count}
 
 

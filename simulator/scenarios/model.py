@@ -1,6 +1,6 @@
 """The shape of a scenario: what a world is made of, before any seed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -84,4 +84,3 @@ class Scenario:
     group_size: tuple[int, int] = (48, 168)
     remark_notes: tuple[str, ...] = ("老客", "活动", "加群")
     unionid: bool = False
-    key: str = field(default="")

@@ -33,9 +33,9 @@ class Staff:
 class BaseWorld:
     """Answers for members, relations and times; holds a few integers per member and per second relation."""
 
-    def __init__(self, scenario: Scenario, seed: int, start: int) -> None:
-        self.scenario, self.seed, self.start = scenario, seed, start
-        self.key = f"{scenario.name}:{scenario.active}:{len(scenario.people)}/{seed}"
+    def __init__(self, scenario: Scenario, key: str, start: int) -> None:
+        self.scenario, self.start = scenario, start
+        self.key = f"{key}/{scenario.active}:{len(scenario.people)}"
         self.staff = self._name_staff()
         self.guides = [person for person in self.staff if person.contact]
         self.guide_number = {person.userid: n for n, person in enumerate(self.guides)}

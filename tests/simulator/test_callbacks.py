@@ -237,3 +237,13 @@ def test_a_failing_event_holds_up_nobody(shop, receiver):
     first, second = shop.control("callbacks")["callbacks"]
     assert (first["attempts"], second["attempts"]) == ([500, 200], [200])
     assert second["finished"] < first["finished"] - 1
+
+
+def test_an_event_can_be_pushed_again_word_for_word(shop, receiver):
+    shop.hand("add", userid="wutong")
+    shop.wait_quiet()
+    serial = shop.control("callbacks")["callbacks"][0]["serial"]
+    assert shop.control(f"callbacks/{serial}/resend", {})["ok"]
+    assert shop.control("callbacks/0/resend", {})["ok"] is False
+    shop.wait_quiet()
+    assert plain_of(receiver, receiver.requests[0]) == plain_of(receiver, receiver.requests[1])

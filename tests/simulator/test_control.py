@@ -110,3 +110,13 @@ def test_marking_is_limited_to_five_at_a_time(shop):
         codes = list(pool.map(lambda _: requests.post(url, json=body, params=params).json()["errcode"], range(12)))
     assert set(codes) == {0, 45033}
     assert codes.count(0) >= 5
+
+
+def test_a_new_store_is_listed_and_takes_members(shop, receiver):
+    store = shop.hand("console_department", name="二店")["department"]
+    shop.hand("member_joins", userid="laoer", departments=[store])
+    shop.wait_quiet()
+    assert [m["userid"] for m in shop.get("user/list", department_id=store)["userlist"]] == ["laoer"]
+    party, user = (c["event"] for c in shop.control("callbacks")["callbacks"])
+    assert (party["ChangeType"], party["Id"], party["ParentId"]) == ("create_party", store, 1)
+    assert user["Department"] == str(store)

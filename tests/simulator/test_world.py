@@ -108,6 +108,13 @@ def test_the_same_seed_gives_the_same_world_and_another_one_another(spec):
     assert one.corp_id != other.corp_id
 
 
+def test_two_corps_of_one_scenario_share_no_ids():
+    one, two = Corp(load("shop"), 7, 0, START), Corp(load("shop"), 7, 1, START)
+    assert one.corp_id != two.corp_id
+    assert two.customers.number(one.customers.external_userid(3)) is None
+    assert not set(one.tags.tags) & set(two.tags.tags)
+
+
 def test_shop_is_small():
     shop = corp("shop")
     assert len(shop.directory.servants()) == 4
