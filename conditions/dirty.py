@@ -1,6 +1,8 @@
 """Marks: a person's field changed, or a boundary in time will come. The loop is conditions.drain."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 
 from django.db import connection
@@ -10,6 +12,23 @@ from scrm.lib import clock
 from tenants import jobs
 
 LANE = "conditions"
+_is_backfill: ContextVar[bool] = ContextVar("marks_are_backfill", default=False)
+
+
+@contextmanager
+def told_by(source: str) -> Iterator[None]:
+    """Marks written within are of a fact source: those of `backfill` (the first sync) are noted by rules, never acted upon.
+
+    For handlers of batches: `with dirty.told_by(batch.source): …`.
+    """
+    token = _is_backfill.set(source == "backfill")
+    try:
+        yield
+    finally:
+        _is_backfill.reset(token)
+
+
+EVERYTHING = "*"  # a person appeared, or two became one: whatever a consumer reads may have changed
 
 
 def mark(
@@ -18,7 +37,7 @@ def mark(
     """Write a mark per person and key, in the caller's transaction, and nudge the loop after commit.
 
     Branch ids are fine: the loop resolves roots. not_before: a domain instant before which nobody looks.
-    backfill: only the first sync told us; rules note it and act on nobody.
+    backfill: only the first sync told us; by default as told_by() says.
     """
     ids = list(dict.fromkeys(contact_ids))
     if not ids or not field_keys:
@@ -29,6 +48,12 @@ def mark(
             f"INSERT INTO {table} (contact_id, field_key, marked_at, not_before, is_backfill)"  # noqa: S608 - our own name
             " SELECT contact_id, field_key, %s, %s, %s"
             " FROM unnest(%s::bigint[]) AS people (contact_id) CROSS JOIN unnest(%s::text[]) AS keys (field_key)",
-            [clock.now(), not_before, backfill, ids, list(dict.fromkeys(field_keys))],
+            [
+                clock.now(),
+                not_before,
+                _is_backfill.get() if backfill is None else backfill,
+                ids,
+                list(dict.fromkeys(field_keys)),
+            ],
         )
     jobs.nudge(LANE, due_at=not_before)

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Min
 
 from conditions.consumers import Consume, Consumer, all_consumers
-from conditions.dirty import mark
+from conditions.dirty import EVERYTHING, mark
 from conditions.models import DirtyMark
 from conditions.people import roots
 from scrm.lib import clock
@@ -89,7 +89,7 @@ def _tell(consumer: Consumer, touched: dict[int, Touched], now: datetime) -> Non
     reads = consumer.reads() | {consumer.own_key}
     live, quiet, keys = [], [], set()
     for root_id, person in sorted(touched.items()):
-        common = person.keys & reads
+        common = reads if EVERYTHING in person.keys else person.keys & reads
         if common:
             keys |= common
             (quiet if person.is_backfill and consumer.absorb else live).append(root_id)

@@ -53,7 +53,9 @@ class Tag(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["corp", "wecom_tag_id"], name="one_tag_per_id"),
-            models.UniqueConstraint(fields=["group", "name"], condition=Q(deleted_at__isnull=True), name="one_tag_name_per_group"),
+            models.UniqueConstraint(
+                fields=["group", "name"], condition=Q(deleted_at__isnull=True), name="one_tag_name_per_group"
+            ),
         ]
         ordering = ("-order", "id")
 
@@ -80,13 +82,21 @@ class FollowTag(models.Model):
         FAILED = "failed", _("打标失败")
 
     follow = models.ForeignKey(Follow, on_delete=models.CASCADE, related_name="follow_tags")
-    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="+", db_index=False)  # follow.contact, for indexes
+    contact = models.ForeignKey(
+        Contact, on_delete=models.CASCADE, related_name="+", db_index=False
+    )  # follow.contact, for indexes
     tag = models.ForeignKey(Tag, on_delete=models.CASCADE, related_name="follow_tags", db_index=False)
     origin = models.CharField(max_length=8, choices=Origin.choices)
     rule = models.ForeignKey("tagging.Rule", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     actor_id = models.BigIntegerField(null=True, blank=True)
     state = models.CharField(max_length=8, choices=State.choices, default=State.ON)
-    tagged_at = models.DateTimeField()
+    tagged_at = models.DateTimeField()  # domain time of the wish, or when we first saw it
+    settled_at = models.DateTimeField(
+        null=True, blank=True
+    )  # domain time of WeCom's last word; an older read says nothing
+    last_error = models.CharField(max_length=200, default="", blank=True)  # why WeCom refused
+
+    NOT_PERSONAL = ("last_error",)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["follow", "tag"], name="one_mark_per_tag")]
@@ -114,6 +124,7 @@ class Segment(models.Model):
     size = models.BigIntegerField(default=0)
     fresh_at = models.DateTimeField(null=True, blank=True)  # 截至
     last_error = models.TextField(default="", blank=True)
+    job_id = models.BigIntegerField(null=True, blank=True)  # the latest full build (tenants.ledger.Job)
     created_by_id = models.BigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField()
     archived_at = models.DateTimeField(null=True, blank=True)
@@ -130,11 +141,34 @@ class SegmentEntry(models.Model):
     segment = models.ForeignKey(Segment, on_delete=models.CASCADE, related_name="entries", db_index=False)
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="segment_entries")
     entered_at = models.DateTimeField()
-    recheck_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["segment", "contact"], name="in_a_segment_once")]
-        indexes = [models.Index(fields=["recheck_at"], condition=Q(recheck_at__isnull=False), name="segment_entry_recheck")]
+
+
+class SegmentChange(models.Model):
+    """Somebody entered or left a segment: append-only, pruned by retention."""
+
+    class Kind(models.TextChoices):
+        ENTER = "enter", _("进入")
+        LEAVE = "leave", _("离开")
+
+    class Cause(models.TextChoices):
+        CHANGE = "change", _("客户变化")
+        BUILD = "build", _("重新计算")
+
+    segment = models.ForeignKey(Segment, on_delete=models.CASCADE, related_name="changes", db_index=False)
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=5, choices=Kind.choices)
+    cause = models.CharField(max_length=6, choices=Cause.choices)
+    tree_version = models.BigIntegerField()
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["segment", "-changed_at"], name="segment_change_recent"),
+            models.Index(fields=["changed_at"], name="segment_change_time"),
+        ]
 
 
 class Rule(models.Model):
@@ -171,16 +205,16 @@ class RuleMatch(models.Model):
     rule_version = models.BigIntegerField()
     entered_at = models.DateTimeField()
     left_at = models.DateTimeField(null=True, blank=True)
-    recheck_at = models.DateTimeField(null=True, blank=True)
     outcome = models.JSONField(default=dict, blank=True)
 
     NOT_PERSONAL = ("outcome",)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["rule", "contact"], condition=Q(left_at__isnull=True), name="matches_a_rule_once")
+            models.UniqueConstraint(
+                fields=["rule", "contact"], condition=Q(left_at__isnull=True), name="matches_a_rule_once"
+            )
         ]
         indexes = [
             models.Index(fields=["rule", "-entered_at"], name="rule_match_recent"),
-            models.Index(fields=["recheck_at"], condition=Q(recheck_at__isnull=False), name="rule_match_recheck"),
         ]

@@ -1,0 +1,99 @@
+"""The compiler against the reference evaluator, on random people and random trees, in a real PostgreSQL."""
+
+import random
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from conditions import reference
+from conditions.compiler import compile_tree, recheck_at
+from conditions.people import people
+from conditions.schema import problems_of
+from scrm.lib import clock
+from tests.support import tagging
+from tests.support.tagging import NOW, TEST_FIELDS, World, random_node, tree_of
+
+pytestmark = pytest.mark.django_db
+ZONE = "Asia/Shanghai"
+EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.fixture(autouse=True)
+def _fields(monkeypatch):
+    tagging.register_test_fields()
+    monkeypatch.setattr(clock, "now", lambda: NOW)
+
+
+def compiled(tree, now=NOW):
+    return set(people().filter(compile_tree(tree, now)).values_list("pk", flat=True))
+
+
+@given(seed=st.integers(0, 10**9))
+@EXAMPLES
+def test_sql_and_reference_agree(acme, seed):
+    dice = random.Random(seed)
+    with transaction.atomic():
+        world = World(dice)
+        for _ in range(8):
+            tree = tree_of(random_node(dice, TEST_FIELDS))
+            assert problems_of(tree) == []
+            assert compiled(tree) == reference.matching(tree, world.roots, NOW, ZONE), tree
+        transaction.set_rollback(True)
+
+
+@given(seed=st.integers(0, 10**9))
+@EXAMPLES
+def test_the_answer_does_not_change_before_its_recheck_and_is_right_at_it(acme, seed):
+    """At random instants between now and recheck_at the reference says the same; nobody without one ever changes."""
+    timed = [field for field in TEST_FIELDS if field.key != "t.silent"]  # its reader takes the clock's own now
+    dice = random.Random(seed)
+    with transaction.atomic():
+        world = World(dice, size=8)
+        for _ in range(4):
+            tree = tree_of(random_node(dice, timed, depth=2))
+            due = recheck_at(tree, world.roots, NOW)
+            assert all(at > NOW for at in due.values())
+            before = reference.matching(tree, world.roots, NOW, ZONE)
+            for pk in world.roots:
+                until = due.get(pk, NOW + timedelta(days=800))
+                for share in (0.25, 0.5, 0.999):
+                    then = min(NOW + (until - NOW) * share, until - timedelta(microseconds=1))
+                    assert (pk in reference.matching(tree, [pk], then, ZONE)) == (pk in before), (tree, pk, then)
+                if pk in due:
+                    assert (pk in compiled(tree, until)) == (pk in reference.matching(tree, [pk], until, ZONE))
+        transaction.set_rollback(True)
+
+
+def test_negation_is_the_complement_also_of_the_unknown(acme):
+    world = World(random.Random(4), size=20)
+    for key, op, value in (("t.stage", "in", [world.stages[0].pk]), ("t.name", "contains", "王"), ("t.follows", "gte", 1)):
+        leaf = {"field": key, "op": op, "value": value}
+        yes, no = compiled(tree_of(leaf)), compiled(tree_of({"not": leaf}))
+        assert not yes & no
+        assert yes | no == set(world.roots)
+
+
+def test_a_branch_s_facts_count_for_her_root(acme):
+    root = tagging.make_person()
+    branch = tagging.make_person(root=root)
+    world = World(random.Random(1), size=0)
+    for person in (root, branch):
+        order = world.add_order(person, at=NOW - timedelta(days=1))
+        order.status, order.refunded_minor, order.total_minor = "paid", 0, 100
+        order.save()
+    twice = {"field": "t.order", "op": "count_at_least", "value": 2, "window": {"days": 2}}
+    enough = {"field": "t.order", "op": "sum_at_least", "value": 200}
+    assert compiled(tree_of({"all": [twice, enough]})) == {root.pk}
+
+
+def test_a_rolling_window_ends_to_the_microsecond(acme):
+    person = tagging.make_person(first_added_at=NOW - timedelta(days=7))
+    tree = tree_of({"field": "t.added", "op": "within", "window": {"days": 7}})
+    tick = timedelta(microseconds=1)
+    assert compiled(tree, NOW - tick) == {person.pk}
+    assert compiled(tree, NOW) == set()
+    assert recheck_at(tree, [person.pk], NOW - tick) == {person.pk: NOW}
+    assert recheck_at(tree, [person.pk], NOW) == {}
