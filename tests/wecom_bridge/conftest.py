@@ -1,0 +1,59 @@
+"""The simulator, once per session, and a clean bridge for each test."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from simulator.threaded import ThreadedSimulator
+from tests.support.wecom import Wecom
+from wecom_bridge import contracts
+from wecom_bridge.callbacks import nudges, routes
+from wecom_bridge.gateway import core, rates, tokens
+
+
+@pytest.fixture(scope="session")
+def _running() -> Iterator[Wecom]:
+    with ThreadedSimulator(["shop"], seed=7) as running:
+        yield Wecom(running.url)
+
+
+@pytest.fixture
+def wecom(_running: Wecom, settings: Any) -> Iterator[Wecom]:
+    """The simulator of a small shop, as new; the bridge calls it."""
+    settings.WECOM_API_BASE = _running.url
+    _running.reset()
+    yield _running
+
+
+@pytest.fixture(autouse=True)
+def _fresh_process() -> Iterator[None]:
+    """What a web or worker process remembers, forgotten."""
+    routes.forget()
+    for remembered in (tokens._known, tokens._asked, core._clients):
+        remembered.clear()
+    rates._redis().flushdb()
+    yield
+    nudges.wait_until_idle()
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[Any]]:
+    """heard("people") → the batches of that kind that reach the handlers from now on, instead of the apps'."""
+    handlers: dict[str, Any] = {}
+    monkeypatch.setattr(contracts, "_handlers", handlers)
+
+    def listen(kind: str) -> list[Any]:
+        batches: list[Any] = []
+        contracts.on_batch(kind, order=1, name=f"test-{kind}", handler=batches.append)  # type: ignore[arg-type]
+        return batches
+
+    return listen
+
+
+@pytest.fixture
+def kinds(monkeypatch: pytest.MonkeyPatch) -> dict[str, contracts.CommandKind]:
+    """The command kinds, empty for the test to fill by contracts.register_command."""
+    fresh: dict[str, contracts.CommandKind] = {}
+    monkeypatch.setattr(contracts, "_kinds", fresh)
+    return fresh

@@ -1,0 +1,1 @@
+"""The way of a callback: envelope → event → row → answer → nudge."""

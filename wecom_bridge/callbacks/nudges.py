@@ -1,0 +1,78 @@
+"""Nudges behind the answer: a helper thread of the web process writes due hints and wakes the workers.
+
+A burst of callbacks becomes one hint per tenant and lane each tenth of a second; the first goes at once, and the last is
+never swallowed, because what is noted while a hint is being written is written next. If the process dies in between, the
+sweep finds the rows.
+"""
+
+import logging
+import threading
+from datetime import datetime
+
+from django.db import DatabaseError, connection
+
+from scrm.lib import clock
+from tenants import jobs, lanes
+from tenants.context import public_scope
+from tenants.models import DueHint
+
+logger = logging.getLogger(__name__)
+
+EVERY_SECONDS = 0.1
+IDLE_SECONDS = 2.0
+
+_lock = threading.Condition()
+_noted: dict[tuple[int, str], datetime] = {}
+_thread: threading.Thread | None = None
+
+
+def note(tenant_id: int, lane: str, due: datetime) -> None:
+    """The tenant's lane has a row due at a wall instant. Returns at once."""
+    global _thread
+    key = (tenant_id, lane)
+    with _lock:
+        _noted[key] = max(due, _noted.get(key, due))
+        if _thread is None or not _thread.is_alive():
+            # Not a daemon: a process that ends writes what it noted first.
+            _thread = threading.Thread(target=_run, name="callback-nudges", daemon=False)
+            _thread.start()
+        _lock.notify()
+
+
+def _run() -> None:
+    global _thread
+    pause = threading.Event()
+    try:
+        while True:
+            with _lock:
+                if not _noted and not _lock.wait(IDLE_SECONDS) and not _noted:
+                    _thread = None
+                    return
+                taken = dict(_noted)
+                _noted.clear()
+            _flush(taken)
+            pause.wait(EVERY_SECONDS)
+    finally:
+        connection.close()
+
+
+def _flush(taken: dict[tuple[int, str], datetime]) -> None:
+    now = clock.wall()
+    try:
+        with public_scope():
+            DueHint.objects.bulk_create(
+                DueHint(tenant_id=tenant_id, lane=lane, due_at=max(due, now)) for (tenant_id, lane), due in taken.items()
+            )
+    except DatabaseError:
+        logger.exception("due hints not written; the sweep will find the rows")
+        connection.close()
+    for (tenant_id, lane), due in taken.items():
+        if due <= now:
+            jobs.send_drain(tenant_id, lanes.get(lane))
+
+
+def wait_until_idle(seconds: float = 10.0) -> None:
+    """Wait for the helper thread to have written everything and ended."""
+    thread = _thread
+    if thread is not None and thread.is_alive():
+        thread.join(seconds)

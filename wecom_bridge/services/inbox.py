@@ -1,0 +1,182 @@
+"""The inbox drained: claim due events, read again what they say is dirty, tell the handlers, settle, in one transaction each.
+
+An entity's events are handled together and in order; different entities do not wait for each other. A batch that a
+handler refuses is taken apart, so that one bad row delays only itself.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F, Min, Q
+from django.db.models.functions import Coalesce, Greatest
+
+from scrm.lib import clock
+from wecom_bridge import contracts
+from wecom_bridge.gateway import CallError, Gateway, gateway_for
+from wecom_bridge.models import Corp, InboundEvent
+from wecom_bridge.services.backoff import next_try
+from wecom_bridge.services.dirty import Dirty, read_again, to_batches
+from wecom_bridge.services.parallel import run_all
+
+logger = logging.getLogger(__name__)
+
+OPEN = (InboundEvent.State.WAITING, InboundEvent.State.RETRY)
+BATCH = 200
+WIDTH = 8
+CLAIM = timedelta(seconds=90)
+MAX_ATTEMPTS = 8
+BREATH = timedelta(seconds=0.5)  # a row that is due but held by another drain is not asked for without a pause
+
+LANE = "inbound"
+
+
+def drain(deadline: datetime) -> bool:
+    """Work until nothing is due or the slice is over; True when it stopped with work left."""
+    while clock.wall() < deadline:
+        rows = claim(clock.wall())
+        if not rows:
+            return False
+        _handle(rows)
+    return InboundEvent.objects.filter(_due(clock.wall())).exists()
+
+
+def _due(now: datetime) -> Q:
+    return Q(lane=LANE, state__in=OPEN, next_attempt_at__lte=now) & _unclaimed(now)
+
+
+def _unclaimed(now: datetime) -> Q:
+    return Q(claimed_until=None) | Q(claimed_until__lt=now)
+
+
+@transaction.atomic
+def claim(now: datetime, limit: int = BATCH) -> list[InboundEvent]:
+    """Due events, with all open events of the same entities; those of entities that another drain holds are left to it."""
+    due = list(
+        InboundEvent.objects.select_for_update(skip_locked=True)
+        .filter(_due(now))
+        .order_by("next_attempt_at", "id")
+        .values_list("pk", "entity_key")[:limit]
+    )
+    keys = {key for _pk, key in due}
+    locked = InboundEvent.objects.select_for_update(skip_locked=True).filter(entity_key__in=keys, state__in=OPEN, lane=LANE)
+    rows = list(locked.order_by("occurred_at", "id"))
+    held = _held_elsewhere(keys, {row.pk for row in rows}, now)
+    mine = [row for row in rows if row.entity_key not in held]
+    until = now + CLAIM
+    InboundEvent.objects.filter(pk__in=[row.pk for row in mine]).update(claimed_until=until, attempts=F("attempts") + 1)
+    # An entity in other hands becomes due again in a moment, or this loop would find it at once for ever.
+    InboundEvent.objects.filter(pk__in=[pk for pk, key in due if key in held]).update(
+        next_attempt_at=now + timedelta(seconds=1)
+    )
+    for row in mine:
+        row.claimed_until, row.attempts = until, row.attempts + 1
+    return mine
+
+
+def _held_elsewhere(keys: set[str], locked: set[int], now: datetime) -> set[str]:
+    """Entities with an open event that is claimed, or locked, by another drain."""
+    others = InboundEvent.objects.filter(entity_key__in=keys, state__in=OPEN, lane=LANE)
+    others = others.filter(Q(claimed_until__gte=now) | ~Q(pk__in=locked))
+    return set(others.values_list("entity_key", flat=True))
+
+
+def _handle(rows: list[InboundEvent]) -> None:
+    for corp in Corp.objects.filter(pk__in={row.corp_id for row in rows}):
+        dirties = _group([row for row in rows if row.corp_id == corp.pk])
+        try:
+            gateway = gateway_for(corp)
+        except CallError as error:
+            for dirty in dirties:
+                _put_back(dirty.rows, error)
+            continue
+        _settle(corp, _read(dirties, gateway))
+
+
+def _group(rows: Sequence[InboundEvent]) -> list[Dirty]:
+    grouped: dict[str, Dirty] = {}
+    for row in rows:
+        entity = row.entity_key.partition(":")[2]
+        grouped.setdefault(entity, Dirty(entity, [])).rows.append(row)
+    return list(grouped.values())
+
+
+def _read(dirties: list[Dirty], gateway: Gateway) -> list[Dirty]:
+    """Those that could be read; the others go back with their error."""
+    read: list[Dirty] = []
+    for dirty, outcome in run_all(lambda one: read_again(one, gateway), dirties, width=WIDTH):
+        if isinstance(outcome, Dirty):
+            read.append(outcome)
+        else:
+            _put_back(dirty.rows, outcome)
+    return read
+
+
+def _settle(corp: Corp, dirties: list[Dirty]) -> None:
+    if not dirties:
+        return
+    try:
+        _apply(corp, dirties)
+    except Exception as error:
+        if len(dirties) == 1:
+            logger.exception("event of %s could not be applied", dirties[0].entity)
+            _put_back(dirties[0].rows, error)
+            return
+        for dirty in dirties:
+            _settle(corp, [dirty])
+
+
+@transaction.atomic
+def _apply(corp: Corp, dirties: list[Dirty]) -> None:
+    """Facts and settled rows in one transaction. Rows whose claim lapsed meanwhile are another drain's to settle."""
+    rows = [row for dirty in dirties for row in dirty.rows]
+    until = rows[0].claimed_until
+    mine = InboundEvent.objects.select_for_update().filter(pk__in=[row.pk for row in rows], claimed_until=until)
+    held = set(mine.order_by("id").values_list("pk", flat=True))
+    ours = [dirty for dirty in dirties if all(row.pk in held for row in dirty.rows)]
+    for kind, batch in to_batches(ours, corp):
+        for handler in contracts.handlers_for(kind):
+            handler(batch)
+    settled = [row.pk for dirty in ours for row in dirty.rows]
+    InboundEvent.objects.filter(pk__in=settled).update(
+        state=InboundEvent.State.DONE, settled_at=clock.wall(), claimed_until=None, last_error=""
+    )
+
+
+def _put_back(rows: Sequence[InboundEvent], error: Exception) -> None:
+    """Try later, or park: after MAX_ATTEMPTS, or at once for a refusal that time does not cure."""
+    now = clock.wall()
+    call = error if isinstance(error, CallError) else None
+    for row in rows:
+        is_over = row.attempts >= MAX_ATTEMPTS or (call is not None and not call.retryable)
+        held = call is not None and call.held
+        InboundEvent.objects.filter(pk=row.pk, claimed_until=row.claimed_until).update(
+            state=InboundEvent.State.PARKED if is_over and not held else InboundEvent.State.RETRY,
+            attempts=row.attempts - 1 if held else row.attempts,
+            next_attempt_at=next_try(row.attempts, now, call.retry_after if call else None),
+            claimed_until=None,
+            last_error=str(error)[:500] if call else f"{type(error).__name__}: {error}"[:500],
+        )
+
+
+def next_due() -> datetime | None:
+    """The domain instant at which the next event can be claimed."""
+    free_at = Greatest("next_attempt_at", Coalesce("claimed_until", "next_attempt_at"))
+    first = InboundEvent.objects.filter(lane=LANE, state__in=OPEN).aggregate(at=Min(free_at))["at"]
+    return max(first, clock.wall() + BREATH) + clock.offset() if first else None
+
+
+@transaction.atomic
+def replay(event_ids: Sequence[int]) -> int:
+    """Handle settled or parked events once more; facts already written stay single. Returns how many."""
+    rows = InboundEvent.objects.filter(pk__in=event_ids).exclude(entity_key="").exclude(state__in=OPEN)
+    return rows.update(
+        state=InboundEvent.State.WAITING,
+        lane=LANE,
+        attempts=0,
+        next_attempt_at=clock.wall(),
+        settled_at=None,
+        claimed_until=None,
+        last_error="",
+    )

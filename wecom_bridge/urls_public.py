@@ -1,0 +1,9 @@
+"""Routes of the bridge on the platform's own host."""
+
+from django.urls import re_path
+
+from wecom_bridge.views.callback import callback
+
+urlpatterns = [
+    re_path(r"^wecom/cb/(?P<opaque>[A-Za-z0-9_-]{20,43})$", callback, name="wecom_callback"),
+]

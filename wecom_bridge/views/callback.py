@@ -1,0 +1,72 @@
+"""The door WeCom's callbacks knock at, on the platform's own host. No session, no log-in, no CSRF: the signature speaks."""
+
+import logging
+
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse
+from django.http.request import RawPostDataException, UnreadablePostError
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from scrm.lib import clock
+from wecom_bridge.callbacks import nudges, parsing, routes, rows
+from wecom_bridge.callbacks.envelope import Refused, open_envelope
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY = 256 * 1024
+
+
+@csrf_exempt
+@require_http_methods(["GET", "POST"])
+def callback(request: HttpRequest, opaque: str) -> HttpResponse:
+    """GET: WeCom verifies the address. POST: an event; answered `success` after its row is committed.
+
+    403 wrong signature, key or corp; 400 truncated or not XML; 413 giant; 404 unknown address; 503 tenant suspended.
+    Nothing of these is stored.
+    """
+    try:
+        route = routes.find(opaque)
+        if request.method == "GET":
+            return HttpResponse(_open(request, route, request.GET.get("echostr", "")), content_type="text/plain")
+        plain = _open(request, route, parsing.encrypted_part(_body(request)))
+        event = parsing.understand(plain, clock.now() + route.tenant.clock_offset)
+    except Refused as refused:
+        logger.warning("callback to %s… refused with %s: %s", opaque[:6], refused.status, refused.cause)
+        return HttpResponse(refused.cause, status=refused.status, content_type="text/plain")
+    row, due = rows.build(route.corp_pk, event, plain)
+    try:
+        rows.store(route.tenant, row)
+    except DatabaseError:
+        logger.exception("callback to %s… not stored; WeCom will send it again", opaque[:6])
+        return HttpResponse("try again", status=503, content_type="text/plain")
+    if event.lane:
+        nudges.note(route.tenant.pk, event.lane, due)
+    return HttpResponse(b"success", content_type="text/plain")
+
+
+def _open(request: HttpRequest, route: routes.Route, encrypted: str) -> bytes:
+    query = request.GET
+    return open_envelope(
+        route.keys,
+        given=query.get("msg_signature", ""),
+        timestamp=query.get("timestamp", ""),
+        nonce=query.get("nonce", ""),
+        encrypted=encrypted,
+    )
+
+
+def _body(request: HttpRequest) -> bytes:
+    try:
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        raise Refused(400, "no usable length") from None
+    if length > MAX_BODY:
+        raise Refused(413, "body too large")
+    try:
+        body = request.body
+    except (UnreadablePostError, RawPostDataException, OSError):
+        raise Refused(400, "truncated body") from None
+    if len(body) < length:
+        raise Refused(400, "truncated body")
+    return body
