@@ -8,460 +8,987 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('wecom_bridge', '0001_initial'),
+        ("wecom_bridge", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Dealer',
+            name="Dealer",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=60, unique=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=60, unique=True)),
             ],
         ),
         migrations.CreateModel(
-            name='Region',
+            name="Region",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=40, unique=True)),
-                ('order', models.SmallIntegerField(default=0)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=40, unique=True)),
+                ("order", models.SmallIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='Stage',
+            name="Stage",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=24, unique=True)),
-                ('name', models.CharField(max_length=20)),
-                ('order', models.SmallIntegerField()),
-                ('rule', models.JSONField(blank=True, null=True)),
-                ('is_archived', models.BooleanField(default=False)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(max_length=24, unique=True)),
+                ("name", models.CharField(max_length=20)),
+                ("order", models.SmallIntegerField()),
+                ("rule", models.JSONField(blank=True, null=True)),
+                ("is_archived", models.BooleanField(default=False)),
             ],
             options={
-                'ordering': ('order', 'id'),
+                "ordering": ("order", "id"),
             },
         ),
         migrations.CreateModel(
-            name='Contact',
+            name="Contact",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(blank=True, default='', max_length=128)),
-                ('avatar_url', models.CharField(blank=True, default='', max_length=500)),
-                ('gender', models.SmallIntegerField(choices=[(0, '未知'), (1, '男'), (2, '女')], default=0)),
-                ('kind', models.SmallIntegerField(choices=[(1, '微信用户'), (2, '企业微信用户')], default=1)),
-                ('corp_name', models.CharField(blank=True, default='', max_length=128)),
-                ('stage_since', models.DateTimeField(blank=True, null=True)),
-                ('custom', models.JSONField(blank=True, default=dict)),
-                ('opt_out_since', models.DateTimeField(blank=True, null=True)),
-                ('opt_out_until', models.DateTimeField(blank=True, null=True)),
-                ('opt_out_source', models.CharField(blank=True, default='', max_length=24)),
-                ('birthday', models.DateField(blank=True, null=True)),
-                ('first_added_at', models.DateTimeField(blank=True, null=True)),
-                ('last_added_at', models.DateTimeField(blank=True, null=True)),
-                ('active_follows', models.IntegerField(default=0)),
-                ('search_text', models.TextField(blank=True, default='')),
-                ('created_at', models.DateTimeField()),
-                ('updated_at', models.DateTimeField()),
-                ('root', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='branches', to='contacts.contact')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(blank=True, default="", max_length=128)),
+                ("avatar_url", models.CharField(blank=True, default="", max_length=500)),
+                ("gender", models.SmallIntegerField(choices=[(0, "未知"), (1, "男"), (2, "女")], default=0)),
+                ("kind", models.SmallIntegerField(choices=[(1, "微信用户"), (2, "企业微信用户")], default=1)),
+                ("corp_name", models.CharField(blank=True, default="", max_length=128)),
+                ("stage_since", models.DateTimeField(blank=True, null=True)),
+                ("custom", models.JSONField(blank=True, default=dict)),
+                ("opt_out_since", models.DateTimeField(blank=True, null=True)),
+                ("opt_out_until", models.DateTimeField(blank=True, null=True)),
+                ("opt_out_source", models.CharField(blank=True, default="", max_length=24)),
+                ("birthday", models.DateField(blank=True, null=True)),
+                ("first_added_at", models.DateTimeField(blank=True, null=True)),
+                ("last_added_at", models.DateTimeField(blank=True, null=True)),
+                ("active_follows", models.IntegerField(default=0)),
+                ("search_text", models.TextField(blank=True, default="")),
+                ("created_at", models.DateTimeField()),
+                ("updated_at", models.DateTimeField()),
+                (
+                    "root",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="branches",
+                        to="contacts.contact",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='GroupChat',
+            name="GroupChat",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('chat_id', models.CharField(max_length=64)),
-                ('name', models.CharField(blank=True, default='', max_length=200)),
-                ('notice', models.TextField(blank=True, default='')),
-                ('owner_userid', models.CharField(blank=True, default='', max_length=64)),
-                ('status', models.SmallIntegerField(choices=[(0, '正常'), (1, '群主离职'), (2, '离职继承中'), (3, '离职继承完成')], default=0)),
-                ('member_version', models.CharField(blank=True, default='', max_length=64)),
-                ('member_count', models.IntegerField(default=0)),
-                ('customer_count', models.IntegerField(default=0)),
-                ('created_at', models.DateTimeField()),
-                ('dismissed_at', models.DateTimeField(blank=True, null=True)),
-                ('last_sent_at', models.DateTimeField(blank=True, null=True)),
-                ('synced_at', models.DateTimeField(blank=True, null=True)),
-                ('corp', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='wecom_bridge.corp')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("chat_id", models.CharField(max_length=64)),
+                ("name", models.CharField(blank=True, default="", max_length=200)),
+                ("notice", models.TextField(blank=True, default="")),
+                ("owner_userid", models.CharField(blank=True, default="", max_length=64)),
+                (
+                    "status",
+                    models.SmallIntegerField(
+                        choices=[(0, "正常"), (1, "群主离职"), (2, "离职继承中"), (3, "离职继承完成")], default=0
+                    ),
+                ),
+                ("member_version", models.CharField(blank=True, default="", max_length=64)),
+                ("member_count", models.IntegerField(default=0)),
+                ("customer_count", models.IntegerField(default=0)),
+                ("created_at", models.DateTimeField()),
+                ("dismissed_at", models.DateTimeField(blank=True, null=True)),
+                ("last_sent_at", models.DateTimeField(blank=True, null=True)),
+                ("synced_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "corp",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="wecom_bridge.corp",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Identity',
+            name="Identity",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('external', 'external_userid'), ('unionid', 'unionid'), ('openid', 'openid'), ('pending', 'pending_id'), ('custom', '外部编号')], max_length=8)),
-                ('scope', models.CharField(max_length=64)),
-                ('value', models.CharField(max_length=130)),
-                ('created_at', models.DateTimeField()),
-                ('contact', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='identities', to='contacts.contact')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("external", "external_userid"),
+                            ("unionid", "unionid"),
+                            ("openid", "openid"),
+                            ("pending", "pending_id"),
+                            ("custom", "外部编号"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("scope", models.CharField(max_length=64)),
+                ("value", models.CharField(max_length=130)),
+                ("created_at", models.DateTimeField()),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="identities", to="contacts.contact"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Member',
+            name="Member",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('userid', models.CharField(max_length=64)),
-                ('name', models.CharField(blank=True, default='', max_length=64)),
-                ('alias', models.CharField(blank=True, default='', max_length=64)),
-                ('position', models.CharField(blank=True, default='', max_length=128)),
-                ('mobile', models.CharField(blank=True, default='', max_length=20)),
-                ('avatar_url', models.CharField(blank=True, default='', max_length=500)),
-                ('department_ids', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), blank=True, default=list, size=None)),
-                ('status', models.CharField(choices=[('active', '已激活'), ('inactive', '未激活'), ('disabled', '已禁用'), ('left', '已离职'), ('unknown', '未知')], default='unknown', max_length=8)),
-                ('has_customer_contact', models.BooleanField(default=False)),
-                ('search_text', models.CharField(blank=True, default='', max_length=400)),
-                ('left_at', models.DateTimeField(blank=True, null=True)),
-                ('synced_at', models.DateTimeField(blank=True, null=True)),
-                ('corp', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='members', to='wecom_bridge.corp')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("userid", models.CharField(max_length=64)),
+                ("name", models.CharField(blank=True, default="", max_length=64)),
+                ("alias", models.CharField(blank=True, default="", max_length=64)),
+                ("position", models.CharField(blank=True, default="", max_length=128)),
+                ("mobile", models.CharField(blank=True, default="", max_length=20)),
+                ("avatar_url", models.CharField(blank=True, default="", max_length=500)),
+                (
+                    "department_ids",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.BigIntegerField(), blank=True, default=list, size=None
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("active", "已激活"),
+                            ("inactive", "未激活"),
+                            ("disabled", "已禁用"),
+                            ("left", "已离职"),
+                            ("unknown", "未知"),
+                        ],
+                        default="unknown",
+                        max_length=8,
+                    ),
+                ),
+                ("has_customer_contact", models.BooleanField(default=False)),
+                ("search_text", models.CharField(blank=True, default="", max_length=400)),
+                ("left_at", models.DateTimeField(blank=True, null=True)),
+                ("synced_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "corp",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="members", to="wecom_bridge.corp"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='GroupMembership',
+            name="GroupMembership",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.SmallIntegerField(choices=[(1, '企业成员'), (2, '客户')])),
-                ('userid', models.CharField(max_length=64)),
-                ('name', models.CharField(blank=True, default='', max_length=128)),
-                ('group_nickname', models.CharField(blank=True, default='', max_length=128)),
-                ('joined_at', models.DateTimeField()),
-                ('join_scene', models.IntegerField(default=0)),
-                ('invitor_userid', models.CharField(blank=True, default='', max_length=64)),
-                ('state', models.CharField(blank=True, default='', max_length=64)),
-                ('left_at', models.DateTimeField(blank=True, null=True)),
-                ('quit_scene', models.IntegerField(blank=True, null=True)),
-                ('contact', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='group_memberships', to='contacts.contact')),
-                ('group', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='contacts.groupchat')),
-                ('member', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='contacts.member')),
-            ],
-        ),
-        migrations.AddField(
-            model_name='groupchat',
-            name='owner',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='owned_groups', to='contacts.member'),
-        ),
-        migrations.CreateModel(
-            name='Follow',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('remark', models.CharField(blank=True, default='', max_length=64)),
-                ('description', models.CharField(blank=True, default='', max_length=400)),
-                ('remark_company', models.CharField(blank=True, default='', max_length=64)),
-                ('remark_mobiles', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=40), blank=True, default=list, size=None)),
-                ('relation', models.CharField(choices=[('active', '好友'), ('by_customer', '已删除:客户删'), ('by_guide', '已删除:导购删'), ('transferred', '已转移'), ('unknown', '未知')], default='active', max_length=12)),
-                ('relation_since', models.DateTimeField()),
-                ('relation_proof', models.CharField(blank=True, default='sync', max_length=12)),
-                ('relation_proved_at', models.DateTimeField()),
-                ('added_at', models.DateTimeField()),
-                ('add_way', models.IntegerField(default=0)),
-                ('state', models.CharField(blank=True, default='', max_length=64)),
-                ('synced_at', models.DateTimeField(blank=True, null=True)),
-                ('contact', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='follows', to='contacts.contact')),
-                ('corp', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='wecom_bridge.corp')),
-                ('identity', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='follows', to='contacts.identity')),
-                ('member', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='follows', to='contacts.member')),
-            ],
-        ),
-        migrations.AddField(
-            model_name='contact',
-            name='owner',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='owned_contacts', to='contacts.member'),
-        ),
-        migrations.CreateModel(
-            name='MemberAccount',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('member', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='account', to='contacts.member')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='member_accounts', to=settings.AUTH_USER_MODEL)),
-            ],
-        ),
-        migrations.CreateModel(
-            name='OwnershipChange',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('changed_at', models.DateTimeField()),
-                ('reason', models.CharField(blank=True, default='', max_length=24)),
-                ('actor_id', models.BigIntegerField(blank=True, null=True)),
-                ('contact', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='ownership_changes', to='contacts.contact')),
-                ('from_member', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='contacts.member')),
-                ('to_member', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='contacts.member')),
-            ],
-        ),
-        migrations.AddField(
-            model_name='contact',
-            name='stage',
-            field=models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='contacts.stage'),
-        ),
-        migrations.CreateModel(
-            name='Store',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(max_length=32, unique=True)),
-                ('name', models.CharField(max_length=60)),
-                ('city', models.CharField(blank=True, default='', max_length=30)),
-                ('address', models.CharField(blank=True, default='', max_length=200)),
-                ('phone', models.CharField(blank=True, default='', max_length=30)),
-                ('latitude', models.DecimalField(blank=True, decimal_places=6, max_digits=9, null=True)),
-                ('longitude', models.DecimalField(blank=True, decimal_places=6, max_digits=9, null=True)),
-                ('coord_source', models.CharField(choices=[('gcj02', 'GCJ-02'), ('wgs84', 'WGS-84'), ('bd09', 'BD-09')], default='gcj02', max_length=8)),
-                ('opening_hours', models.JSONField(blank=True, default=dict)),
-                ('is_open', models.BooleanField(default=True)),
-                ('opened_on', models.DateField(blank=True, null=True)),
-                ('closed_on', models.DateField(blank=True, null=True)),
-                ('dealer', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='stores', to='contacts.dealer')),
-                ('region', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='stores', to='contacts.region')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='StageTransition',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('changed_at', models.DateTimeField()),
-                ('source', models.CharField(choices=[('rule', '规则'), ('manual', '人工'), ('import', '导入'), ('backfill', '回填')], max_length=8)),
-                ('reason', models.CharField(blank=True, default='', max_length=200)),
-                ('actor_id', models.BigIntegerField(blank=True, null=True)),
-                ('contact', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='stage_transitions', to='contacts.contact')),
-                ('from_stage', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='contacts.stage')),
-                ('member', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='contacts.member')),
-                ('to_stage', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='contacts.stage')),
-                ('store', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='contacts.store')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='MemberPlacement',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('placed_from', models.DateTimeField()),
-                ('placed_to', models.DateTimeField(blank=True, null=True)),
-                ('member', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='placements', to='contacts.member')),
-                ('store', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='member_placements', to='contacts.store')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.SmallIntegerField(choices=[(1, "企业成员"), (2, "客户")])),
+                ("userid", models.CharField(max_length=64)),
+                ("name", models.CharField(blank=True, default="", max_length=128)),
+                ("group_nickname", models.CharField(blank=True, default="", max_length=128)),
+                ("joined_at", models.DateTimeField()),
+                ("join_scene", models.IntegerField(default=0)),
+                ("invitor_userid", models.CharField(blank=True, default="", max_length=64)),
+                ("state", models.CharField(blank=True, default="", max_length=64)),
+                ("left_at", models.DateTimeField(blank=True, null=True)),
+                ("quit_scene", models.IntegerField(blank=True, null=True)),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="group_memberships",
+                        to="contacts.contact",
+                    ),
+                ),
+                (
+                    "group",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="memberships", to="contacts.groupchat"
+                    ),
+                ),
+                (
+                    "member",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="contacts.member",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='member',
-            name='store',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='members', to='contacts.store'),
+            model_name="groupchat",
+            name="owner",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="owned_groups",
+                to="contacts.member",
+            ),
+        ),
+        migrations.CreateModel(
+            name="Follow",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("remark", models.CharField(blank=True, default="", max_length=64)),
+                ("description", models.CharField(blank=True, default="", max_length=400)),
+                ("remark_company", models.CharField(blank=True, default="", max_length=64)),
+                (
+                    "remark_mobiles",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=40), blank=True, default=list, size=None
+                    ),
+                ),
+                (
+                    "relation",
+                    models.CharField(
+                        choices=[
+                            ("active", "好友"),
+                            ("by_customer", "已删除:客户删"),
+                            ("by_guide", "已删除:导购删"),
+                            ("transferred", "已转移"),
+                            ("unknown", "未知"),
+                        ],
+                        default="active",
+                        max_length=12,
+                    ),
+                ),
+                ("relation_since", models.DateTimeField()),
+                ("relation_proof", models.CharField(blank=True, default="sync", max_length=12)),
+                ("relation_proved_at", models.DateTimeField()),
+                ("added_at", models.DateTimeField()),
+                ("add_way", models.IntegerField(default=0)),
+                ("state", models.CharField(blank=True, default="", max_length=64)),
+                ("synced_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="follows", to="contacts.contact"
+                    ),
+                ),
+                (
+                    "corp",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="wecom_bridge.corp",
+                    ),
+                ),
+                (
+                    "identity",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="follows", to="contacts.identity"
+                    ),
+                ),
+                (
+                    "member",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="follows", to="contacts.member"
+                    ),
+                ),
+            ],
         ),
         migrations.AddField(
-            model_name='groupchat',
-            name='store',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='group_chats', to='contacts.store'),
+            model_name="contact",
+            name="owner",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="owned_contacts",
+                to="contacts.member",
+            ),
         ),
         migrations.CreateModel(
-            name='FollowPeriod',
+            name="MemberAccount",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('added_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('ended_by', models.CharField(blank=True, choices=[('customer', '客户删'), ('guide', '导购删'), ('transfer', '已转移'), ('unknown', '未知')], default='', max_length=9)),
-                ('add_way', models.IntegerField(default=0)),
-                ('state', models.CharField(blank=True, default='', max_length=64)),
-                ('source', models.CharField(max_length=10)),
-                ('dealer', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='contacts.dealer')),
-                ('follow', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='periods', to='contacts.follow')),
-                ('region', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='contacts.region')),
-                ('store', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='contacts.store')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "member",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="account", to="contacts.member"
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="member_accounts",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Department',
+            name="OwnershipChange",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('department_id', models.BigIntegerField()),
-                ('name', models.CharField(blank=True, default='', max_length=64)),
-                ('parent_department_id', models.BigIntegerField(default=0)),
-                ('order', models.BigIntegerField(default=0)),
-                ('is_gone', models.BooleanField(default=False)),
-                ('corp', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='wecom_bridge.corp')),
-                ('region', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='departments', to='contacts.region')),
-                ('store', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='departments', to='contacts.store')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("changed_at", models.DateTimeField()),
+                ("reason", models.CharField(blank=True, default="", max_length=24)),
+                ("actor_id", models.BigIntegerField(blank=True, null=True)),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="ownership_changes",
+                        to="contacts.contact",
+                    ),
+                ),
+                (
+                    "from_member",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="contacts.member",
+                    ),
+                ),
+                (
+                    "to_member",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="contacts.member",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='contact',
-            name='store',
-            field=models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='contacts.store'),
+            model_name="contact",
+            name="stage",
+            field=models.ForeignKey(
+                blank=True,
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="contacts.stage",
+            ),
         ),
         migrations.CreateModel(
-            name='StorePlacement',
+            name="Store",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('placed_from', models.DateTimeField()),
-                ('placed_to', models.DateTimeField(blank=True, null=True)),
-                ('dealer', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='contacts.dealer')),
-                ('region', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='contacts.region')),
-                ('store', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='placements', to='contacts.store')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("code", models.CharField(max_length=32, unique=True)),
+                ("name", models.CharField(max_length=60)),
+                ("city", models.CharField(blank=True, default="", max_length=30)),
+                ("address", models.CharField(blank=True, default="", max_length=200)),
+                ("phone", models.CharField(blank=True, default="", max_length=30)),
+                ("latitude", models.DecimalField(blank=True, decimal_places=6, max_digits=9, null=True)),
+                ("longitude", models.DecimalField(blank=True, decimal_places=6, max_digits=9, null=True)),
+                (
+                    "coord_source",
+                    models.CharField(
+                        choices=[("gcj02", "GCJ-02"), ("wgs84", "WGS-84"), ("bd09", "BD-09")],
+                        default="gcj02",
+                        max_length=8,
+                    ),
+                ),
+                ("opening_hours", models.JSONField(blank=True, default=dict)),
+                ("is_open", models.BooleanField(default=True)),
+                ("opened_on", models.DateField(blank=True, null=True)),
+                ("closed_on", models.DateField(blank=True, null=True)),
+                (
+                    "dealer",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="stores",
+                        to="contacts.dealer",
+                    ),
+                ),
+                (
+                    "region",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="stores",
+                        to="contacts.region",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='TimelineEvent',
+            name="StageTransition",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=40)),
-                ('occurred_at', models.DateTimeField()),
-                ('recorded_at', models.DateTimeField()),
-                ('source', models.CharField(choices=[('callback', '回调'), ('backfill', '首次同步'), ('reconcile', '核对'), ('product', '系统内操作'), ('import', '导入'), ('api', 'API')], max_length=10)),
-                ('actor', models.CharField(blank=True, default='', max_length=40)),
-                ('subject', models.CharField(blank=True, default='', max_length=60)),
-                ('payload', models.JSONField(blank=True, default=dict)),
-                ('fact_key', models.CharField(max_length=160, unique=True)),
-                ('contact', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='events', to='contacts.contact')),
-                ('dealer', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='contacts.dealer')),
-                ('group', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='contacts.groupchat')),
-                ('identity', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='contacts.identity')),
-                ('member', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='contacts.member')),
-                ('region', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='contacts.region')),
-                ('stage', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='contacts.stage')),
-                ('store', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='contacts.store')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("changed_at", models.DateTimeField()),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[("rule", "规则"), ("manual", "人工"), ("import", "导入"), ("backfill", "回填")],
+                        max_length=8,
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, default="", max_length=200)),
+                ("actor_id", models.BigIntegerField(blank=True, null=True)),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="stage_transitions",
+                        to="contacts.contact",
+                    ),
+                ),
+                (
+                    "from_stage",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="contacts.stage",
+                    ),
+                ),
+                (
+                    "member",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="contacts.member",
+                    ),
+                ),
+                (
+                    "to_stage",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="contacts.stage",
+                    ),
+                ),
+                (
+                    "store",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="contacts.store",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ContactPhone',
+            name="MemberPlacement",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('phone', models.CharField(max_length=20)),
-                ('source', models.CharField(max_length=40)),
-                ('created_at', models.DateTimeField()),
-                ('contact', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='phones', to='contacts.contact')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("placed_from", models.DateTimeField()),
+                ("placed_to", models.DateTimeField(blank=True, null=True)),
+                (
+                    "member",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="placements", to="contacts.member"
+                    ),
+                ),
+                (
+                    "store",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="member_placements",
+                        to="contacts.store",
+                    ),
+                ),
+            ],
+        ),
+        migrations.AddField(
+            model_name="member",
+            name="store",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="members",
+                to="contacts.store",
+            ),
+        ),
+        migrations.AddField(
+            model_name="groupchat",
+            name="store",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="group_chats",
+                to="contacts.store",
+            ),
+        ),
+        migrations.CreateModel(
+            name="FollowPeriod",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("added_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "ended_by",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("customer", "客户删"),
+                            ("guide", "导购删"),
+                            ("transfer", "已转移"),
+                            ("unknown", "未知"),
+                        ],
+                        default="",
+                        max_length=9,
+                    ),
+                ),
+                ("add_way", models.IntegerField(default=0)),
+                ("state", models.CharField(blank=True, default="", max_length=64)),
+                ("source", models.CharField(max_length=10)),
+                (
+                    "dealer",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="contacts.dealer",
+                    ),
+                ),
+                (
+                    "follow",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="periods", to="contacts.follow"
+                    ),
+                ),
+                (
+                    "region",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="contacts.region",
+                    ),
+                ),
+                (
+                    "store",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="contacts.store",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Department",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("department_id", models.BigIntegerField()),
+                ("name", models.CharField(blank=True, default="", max_length=64)),
+                ("parent_department_id", models.BigIntegerField(default=0)),
+                ("order", models.BigIntegerField(default=0)),
+                ("is_gone", models.BooleanField(default=False)),
+                (
+                    "corp",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="wecom_bridge.corp",
+                    ),
+                ),
+                (
+                    "region",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="departments",
+                        to="contacts.region",
+                    ),
+                ),
+                (
+                    "store",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="departments",
+                        to="contacts.store",
+                    ),
+                ),
+            ],
+        ),
+        migrations.AddField(
+            model_name="contact",
+            name="store",
+            field=models.ForeignKey(
+                blank=True,
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="contacts.store",
+            ),
+        ),
+        migrations.CreateModel(
+            name="StorePlacement",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("placed_from", models.DateTimeField()),
+                ("placed_to", models.DateTimeField(blank=True, null=True)),
+                (
+                    "dealer",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="contacts.dealer",
+                    ),
+                ),
+                (
+                    "region",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="contacts.region",
+                    ),
+                ),
+                (
+                    "store",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="placements", to="contacts.store"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="TimelineEvent",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(max_length=40)),
+                ("occurred_at", models.DateTimeField()),
+                ("recorded_at", models.DateTimeField()),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[
+                            ("callback", "回调"),
+                            ("backfill", "首次同步"),
+                            ("reconcile", "核对"),
+                            ("product", "系统内操作"),
+                            ("import", "导入"),
+                            ("api", "API"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("actor", models.CharField(blank=True, default="", max_length=40)),
+                ("subject", models.CharField(blank=True, default="", max_length=60)),
+                ("payload", models.JSONField(blank=True, default=dict)),
+                ("fact_key", models.CharField(max_length=160, unique=True)),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="events",
+                        to="contacts.contact",
+                    ),
+                ),
+                (
+                    "dealer",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="contacts.dealer",
+                    ),
+                ),
+                (
+                    "group",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="contacts.groupchat",
+                    ),
+                ),
+                (
+                    "identity",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="contacts.identity",
+                    ),
+                ),
+                (
+                    "member",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="contacts.member",
+                    ),
+                ),
+                (
+                    "region",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="contacts.region",
+                    ),
+                ),
+                (
+                    "stage",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="contacts.stage",
+                    ),
+                ),
+                (
+                    "store",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="contacts.store",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="ContactPhone",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("phone", models.CharField(max_length=20)),
+                ("source", models.CharField(max_length=40)),
+                ("created_at", models.DateTimeField()),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="phones", to="contacts.contact"
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['phone'], name='contact_phone_phone')],
-                'constraints': [models.UniqueConstraint(fields=('contact', 'phone', 'source'), name='one_phone_per_source')],
+                "indexes": [models.Index(fields=["phone"], name="contact_phone_phone")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("contact", "phone", "source"), name="one_phone_per_source")
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='identity',
-            constraint=models.UniqueConstraint(fields=('kind', 'scope', 'value'), name='one_identity_each'),
+            model_name="identity",
+            constraint=models.UniqueConstraint(fields=("kind", "scope", "value"), name="one_identity_each"),
         ),
         migrations.AddConstraint(
-            model_name='groupmembership',
-            constraint=models.UniqueConstraint(fields=('group', 'userid', 'joined_at'), name='one_row_per_joining'),
+            model_name="groupmembership",
+            constraint=models.UniqueConstraint(fields=("group", "userid", "joined_at"), name="one_row_per_joining"),
         ),
         migrations.AddConstraint(
-            model_name='groupmembership',
-            constraint=models.UniqueConstraint(condition=models.Q(('left_at__isnull', True)), fields=('group', 'userid'), name='in_a_group_once'),
+            model_name="groupmembership",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("left_at__isnull", True)), fields=("group", "userid"), name="in_a_group_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='groupmembership',
-            constraint=models.CheckConstraint(condition=models.Q(('left_at__isnull', True), ('left_at__gte', models.F('joined_at')), _connector='OR'), name='membership_in_order'),
+            model_name="groupmembership",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("left_at__isnull", True), ("left_at__gte", models.F("joined_at")), _connector="OR"),
+                name="membership_in_order",
+            ),
         ),
         migrations.AddIndex(
-            model_name='follow',
-            index=models.Index(fields=['member', 'relation', '-added_at'], name='follow_member'),
+            model_name="follow",
+            index=models.Index(fields=["member", "relation", "-added_at"], name="follow_member"),
         ),
         migrations.AddIndex(
-            model_name='follow',
-            index=models.Index(fields=['contact', 'relation'], name='follow_contact'),
+            model_name="follow",
+            index=models.Index(fields=["contact", "relation"], name="follow_contact"),
         ),
         migrations.AddIndex(
-            model_name='follow',
-            index=models.Index(condition=models.Q(('state', ''), _negated=True), fields=['state'], name='follow_state'),
+            model_name="follow",
+            index=models.Index(condition=models.Q(("state", ""), _negated=True), fields=["state"], name="follow_state"),
         ),
         migrations.AddConstraint(
-            model_name='follow',
-            constraint=models.UniqueConstraint(fields=('identity', 'member'), name='one_follow_per_pair'),
+            model_name="follow",
+            constraint=models.UniqueConstraint(fields=("identity", "member"), name="one_follow_per_pair"),
         ),
         migrations.AddIndex(
-            model_name='ownershipchange',
-            index=models.Index(fields=['contact', '-changed_at'], name='ownership_contact'),
+            model_name="ownershipchange",
+            index=models.Index(fields=["contact", "-changed_at"], name="ownership_contact"),
         ),
         migrations.AddIndex(
-            model_name='stagetransition',
-            index=models.Index(fields=['contact', '-changed_at'], name='transition_contact'),
+            model_name="stagetransition",
+            index=models.Index(fields=["contact", "-changed_at"], name="transition_contact"),
         ),
         migrations.AddIndex(
-            model_name='stagetransition',
-            index=models.Index(fields=['changed_at'], name='transition_time'),
+            model_name="stagetransition",
+            index=models.Index(fields=["changed_at"], name="transition_time"),
         ),
         migrations.AddIndex(
-            model_name='memberplacement',
-            index=models.Index(fields=['member', '-placed_from'], name='member_placement_time'),
+            model_name="memberplacement",
+            index=models.Index(fields=["member", "-placed_from"], name="member_placement_time"),
         ),
         migrations.AddConstraint(
-            model_name='memberplacement',
-            constraint=models.UniqueConstraint(condition=models.Q(('placed_to__isnull', True)), fields=('member',), name='one_open_placement_per_member'),
+            model_name="memberplacement",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("placed_to__isnull", True)),
+                fields=("member",),
+                name="one_open_placement_per_member",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='memberplacement',
-            constraint=models.CheckConstraint(condition=models.Q(('placed_to__isnull', True), ('placed_to__gte', models.F('placed_from')), _connector='OR'), name='member_placement_in_order'),
+            model_name="memberplacement",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("placed_to__isnull", True), ("placed_to__gte", models.F("placed_from")), _connector="OR"
+                ),
+                name="member_placement_in_order",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='member',
-            constraint=models.UniqueConstraint(fields=('corp', 'userid'), name='one_member_per_userid'),
+            model_name="member",
+            constraint=models.UniqueConstraint(fields=("corp", "userid"), name="one_member_per_userid"),
         ),
         migrations.AddConstraint(
-            model_name='groupchat',
-            constraint=models.UniqueConstraint(fields=('corp', 'chat_id'), name='one_group_per_chat_id'),
+            model_name="groupchat",
+            constraint=models.UniqueConstraint(fields=("corp", "chat_id"), name="one_group_per_chat_id"),
         ),
         migrations.AddIndex(
-            model_name='followperiod',
-            index=models.Index(fields=['added_at'], name='period_added'),
+            model_name="followperiod",
+            index=models.Index(fields=["added_at"], name="period_added"),
         ),
         migrations.AddConstraint(
-            model_name='followperiod',
-            constraint=models.UniqueConstraint(fields=('follow', 'added_at'), name='one_period_per_adding'),
+            model_name="followperiod",
+            constraint=models.UniqueConstraint(fields=("follow", "added_at"), name="one_period_per_adding"),
         ),
         migrations.AddConstraint(
-            model_name='followperiod',
-            constraint=models.UniqueConstraint(condition=models.Q(('ended_at__isnull', True)), fields=('follow',), name='one_open_period'),
+            model_name="followperiod",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("ended_at__isnull", True)), fields=("follow",), name="one_open_period"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='followperiod',
-            constraint=models.CheckConstraint(condition=models.Q(('ended_at__isnull', True), ('ended_at__gte', models.F('added_at')), _connector='OR'), name='period_in_order'),
+            model_name="followperiod",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("ended_at__isnull", True), ("ended_at__gte", models.F("added_at")), _connector="OR"
+                ),
+                name="period_in_order",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='department',
-            constraint=models.UniqueConstraint(fields=('corp', 'department_id'), name='one_department_per_id'),
+            model_name="department",
+            constraint=models.UniqueConstraint(fields=("corp", "department_id"), name="one_department_per_id"),
         ),
         migrations.AddIndex(
-            model_name='contact',
-            index=models.Index(condition=models.Q(('root__isnull', True)), fields=['-last_added_at', '-id'], name='contact_recent'),
+            model_name="contact",
+            index=models.Index(
+                condition=models.Q(("root__isnull", True)), fields=["-last_added_at", "-id"], name="contact_recent"
+            ),
         ),
         migrations.AddIndex(
-            model_name='contact',
-            index=models.Index(condition=models.Q(('root__isnull', True)), fields=['store', '-last_added_at', '-id'], name='contact_store_recent'),
+            model_name="contact",
+            index=models.Index(
+                condition=models.Q(("root__isnull", True)),
+                fields=["store", "-last_added_at", "-id"],
+                name="contact_store_recent",
+            ),
         ),
         migrations.AddIndex(
-            model_name='contact',
-            index=models.Index(condition=models.Q(('root__isnull', True)), fields=['stage', '-last_added_at', '-id'], name='contact_stage_recent'),
+            model_name="contact",
+            index=models.Index(
+                condition=models.Q(("root__isnull", True)),
+                fields=["stage", "-last_added_at", "-id"],
+                name="contact_stage_recent",
+            ),
         ),
         migrations.AddIndex(
-            model_name='contact',
-            index=django.contrib.postgres.indexes.GinIndex(django.contrib.postgres.indexes.OpClass('search_text', name='gin_trgm_ops'), name='contact_search'),
+            model_name="contact",
+            index=django.contrib.postgres.indexes.GinIndex(
+                django.contrib.postgres.indexes.OpClass("search_text", name="gin_trgm_ops"), name="contact_search"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='contact',
-            constraint=models.CheckConstraint(condition=models.Q(('root', models.F('id')), _negated=True), name='root_is_null_for_a_root'),
+            model_name="contact",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("root", models.F("id")), _negated=True), name="root_is_null_for_a_root"
+            ),
         ),
         migrations.AddIndex(
-            model_name='storeplacement',
-            index=models.Index(fields=['store', '-placed_from'], name='store_placement_time'),
+            model_name="storeplacement",
+            index=models.Index(fields=["store", "-placed_from"], name="store_placement_time"),
         ),
         migrations.AddConstraint(
-            model_name='storeplacement',
-            constraint=models.UniqueConstraint(condition=models.Q(('placed_to__isnull', True)), fields=('store',), name='one_open_placement_per_store'),
+            model_name="storeplacement",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("placed_to__isnull", True)), fields=("store",), name="one_open_placement_per_store"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='storeplacement',
-            constraint=models.CheckConstraint(condition=models.Q(('placed_to__isnull', True), ('placed_to__gte', models.F('placed_from')), _connector='OR'), name='store_placement_in_order'),
+            model_name="storeplacement",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("placed_to__isnull", True), ("placed_to__gte", models.F("placed_from")), _connector="OR"
+                ),
+                name="store_placement_in_order",
+            ),
         ),
         migrations.AddIndex(
-            model_name='timelineevent',
-            index=models.Index(fields=['contact', '-occurred_at', '-id'], name='timeline_contact'),
+            model_name="timelineevent",
+            index=models.Index(fields=["contact", "-occurred_at", "-id"], name="timeline_contact"),
         ),
         migrations.AddIndex(
-            model_name='timelineevent',
-            index=models.Index(fields=['kind', 'occurred_at'], name='timeline_kind'),
+            model_name="timelineevent",
+            index=models.Index(fields=["kind", "occurred_at"], name="timeline_kind"),
         ),
         migrations.AddIndex(
-            model_name='timelineevent',
-            index=models.Index(condition=models.Q(('subject', ''), _negated=True), fields=['subject'], name='timeline_subject'),
+            model_name="timelineevent",
+            index=models.Index(
+                condition=models.Q(("subject", ""), _negated=True), fields=["subject"], name="timeline_subject"
+            ),
         ),
         migrations.AddIndex(
-            model_name='timelineevent',
-            index=django.contrib.postgres.indexes.BrinIndex(fields=['recorded_at'], name='timeline_recorded'),
+            model_name="timelineevent",
+            index=django.contrib.postgres.indexes.BrinIndex(fields=["recorded_at"], name="timeline_recorded"),
         ),
     ]

@@ -71,6 +71,10 @@ class GroupMembership(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["group", "userid", "joined_at"], name="one_row_per_joining"),
-            models.UniqueConstraint(fields=["group", "userid"], condition=Q(left_at__isnull=True), name="in_a_group_once"),
-            models.CheckConstraint(condition=Q(left_at__isnull=True) | Q(left_at__gte=F("joined_at")), name="membership_in_order"),
+            models.UniqueConstraint(
+                fields=["group", "userid"], condition=Q(left_at__isnull=True), name="in_a_group_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(left_at__isnull=True) | Q(left_at__gte=F("joined_at")), name="membership_in_order"
+            ),
         ]

@@ -74,7 +74,8 @@ class StorePlacement(models.Model):
                 fields=["store"], condition=Q(placed_to__isnull=True), name="one_open_placement_per_store"
             ),
             models.CheckConstraint(
-                condition=Q(placed_to__isnull=True) | Q(placed_to__gte=F("placed_from")), name="store_placement_in_order"
+                condition=Q(placed_to__isnull=True) | Q(placed_to__gte=F("placed_from")),
+                name="store_placement_in_order",
             ),
         ]
         indexes = [models.Index(fields=["store", "-placed_from"], name="store_placement_time")]
@@ -148,7 +149,8 @@ class MemberPlacement(models.Model):
                 fields=["member"], condition=Q(placed_to__isnull=True), name="one_open_placement_per_member"
             ),
             models.CheckConstraint(
-                condition=Q(placed_to__isnull=True) | Q(placed_to__gte=F("placed_from")), name="member_placement_in_order"
+                condition=Q(placed_to__isnull=True) | Q(placed_to__gte=F("placed_from")),
+                name="member_placement_in_order",
             ),
         ]
         indexes = [models.Index(fields=["member", "-placed_from"], name="member_placement_time")]

@@ -127,7 +127,9 @@ class Follow(models.Model):
 
     corp = models.ForeignKey(Corp, on_delete=models.CASCADE, related_name="+", db_index=False)
     identity = models.ForeignKey(Identity, on_delete=models.CASCADE, related_name="follows")
-    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="follows")  # identity.contact, for indexes
+    contact = models.ForeignKey(
+        Contact, on_delete=models.CASCADE, related_name="follows"
+    )  # identity.contact, for indexes
     member = models.ForeignKey(Member, on_delete=models.CASCADE, related_name="follows")
     remark = models.CharField(max_length=64, default="", blank=True)
     description = models.CharField(max_length=400, default="", blank=True)
@@ -166,8 +168,12 @@ class FollowPeriod(models.Model):
     source = models.CharField(max_length=10)  # FactSource
     # Where the guide stood when it began: history is written once.
     store = models.ForeignKey(Store, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
-    region = models.ForeignKey(Region, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
-    dealer = models.ForeignKey(Dealer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
+    region = models.ForeignKey(
+        Region, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    dealer = models.ForeignKey(
+        Dealer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
 
     NOT_PERSONAL = ("state", "source", "ended_by")
 

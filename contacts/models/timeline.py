@@ -31,13 +31,23 @@ class TimelineEvent(models.Model):
     occurred_at = models.DateTimeField()
     recorded_at = models.DateTimeField()
     source = models.CharField(max_length=10, choices=FactSource.choices)
-    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, null=True, blank=True, related_name="events", db_index=False)
-    identity = models.ForeignKey(Identity, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
+    contact = models.ForeignKey(
+        Contact, on_delete=models.CASCADE, null=True, blank=True, related_name="events", db_index=False
+    )
+    identity = models.ForeignKey(
+        Identity, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
     group = models.ForeignKey(GroupChat, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
-    member = models.ForeignKey(Member, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
+    member = models.ForeignKey(
+        Member, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
     store = models.ForeignKey(Store, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
-    region = models.ForeignKey(Region, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
-    dealer = models.ForeignKey(Dealer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
+    region = models.ForeignKey(
+        Region, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    dealer = models.ForeignKey(
+        Dealer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
     stage = models.ForeignKey(Stage, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
     # The user (kind user:<id>), rule, API token or system that acted; empty for the customer herself.
     actor = models.CharField(max_length=40, default="", blank=True)

@@ -1,0 +1,72 @@
+"""The facts of people and places, in words."""
+
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from contacts.models import TimelineEvent
+from contacts.timeline import register_kind
+
+ADD_WAYS: dict[int, Any] = {
+    0: gettext_lazy("未知来源"), 1: gettext_lazy("扫描二维码"), 2: gettext_lazy("搜索手机号"), 3: gettext_lazy("名片分享"),
+    4: gettext_lazy("群聊"), 5: gettext_lazy("手机通讯录"), 6: gettext_lazy("微信联系人"), 8: gettext_lazy("安装第三方应用时添加"),
+    9: gettext_lazy("搜索邮箱"), 10: gettext_lazy("视频号添加"), 11: gettext_lazy("日程参与人"), 12: gettext_lazy("会议参与人"),
+    13: gettext_lazy("添加微信好友对应的企业微信"), 14: gettext_lazy("智慧硬件专属客服"), 15: gettext_lazy("上门服务客服"),
+    16: gettext_lazy("获客链接"), 17: gettext_lazy("定制开发"), 18: gettext_lazy("需求回复"), 21: gettext_lazy("第三方售前客服"),
+    22: gettext_lazy("可能的商务伙伴"), 24: gettext_lazy("接受微信账号收到的好友申请"), 201: gettext_lazy("内部成员共享"),
+    202: gettext_lazy("管理员或负责人分配"),
+}  # fmt: skip
+
+
+def add_way_label(code: int) -> str:
+    """WeCom's add_way in words; an unknown number says itself."""
+    label = ADD_WAYS.get(code)
+    return str(label) if label else _("方式 %(code)s") % {"code": code}
+
+
+def _added(event: TimelineEvent) -> str:
+    way = add_way_label(int(event.payload.get("add_way") or 0))
+    state = event.payload.get("state")
+    return _("%(way)s · 渠道 %(state)s") % {"way": way, "state": state} if state else way
+
+
+def _ended(event: TimelineEvent) -> str:
+    since = event.payload.get("added_at")
+    if not since:
+        return ""
+    days = (event.occurred_at - datetime.fromisoformat(since)).days
+    return _("好友关系保持了 %(days)d 天") % {"days": days}
+
+
+def _stage(event: TimelineEvent) -> str:
+    text = f"{event.payload.get('from') or _('无阶段')} → {event.payload.get('to', '')}"
+    reason = event.payload.get("reason")
+    return f"{text} · {reason}" if reason else text
+
+
+def _owner(event: TimelineEvent) -> str:
+    return f"{event.payload.get('from') or _('无归属')} → {event.payload.get('to', '')}"
+
+
+def _opt_out(event: TimelineEvent) -> str:
+    span = event.payload.get("span")
+    return _("永久") if span == "forever" else _("%(days)s 天") % {"days": span}
+
+
+def register() -> None:
+    """Name the kinds this app records."""
+    register_kind("follow.added", gettext_lazy("添加好友"), "user-plus", _added)
+    register_kind("follow.deleted_by_customer", gettext_lazy("客户删除了导购"), "user-minus", _ended)
+    register_kind("follow.deleted_by_guide", gettext_lazy("导购删除了客户"), "user-x", _ended)
+    register_kind("follow.transferred", gettext_lazy("客户已转移"), "arrow-right-left", _ended)
+    register_kind("follow.lost", gettext_lazy("好友关系不再存在"), "user-minus", _ended)
+    register_kind("group.joined", gettext_lazy("进入客户群"), "messages-square")
+    register_kind("group.left", gettext_lazy("离开客户群"), "log-out")
+    register_kind("group.owner_changed", gettext_lazy("群主变更"), "repeat")
+    register_kind("group.dismissed", gettext_lazy("客户群解散"), "circle-x")
+    register_kind("stage.changed", gettext_lazy("阶段变更"), "route", _stage)
+    register_kind("owner.changed", gettext_lazy("业绩归属变更"), "user-check", _owner)
+    register_kind("opt_out.set", gettext_lazy("设置免打扰"), "moon-star", _opt_out)
+    register_kind("opt_out.ended", gettext_lazy("取消免打扰"), "bell")

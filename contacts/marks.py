@@ -1,0 +1,17 @@
+"""Telling the conditions that a person's field changed."""
+
+from collections.abc import Iterable
+
+from conditions import dirty
+
+EVERYTHING = dirty.EVERYTHING
+
+
+def mark(contact_ids: Iterable[int], *field_keys: str, backfill: bool = False) -> None:
+    """Mark fields of people dirty, in the transaction of the change. Nothing happens for nobody.
+
+    backfill: only the first sync told us; segments take note, rules act on nobody.
+    """
+    ids = sorted({pk for pk in contact_ids if pk})
+    if ids and field_keys:
+        dirty.mark(ids, *field_keys, backfill=backfill)

@@ -1,0 +1,289 @@
+"""Customer groups as read: who is in, who came, who left, whose they are."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from contacts import marks
+from contacts.bulk import clean_text, insert_rows, update_rows
+from contacts.models import GroupChat, GroupMembership, Identity, Member
+from contacts.timeline import NewEvent, record_events, roots_of
+from scrm.lib import clock
+from tenants import locks
+from wecom_bridge.contracts import EventFact, GroupChatInfo, GroupMemberInfo, GroupsBatch, RemovalsBatch
+from wecom_bridge.models import Corp
+
+EXTERNAL = 2
+
+
+@dataclass(frozen=True)
+class _Who:
+    """Who the people of the batch are, as far as we know."""
+
+    contacts: dict[str, int]
+    members: dict[str, Member]
+
+
+def apply_groups(batch: GroupsBatch) -> None:
+    """Groups, memberships with their periods, owners, counts and timeline. Idempotent, a constant number of statements.
+
+    A read older than what we have (synced_at) changes nothing. Times: joining as WeCom says, leaving as the event says,
+    else when we looked.
+    """
+    locks.lock_in_transaction("groups")
+    who = _who(batch)
+    groups = _write_groups(batch, who)
+    _write_memberships(batch, groups, who)
+    dismiss_groups(batch.corp, batch.dismissed, at=_dismissed_at(batch), source=batch.source)
+
+
+def apply_lost_groups(batch: RemovalsBatch) -> None:
+    """Groups that a complete, validated read did not show."""
+    locks.lock_in_transaction("groups")
+    dismiss_groups(batch.corp, batch.groups, at={}, source=batch.source, fallback=batch.read_at)
+
+
+def _who(batch: GroupsBatch) -> _Who:
+    userids = {one.userid for group in batch.groups for one in group.members}
+    userids |= {group.owner_userid for group in batch.groups}
+    unions = {one.unionid: one.userid for group in batch.groups for one in group.members if one.unionid}
+    external = Identity.objects.filter(kind=Identity.Kind.EXTERNAL_USERID, scope=batch.corp.corp_id, value__in=userids)
+    contacts = dict(external.values_list("value", "contact_id"))
+    missing = [union for union, userid in unions.items() if userid not in contacts]
+    if missing and batch.corp.open_account:
+        known = Identity.objects.filter(kind=Identity.Kind.UNIONID, scope=batch.corp.open_account, value__in=missing)
+        contacts |= {unions[value]: contact_id for value, contact_id in known.values_list("value", "contact_id")}
+    members = {
+        row.userid: row for row in Member.objects.filter(corp=batch.corp, userid__in=userids).select_related("store")
+    }
+    return _Who(contacts, members)
+
+
+def _write_groups(batch: GroupsBatch, who: _Who) -> dict[str, GroupChat]:
+    """chat_id → group, for those whose read is news."""
+    infos = {info.chat_id: info for info in batch.groups}
+    known = {row.chat_id: row for row in GroupChat.objects.filter(corp=batch.corp, chat_id__in=infos)}
+    fresh, changed, events = [], [], []
+    for chat_id, info in sorted(infos.items()):
+        row, values = known.get(chat_id), _group_values(info, who, batch.read_at)
+        if row is None:
+            fresh.append({"corp_id": batch.corp.pk, "chat_id": chat_id, "created_at": info.created_at} | values)
+        elif row.synced_at is None or row.synced_at <= batch.read_at:
+            changed.append({"id": row.pk} | values)
+            if row.owner_userid and row.owner_userid != values["owner_userid"]:
+                events.append(_owner_changed(row, values, batch))
+        else:
+            infos.pop(chat_id)
+    insert_rows(GroupChat, fresh, ignore_conflicts=True)
+    update_rows(GroupChat, changed)
+    record_events(events)
+    rows = GroupChat.objects.filter(corp=batch.corp, chat_id__in=infos)
+    return {row.chat_id: row for row in rows}
+
+
+def _group_values(info: GroupChatInfo, who: _Who, read_at: datetime) -> dict[str, Any]:
+    owner = who.members.get(info.owner_userid)
+    known = {choice for choice, _label in GroupChat.Status.choices}
+    return {
+        "name": clean_text(info.name, 200),
+        "notice": clean_text(info.notice),
+        "owner_id": owner.pk if owner else None,
+        "owner_userid": info.owner_userid,
+        "store_id": owner.store_id if owner else None,
+        "status": info.status if info.status in known else GroupChat.Status.NORMAL.value,
+        "member_version": info.member_version,
+        "member_count": len(info.members),
+        "customer_count": sum(one.kind == EXTERNAL for one in info.members),
+        "dismissed_at": None,
+        "synced_at": read_at,
+    }
+
+
+def _owner_changed(row: GroupChat, values: dict[str, Any], batch: GroupsBatch) -> NewEvent:
+    at = _event_time(batch.events, row.chat_id, "change_owner") or batch.read_at
+    return NewEvent(
+        "group.owner_changed", at, batch.source, f"group.owner:{row.pk}:{values['member_version']}:{values['owner_userid']}"[:160],
+        group_id=row.pk, member_id=values["owner_id"], subject=f"group:{row.pk}",
+        payload={"from": row.owner_userid, "to": values["owner_userid"]},
+    )  # fmt: skip
+
+
+def _write_memberships(batch: GroupsBatch, groups: dict[str, GroupChat], who: _Who) -> None:
+    ids = {group.pk: chat_id for chat_id, group in groups.items()}
+    rows = GroupMembership.objects.filter(group_id__in=ids)
+    standing: dict[int, dict[str, GroupMembership]] = defaultdict(dict)
+    joinings: set[tuple[int, str, datetime]] = set()
+    for row in rows:
+        joinings.add((row.group_id, row.userid, row.joined_at))
+        if row.left_at is None:
+            standing[row.group_id][row.userid] = row
+    fresh, closing, patched = [], [], []
+    for info in batch.groups:
+        group = groups.get(info.chat_id)
+        if group is None or group.synced_at != batch.read_at:
+            continue
+        here = standing[group.pk]
+        now_in = {one.userid: one for one in info.members}
+        for userid, row in here.items():
+            one = now_in.get(userid)
+            if one is None or one.joined_at != row.joined_at:
+                until = one.joined_at if one else _left_at(batch, info.chat_id, userid)
+                closing.append(_closing(row, until, batch, info.chat_id))
+            elif (changes := _patch(row, one, who)) is not None:
+                patched.append({"id": row.pk} | changes)
+        for userid, one in now_in.items():
+            is_known = userid in here and here[userid].joined_at == one.joined_at
+            if not is_known and (group.pk, userid, one.joined_at) not in joinings:
+                fresh.append(_membership(group, one, who))
+            elif not is_known:
+                patched.append(_reopened(rows, group, one, who))
+    update_rows(GroupMembership, [row for row, _event in closing])
+    update_rows(GroupMembership, [row for row in patched if "left_at" not in row])
+    update_rows(GroupMembership, [row for row in patched if "left_at" in row])
+    insert_rows(GroupMembership, fresh, ignore_conflicts=True)
+    events = [event for _row, event in closing] + [_joined(row, batch.source) for row in fresh]
+    record_events([event for event in events if event.payload.pop("external")])
+    _mark(fresh, [row for row, _event in closing], standing)
+
+
+def _membership(group: GroupChat, one: GroupMemberInfo, who: _Who) -> dict[str, Any]:
+    member = who.members.get(one.userid) if one.kind != EXTERNAL else None
+    return {
+        "group_id": group.pk, "kind": EXTERNAL if one.kind == EXTERNAL else 1, "userid": one.userid,
+        "name": clean_text(one.name, 128), "group_nickname": clean_text(one.group_nickname, 128),
+        "contact_id": who.contacts.get(one.userid) if one.kind == EXTERNAL else None,
+        "member_id": member.pk if member else None, "joined_at": one.joined_at, "join_scene": one.join_scene,
+        "invitor_userid": one.invitor_userid, "state": one.state[:64],
+    }  # fmt: skip
+
+
+def _patch(row: GroupMembership, one: GroupMemberInfo, who: _Who) -> dict[str, Any] | None:
+    """Names that changed, and a contact that became known since."""
+    changes = {
+        "name": clean_text(one.name, 128) or row.name,
+        "group_nickname": clean_text(one.group_nickname, 128),
+        "contact_id": row.contact_id or (who.contacts.get(one.userid) if row.kind == EXTERNAL else None),
+    }
+    return changes if any(getattr(row, name) != value for name, value in changes.items()) else None
+
+
+def _reopened(rows: Iterable[GroupMembership], group: GroupChat, one: GroupMemberInfo, who: _Who) -> dict[str, Any]:
+    """We thought she had left; WeCom lists the same joining still."""
+    row = next(r for r in rows if (r.group_id, r.userid, r.joined_at) == (group.pk, one.userid, one.joined_at))
+    return {
+        "id": row.pk,
+        "name": row.name,
+        "group_nickname": row.group_nickname,
+        "contact_id": row.contact_id,
+        "left_at": None,
+    }
+
+
+def _left_at(batch: GroupsBatch, chat_id: str, userid: str) -> datetime:
+    for event in batch.events:
+        if (
+            event.fields.get("ChatId") == chat_id
+            and event.fields.get("UpdateDetail") == "del_member"
+            and _names(event, userid)
+        ):
+            return event.occurred_at
+    return batch.read_at
+
+
+def _names(event: EventFact, userid: str) -> bool:
+    """Whether the event's list names the person; older callbacks carry no list and mean anybody."""
+    names = event.fields.get("MemChangeList", "")
+    return not names or userid in names.replace("\n", ",").split(",")
+
+
+def _quit_scene(batch: GroupsBatch, chat_id: str, userid: str) -> int | None:
+    for event in batch.events:
+        if (
+            event.fields.get("ChatId") == chat_id
+            and event.fields.get("UpdateDetail") == "del_member"
+            and _names(event, userid)
+        ):
+            scene = event.fields.get("QuitScene", "")
+            return int(scene) if scene.isdigit() else None
+    return None
+
+
+def _closing(
+    row: GroupMembership, until: datetime, batch: GroupsBatch, chat_id: str
+) -> tuple[dict[str, Any], NewEvent]:
+    left_at = max(until, row.joined_at)
+    change = {"id": row.pk, "left_at": left_at, "quit_scene": _quit_scene(batch, chat_id, row.userid)}
+    return change, _left(row, left_at, batch.source)
+
+
+def _left(row: GroupMembership, left_at: datetime, source: str) -> NewEvent:
+    return NewEvent(
+        "group.left", left_at, source, f"group.left:{row.group_id}:{row.userid}:{int(row.joined_at.timestamp())}",
+        contact_id=row.contact_id, group_id=row.group_id, member_id=row.member_id, subject=f"group:{row.group_id}",
+        payload={"userid": row.userid, "external": row.kind == EXTERNAL},
+    )  # fmt: skip
+
+
+def _joined(row: dict[str, Any], source: str) -> NewEvent:
+    return NewEvent(
+        "group.joined", row["joined_at"], source, f"group.joined:{row['group_id']}:{row['userid']}:{int(row['joined_at'].timestamp())}",
+        contact_id=row["contact_id"], group_id=row["group_id"], subject=f"group:{row['group_id']}",
+        payload={"userid": row["userid"], "scene": row["join_scene"], "state": row["state"], "external": row["kind"] == EXTERNAL},
+    )  # fmt: skip
+
+
+def _mark(
+    fresh: Sequence[dict[str, Any]], closing: Sequence[dict[str, Any]], standing: dict[int, dict[str, GroupMembership]]
+) -> None:
+    closed = {row["id"] for row in closing}
+    people = {row["contact_id"] for row in fresh}
+    people |= {row.contact_id for here in standing.values() for row in here.values() if row.pk in closed}
+    marks.mark(roots_of(pk for pk in people if pk).values(), "group")
+
+
+def _event_time(events: Sequence[EventFact], chat_id: str, detail: str) -> datetime | None:
+    found = (
+        e.occurred_at for e in events if e.fields.get("ChatId") == chat_id and e.fields.get("UpdateDetail") == detail
+    )
+    return next(found, None)
+
+
+def _dismissed_at(batch: GroupsBatch) -> dict[str, datetime]:
+    return {e.fields.get("ChatId", ""): e.occurred_at for e in batch.events if e.change_type == "dismiss"}
+
+
+def dismiss_groups(
+    corp: Corp, chat_ids: Sequence[str], *, at: dict[str, datetime], source: str, fallback: datetime | None = None
+) -> None:
+    """Groups that are gone: dismissed once, everybody's membership ended with them."""
+    if not chat_ids:
+        return
+    now = fallback or clock.now()
+    gone = {
+        g.pk: at.get(g.chat_id, now)
+        for g in GroupChat.objects.filter(corp=corp, chat_id__in=chat_ids, dismissed_at__isnull=True)
+    }
+    update_rows(
+        GroupChat,
+        [{"id": pk, "dismissed_at": when, "member_count": 0, "customer_count": 0} for pk, when in gone.items()],
+    )
+    inside = list(GroupMembership.objects.filter(group_id__in=gone, left_at__isnull=True))
+    update_rows(GroupMembership, [{"id": row.pk, "left_at": max(gone[row.group_id], row.joined_at)} for row in inside])
+    events = [
+        NewEvent(
+            "group.dismissed",
+            when,
+            source,
+            f"group.dismissed:{pk}:{int(when.timestamp())}",
+            group_id=pk,
+            subject=f"group:{pk}",
+        )
+        for pk, when in gone.items()
+    ]
+    events += [_left(row, max(gone[row.group_id], row.joined_at), source) for row in inside if row.kind == EXTERNAL]
+    for event in events:
+        event.payload.pop("external", None)
+    record_events(events)
+    marks.mark(roots_of({row.contact_id for row in inside if row.contact_id}).values(), "group")

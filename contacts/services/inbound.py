@@ -1,0 +1,110 @@
+"""A batch of people, from WeCom's words to our facts, in the order in which things depend on each other."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from contacts.models import EndedBy, Identity
+from contacts.services.follows import PairFacts, PairKey, apply_pairs
+from contacts.services.members import ensure_members
+from contacts.services.people import Known, refresh_details, resolve_people
+from contacts.services.periods import End
+from contacts.services.phones import sync_remark_mobiles
+from contacts.services.search import refresh_search
+from contacts.services.standing import refresh_standing
+from scrm.lib import clock
+from tenants import locks
+from wecom_bridge.contracts import EventFact, PeopleBatch, PersonRow, RemovalsBatch
+from wecom_bridge.models import Corp
+
+TRANSFER = "DELETE_BY_TRANSFER"
+
+
+def apply_people(batch: PeopleBatch) -> None:
+    """Contacts, identities, follows, periods, phones, ownership, search text and timeline of a batch.
+
+    Idempotent; a constant number of statements. A customer who deleted her guide still appears in every read of the guide's
+    list: only a newer createtime, or an add event after the deletion, makes them friends again. A half-add is no relation until the add.
+    """
+    lock_people()
+    now = clock.now()
+    people = {row.person.external_userid: row.person for row in batch.rows}
+    facts = _facts(batch.rows, batch.events)
+    for pair in batch.gone:
+        _note_gone(facts, pair, batch)
+    known = resolve_people(batch.corp, people, now=now, backfill=batch.source == "backfill")
+    renamed = refresh_details(people, known, now=now)
+    _apply(batch.corp, batch.source, batch.read_at, facts, known, renamed, now)
+
+
+def apply_lost_follows(batch: RemovalsBatch) -> None:
+    """Follows that a complete, validated read did not show: ended by nobody knows whom, when they were open."""
+    lock_people()
+    facts: dict[PairKey, PairFacts] = defaultdict(PairFacts)
+    for pair in batch.follows:
+        facts[pair].ends.append(End(batch.read_at, EndedBy.UNKNOWN.value))
+    if facts:
+        _apply(batch.corp, batch.source, batch.read_at, facts, {}, set(), clock.now())
+
+
+def lock_people() -> None:
+    """One writer of people at a time per merchant: periods and identities are read, thought about, and written."""
+    locks.lock_in_transaction("people")
+
+
+def _apply(
+    corp: Corp, source: str, read_at: datetime, facts: dict[PairKey, PairFacts], known: dict[str, Known],
+    renamed: set[int], now: datetime,
+) -> None:  # fmt: skip
+    members = ensure_members(corp, {userid for _external, userid in facts})
+    people = known | _known_others(corp, {external for external, _userid in facts} - set(known))
+    outcome = apply_pairs(corp, facts, source=source, read_at=read_at, people=people, members=members)
+    new = {one.contact_id for one in known.values() if one.is_new}
+    phoned = sync_remark_mobiles(outcome.mobiles, now=now, all_new=_all_new(outcome.mobiles.values(), new))
+    refresh_search(new | renamed | outcome.remarked | phoned)
+    refresh_standing(new | outcome.touched, now=now, backfill=source == "backfill")
+
+
+def _all_new(mobiles: Iterable[tuple[int, tuple[str, ...]]], new: set[int]) -> bool:
+    return all(contact_id in new for contact_id, _noted in mobiles)
+
+
+def _facts(rows: Sequence[PersonRow], events: Sequence[EventFact]) -> dict[PairKey, PairFacts]:
+    facts: dict[PairKey, PairFacts] = defaultdict(PairFacts)
+    for row in rows:
+        for info in row.follows:
+            facts[row.person.external_userid, info.userid].info = info
+    for event in events:
+        pair = (event.fields.get("ExternalUserID", ""), event.fields.get("UserID", ""))
+        if not all(pair):
+            continue
+        if event.change_type == "add_external_contact":
+            facts[pair].adds.append((event.occurred_at, event.fields.get("State", "")))
+        elif event.change_type == "del_external_contact":
+            by = EndedBy.TRANSFER if event.fields.get("Source") == TRANSFER else EndedBy.GUIDE
+            facts[pair].ends.append(End(event.occurred_at, by.value))
+        elif event.change_type == "del_follow_user":
+            facts[pair].ends.append(End(event.occurred_at, EndedBy.CUSTOMER.value))
+    return facts
+
+
+def _note_gone(facts: dict[PairKey, PairFacts], pair: PairKey, batch: PeopleBatch) -> None:
+    """84061 without a delete event that says when: the guide deleted her some time before we looked. Right after an add or a
+    half-add it means 'not yet confirmed' and ends nothing."""
+    told = {
+        event.change_type
+        for event in batch.events
+        if (event.fields.get("ExternalUserID"), event.fields.get("UserID")) == pair
+    }
+    if not told & {"add_half_external_contact", "add_external_contact"} and not facts[pair].ends:
+        facts[pair].ends.append(End(batch.read_at, EndedBy.UNKNOWN.value))
+
+
+def _known_others(corp: Corp, externals: set[str]) -> dict[str, Known]:
+    """People whom only an event named: known if they have an identity."""
+    if not externals:
+        return {}
+    rows = Identity.objects.filter(kind=Identity.Kind.EXTERNAL_USERID, scope=corp.corp_id, value__in=externals)
+    return {
+        value: Known(pk, contact_id, False) for value, pk, contact_id in rows.values_list("value", "pk", "contact_id")
+    }

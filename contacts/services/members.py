@@ -1,0 +1,152 @@
+"""The directory of a corp: departments, members, who works where from when."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from contacts import marks
+from contacts.bulk import clean_text, insert_rows, update_rows
+from contacts.models import Contact, Department, Member, MemberPlacement
+from contacts.services.search import searchable
+from scrm.lib import clock
+from tenants import locks
+from wecom_bridge.contracts import DepartmentInfo, MemberInfo, MembersBatch
+from wecom_bridge.models import Corp
+
+_TEXTS = {"name": 64, "alias": 64, "position": 128, "mobile": 20, "avatar_url": 500}
+
+
+def apply_members(batch: MembersBatch) -> None:
+    """Departments and members as read; members who left; placements from the departments' stores. Idempotent, set-based.
+
+    A full read that lacks a department marks it gone; a member is only ever marked left by name (left_userids).
+    """
+    locks.lock_in_transaction("people")
+    now = clock.now()
+    _write_departments(batch, now)
+    _write_members(batch, now)
+    if batch.left_userids:
+        Member.objects.filter(corp=batch.corp, userid__in=batch.left_userids).exclude(status=Member.Status.LEFT).update(
+            status=Member.Status.LEFT, has_customer_contact=False, left_at=batch.read_at, synced_at=batch.read_at
+        )
+    place_members(batch.corp, now=batch.read_at)
+
+
+def ensure_members(corp: Corp, userids: Iterable[str]) -> dict[str, int]:
+    """userid → member id; a userid the directory did not show us gets a row of unknown status."""
+    wanted = {userid for userid in userids if userid}
+    found = dict(Member.objects.filter(corp=corp, userid__in=wanted).values_list("userid", "pk"))
+    missing = sorted(wanted - set(found))
+    if missing:
+        rows = [_blank(corp, userid) for userid in missing]
+        insert_rows(Member, rows, ignore_conflicts=True)
+        found |= dict(Member.objects.filter(corp=corp, userid__in=missing).values_list("userid", "pk"))
+    return found
+
+
+def _blank(corp: Corp, userid: str) -> dict[str, Any]:
+    return {
+        "corp_id": corp.pk, "userid": userid, "name": "", "alias": "", "position": "", "mobile": "", "avatar_url": "",
+        "department_ids": [], "status": Member.Status.UNKNOWN.value, "has_customer_contact": False, "search_text": userid.lower(),
+    }  # fmt: skip
+
+
+def _write_departments(batch: MembersBatch, now: datetime) -> None:
+    known = {row.department_id: row for row in Department.objects.filter(corp=batch.corp)}
+    fresh, changed = [], []
+    for info in batch.departments:
+        values = _department_values(info)
+        row = known.get(info.department_id)
+        if row is None:
+            fresh.append({"corp_id": batch.corp.pk, "department_id": info.department_id} | values)
+        elif any(getattr(row, name) != value for name, value in values.items()):
+            changed.append({"id": row.pk} | values)
+    insert_rows(Department, fresh, ignore_conflicts=True)
+    update_rows(Department, changed)
+    if batch.is_full and batch.departments:
+        seen = [info.department_id for info in batch.departments]
+        Department.objects.filter(corp=batch.corp, is_gone=False).exclude(department_id__in=seen).update(is_gone=True)
+
+
+def _department_values(info: DepartmentInfo) -> dict[str, Any]:
+    return {
+        "name": clean_text(info.name, 64),
+        "parent_department_id": info.parent_id,
+        "order": info.order,
+        "is_gone": False,
+    }
+
+
+def _write_members(batch: MembersBatch, now: datetime) -> None:
+    infos = {info.userid: info for info in batch.members}
+    known = {row.userid: row for row in Member.objects.filter(corp=batch.corp, userid__in=infos)}
+    fresh, changed = [], []
+    for userid, info in sorted(infos.items()):
+        values, row = _member_values(info), known.get(userid)
+        if row is None:
+            fresh.append({"corp_id": batch.corp.pk, "userid": userid} | values | {"synced_at": batch.read_at})
+        elif (row.synced_at is None or row.synced_at <= batch.read_at) and _differs(row, values):
+            changed.append({"id": row.pk} | values | {"left_at": None, "synced_at": batch.read_at})
+    insert_rows(Member, fresh, ignore_conflicts=True)
+    update_rows(Member, changed)
+
+
+def _member_values(info: MemberInfo) -> dict[str, Any]:
+    values: dict[str, Any] = {name: clean_text(getattr(info, name), limit) for name, limit in _TEXTS.items()}
+    return values | {
+        "department_ids": list(info.department_ids),
+        "status": info.status,
+        "has_customer_contact": info.has_customer_contact,
+        "search_text": searchable([info.name, info.alias, info.userid])[:400],
+    }
+
+
+def _differs(row: Member, values: Mapping[str, Any]) -> bool:
+    return any(getattr(row, name) != value for name, value in values.items())
+
+
+def place_members(corp: Corp, *, now: datetime) -> None:
+    """Give each member the store of her departments, with a placement from now on. A member none of whose departments
+    stands for a store keeps what was set by hand."""
+    stores = department_stores(corp)
+    moves: list[tuple[Member, int]] = []
+    for member in (
+        Member.objects.filter(corp=corp).exclude(status=Member.Status.LEFT).only("pk", "department_ids", "store_id")
+    ):
+        store_id = next((stores[pk] for pk in member.department_ids if stores.get(pk)), None)
+        if store_id and store_id != member.store_id:
+            moves.append((member, store_id))
+    move_members(moves, now=now)
+
+
+def department_stores(corp: Corp) -> dict[int, int]:
+    """WeCom department id → the store it, or the nearest department above it, stands for."""
+    rows = {row.department_id: row for row in Department.objects.filter(corp=corp, is_gone=False)}
+    found: dict[int, int] = {}
+    for department_id in rows:
+        seen: set[int] = set()
+        row = rows.get(department_id)
+        while row is not None and row.store_id is None and row.department_id not in seen:
+            seen.add(row.department_id)
+            row = rows.get(row.parent_department_id)
+        if row is not None and row.store_id is not None:
+            found[department_id] = row.store_id
+    return found
+
+
+def move_members(moves: Sequence[tuple[Member, int | None]], *, now: datetime) -> None:
+    """Members work at another store from now on: placements, their store of today, and that of the customers they own."""
+    if not moves:
+        return
+    moved = [member.pk for member, _store in moves]
+    standing = MemberPlacement.objects.filter(member_id__in=moved, placed_to__isnull=True)
+    # A placement that began at this very instant (or, by a late clock, after it) ends where it began.
+    update_rows(MemberPlacement, [{"id": row.pk, "placed_to": max(now, row.placed_from)} for row in standing])
+    insert_rows(MemberPlacement, [
+        {"member_id": member.pk, "store_id": store_id, "placed_from": now} for member, store_id in moves if store_id
+    ])  # fmt: skip
+    update_rows(Member, [{"id": member.pk, "store_id": store_id} for member, store_id in moves])
+    owned = list(Contact.objects.filter(owner_id__in=moved, root__isnull=True).values_list("pk", "owner_id"))
+    homes = {member.pk: store_id for member, store_id in moves}
+    update_rows(Contact, [{"id": pk, "store_id": homes[owner_id]} for pk, owner_id in owned])
+    marks.mark([pk for pk, _owner in owned], "contact.store")

@@ -1,0 +1,82 @@
+"""业绩归属: whose customer she is for credit and reports. Ours, instant; the customer is told nothing."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from contacts import marks
+from contacts.bulk import insert_rows, update_rows
+from contacts.models import Contact, Follow, Member, OwnershipChange, Relation
+from contacts.services.stages import actor_label
+from contacts.timeline import NewEvent, record_events, roots_of
+from scrm.lib import clock
+from scrm.lib.errors import UserError
+from tenants import audit
+from tenants.audit import Actor
+
+
+@transaction.atomic
+def assign_owner(
+    contact_ids: Iterable[int],
+    member: Member,
+    *,
+    by: Actor,
+    at: datetime,
+    reason: str = "manual",
+    must_be_friend: bool = True,
+) -> set[int]:
+    """Credit people to a member from now on; those whose owner changed.
+
+    Raises UserError (需先转移) when the member is a friend of none of a person's identities: credit without a relation would
+    count customers nobody can reach. must_be_friend=False is for transfers in progress.
+    """
+    roots = set(roots_of(contact_ids).values())
+    people = [
+        person
+        for person in Contact.objects.select_for_update(of=("self",)).filter(pk__in=roots).order_by("pk")
+        if person.owner_id != member.pk
+    ]
+    if must_be_friend:
+        _refuse_strangers(people, member)
+    if not people:
+        return set()
+    actor_id = by.id if by.kind == "user" else None
+    changes = insert_rows(OwnershipChange, [
+        {"contact_id": p.pk, "from_member_id": p.owner_id, "to_member_id": member.pk, "changed_at": at, "reason": reason,
+         "actor_id": actor_id}
+        for p in people
+    ])  # fmt: skip
+    update_rows(Contact, [
+        {"id": p.pk, "owner_id": member.pk, "store_id": member.store_id, "updated_at": clock.now()} for p in people
+    ])  # fmt: skip
+    names = dict(Member.objects.filter(pk__in={p.owner_id for p in people if p.owner_id}).values_list("pk", "name"))
+    record_events([
+        NewEvent(
+            "owner.changed", at, "product", f"owner:{change_id}", contact_id=person.pk, member_id=member.pk,
+            actor=actor_label(by), subject=f"member:{member.pk}",
+            payload={"from": names.get(person.owner_id or 0, ""), "to": str(member), "reason": reason},
+        )
+        for person, (change_id,) in zip(people, changes, strict=True)
+    ])  # fmt: skip
+    moved = {person.pk for person in people}
+    marks.mark(moved, "contact.owner", "contact.store")
+    audit.record("contact.owner_changed", member, by=by, contacts=sorted(moved)[:100], count=len(moved), reason=reason)
+    return moved
+
+
+def _refuse_strangers(people: list[Contact], member: Member) -> None:
+    wanted = {person.pk for person in people}
+    follows = Follow.objects.filter(member=member, relation=Relation.ACTIVE)
+    friends = {
+        root_id or pk
+        for pk, root_id in Contact.objects.filter(pk__in=follows.values("contact_id")).values_list("pk", "root_id")
+    } if wanted else set()  # fmt: skip
+    strangers = wanted - friends
+    if strangers:
+        raise UserError(
+            _("%(member)s 与 %(count)d 位客户不是好友,需先转移客户,再更改业绩归属。")
+            % {"member": member, "count": len(strangers)},
+            code="transfer_first",
+        )

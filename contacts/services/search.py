@@ -1,0 +1,66 @@
+"""What the text search looks through: names, remarks, their pinyin, the last digits of phones."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import lru_cache
+
+from django.db.models import Q
+from pypinyin import Style, lazy_pinyin
+
+from contacts.bulk import update_rows
+from contacts.models import Contact, ContactPhone, Follow
+
+
+@lru_cache(maxsize=16384)
+def _syllable(char: str) -> str:
+    return lazy_pinyin(char, style=Style.NORMAL, errors="ignore")[0] if "\u3400" <= char <= "\u9fff" else ""
+
+
+def pinyin_of(text: str) -> tuple[str, str]:
+    """(syllables run together, initials) of the Chinese characters in a text: 王小雨 → ("wangxiaoyu", "wxy")."""
+    syllables = [syllable for syllable in map(_syllable_or_empty, text) if syllable]
+    return "".join(syllables), "".join(syllable[0] for syllable in syllables)
+
+
+def _syllable_or_empty(char: str) -> str:
+    try:
+        return _syllable(char)
+    except IndexError:  # a character without a reading
+        return ""
+
+
+def searchable(texts: Iterable[str], phones: Iterable[str] = ()) -> str:
+    """One lower-case line to match parts against: each text, its syllables and initials, the last four digits of phones."""
+    parts: dict[str, None] = {}
+    for text in texts:
+        text = text.strip().lower()
+        if text:
+            full, initials = pinyin_of(text)
+            parts.update(dict.fromkeys(part for part in (text, full, initials) if part))
+    parts.update(dict.fromkeys(phone[-4:] for phone in phones if len(phone) >= 4))
+    return " ".join(parts)
+
+
+def refresh_search(root_ids: Iterable[int]) -> None:
+    """Rewrite the search text of people from their contacts' names, all remarks and phones. Four statements at most."""
+    roots = set(root_ids)
+    if not roots:
+        return
+    texts: dict[int, list[str]] = {root: [] for root in roots}
+    phones: dict[int, list[str]] = defaultdict(list)
+    before: dict[int, str] = {}
+    family: dict[int, int] = {}
+    people = Contact.objects.filter(Q(pk__in=roots) | Q(root_id__in=roots)).order_by("id")
+    for pk, root_id, name, search_text in people.values_list("pk", "root_id", "name", "search_text"):
+        family[pk] = root_id or pk
+        texts[family[pk]].append(name)
+        if root_id is None:
+            before[pk] = search_text
+    remarks = Follow.objects.filter(contact_id__in=family).exclude(remark="").order_by("id")
+    for contact_id, remark in remarks.values_list("contact_id", "remark"):
+        texts[family[contact_id]].append(remark)
+    noted = ContactPhone.objects.filter(contact_id__in=family).order_by("id")
+    for contact_id, phone in noted.values_list("contact_id", "phone"):
+        phones[family[contact_id]].append(phone)
+    rows = [{"id": root, "search_text": searchable(texts[root], phones[root])} for root in sorted(roots)]
+    update_rows(Contact, [row for row in rows if row["search_text"] != before.get(row["id"])])

@@ -1,0 +1,74 @@
+"""Lifecycle stages: people move, and every move is a row that is never changed."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from contacts import marks
+from contacts.bulk import clean_text, insert_rows, update_rows
+from contacts.models import Contact, FactSource, Stage, StageTransition
+from contacts.timeline import NewEvent, record_events, roots_of
+from scrm.lib import clock
+from scrm.lib.errors import UserError
+from tenants import audit
+from tenants.audit import Actor
+
+_FACT_SOURCES = {"backfill": FactSource.BACKFILL, "import": FactSource.IMPORT}
+
+
+@transaction.atomic
+def change_stage(
+    contact_ids: Iterable[int], stage: Stage, *, source: str, reason: str = "", by: Actor, at: datetime
+) -> set[int]:
+    """Move people (roots are resolved) to a stage; those who moved. Whoever is there already stays untouched.
+
+    source: rule, manual, import or backfill (StageTransition.source). at: the domain instant of the move; a move dated before
+    a person's latest one is refused for her alone, since the record only grows at its end. Audited when a person does it.
+    Raises UserError for an archived stage.
+    """
+    if stage.is_archived:
+        raise UserError(_("阶段「%(name)s」已停用,请选择其他阶段。") % {"name": stage.name})
+    roots = set(roots_of(contact_ids).values())
+    people = [
+        person
+        for person in Contact.objects.select_for_update(of=("self",)).filter(pk__in=roots).order_by("pk")
+        if person.stage_id != stage.pk and (person.stage_since is None or person.stage_since <= at)
+    ]
+    if not people:
+        return set()
+    actor_id = by.id if by.kind == "user" else None
+    transitions = insert_rows(StageTransition, [
+        {"contact_id": p.pk, "from_stage_id": p.stage_id, "to_stage_id": stage.pk, "changed_at": at, "source": source,
+         "reason": clean_text(reason, 200), "actor_id": actor_id, "store_id": p.store_id, "member_id": p.owner_id}
+        for p in people
+    ])  # fmt: skip
+    update_rows(
+        Contact, [{"id": p.pk, "stage_id": stage.pk, "stage_since": at, "updated_at": clock.now()} for p in people]
+    )
+    _record(people, [pk for (pk,) in transitions], stage, source=source, reason=reason, by=by, at=at)
+    moved = {person.pk for person in people}
+    marks.mark(moved, "contact.stage", backfill=source == "backfill")
+    if by.kind in ("user", "token"):
+        audit.record("stage.changed", stage, by=by, contacts=sorted(moved)[:100], count=len(moved), source=source)
+    return moved
+
+
+def _record(
+    people: list[Contact], transitions: list[int], stage: Stage, *, source: str, reason: str, by: Actor, at: datetime
+) -> None:
+    names = dict(Stage.objects.values_list("pk", "name"))
+    record_events([
+        NewEvent(
+            "stage.changed", at, _FACT_SOURCES.get(source, FactSource.PRODUCT).value, f"stage:{transition_id}",
+            contact_id=person.pk, member_id=person.owner_id, actor=actor_label(by), subject=f"stage:{stage.pk}",
+            payload={"from": names.get(person.stage_id or 0, ""), "to": stage.name, "how": source, "reason": reason[:200]},
+        )
+        for person, transition_id in zip(people, transitions, strict=True)
+    ])  # fmt: skip
+
+
+def actor_label(by: Actor) -> str:
+    """An actor as the timeline stores one: `user:7`, `system`."""
+    return f"{by.kind}:{by.id}" if by.id is not None else by.kind
