@@ -115,7 +115,8 @@ def place_names(grouping: str, ids: Iterable[int]) -> dict[int, str]:
 def stage_counts_now(people: QuerySet[Contact], grouping: str) -> list[dict[str, Any]]:
     """Live: people per stage and place over the visible contacts: [{stage_id, place, people}]."""
     column = {"region": "store__region_id", "store": "store_id", "guide": "owner_id"}[grouping]
-    return list(people.order_by().values("stage_id", place=F(column)).annotate(people=Count("id")))
+    rows: Any = people.order_by().values("stage_id", place=F(column)).annotate(people=Count("id"))
+    return list(rows)
 
 
 def stage_history(scope: DataScope, place: Place, days: list[date]) -> dict[tuple[date, int], int]:

@@ -12,6 +12,11 @@ from scrm.lib.privacy import classes_of, textual_fields
 OURS = (
     "tenants", "ledger", "accounts", "wecom_bridge", "conditions", "contacts", "commerce", "tagging", "campaigns", "analytics",
 )  # fmt: skip
+LEAD = """\
+Shared tables (`tenants`) live in the public schema; `accounts` exists in both; all else lives once per tenant, in the
+tenant's own schema. Nothing points across schemas by foreign key. The class column is the personal-data class: `personal`
+is masked by default, exported and erased with the person; `secret` is encrypted; `none` is safe in logs.
+"""
 HEADER = "<!-- Made by `manage.py write_docs`; edit the models instead. -->\n"
 
 
@@ -23,7 +28,8 @@ def documents() -> dict[str, str]:
 
 def metric_dictionary() -> str:
     """The metric dictionary as a page."""
-    return f"{HEADER}# Metric dictionary\n\nEvery number of pages, exports and the API is one of these.\n\n{metrics.as_markdown()}"
+    lead = "Every number of pages, exports and the API is one of these."
+    return f"{HEADER}# Metric dictionary\n\n{lead}\n\n{metrics.as_markdown()}"
 
 
 def data_model() -> str:
@@ -31,9 +37,7 @@ def data_model() -> str:
     parts = [
         HEADER,
         "# Data model\n\n",
-        "Shared tables (`tenants`) live in the public schema; `accounts` exists in both; all else lives once per tenant, in\n"
-        "the tenant's own schema. Nothing points across schemas by foreign key. The class column is the personal-data class:\n"
-        "`personal` is masked by default, exported and erased with the person; `secret` is encrypted; `none` is safe in logs.\n",
+        LEAD,
     ]
     for label in OURS:
         found = [model for model in apps.get_app_config(label).get_models() if not model._meta.proxy]

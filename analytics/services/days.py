@@ -10,7 +10,6 @@ from django.db.models.functions import Coalesce
 from analytics.definitions import counted_orders
 from analytics.models import DayMetric
 from contacts.models import TimelineEvent
-from scrm.lib import clock
 from tenants.context import current_tenant
 
 ADDED_KINDS = ("follow.added",)

@@ -46,7 +46,8 @@ def _people(push_id: int, metric: str, window: int) -> list[dict[str, Any]]:
 
 def _money(push_id: int, window: int, now: Any) -> list[PushMetric]:
     with connection.cursor() as cursor:
-        cursor.execute(_ORDERS_SQL, [push_id, timedelta(days=window)])
+        parameters: list[Any] = [push_id, timedelta(days=window)]
+        cursor.execute(_ORDERS_SQL, parameters)
         found = cursor.fetchall()
     rows: list[PushMetric] = []
     for *place, orders, revenue in found:

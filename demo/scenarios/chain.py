@@ -12,7 +12,7 @@ _REGIONS = {"华东": _EAST, "华南": _SOUTH, "西南": _WEST}
 
 
 def _stores() -> tuple[StoreData, ...]:
-    rows = []
+    rows: list[StoreData] = []
     for region, names in _REGIONS.items():
         for name in names:
             number = 101 + len(rows)

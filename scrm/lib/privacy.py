@@ -11,6 +11,7 @@ Masking, export, erasure and audit diffs walk these lists; `undeclared()` lists 
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from django.apps import apps
 from django.contrib.postgres.fields import ArrayField
@@ -40,7 +41,7 @@ def classes_of(model: type[models.Model]) -> dict[str, str]:
     return found
 
 
-def textual_fields(model: type[models.Model]) -> Iterator[models.Field]:
+def textual_fields(model: type[models.Model]) -> Iterator[Any]:
     """The columns that must declare a class."""
     for field in model._meta.get_fields():
         if isinstance(field, TEXTUAL) and field.model is model:
