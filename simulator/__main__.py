@@ -14,6 +14,15 @@ from simulator.simulator import Simulator
 from simulator.state import StateFile
 
 
+def switch(text: str) -> tuple[str, object]:
+    """A switch as the command line writes it: `block_ip=true`."""
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=JSON, such as block_ip=true") from error
+
+
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="simulator", description="A WeCom to develop, demonstrate and test against.")
@@ -24,7 +33,9 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--start", help="domain time of the beginning, ISO 8601; now if absent")
-    parser.add_argument("--switch", action="append", default=[], metavar="NAME=JSON", help="set a switch; repeatable")
+    parser.add_argument(
+        "--switch", action="append", default=[], type=switch, metavar="NAME=JSON", help="set a switch; repeatable"
+    )
     parser.add_argument("--prerender", action="store_true", help="render every customer before answering")
     parser.add_argument("--state", type=Path, help="keep the worlds in this file across restarts")
     return parser.parse_args()
@@ -37,7 +48,7 @@ def make(options: argparse.Namespace) -> Simulator:
     if options.state:
         state = StateFile(options.state, (tuple(options.scenario or ["shop"]), options.seed, options.start))
         print(f"simulator: {sim.keep_in(state) or 'taken up from ' + str(options.state)}", flush=True)
-    sim.preset({name: json.loads(value) for name, _, value in (pair.partition("=") for pair in options.switch)})
+    sim.preset(dict(options.switch))
     if options.prerender:
         prerender(sim)
     return sim
