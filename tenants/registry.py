@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from tenants import backfills, lanes, retention
+from tenants import backfills, lanes, provision, retention
 from tenants.ledger.models import AuditEntry, IdempotentRequest, Job
 
 KEPT = (
@@ -16,5 +16,6 @@ def fill() -> None:
     """Called once, from AppConfig.ready()."""
     lanes.register(lanes.Lane("retention", queue="bulk", drain=retention.drain, next_due=retention.next_due))
     lanes.register(lanes.Lane("backfills", queue="bulk", drain=backfills.drain))
+    provision.register_seed("tenants.retention", retention.seed_rules)
     for kind in KEPT:
         retention.register(kind)

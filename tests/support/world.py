@@ -10,6 +10,8 @@ from django.db import connection, transaction
 from scrm.lib import clock
 from tenants.context import public_scope, tenant_scope
 from tenants.models import Domain, Tenant, TenantState, new_schema_name
+from tenants.provision import steps
+from tenants.provision.seeds import lay_seeds
 
 ROOT = Path(__file__).resolve().parents[2]
 SLUGS = ("acme", "globex")
@@ -83,40 +85,27 @@ def clear() -> None:
         )
     for slug in SLUGS:
         _truncate(tenant(slug).schema_name, keep=("django_migrations",))
-        _seed(tenant(slug))
+        lay_seeds(tenant(slug))
     with connection.cursor() as cursor:
         cursor.execute("RESET lock_timeout")
 
 
 def _build_tenant(slug: str) -> None:
-    from django.core.management import call_command
-
     with public_scope():
-        row, _made = Tenant.objects.get_or_create(
-            slug=slug,
-            defaults={
-                "name": slug.title(),
-                "schema_name": new_schema_name(),
-                "created_at": clock.wall(),
-                "is_sandbox": True,
-            },
+        for half_built in Tenant.objects.filter(slug=slug):
+            _execute(f'DROP SCHEMA IF EXISTS "{half_built.schema_name}" CASCADE')
+            half_built.delete()
+        row = Tenant.objects.create(
+            slug=slug, name=slug.title(), schema_name=new_schema_name(), created_at=clock.wall(), is_sandbox=True
         )
-        Domain.objects.get_or_create(domain=f"{slug}.testserver", tenant=row, defaults={"is_primary": True})
-        _execute(f'CREATE SCHEMA IF NOT EXISTS "{row.schema_name}"')
-    call_command("migrate_schemas", tenant=True, schema_name=row.schema_name, verbosity=0, interactive=False)
+        Domain.objects.create(domain=f"{slug}.testserver", tenant=row, is_primary=True)
+    steps.create_schema(row)
+    steps.create_tables(row)
     _start_ids_at(row.schema_name, FIRST_ID[slug])
+    lay_seeds(row)
     with public_scope():
-        row.state = TenantState.ACTIVE
-        row.save(update_fields=["state"])
-    _truncate(row.schema_name, keep=("django_migrations",))
-    _seed(row)
-
-
-def _seed(row: Tenant) -> None:
-    from accounts.presets import seed_roles
-
-    with tenant_scope(row):
-        seed_roles(row)
+        row.state, row.provision_step = TenantState.ACTIVE, "active"
+        row.save(update_fields=["state", "provision_step"])
 
 
 def _start_ids_at(schema: str, first: int) -> None:
