@@ -149,14 +149,14 @@ def _write_follows(corp: Corp, pairs: Sequence[_Pair], source: str, read_at: dat
     for (pair, row), (pk,) in zip(fresh, insert_rows(Follow, [row for _pair, row in fresh]), strict=True):
         pair.follow = Follow(id=pk, **row)
         outcome.remarked.add(row["contact_id"])
-    for pair in pairs:
-        if pair.follow is not None and pair.facts.info is not None:
-            outcome.mobiles[pair.follow.pk] = (pair.follow.contact_id, tuple(pair.follow.remark_mobiles))
     _mark_changes([(row["contact_id"], row, None) for _pair, row in fresh if not _is_new(_pair)]
                   + [(p.follow.contact_id, row, p.follow) for p, row in changed if p.follow])  # fmt: skip
     for pair, row in changed:
         for name, value in row.items():
             setattr(pair.follow, name, value)
+    for pair in pairs:
+        if pair.follow is not None and pair.facts.info is not None:
+            outcome.mobiles[pair.follow.pk] = (pair.follow.contact_id, tuple(pair.follow.remark_mobiles))
 
 
 def _is_new(pair: _Pair) -> bool:

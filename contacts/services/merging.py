@@ -7,6 +7,8 @@ from django.db.models import Q
 
 from contacts import marks
 from contacts.models import Contact
+from contacts.services.search import refresh_search
+from contacts.services.standing import refresh_standing
 from contacts.timeline import roots_of
 
 
@@ -24,6 +26,8 @@ def merge_roots(pairs: Iterable[tuple[int, int]], *, now: datetime) -> set[int]:
             grown.add(roots[0])
             grown.discard(roots[1])
     if grown:
+        refresh_standing(grown, now=now)
+        refresh_search(grown)
         marks.mark(grown, marks.EVERYTHING)
     return grown
 
