@@ -11,7 +11,7 @@ export function startNavigation(): void {
     else toggle.focus();
   };
   toggle.addEventListener("click", () => show(true));
-  document.querySelector("[data-nav-close]")?.addEventListener("click", () => show(false));
+  document.querySelectorAll("[data-nav-close]").forEach((closer) => closer.addEventListener("click", () => show(false)));
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && document.body.classList.contains("nav-open")) show(false);
   });
