@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 from base64 import urlsafe_b64encode
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 from scrm.runtime.errors import RuntimeProblem
@@ -14,6 +14,7 @@ from scrm.runtime.install import placeholder_settings as placeholder_settings
 ROOT = Path(__file__).resolve().parents[2]
 STATE = ROOT / ".demo"
 NEEDED_BYTES = 1024**3
+SHOP_ZONE = timezone(timedelta(hours=8))  # China has one zone and no summer time
 
 
 def lasting_secrets(folder: Path) -> dict[str, str]:
@@ -33,7 +34,9 @@ def world_start(folder: Path) -> str:
     """The instant at which this demo's simulated world begins: the first start, kept, so that later ones see the same world."""
     path = folder / "world.json"
     if not path.is_file():
-        write_private(path, json.dumps({"start": datetime.now(UTC).isoformat(timespec="seconds")}))
+        # 10:20 in the shops of the demo: the morning's work lies open, the evening's deadline ahead.
+        start = datetime.now(UTC).astimezone(SHOP_ZONE).replace(hour=10, minute=20, second=0, microsecond=0)
+        write_private(path, json.dumps({"start": start.astimezone(UTC).isoformat(timespec="seconds")}))
     return str(json.loads(path.read_text())["start"])
 
 
@@ -68,6 +71,8 @@ def site_environment(web_port: int, simulator_port: int) -> dict[str, str]:
         "ALLOW_SANDBOX": "1",
         "LOG_FORMAT": "text",
         "PYTHONUNBUFFERED": "1",
+        # Static files come straight from their sources here; only an image collects them.
+        "PYTHONWARNINGS": "ignore:No directory at:UserWarning",
     }
     values = {name: os.environ.get(name) or value for name, value in values.items()}
     simulator = f"http://127.0.0.1:{simulator_port}"
