@@ -28,6 +28,7 @@ def run(*, check: bool) -> int:
         try:
             check_disk(ROOT)
             with instance.only_one(folder):
+                instance.clear_leftovers(folder, console)
                 if check:
                     reset(folder)
                 return _run_locked(folder, console, interrupt, check=check)
@@ -39,13 +40,13 @@ def run(*, check: bool) -> int:
 
 
 def _run_locked(folder: Path, console: Console, interrupt: Interrupt, *, check: bool) -> int:
-    instance.clear_leftovers(folder, console)
     supervisor = _supervisor(folder, console, interrupt, check=check)
     try:
         backing = supervisor.backing = Backing(console)
         account = server_account(ROOT)
         backing.start(None if os.environ.get("DATABASE_URL") else lasting_folder(folder, account))
         supervisor.env.update(backing.env)
+        supervisor.note_change()
         _step(supervisor, "upgrade", MIGRATE)
         supervisor.start([service for service in SERVICES if service.name not in BACKING])
         _step(supervisor, "prepare", ("{python}", "manage.py", "demo_prepare"))
@@ -82,6 +83,8 @@ def _supervisor(folder: Path, console: Console, interrupt: Interrupt, *, check: 
     }
     supervisor = Supervisor(ROOT, env, values, console, interrupt)
     supervisor.on_change = lambda programs: instance.record(folder, programs)
+    if os.geteuid() == 0:
+        supervisor.say("running as root; an ordinary user is enough")
     if not check and "PORT" not in os.environ and web != WEB_PORT:
         supervisor.say(f"port {WEB_PORT} is taken by another program, using {web}")
     return supervisor

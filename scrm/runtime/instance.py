@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,7 +51,10 @@ def _where(folder: Path) -> str:
 
 def record(folder: Path, programs: list[Program]) -> None:
     """Write down what runs, so that the next start can clear it away should we be killed."""
-    rows = [{"name": program.name, "pid": program.pid, "started": _started(program.pid)} for program in programs]
+    rows = [
+        {"name": program.name, "pid": program.pid, "started": _started(program.pid), "signal": program.stop_signal}
+        for program in programs
+    ]
     write_private(folder / "processes.json", json.dumps(rows))
 
 
@@ -65,13 +68,13 @@ def clear_leftovers(folder: Path, console: Console) -> None:
     left = [row for row in rows if row["started"] and _started(row["pid"]) == row["started"]]
     for row in left:
         console.line("supervisor", f"stopping {row['name']} that an interrupted run left behind (process {row['pid']})")
-        _signal_group(row["pid"], signal.SIGTERM)
+        _signal(os.kill, row["pid"], row["signal"])
     deadline = time.monotonic() + 10
     while left and time.monotonic() < deadline:
         left = [row for row in left if _started(row["pid"]) == row["started"]]
         time.sleep(0.05)
-    for row in left:
-        _signal_group(row["pid"], signal.SIGKILL)
+    for row in left:  # the program itself was asked; now whatever is left of its group has to go
+        _signal(os.killpg, row["pid"], signal.SIGKILL)
     path.unlink(missing_ok=True)
 
 
@@ -85,8 +88,8 @@ def _started(pid: int) -> float | None:
         return None
 
 
-def _signal_group(pid: int, number: int) -> None:
+def _signal(send: Callable[[int, int], None], pid: int, number: int) -> None:
     try:
-        os.killpg(pid, number)
+        send(pid, number)
     except (ProcessLookupError, PermissionError):
         pass

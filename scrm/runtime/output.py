@@ -34,10 +34,10 @@ class Console:
             self._write(text + "\n")
 
     def pump(self, name: str, source: IO[bytes], mute: Sequence[str] = ()) -> None:
-        """Copy a program's output line by line until it closes, without the lines that hold one of the muted phrases."""
+        """Copy a program's output line by line until it closes, without empty lines and those that hold a muted phrase."""
         for raw in iter(source.readline, b""):
             text = raw.decode("utf-8", "replace").rstrip("\r\n")
-            if not any(phrase in text for phrase in mute):
+            if text.strip() and not any(phrase in text for phrase in mute):
                 self.line(name, text)
         source.close()
 

@@ -49,9 +49,10 @@ SIMULATOR = (
 WEB = (
     "{python} -m gunicorn scrm.wsgi:application --bind {bind}:{web_port} --worker-class gthread"
     " --workers {web_workers} --threads {web_threads} --keep-alive 75 --graceful-timeout 20"
+    " --no-control-socket"
 )
 WORKER = (
-    "{{python}} -m celery -A scrm worker --queues {queues} --hostname {pool}@%h --concurrency {{worker_processes}}"
+    "{{python}} -m celery -q -A scrm worker --queues {queues} --hostname {pool}@%h --concurrency {{worker_processes}}"
     " --without-gossip --without-mingle"
 )
 

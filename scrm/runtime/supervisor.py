@@ -19,6 +19,14 @@ from scrm.runtime.services import Check, Service
 START_SECONDS = 60.0
 RESTARTS, RESTART_WINDOW_SECONDS = 3, 60.0
 NAME = "supervisor"
+# Celery's sermon to root, once per pool: we say once ourselves that the demo runs as root.
+MUTED = (
+    "SecurityWarning: You're running the worker",
+    "absolutely not recommended!",
+    "specify a different user using the --uid",
+    "User information: uid=0",
+    "_warn_or_raise_security_error",
+)
 
 
 class Interrupted(Exception):
@@ -54,10 +62,16 @@ class Supervisor:
         for service in services:
             self._wait_until_working(service)
 
+    def note_change(self) -> None:
+        """Tell whoever keeps the record what runs now."""
+        servers = [server.program for server in self.backing.servers if server.program] if self.backing else []
+        self.on_change([*servers, *self.programs.values()])
+
     def run_step(self, title: str, command: Sequence[str], extra_env: Mapping[str, str] | None = None) -> int:
         """Run a one-shot program to its end, watching the services meanwhile. Returns its exit code."""
         program = Program(title, command, console=self.console, env={**self.env, **(extra_env or {})}, cwd=self.root)
         self.programs[title] = program
+        self.note_change()
         try:
             while (code := program.poll()) is None:
                 self.check_once()
@@ -72,11 +86,11 @@ class Supervisor:
         command = service.command_line(self.values)
         try:
             self.programs[service.name] = Program(
-                service.name, command, console=self.console, env=self.env, cwd=self.root
+                service.name, command, console=self.console, env=self.env, cwd=self.root, mute=MUTED
             )
         except OSError as error:
             raise RuntimeProblem(f"{service.name} cannot be started ({command[0]}): {error.strerror}") from error
-        self.on_change(list(self.programs.values()))
+        self.note_change()
 
     def _wait_until_working(self, service: Service) -> None:
         def alive() -> bool:
@@ -112,7 +126,8 @@ class Supervisor:
             for server in self.backing.servers:
                 if server.program is not None and (code := server.program.poll()) is not None:
                     self._count_end(server.program.name, code)
-            self.backing.revive()
+            if self.backing.revive():
+                self.note_change()
         for name, service in self.services.items():
             code = self.programs[name].poll()
             if code is None:

@@ -30,7 +30,9 @@ def test_what_a_killed_run_left_behind_is_stopped_and_strangers_are_not(tmp_path
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
     instance.record(tmp_path, [left])
     rows = json.loads((tmp_path / "processes.json").read_text())
-    rows.append({"name": "reused", "pid": stranger.pid, "started": 1.0})  # its number now belongs to somebody else
+    rows.append(
+        {"name": "reused", "pid": stranger.pid, "started": 1.0, "signal": 15}
+    )  # its number now belongs to somebody else
     (tmp_path / "processes.json").write_text(json.dumps(rows))
 
     instance.clear_leftovers(tmp_path, console)
