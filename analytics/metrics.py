@@ -31,7 +31,7 @@ class Metric:
 
 
 _AT_FREEZE = _("审批冻结名单时的门店和导购")
-_ONE_PER_PERSON = _("一次推送里一位客户(按合并后的人)只算一次")
+_ONE_PER_PERSON = _("一次触达里一位客户(按合并后的人)只算一次")
 _PUSH = ("push", *PLACE)
 
 
