@@ -46,13 +46,16 @@ class DeliveryState(models.TextChoices):
 
 
 DISPATCH_NEXT: dict[str, frozenset[str]] = {
-    DispatchState.WAITING: frozenset({"agreed", "skipped", "expired", "stopped"}),
-    DispatchState.AGREED: frozenset({"creating", "skipped", "expired", "stopped", "waiting"}),
-    DispatchState.CREATING: frozenset({"tasked", "failed", "stopping", "skipped"}),
+    # creating, done: where the tenant lets silence agree.
+    DispatchState.WAITING: frozenset({"agreed", "skipped", "expired", "stopped", "creating", "done"}),
+    # done: the claim's re-check left nobody to send to.
+    DispatchState.AGREED: frozenset({"creating", "skipped", "expired", "stopped", "waiting", "done"}),
+    # stopping: a stop was wanted while the call was on its way. stopped, expired: it had not left yet.
+    DispatchState.CREATING: frozenset({"tasked", "failed", "stopping", "stopped", "expired"}),
     DispatchState.TASKED: frozenset({"confirmed", "stopping"}),
     DispatchState.CONFIRMED: frozenset({"done"}),
     # A stop may lose the race: then the guide had confirmed.
-    DispatchState.STOPPING: frozenset({"stopped", "expired", "confirmed", "failed"}),
+    DispatchState.STOPPING: frozenset({"stopped", "expired", "confirmed"}),
     DispatchState.DONE: frozenset(),
     DispatchState.SKIPPED: frozenset(),
     DispatchState.EXPIRED: frozenset(),
@@ -63,14 +66,15 @@ DISPATCH_NEXT: dict[str, frozenset[str]] = {
 DELIVERY_NEXT: dict[str, frozenset[str]] = {
     DeliveryState.EXCLUDED: frozenset(),
     DeliveryState.HOLDOUT: frozenset(),
-    DeliveryState.PLANNED: frozenset({"tasked", "skipped", "expired", "stopped", "failed"}),
-    DeliveryState.TASKED: frozenset({"sent", "failed", "expired", "stopped", "unknown", "skipped"}),
+    DeliveryState.PLANNED: frozenset({"tasked", "skipped", "expired", "stopped", "failed", "unknown"}),
+    DeliveryState.TASKED: frozenset({"sent", "failed", "expired", "stopped", "unknown"}),
     DeliveryState.SENT: frozenset(),
     DeliveryState.FAILED: frozenset(),
     DeliveryState.SKIPPED: frozenset(),
-    DeliveryState.EXPIRED: frozenset(),
-    DeliveryState.STOPPED: frozenset(),
-    DeliveryState.UNKNOWN: frozenset({"sent", "failed"}),  # a late answer of WeCom
+    # WeCom may answer after the stop: what it says wins.
+    DeliveryState.EXPIRED: frozenset({"sent", "failed"}),
+    DeliveryState.STOPPED: frozenset({"sent", "failed"}),
+    DeliveryState.UNKNOWN: frozenset({"sent", "failed"}),
 }
 
 # Why a target was not reached: excluded at the freeze, or skipped, failed later. Registered reasons of other apps join at start.
@@ -85,6 +89,9 @@ REASONS: dict[str, Promise] = {
     "guide_excluded": _("导购排除"),
     "guide_skipped": _("导购不发"),
     "no_sender": _("群没有可用的群主"),
+    "dismissed": _("群已解散"),
+    "owner_changed": _("群主已变更"),
+    "nobody_left": _("没有可发送的客户"),
     "refused": _("企业微信拒收"),
     "no_result": _("企业微信未返回结果"),
     "deadline": _("超过确认截止时间"),
@@ -92,10 +99,26 @@ REASONS: dict[str, Promise] = {
     "no_task": _("任务创建失败"),
 }
 
+# What a guide may say instead of 同意.
+SKIP_REASONS: dict[str, Promise] = {
+    "just_contacted": _("刚联系过"),
+    "not_for_store": _("不适合本店"),
+    "out_of_stock": _("已无货"),
+    "on_leave": _("我休假"),
+    "wrong_content": _("内容有误"),
+    "other": _("其他"),
+}
+
 FINAL_DISPATCH = frozenset(state for state, following in DISPATCH_NEXT.items() if not following)
-FINAL_DELIVERY = frozenset(state for state, following in DELIVERY_NEXT.items() if not following) | {DeliveryState.UNKNOWN.value}
+OPEN_DELIVERY = (DeliveryState.PLANNED, DeliveryState.TASKED)
+FINAL_DELIVERY = frozenset(DeliveryState.values) - frozenset(OPEN_DELIVERY)
 
 
 def may_follow(table: dict[str, frozenset[str]], old: str, new: str) -> bool:
     """Whether a row in state `old` may become `new`."""
     return new in table[old]
+
+
+def reason_name(reason: str) -> str:
+    """The Chinese name of a delivery's or a unit's reason; the code itself for one no app registered."""
+    return str(REASONS.get(reason) or SKIP_REASONS.get(reason) or reason)

@@ -2,7 +2,7 @@
 
 from campaigns.models.broadcasts import Approval, Broadcast, Campaign
 from campaigns.models.content import Content, ContentVersion
-from campaigns.models.observed import MassSend, MassSendResult
+from campaigns.models.observed import LedgerCoverage, MassSend, MassSendResult
 from campaigns.models.pushes import Delivery, DeliveryMove, Dispatch, Push
 from campaigns.models.sops import Enrollment, EnrollmentStep, Sop, SopStep, SopVersion
 from campaigns.models.welcomes import WelcomeSend, WelcomeTemplate
@@ -18,6 +18,7 @@ __all__ = [
     "Dispatch",
     "Enrollment",
     "EnrollmentStep",
+    "LedgerCoverage",
     "MassSend",
     "MassSendResult",
     "Push",

@@ -41,19 +41,25 @@ class Broadcast(models.Model):
     target = models.CharField(max_length=8, choices=[("people", _("客户")), ("groups", _("客户群"))], default="people")
     state = models.CharField(max_length=10, choices=State.choices, default=State.DRAFT)
     version = models.BigIntegerField(default=1)
-    content_version = models.ForeignKey(ContentVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
-    # {"segment": id} or {"tree": …} or {"groups": [ids]}
+    content_version = models.ForeignKey(
+        ContentVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    # {"segment": id}, {"tree": …}, {"contacts": [ids]} or {"groups": [ids]}
     audience = models.JSONField(default=dict, blank=True)
+    # The author's data scope when the audience was chosen: nobody outside of it is reached, by no sender outside of it.
+    within = models.JSONField(default=dict, blank=True)
     holdout_percent = models.SmallIntegerField(default=0)
     notify_at = models.DateTimeField(null=True, blank=True)
     confirm_by = models.DateTimeField(null=True, blank=True)
     push = models.OneToOneField(Push, on_delete=models.PROTECT, null=True, blank=True, related_name="broadcast")
-    draft_note = models.CharField(max_length=200, default="", blank=True)  # why it is a draft again: 审批已过期, 已驳回 …
+    draft_note = models.CharField(
+        max_length=200, default="", blank=True
+    )  # why it is a draft again: 审批已过期, 已驳回 …
     created_by_id = models.BigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
-    NOT_PERSONAL = ("name", "audience", "draft_note")
+    NOT_PERSONAL = ("name", "audience", "within", "draft_note")
 
     class Meta:
         indexes = [models.Index(fields=["-created_at"], name="broadcast_recent")]

@@ -31,7 +31,9 @@ class ContentVersion(models.Model):
     content = models.ForeignKey(Content, on_delete=models.PROTECT, related_name="versions")
     number = models.IntegerField()
     text = models.TextField(default="", blank=True)  # ≤ 4000 bytes once rendered
-    attachments = models.JSONField(default=list, blank=True)  # ≤ 9, as add_msg_template takes them, media by our own key
+    attachments = models.JSONField(
+        default=list, blank=True
+    )  # ≤ 9, as add_msg_template takes them, media by our own key
     digest = models.CharField(max_length=64)
     created_by_id = models.BigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField()

@@ -25,6 +25,21 @@ class MassSend(models.Model):
         indexes = [models.Index(fields=["created_at"], name="mass_send_created")]
 
 
+class LedgerCoverage(models.Model):
+    """How far the ledger of a corp reaches. Quota of people outside of it is 额度未知, which is never reachable."""
+
+    corp = models.OneToOneField(Corp, on_delete=models.CASCADE, related_name="+")
+    covered_from = models.DateTimeField(null=True, blank=True)
+    covered_to = models.DateTimeField(null=True, blank=True)
+    # The reading under way: up to when, and how many of its answers are still awaited.
+    reading_from = models.DateTimeField(null=True, blank=True)
+    reading_to = models.DateTimeField(null=True, blank=True)
+    awaited = models.IntegerField(default=0)
+    last_error = models.CharField(max_length=200, default="", blank=True)
+
+    NOT_PERSONAL = ("last_error",)
+
+
 class MassSendResult(models.Model):
     """What one recipient of a mass message got, as WeCom says: 0 not sent, 1 sent, 2 not a friend, 3 quota."""
 

@@ -27,6 +27,7 @@ class Push(models.Model):
     notify_at = models.DateTimeField()  # 通知时间: before it no WeCom task exists
     confirm_by = models.DateTimeField()  # 确认截止时间
     frozen_at = models.DateTimeField()
+    stop_wanted_at = models.DateTimeField(null=True, blank=True)  # somebody stopped the whole push
     ended_at = models.DateTimeField(null=True, blank=True)
 
     NOT_PERSONAL = ("title", "audience_hash")
@@ -34,10 +35,16 @@ class Push(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["kind", "source_id", "source_version", "slot_at"], nulls_distinct=False, name="one_push_per_source"
+                fields=["kind", "source_id", "source_version", "slot_at"],
+                nulls_distinct=False,
+                name="one_push_per_source",
             ),
-            models.CheckConstraint(condition=Q(confirm_by__gt=models.F("notify_at")), name="push_deadline_after_notice"),
-            models.CheckConstraint(condition=Q(holdout_percent__gte=0, holdout_percent__lte=50), name="push_holdout_range"),
+            models.CheckConstraint(
+                condition=Q(confirm_by__gt=models.F("notify_at")), name="push_deadline_after_notice"
+            ),
+            models.CheckConstraint(
+                condition=Q(holdout_percent__gte=0, holdout_percent__lte=50), name="push_holdout_range"
+            ),
         ]
         indexes = [
             models.Index(fields=["state", "confirm_by"], name="push_open"),
@@ -56,14 +63,21 @@ class Dispatch(models.Model):
     attachments = models.JSONField(default=list, blank=True)
     content_digest = models.CharField(max_length=64)
     store = models.ForeignKey(Store, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
-    region = models.ForeignKey(Region, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
-    dealer = models.ForeignKey(Dealer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
+    region = models.ForeignKey(
+        Region, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    dealer = models.ForeignKey(
+        Dealer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
     state = models.CharField(max_length=10, choices=DispatchState.choices, default=DispatchState.WAITING)
     reason = models.CharField(max_length=24, default="", blank=True)
     note = models.CharField(max_length=200, default="", blank=True)
     planned = models.BigIntegerField(default=0)
     agreed_at = models.DateTimeField(null=True, blank=True)  # 同意
     agreed_by_id = models.BigIntegerField(null=True, blank=True)
+    claimed_at = models.DateTimeField(
+        null=True, blank=True
+    )  # the WeCom task was asked for; a lost answer is sought from here
     msgid = models.CharField(max_length=64, default="", blank=True)
     tasked_at = models.DateTimeField(null=True, blank=True)  # WeCom has the task
     confirmed_at = models.DateTimeField(null=True, blank=True)  # 确认发送, WeCom's send_time
@@ -78,8 +92,16 @@ class Dispatch(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["push", "sender", "content_digest", "chunk"], name="one_dispatch_per_chunk"),
+            models.UniqueConstraint(
+                fields=["push", "sender", "content_digest", "chunk"], name="one_dispatch_per_chunk"
+            ),
             models.UniqueConstraint(fields=["msgid"], condition=~Q(msgid=""), name="one_dispatch_per_msgid"),
+            # A lost answer is told apart by sender and content: two such calls may never be in doubt at once.
+            models.UniqueConstraint(
+                fields=["sender", "content_digest"],
+                condition=Q(state="creating"),
+                name="one_unsettled_unit_per_content",
+            ),
         ]
         indexes = [
             models.Index(fields=["sender", "state"], name="dispatch_sender"),
@@ -96,23 +118,36 @@ class Delivery(models.Model):
 
     push = models.ForeignKey(Push, on_delete=models.PROTECT, related_name="deliveries", db_index=False)
     target = models.CharField(max_length=24)
-    contact = models.ForeignKey(Contact, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False)
-    group = models.ForeignKey(GroupChat, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False)
-    follow = models.ForeignKey(Follow, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False)
+    contact = models.ForeignKey(
+        Contact, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
+    group = models.ForeignKey(
+        GroupChat, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
+    follow = models.ForeignKey(
+        Follow, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
     dispatch = models.ForeignKey(Dispatch, on_delete=models.PROTECT, null=True, blank=True, related_name="deliveries")
     external_userid = models.CharField(max_length=130, default="", blank=True)
     state = models.CharField(max_length=10, choices=DeliveryState.choices)
     reason = models.CharField(max_length=24, default="", blank=True)
+    note = models.CharField(max_length=60, default="", blank=True)  # why the guide left this person out
     # As of the freeze.
     store = models.ForeignKey(Store, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
-    member = models.ForeignKey(Member, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
-    region = models.ForeignKey(Region, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
-    dealer = models.ForeignKey(Dealer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
+    member = models.ForeignKey(
+        Member, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    region = models.ForeignKey(
+        Region, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    dealer = models.ForeignKey(
+        Dealer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
     frozen_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True, blank=True)
     settled_at = models.DateTimeField(null=True, blank=True)
 
-    PERSONAL = ("external_userid",)
+    PERSONAL = ("external_userid", "note")
     NOT_PERSONAL = ("target", "reason")
 
     class Meta:
@@ -125,7 +160,12 @@ class Delivery(models.Model):
         ]
         indexes = [
             models.Index(fields=["push", "state", "reason"], name="delivery_push_state"),
-            models.Index(fields=["contact", "-sent_at"], condition=Q(sent_at__isnull=False), name="delivery_contact_sent"),
+            models.Index(
+                fields=["contact"], condition=Q(state__in=["planned", "tasked"]), name="delivery_contact_open"
+            ),
+            models.Index(
+                fields=["contact", "-sent_at"], condition=Q(sent_at__isnull=False), name="delivery_contact_sent"
+            ),
             models.Index(fields=["group", "-sent_at"], condition=Q(group__isnull=False), name="delivery_group_sent"),
         ]
 

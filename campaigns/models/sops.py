@@ -34,12 +34,13 @@ class SopVersion(models.Model):
     entry_tree = models.JSONField(null=True, blank=True)
     exit_tree = models.JSONField(null=True, blank=True)
     field_keys = models.JSONField(default=list, blank=True)
+    within = models.JSONField(default=dict, blank=True)  # the author's data scope, as a broadcast keeps it
     holdout_percent = models.SmallIntegerField(default=0)
     released_at = models.DateTimeField(null=True, blank=True)
     created_by_id = models.BigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField()
 
-    NOT_PERSONAL = ("trigger", "trigger_params", "entry_tree", "exit_tree", "field_keys")
+    NOT_PERSONAL = ("trigger", "trigger_params", "entry_tree", "exit_tree", "field_keys", "within")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["sop", "number"], name="one_sop_version_per_number")]
@@ -71,7 +72,9 @@ class Enrollment(models.Model):
     version = models.ForeignKey(SopVersion, on_delete=models.PROTECT, related_name="enrollments", db_index=False)
     sop = models.ForeignKey(Sop, on_delete=models.CASCADE, related_name="enrollments", db_index=False)
     contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="enrollments")
-    follow = models.ForeignKey(Follow, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False)
+    follow = models.ForeignKey(
+        Follow, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
     trigger_key = models.CharField(max_length=120)  # the fact that enrolled her: enrolled once for it
     state = models.CharField(max_length=8, choices=State.choices, default=State.RUNNING)
     entered_at = models.DateTimeField()
@@ -85,7 +88,9 @@ class Enrollment(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["sop", "contact", "trigger_key"], name="enrolled_once_per_fact"),
-            models.UniqueConstraint(fields=["sop", "contact"], condition=Q(state="running"), name="runs_once_at_a_time"),
+            models.UniqueConstraint(
+                fields=["sop", "contact"], condition=Q(state="running"), name="runs_once_at_a_time"
+            ),
         ]
         indexes = [
             models.Index(fields=["next_due_at", "id"], condition=Q(state="running"), name="enrollment_due"),

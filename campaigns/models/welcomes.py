@@ -42,7 +42,9 @@ class WelcomeSend(models.Model):
         UNKNOWN = "unknown", _("未知")
 
     code_digest = models.CharField(max_length=64, unique=True, null=True, blank=True)
-    period = models.OneToOneField(FollowPeriod, on_delete=models.SET_NULL, null=True, blank=True, related_name="welcome")
+    period = models.OneToOneField(
+        FollowPeriod, on_delete=models.SET_NULL, null=True, blank=True, related_name="welcome"
+    )
     member_userid = models.CharField(max_length=64)
     external_userid = models.CharField(max_length=130)
     template = models.ForeignKey(WelcomeTemplate, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")

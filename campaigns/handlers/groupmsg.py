@@ -1,0 +1,225 @@
+"""Mass messages as commands: create (once, settled by asking), look, stop, remind."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from campaigns.models import Delivery, Dispatch
+from campaigns.services import results
+from campaigns.services.claiming import CREATE
+from campaigns.services.polling import REMIND
+from campaigns.services.stopping import CANCEL
+from campaigns.states import DeliveryState, DispatchState, PushKind
+from scrm.lib import clock
+from wecom_bridge.contracts import Call, CommandKind, Refusal, Settled, WeComReader, register_command
+from wecom_bridge.models import OutboundCommand
+
+PAGE = 1000
+LIST_PAGE = 100
+# get_groupmsg_list_v2 may not list a message the moment it is made: absence counts only after this long.
+LISTED_WITHIN = timedelta(minutes=2)
+SLACK = timedelta(minutes=10)
+CORP_CREATED = 0
+
+
+def _unit(command: OutboundCommand) -> Dispatch | None:
+    return Dispatch.objects.select_related("push", "sender").filter(pk=command.subject_id).first()
+
+
+# --- groupmsg.create ----------------------------------------------------------------------------------------------
+
+
+def build_create(command: OutboundCommand) -> Call | None:
+    """add_msg_template for one unit. None when the unit was stopped before the call left."""
+    unit = _unit(command)
+    if unit is None or unit.state != DispatchState.CREATING or unit.stop_wanted_at is not None:
+        return None
+    body: dict[str, Any] = {"sender": unit.sender.userid}
+    if unit.text:
+        body["text"] = {"content": unit.text}
+    if unit.attachments:
+        body["attachments"] = unit.attachments
+    return Call("add_msg_template", body | _recipients(unit))
+
+
+def _recipients(unit: Dispatch) -> dict[str, Any]:
+    planned = Delivery.objects.filter(dispatch=unit, state=DeliveryState.PLANNED).order_by("pk")
+    if unit.push.kind == PushKind.GROUP:
+        return {"chat_type": "group", "chat_id_list": list(planned.values_list("group__chat_id", flat=True))}
+    people = list(planned.values_list("external_userid", flat=True))
+    return {"chat_type": "single", "external_userid": people, "allow_select": False}
+
+
+def created(command: OutboundCommand, answer: Mapping[str, Any]) -> None:
+    results.record_task(command.subject_id or 0, msgid=answer["msgid"], fail_list=answer.get("fail_list") or [])
+
+
+def create_refused(command: OutboundCommand, refusal: Refusal) -> None:
+    results.record_refusal(command.subject_id or 0, message=refusal.message)
+
+
+def settle_create(command: OutboundCommand, reader: WeComReader) -> Settled | None:
+    """Whether the lost call made a task: look through what the corp created since, then at whose it is.
+
+    At most one unit per (sender, content) is ever in doubt, so a message with our text, of our sender, that no unit of ours
+    has, is the one.
+    """
+    unit = _unit(command)
+    if unit is None or unit.msgid or unit.claimed_at is None:
+        return Settled(done=False, message="the unit needs no task any more")
+    for item in _listed(unit, reader):
+        if _has_our_content(item, unit) and _is_ours(item["msgid"], unit, reader):
+            return Settled(
+                done=True, result={"msgid": item["msgid"], "fail_list": _refused(item["msgid"], unit, reader)}
+            )
+    sent_at = command.sent_at or command.created_at
+    if clock.wall() - sent_at < LISTED_WITHIN:
+        return None
+    return Settled(done=False, message="WeCom lists no such message")
+
+
+def _listed(unit: Dispatch, reader: WeComReader) -> Iterator[Mapping[str, Any]]:
+    assert unit.claimed_at is not None
+    start, end = int((unit.claimed_at - SLACK).timestamp()), int((clock.now() + SLACK).timestamp())
+    asked: dict[str, Any] = {
+        "chat_type": "group" if unit.push.kind == PushKind.GROUP else "single",
+        "start_time": start, "end_time": end, "filter_type": 0, "limit": LIST_PAGE,
+    }  # fmt: skip
+    for answer in _pages(reader, "get_groupmsg_list_v2", asked):
+        yield from answer.get("group_msg_list") or []
+
+
+def _has_our_content(item: Mapping[str, Any], unit: Dispatch) -> bool:
+    """Made by the API (no creator), our text, as many attachments. Attachments come back in another shape."""
+    text = (item.get("text") or {}).get("content", "")
+    same = text == unit.text and len(item.get("attachments") or []) == len(unit.attachments)
+    return same and not item.get("creator") and int(item.get("create_type", CORP_CREATED)) == CORP_CREATED
+
+
+def _is_ours(msgid: str, unit: Dispatch, reader: WeComReader) -> bool:
+    if Dispatch.objects.filter(msgid=msgid).exists():
+        return False
+    tasks = [
+        task
+        for answer in _pages(reader, "get_groupmsg_task", {"msgid": msgid, "limit": PAGE})
+        for task in answer["task_list"]
+    ]
+    return any(task["userid"] == unit.sender.userid for task in tasks)
+
+
+def _refused(msgid: str, unit: Dispatch, reader: WeComReader) -> list[str]:
+    """The fail_list of the lost answer: of people, whoever was asked for and is not in the task."""
+    if unit.push.kind == PushKind.GROUP:
+        return []  # of groups only the sent ones are listed
+    asked = {"msgid": msgid, "userid": unit.sender.userid, "limit": PAGE}
+    taken = {
+        row["external_userid"]
+        for answer in _pages(reader, "get_groupmsg_send_result", asked)
+        for row in answer.get("send_list") or []
+    }
+    planned = Delivery.objects.filter(dispatch=unit, state=DeliveryState.PLANNED)
+    return [one for one in planned.values_list("external_userid", flat=True) if one not in taken]
+
+
+def _pages(reader: WeComReader, method: str, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    cursor = ""
+    while True:
+        answer = reader.call(method, **asked, **({"cursor": cursor} if cursor else {}))
+        yield answer
+        cursor = answer.get("next_cursor") or ""
+        if not cursor:
+            return
+
+
+# --- groupmsg.poll, groupmsg.cancel, groupmsg.remind --------------------------------------------------------------
+
+
+def build_poll(command: OutboundCommand) -> Call | None:
+    unit = _unit(command)
+    if unit is None or not unit.msgid:
+        return None
+    cursor = {"cursor": command.payload["cursor"]} if command.payload.get("cursor") else {}
+    if command.payload["step"] == "task":
+        return Call("get_groupmsg_task", {"msgid": unit.msgid, "limit": PAGE})
+    return Call(
+        "get_groupmsg_send_result", {"msgid": unit.msgid, "userid": unit.sender.userid, "limit": PAGE, **cursor}
+    )
+
+
+def polled(command: OutboundCommand, answer: Mapping[str, Any]) -> None:
+    unit_id = command.subject_id or 0
+    if command.payload["step"] == "task":
+        after_stop = bool(command.payload.get("after_stop"))
+        results.record_task_state(unit_id, answer.get("task_list") or [], after_stop=after_stop)
+    else:
+        results.record_results(unit_id, answer.get("send_list") or [], answer.get("next_cursor") or "")
+
+
+def poll_refused(command: OutboundCommand, refusal: Refusal) -> None:
+    """Nothing was learnt: the unit stays as it is and is looked at again; after a stop, it is over without a word of WeCom."""
+    results.record_no_answer(command.subject_id or 0, after_stop=bool(command.payload.get("after_stop")))
+
+
+def build_by_msgid(method: str, *states: str) -> Any:
+    def build(command: OutboundCommand) -> Call | None:
+        unit = _unit(command)
+        if unit is None or not unit.msgid or unit.state not in states:
+            return None
+        return Call(method, {"msgid": unit.msgid})
+
+    return build
+
+
+def cancelled(command: OutboundCommand, answer: Mapping[str, Any]) -> None:
+    results.record_stop(command.subject_id or 0)
+
+
+def cancel_refused(command: OutboundCommand, refusal: Refusal) -> None:
+    """41093: stopped before. Whatever it is, the last look decides."""
+    results.record_stop(command.subject_id or 0)
+
+
+def _nothing(command: OutboundCommand, answer: Any) -> None:
+    """A reminder leaves no trace but its count."""
+
+
+def register() -> None:
+    register_command(
+        CommandKind(
+            name=CREATE,
+            policy="once",
+            build=build_create,
+            on_result=created,
+            on_refused=create_refused,
+            settle=settle_create,
+        )
+    )
+    register_command(
+        CommandKind(
+            name=results.POLL,
+            policy="idempotent",
+            build=build_poll,
+            on_result=polled,
+            on_refused=poll_refused,
+            priority=60,
+        )
+    )
+    register_command(
+        CommandKind(
+            name=CANCEL,
+            policy="idempotent",
+            build=_build_cancel,
+            on_result=cancelled,
+            on_refused=cancel_refused,
+            priority=20,
+        )
+    )
+    register_command(
+        CommandKind(
+            name=REMIND, policy="idempotent", build=_build_remind, on_result=_nothing, on_refused=_nothing, priority=20
+        )
+    )
+
+
+_build_cancel = build_by_msgid("cancel_groupmsg_send", DispatchState.STOPPING)
+_build_remind = build_by_msgid("remind_groupmsg_send", DispatchState.TASKED)

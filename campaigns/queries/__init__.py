@@ -1,0 +1,1 @@
+"""What only reads, one module per noun."""

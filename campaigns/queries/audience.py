@@ -1,0 +1,97 @@
+"""Whom a broadcast means: an audience as the ids of people or of groups, within the author's scope."""
+
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import EmptyResultSet
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+
+from accounts.scope import DataScope
+from contacts.models import Contact, GroupChat
+from contacts.queries import visible_contacts, visible_groups
+from scrm.lib.errors import UserError
+from tagging.models import Segment
+
+PEOPLE_SOURCES = ("segment", "tree", "contacts")
+Sql = tuple[str, tuple[Any, ...]]
+
+
+def scope_as_json(scope: DataScope) -> dict[str, Any]:
+    """A scope as a broadcast keeps it."""
+    return {
+        "user_id": scope.user_id,
+        "sees_all": scope.sees_all,
+        "region_ids": sorted(scope.region_ids),
+        "dealer_ids": sorted(scope.dealer_ids),
+        "store_ids": sorted(scope.store_ids),
+        "own": scope.own,
+    }
+
+
+def scope_from_json(kept: dict[str, Any]) -> DataScope:
+    """The scope a broadcast kept. Nothing kept is nobody's scope: it sees nothing."""
+    return DataScope(
+        user_id=kept.get("user_id", 0),
+        sees_all=kept.get("sees_all", False),
+        region_ids=frozenset(kept.get("region_ids", ())),
+        dealer_ids=frozenset(kept.get("dealer_ids", ())),
+        store_ids=frozenset(kept.get("store_ids", ())),
+        own=kept.get("own", False),
+    )
+
+
+def people(audience: dict[str, Any], *, within: DataScope, now: datetime) -> QuerySet[Contact]:
+    """The people (roots) an audience means. Raises UserError for one without a source, or whose segment is gone."""
+    seen = visible_contacts(within)
+    if audience.get("segment"):
+        from tagging.queries import segment_members
+
+        return seen.filter(pk__in=segment_members(get_segment(audience["segment"])))
+    if audience.get("tree"):
+        from conditions.compiler import compile_tree
+
+        return seen.filter(compile_tree(audience["tree"], now))
+    if audience.get("contacts"):
+        return seen.filter(pk__in=audience["contacts"])
+    raise UserError(_("还没有选择发给谁。"), code="no_audience")
+
+
+def groups(audience: dict[str, Any], *, within: DataScope) -> QuerySet[GroupChat]:
+    """The chosen groups the scope sees. Raises UserError when none is chosen."""
+    if not audience.get("groups"):
+        raise UserError(_("还没有选择客户群。"), code="no_audience")
+    return visible_groups(within).filter(pk__in=audience["groups"])
+
+
+def get_segment(segment_id: int) -> Segment:
+    """A living segment. Raises UserError when it is gone."""
+    segment = Segment.objects.filter(pk=segment_id, archived_at__isnull=True).first()
+    if segment is None:
+        raise UserError(_("所选人群已不存在,请重新选择。"), code="no_segment")
+    return segment
+
+
+def describe(audience: dict[str, Any]) -> str:
+    """The audience in words."""
+    if audience.get("segment"):
+        segment = Segment.objects.filter(pk=audience["segment"]).first()
+        return _("人群「%(name)s」") % {"name": segment.name if segment else "—"}
+    if audience.get("tree"):
+        from conditions.render import in_words
+
+        return in_words(audience["tree"])
+    if audience.get("contacts"):
+        return _("选定的 %(n)d 位客户") % {"n": len(audience["contacts"])}
+    if audience.get("groups"):
+        return _("选定的 %(n)d 个客户群") % {"n": len(audience["groups"])}
+    return _("还没有选择")
+
+
+def ids_sql(queryset: QuerySet[Any]) -> Sql:
+    """A queryset's ids as one SELECT with its parameters; a queryset that can match nothing too."""
+    try:
+        sql, params = queryset.order_by().values("pk").query.sql_with_params()
+    except EmptyResultSet:
+        return "SELECT NULL::bigint WHERE false", ()
+    return sql, tuple(params)

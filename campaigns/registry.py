@@ -1,0 +1,29 @@
+"""What campaigns add to the shared registries; called once, when the apps are ready."""
+
+from django.utils.translation import gettext_lazy as _
+
+from accounts import permissions
+from campaigns import tasks
+from campaigns.handlers import groupmsg
+from contacts import timeline
+from tenants import lanes, quiet
+
+HEADING = _("触达")
+
+
+def register() -> None:
+    """Lanes, permissions, navigation, commands, timeline kinds."""
+    permissions.register(
+        permissions.Permission("broadcasts.view", _("查看群发"), HEADING),
+        permissions.Permission("broadcasts.edit", _("创建和提交群发"), HEADING),
+        permissions.Permission("broadcasts.approve", _("审批群发和 SOP"), HEADING),
+        permissions.Permission("sops.view", _("查看 SOP"), HEADING),
+        permissions.Permission("sops.edit", _("编辑 SOP"), HEADING),
+        permissions.Permission("welcomes.edit", _("编辑欢迎语"), HEADING),
+        permissions.Permission("today.use", _("使用今日(导购)"), HEADING),
+    )
+    lanes.register(lanes.Lane("campaigns", queue="campaigns", drain=tasks.drain, next_due=tasks.next_due))
+    quiet.register("campaigns", tasks.count_due)
+    groupmsg.register()
+    timeline.register_kind("push.sent", _("群发发送成功"), "send")
+    timeline.register_kind("push.failed", _("群发没有发成"), "circle-alert")

@@ -1,0 +1,216 @@
+"""What WeCom answers about a unit, written down: the task, its confirmation, what each recipient got.
+
+Every function runs in the transaction that settles the command it answers, and may be called again with the same answer.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from campaigns.models import Delivery, Dispatch
+from campaigns.services import stopping
+from campaigns.services.broadcasts import LANE
+from campaigns.states import FINAL_DISPATCH, DeliveryState, DispatchState, PushKind
+from contacts.models import FactSource
+from contacts.timeline import NewEvent, record_events
+from scrm.lib import clock
+from tenants import jobs
+from wecom_bridge import commands
+
+POLL = "groupmsg.poll"
+# After the guide confirmed, WeCom needs a moment for every recipient; then whoever has no result is 未知.
+RESULTS_WITHIN = timedelta(hours=48)
+TASK_SENT = 2
+# get_groupmsg_send_result: 0 not sent, 1 sent, 2 not a friend, 3 quota.
+OUTCOMES = {1: (DeliveryState.SENT, ""), 2: (DeliveryState.FAILED, "not_friend"), 3: (DeliveryState.FAILED, "quota")}
+
+
+def record_task(dispatch_id: int, *, msgid: str, fail_list: Iterable[str]) -> None:
+    """WeCom has the task: the unit is 待确认发送, whom WeCom refused has failed."""
+    unit = _locked(dispatch_id)
+    if unit.msgid or unit.state in FINAL_DISPATCH:
+        return
+    now = clock.now()
+    refused = list(fail_list)
+    planned = Delivery.objects.filter(dispatch=unit, state=DeliveryState.PLANNED)
+    if refused:
+        _record_failed(planned.filter(external_userid__in=refused), "refused", now)
+    planned.update(state=DeliveryState.TASKED)
+    unit.state, unit.msgid, unit.tasked_at, unit.poll_at = DispatchState.TASKED, msgid, now, first_poll(now)
+    unit.save(update_fields=["state", "msgid", "tasked_at", "poll_at"])
+    if unit.stop_wanted_at:
+        stopping.ask_wecom(unit)
+    jobs.nudge(LANE, due_at=unit.poll_at)
+
+
+def record_refusal(dispatch_id: int, *, message: str) -> None:
+    """WeCom will not make the task: nobody of the unit is sent to."""
+    unit = _locked(dispatch_id)
+    if unit.msgid or unit.state in FINAL_DISPATCH:
+        return
+    now = clock.now()
+    _record_failed(Delivery.objects.filter(dispatch=unit, state=DeliveryState.PLANNED), "no_task", now)
+    unit.state, unit.reason, unit.note, unit.ended_at = DispatchState.FAILED, "no_task", message[:200], now
+    unit.save(update_fields=["state", "reason", "note", "ended_at"])
+    jobs.nudge(LANE)
+
+
+def _record_failed(deliveries: Any, reason: str, now: datetime) -> None:
+    rows = list(deliveries.select_related("dispatch"))
+    deliveries.update(state=DeliveryState.FAILED, reason=reason, settled_at=now)
+    _tell("push.failed", rows, now, reason)
+
+
+def first_poll(now: datetime) -> datetime:
+    """A guide may confirm at once: look within a minute."""
+    return now + timedelta(minutes=1)
+
+
+def next_poll(unit: Dispatch, now: datetime) -> datetime:
+    """When to look again: every minute at first, then slower. Whole minutes, so that units are looked at together."""
+    age = now - (unit.confirmed_at or unit.tasked_at or now)
+    step = 1 if age < timedelta(minutes=10) else 5 if age < timedelta(hours=1) else 30
+    seconds = step * 60
+    return clock.from_unix((int(now.timestamp()) // seconds + 1) * seconds)
+
+
+def record_task_state(dispatch_id: int, task_list: Iterable[Mapping[str, Any]], *, after_stop: bool = False) -> None:
+    """What get_groupmsg_task says. Confirmed: ask for the results. Not: look again, or settle a stop.
+
+    after_stop: the question left after WeCom took the stop; only such an answer may say that nothing was sent.
+    """
+    unit = _locked(dispatch_id)
+    if unit.state in FINAL_DISPATCH:
+        return
+    now = clock.now()
+    task = next((row for row in task_list if row.get("userid") == unit.sender.userid), None)
+    if task is not None and int(task["status"]) == TASK_SENT:
+        if unit.confirmed_at is None:
+            unit.confirmed_at = clock.from_unix(task["send_time"]) if task.get("send_time") else now
+        unit.state = DispatchState.CONFIRMED  # a stop that came too late has lost the race
+        unit.poll_at = next_poll(unit, now)
+        unit.save(update_fields=["state", "confirmed_at", "poll_at"])
+        ask_results(unit, "")
+        return
+    if unit.state == DispatchState.STOPPING:
+        if after_stop:
+            stopping.settle_stopped(unit, now)
+        return
+    unit.poll_at = next_poll(unit, now)
+    unit.save(update_fields=["poll_at"])
+    jobs.nudge(LANE, due_at=unit.poll_at)
+
+
+def ask_task(unit: Dispatch, *, after_stop: bool = False) -> None:
+    """Ask whether the guide confirmed."""
+    _ask(unit, {"step": "task", "after_stop": after_stop})
+
+
+def record_stop(dispatch_id: int) -> None:
+    """WeCom took the stop (or had none to take): one last look says whether the guide was faster."""
+    unit = _locked(dispatch_id)
+    if unit.state == DispatchState.STOPPING:
+        ask_task(unit, after_stop=True)
+
+
+def ask_results(unit: Dispatch, cursor: str) -> None:
+    """Ask for a page of results."""
+    _ask(unit, {"step": "results", "cursor": cursor})
+
+
+def _ask(unit: Dispatch, payload: dict[str, Any]) -> None:
+    commands.enqueue(
+        POLL, corp=unit.sender.corp_id, entity_key=f"groupmsg.poll:{unit.pk}", subject_id=unit.pk, payload=payload
+    )
+
+
+def record_no_answer(dispatch_id: int, *, after_stop: bool) -> None:
+    """WeCom refused to say. The unit is looked at again; after a stop, what was at WeCom is 未知."""
+    unit = _locked(dispatch_id)
+    if unit.state in FINAL_DISPATCH:
+        return
+    now = clock.now()
+    if unit.state == DispatchState.STOPPING and after_stop:
+        Delivery.objects.filter(dispatch=unit, state=DeliveryState.TASKED).update(
+            state=DeliveryState.UNKNOWN, reason="no_result", settled_at=now
+        )
+        stopping.settle_stopped(unit, now)
+        return
+    unit.poll_at = next_poll(unit, now)
+    unit.save(update_fields=["poll_at"])
+    jobs.nudge(LANE, due_at=unit.poll_at)
+
+
+def record_results(dispatch_id: int, send_list: Iterable[Mapping[str, Any]], next_cursor: str) -> None:
+    """A page of get_groupmsg_send_result. After the last page: done, or looked at again, or the rest is 未知."""
+    unit = _locked(dispatch_id)
+    now = clock.now()
+    is_group = unit.push.kind == PushKind.GROUP
+    key = "chat_id" if is_group else "external_userid"
+    _settle(unit, {row[key]: row for row in send_list if row.get(key)}, now, is_group=is_group)
+    if next_cursor:
+        ask_results(unit, next_cursor)
+        return
+    if unit.state != DispatchState.CONFIRMED:
+        return
+    unsettled = Delivery.objects.filter(dispatch=unit, state=DeliveryState.TASKED)
+    if unsettled.exists():
+        if unit.confirmed_at and now < unit.confirmed_at + RESULTS_WITHIN:
+            unit.poll_at = next_poll(unit, now)
+            unit.save(update_fields=["poll_at"])
+            jobs.nudge(LANE, due_at=unit.poll_at)
+            return
+        unsettled.update(state=DeliveryState.UNKNOWN, reason="no_result", settled_at=now)
+    unit.state, unit.poll_at, unit.ended_at = DispatchState.DONE, None, now
+    unit.save(update_fields=["state", "poll_at", "ended_at"])
+    jobs.nudge(LANE)
+
+
+def _settle(unit: Dispatch, answers: Mapping[str, Mapping[str, Any]], now: datetime, *, is_group: bool) -> None:
+    """Move the deliveries named in a page to what WeCom says; WeCom's word wins over an earlier expired, stopped, unknown."""
+    by = "group__chat_id" if is_group else "external_userid"
+    movable = (DeliveryState.TASKED, DeliveryState.EXPIRED, DeliveryState.STOPPED, DeliveryState.UNKNOWN)
+    deliveries = Delivery.objects.filter(dispatch=unit, state__in=movable, **{f"{by}__in": list(answers)})
+    changed: dict[str, list[Delivery]] = {"push.sent": [], "push.failed": []}
+    for delivery in deliveries.select_related("group"):
+        answer = answers[delivery.group.chat_id if is_group and delivery.group else delivery.external_userid]
+        outcome = OUTCOMES.get(int(answer.get("status", 0)))
+        if outcome is None:
+            continue
+        delivery.state, delivery.reason = outcome
+        delivery.settled_at = now
+        if outcome[0] == DeliveryState.SENT:
+            delivery.sent_at = (
+                clock.from_unix(answer["send_time"]) if answer.get("send_time") else unit.confirmed_at or now
+            )
+        changed["push.sent" if outcome[0] == DeliveryState.SENT else "push.failed"].append(delivery)
+    Delivery.objects.bulk_update(
+        [row for rows in changed.values() for row in rows],
+        ["state", "reason", "sent_at", "settled_at"],
+        batch_size=1000,
+    )
+    for kind, rows in changed.items():
+        _tell(kind, rows, now)
+
+
+def _tell(kind: str, deliveries: list[Delivery], now: datetime, reason: str = "") -> None:
+    """The timeline's facts: one per person (or group) and push."""
+    events = [
+        NewEvent(
+            kind=kind,
+            occurred_at=delivery.sent_at or now,
+            source=FactSource.PRODUCT,
+            fact_key=f"{kind}:{delivery.push_id}:{delivery.target}",
+            contact_id=delivery.contact_id,
+            group_id=delivery.group_id,
+            member_id=delivery.member_id,
+            subject=f"push:{delivery.push_id}",
+            payload={"reason": reason or delivery.reason} if kind == "push.failed" else {},
+        )
+        for delivery in deliveries
+    ]
+    record_events(events)
+
+
+def _locked(dispatch_id: int) -> Dispatch:
+    return Dispatch.objects.select_for_update(of=("self",)).select_related("push", "sender").get(pk=dispatch_id)

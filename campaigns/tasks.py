@@ -1,0 +1,73 @@
+"""The campaigns lane: everything of a push that is due by the domain clock."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from django.db.models import Min
+
+from campaigns.models import Approval, Dispatch, Push
+from campaigns.policy import send_policy
+from campaigns.services.approvals import lapse_approvals
+from campaigns.services.claiming import claim_due, claimable
+from campaigns.services.closing import close_pushes
+from campaigns.services.polling import poll_due
+from campaigns.services.stopping import end_overdue, settle_unsent
+from campaigns.states import DispatchState, PushState
+from scrm.lib import clock
+
+# Deadlines before claims: a unit whose time is over is never claimed.
+STEPS: tuple[Callable[[], int], ...] = (lapse_approvals, end_overdue, settle_unsent, claim_due, poll_due, close_pushes)
+_AT_WORK = (DispatchState.WAITING, DispatchState.AGREED, DispatchState.TASKED, DispatchState.CREATING)
+
+
+def drain(deadline: datetime) -> bool:
+    """Do what is due until nothing is, or the slice is over; True when it stopped with work left."""
+    while clock.wall() < deadline:
+        if not sum(step() for step in STEPS):
+            return False
+    return True
+
+
+def next_due() -> datetime | None:
+    """The domain instant of the next thing this lane will have to do."""
+    moments = [
+        Approval.objects.filter(state=Approval.State.PENDING).aggregate(at=Min("expires_at"))["at"],
+        _next_claim(),
+        _next_deadline(),
+        Dispatch.objects.filter(poll_at__isnull=False).aggregate(at=Min("poll_at"))["at"],
+    ]
+    known = [moment for moment in moments if moment]
+    return max(min(known), clock.now()) if known else None
+
+
+def _next_claim() -> datetime | None:
+    now = clock.now()
+    ready = [DispatchState.AGREED, *([DispatchState.WAITING] if send_policy().silence_agrees else [])]
+    coming = Push.objects.filter(
+        state=PushState.FROZEN, stop_wanted_at__isnull=True, notify_at__gt=now, dispatches__state__in=ready
+    )
+    return coming.aggregate(at=Min("notify_at"))["at"]
+
+
+def _next_deadline() -> datetime | None:
+    open_pushes = Push.objects.filter(
+        state=PushState.FROZEN, dispatches__state__in=_AT_WORK, dispatches__stop_wanted_at__isnull=True
+    )
+    return open_pushes.aggregate(at=Min("confirm_by"))["at"]
+
+
+def count_due() -> int:
+    """Rows due at this instant, for sandbox drivers."""
+    now, policy = clock.now(), send_policy()
+    return (
+        Approval.objects.filter(state=Approval.State.PENDING, expires_at__lte=now).count()
+        + Dispatch.objects.filter(claimable(now, policy)).count()
+        + Dispatch.objects.filter(poll_at__lte=now).count()
+        + Dispatch.objects.filter(state=DispatchState.CREATING).count()
+        + Push.objects.filter(
+            state=PushState.FROZEN,
+            confirm_by__lte=now,
+            dispatches__state__in=_AT_WORK,
+            dispatches__stop_wanted_at__isnull=True,
+        ).count()
+    )

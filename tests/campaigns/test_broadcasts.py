@@ -1,0 +1,215 @@
+"""草稿 → 待审批 → 审批: what is frozen, what an edit voids, who may release."""
+
+import hashlib
+
+import pytest
+
+from accounts.scope import EVERYTHING, DataScope
+from campaigns.models import Approval, Broadcast, Delivery, Dispatch
+from campaigns.services import approvals, broadcasts
+from campaigns.services.broadcasts import Draft
+from scrm.lib.errors import Conflict, NotAllowed, UserError
+from tests.support import campaigns as make
+from tests.support import contacts as people
+from tests.support import core
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _morning():
+    with make.at_time(make.MORNING):
+        yield
+
+
+@pytest.fixture
+def three():
+    return make.make_customers(3)
+
+
+def test_approving_freezes_the_audience_and_cuts_a_unit_per_guide(three):
+    others = make.make_customers(2)
+
+    push = make.released([*three, *others])
+
+    assert push.audience_count == 5
+    targets = "\n".join(sorted(f"c{person.pk}" for person in [*three, *others]))
+    assert push.audience_hash == hashlib.sha256(targets.encode()).hexdigest()
+    assert sorted(unit.planned for unit in make.units(push)) == [2, 3]
+    assert not Delivery.objects.filter(push=push, dispatch__isnull=True).exists()
+
+
+def test_a_unit_carries_the_text_of_its_guide_and_store():
+    guide = people.make_member("林小雅", store=people.make_store("静安寺店"))
+    push = make.released(make.make_customers(1, guide))
+
+    assert make.units(push)[0].text == "周末到店领小样,静安寺店等您。林小雅"
+
+
+def test_approving_twice_freezes_one_audience(three):
+    draft = make.make_draft(three)
+    first = make.release(draft)
+    again = approvals.approve_broadcast(draft.pk, by=make.approver(), scope=EVERYTHING)
+
+    assert again.push == first.push
+    assert Delivery.objects.filter(push=first.push).count() == 3
+    assert Dispatch.objects.filter(push=first.push).count() == 1
+
+
+def test_submitting_twice_asks_once(three):
+    draft, by = make.make_draft(three), make.author()
+
+    assert make.submit(draft, by=by) == make.submit(draft, by=by)
+
+
+def test_an_edit_raises_the_version_and_voids_the_request(three):
+    draft = make.make_draft(three)
+    approval = make.submit(draft)
+    broadcasts.edit_broadcast(draft.pk, Draft(text="到店立减 189 元"), by=make.author())
+
+    approval.refresh_from_db()
+    draft.refresh_from_db()
+    assert (approval.state, draft.state, draft.version) == ("void", "draft", 2)
+    with pytest.raises(Conflict):
+        approvals.approve_broadcast(draft.pk, by=make.approver(), scope=EVERYTHING)
+
+
+def test_an_edit_that_changes_nothing_voids_nothing(three):
+    draft = make.make_draft(three)
+    make.submit(draft)
+    same = broadcasts.edit_broadcast(
+        draft.pk, Draft(name=draft.name, text=draft.content_version.text), by=make.author()
+    )
+
+    assert (same.state, same.version) == ("submitted", 1)
+
+
+def test_a_released_broadcast_cannot_be_edited(three):
+    draft = make.release(make.make_draft(three))
+
+    with pytest.raises(Conflict):
+        broadcasts.edit_broadcast(draft.pk, Draft(text="别的"), by=make.author())
+
+
+def test_an_approver_who_saw_an_older_version_is_refused(three):
+    draft = make.make_draft(three)
+    broadcasts.edit_broadcast(draft.pk, Draft(text="新的一版"), by=make.author())
+    make.submit(draft)
+
+    with pytest.raises(Conflict) as refused:
+        approvals.approve_broadcast(draft.pk, by=make.approver(), scope=EVERYTHING, version=1)
+    assert refused.value.code == "changed"
+
+
+def test_an_expired_request_is_refused_and_lapses(three):
+    draft = make.make_draft(three)
+    make.submit(draft)
+
+    with make.at_time(make.local(19, 30)):
+        with pytest.raises(Conflict) as refused:
+            approvals.approve_broadcast(draft.pk, by=make.approver(), scope=EVERYTHING)
+        assert approvals.lapse_approvals() == 1
+    draft.refresh_from_db()
+    assert refused.value.code == "expired"
+    assert (draft.state, draft.draft_note) == ("draft", "审批已过期")
+    assert Approval.objects.get().state == "lapsed"
+
+
+def test_the_author_may_not_release_her_own(three):
+    make.approver()
+    by = core.actor_of(core.make_user(role="hq"))
+    draft = make.make_draft(three, by=by)
+    make.submit(draft, by=by)
+
+    with pytest.raises(NotAllowed):
+        approvals.approve_broadcast(draft.pk, by=by, scope=EVERYTHING)
+
+
+def test_the_only_approver_releases_her_own_by_typing_the_count(three):
+    by = core.actor_of(core.make_user(role="hq"))
+    draft = make.make_draft(three, by=by)
+    make.submit(draft, by=by)
+
+    with pytest.raises(UserError) as missing:
+        approvals.approve_broadcast(draft.pk, by=by, scope=EVERYTHING)
+    with pytest.raises(UserError) as wrong:
+        approvals.approve_broadcast(draft.pk, by=by, scope=EVERYTHING, typed_count=4)
+    assert (missing.value.code, wrong.value.code) == ("type_the_count", "count_differs")
+    assert not Delivery.objects.exists()
+
+    approvals.approve_broadcast(draft.pk, by=by, scope=EVERYTHING, typed_count=3)
+    assert Approval.objects.get().is_own_release
+
+
+def test_the_ladder_follows_the_stores_of_the_audience():
+    east, west = people.make_region(), people.make_region()
+    store_a, store_b, store_c = (people.make_store(region=region) for region in (east, east, west))
+    a, b, c = (make.make_customers(1, people.make_member(store=store)) for store in (store_a, store_b, store_c))
+
+    levels = [make.submit(make.make_draft(who)).level for who in (a, [*a, *b], [*a, *b, *c])]
+    assert levels == ["store", "region", "hq"]
+
+    two_stores = Broadcast.objects.order_by("pk")[1]
+    store_scope = DataScope(user_id=1, store_ids=frozenset({store_a.pk, store_b.pk}))
+    other_region = DataScope(user_id=1, region_ids=frozenset({west.pk}))
+    for scope in (store_scope, other_region):
+        with pytest.raises(NotAllowed):
+            approvals.approve_broadcast(two_stores.pk, by=make.approver(), scope=scope)
+    own_region = DataScope(user_id=1, region_ids=frozenset({east.pk}))
+    assert approvals.approve_broadcast(two_stores.pk, by=make.approver(), scope=own_region).push
+
+
+def test_rejecting_sends_it_back_with_the_reason(three):
+    draft = make.make_draft(three)
+    make.submit(draft)
+    approvals.reject_broadcast(draft.pk, by=make.approver(), scope=EVERYTHING, comment="价格写错了")
+
+    draft.refresh_from_db()
+    assert (draft.state, draft.draft_note) == ("draft", "已驳回:价格写错了")
+
+
+def test_times_in_quiet_hours_or_too_close_are_refused(three):
+    for times in (
+        {"notify_at": make.local(8)},
+        {"confirm_by": make.local(21, 30)},
+        {"notify_at": make.local(10), "confirm_by": make.local(10)},
+        {"notify_at": make.local(9, 35), "confirm_by": make.local(10, 15)},
+    ):
+        with pytest.raises(UserError):
+            make.submit(make.make_draft(three, **times))
+
+
+def test_nobody_reachable_cannot_be_submitted():
+    stranger = people.make_contact()
+    with pytest.raises(UserError) as refused:
+        make.submit(make.make_draft([stranger]))
+    assert refused.value.code == "nobody_reachable"
+
+
+def test_a_variable_without_a_value_cannot_be_submitted(three):
+    with pytest.raises(UserError) as refused:
+        make.submit(make.make_draft(three, text="电话 {门店电话}"))
+    assert refused.value.code == "empty_variable"
+
+
+def test_the_authors_scope_limits_audience_and_senders(three):
+    own = people.make_store()
+    mine = make.make_customers(2, people.make_member(store=own))
+    scope = DataScope(user_id=1, store_ids=frozenset({own.pk}))
+
+    push = make.released([*three, *mine], within=scope)
+    assert push.audience_count == 2
+
+
+def test_the_holdout_is_drawn_from_the_reachable_by_a_stable_hash():
+    customers = make.make_customers(60)
+    draft = make.make_draft(customers, holdout_percent=30)
+    push = make.release(draft).push
+
+    def drawn(pk: int) -> bool:
+        return int(hashlib.md5(f"{pk}:broadcast:{draft.pk}".encode()).hexdigest()[:8], 16) % 10000 < 3000
+
+    held = set(Delivery.objects.filter(push=push, state="holdout").values_list("contact_id", flat=True))
+    assert held == {person.pk for person in customers if drawn(person.pk)}
+    assert 0 < len(held) < 60
+    assert make.units(push)[0].planned == 60 - len(held)
