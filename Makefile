@@ -41,6 +41,9 @@ lint: setup ## what needs no servers: ruff, mypy, import contracts, templates, f
 	$(PY) -m djlint templates --lint --quiet
 	$(RUNTIME) build-env -- .venv/bin/lint-imports --verbose
 	$(RUNTIME) build-env -- $(PY) -m mypy
+	$(RUNTIME) npm -- run --silent typecheck
+	$(RUNTIME) npm -- run --silent lint
+	$(RUNTIME) npm -- run --silent size
 
 test-with-servers:
 	$(PY) manage.py makemigrations --check --dry-run

@@ -1,10 +1,10 @@
-"""The runtime's command line: python -m scrm.runtime {demo,demo-reset,test-env,build-env,probe}."""
+"""The runtime's command line: python -m scrm.runtime {demo,demo-reset,test-env,build-env,npm,probe}."""
 
 import argparse
 import os
 import sys
 
-from scrm.runtime import probes
+from scrm.runtime import install, probes
 from scrm.runtime.environment import placeholder_settings
 from scrm.runtime.services import SERVICES, service
 
@@ -21,6 +21,10 @@ def parser() -> argparse.ArgumentParser:
     test_env.add_argument("command", nargs=argparse.REMAINDER)
     build_env = commands.add_parser("build-env", help="run a command with settings that load, but no servers")
     build_env.add_argument("command", nargs=argparse.REMAINDER)
+    npm = commands.add_parser(
+        "npm", help="npm in the front end's folder, with the machine's Node.js or the packaged one"
+    )
+    npm.add_argument("command", nargs=argparse.REMAINDER)
     probe = commands.add_parser("probe", help="exit 0 if the service on this machine works (container health checks)")
     probe.add_argument("service", choices=[item.name for item in SERVICES])
     return result
@@ -38,6 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
         parser().error("name the command to run after --")
+    if options.what == "npm":
+        words, env = install.npm_command()
+        os.chdir(install.FRONTEND)
+        os.execvpe(words[0], [*words, *command], env)
     if options.what == "build-env":
         os.execvpe(command[0], command, {**os.environ, **placeholder_settings()})
     from scrm.runtime import testenv
