@@ -1,10 +1,34 @@
-const pop = "details.menu-host[open], details.info[open]";
+const OPEN = "details.menu-host[open], details.info[open]";
+const EDGE = 8;
 
+function openOnes(): NodeListOf<HTMLDetailsElement> {
+  return document.querySelectorAll<HTMLDetailsElement>(OPEN);
+}
+
+/** Keeps a panel inside the window. Inside a scrolling table it is fixed to the window, which the frame cannot clip. */
 function place(details: HTMLDetailsElement): void {
-  const panel = details.querySelector<HTMLElement>(".info-pop");
+  const panel = details.querySelector<HTMLElement>(".info-pop, .menu-pop");
   if (!panel) return;
   panel.classList.remove("flip");
-  panel.classList.toggle("flip", panel.getBoundingClientRect().right > window.innerWidth - 8);
+  if (details.closest(".table-wrap")) {
+    const anchor = details.getBoundingClientRect();
+    const left = Math.min(anchor.left - EDGE, window.innerWidth - panel.offsetWidth - EDGE);
+    const below = anchor.bottom + 4;
+    const fits = below + panel.offsetHeight < window.innerHeight - EDGE;
+    Object.assign(panel.style, {
+      position: "fixed",
+      right: "auto",
+      left: `${Math.max(EDGE, left)}px`,
+      top: `${fits ? below : Math.max(EDGE, anchor.top - panel.offsetHeight - 4)}px`,
+    });
+  } else if (panel.matches(".info-pop")) {
+    panel.classList.toggle("flip", panel.getBoundingClientRect().right > window.innerWidth - EDGE);
+  }
+}
+
+function closeDialogs(target: HTMLElement): void {
+  if (target.closest("[data-close-dialog]")) target.closest("dialog")?.close();
+  if (target instanceof HTMLDialogElement && target.matches(".drawer")) target.close(); // a click on the backdrop
 }
 
 /** Menus and definitions are <details>; only one is open, Esc and a click elsewhere close it. Dialogs open by id. */
@@ -13,8 +37,8 @@ export function startMenus(): void {
     "toggle",
     (event) => {
       const details = event.target as HTMLDetailsElement;
-      if (!details.matches?.(pop)) return;
-      document.querySelectorAll<HTMLDetailsElement>(pop).forEach((other) => {
+      if (!details.matches?.(OPEN)) return;
+      openOnes().forEach((other) => {
         if (other !== details && !other.contains(details)) other.open = false;
       });
       place(details);
@@ -23,19 +47,26 @@ export function startMenus(): void {
   );
   document.addEventListener("click", (event) => {
     const target = event.target as HTMLElement;
-    document.querySelectorAll<HTMLDetailsElement>(pop).forEach((details) => {
+    openOnes().forEach((details) => {
       if (!details.contains(target)) details.open = false;
     });
     const opener = target.closest<HTMLElement>("[data-open-dialog]");
     if (opener) document.querySelector<HTMLDialogElement>(`#${opener.dataset.openDialog}`)?.showModal();
-    if (target.closest("[data-close-dialog]")) target.closest("dialog")?.close();
-    if (target instanceof HTMLDialogElement && target.matches(".drawer")) target.close(); // the backdrop
+    closeDialogs(target);
   });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
-    document.querySelectorAll<HTMLDetailsElement>(pop).forEach((details) => {
+    openOnes().forEach((details) => {
       details.open = false;
       details.querySelector("summary")?.focus();
     });
   });
+  // What is fixed to the window would stay behind when its table moves.
+  const letGo = (event: Event) => {
+    openOnes().forEach((details) => {
+      const inTable = details.closest(".table-wrap");
+      if (inTable && !details.querySelector(".info-pop, .menu-pop")?.contains(event.target as Node)) details.open = false;
+    });
+  };
+  document.addEventListener("scroll", letGo, { capture: true, passive: true });
 }

@@ -205,6 +205,23 @@ def test_the_navigation_is_a_drawer_on_a_phone(page, site):
     expect(toggle).to_be_focused()
 
 
+def test_a_definition_in_a_table_head_is_not_clipped(page, site):
+    page.goto(f"{site}/style/")
+    info = page.locator("th details.info")
+    info.locator("summary").click()
+
+    panel = info.locator(".info-pop")
+    expect(panel).to_be_visible()
+    box = panel.bounding_box()
+    reached = page.evaluate(
+        "([x, y]) => document.elementFromPoint(x, y)?.className", [box["x"] + 5, box["y"] + box["height"] - 5]
+    )
+    assert reached == "info-pop"
+
+    page.mouse.wheel(0, 300)
+    expect(panel).to_be_hidden()
+
+
 def test_a_definition_opens_and_only_one_at_a_time(page, site):
     page.goto(f"{site}/style/")
     first, second = page.locator("details.info").nth(0), page.locator("details.info").nth(1)
