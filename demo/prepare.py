@@ -69,7 +69,7 @@ def start_clock() -> None:
 
 def _url(host: str) -> str:
     usual = 443 if settings.SITE_SCHEME == "https" else 80
-    port = "" if settings.SITE_PORT == usual else f":{settings.SITE_PORT}"
+    port = "" if usual == settings.SITE_PORT else f":{settings.SITE_PORT}"
     return f"{settings.SITE_SCHEME}://{host}{port}"
 
 

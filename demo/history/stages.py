@@ -85,7 +85,7 @@ def _event(person: Person, before: Stage | None, stage: Stage, at: datetime) -> 
 def write_birthdays(people: Sequence[Person], scenario: Scenario, now: datetime, rng: Random) -> None:
     """Birthdays of some; of the loyal, exactly so many within the next 30 days."""
     loyal = [person for person in people if person.stage == "loyal"]
-    soon = set(person.pk for person in rng.sample(loyal, scenario.loyal_birthdays))
+    soon = {person.pk for person in rng.sample(loyal, scenario.loyal_birthdays)}
     rows = []
     for person in people:
         if person.pk in soon:
