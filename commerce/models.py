@@ -36,7 +36,9 @@ class Order(models.Model):
     total_minor = models.BigIntegerField()  # what was paid, before refunds
     refunded_minor = models.BigIntegerField(default=0)
     ordered_at = models.DateTimeField()
-    contact = models.ForeignKey(Contact, on_delete=models.SET_NULL, null=True, blank=True, related_name="orders", db_index=False)
+    contact = models.ForeignKey(
+        Contact, on_delete=models.SET_NULL, null=True, blank=True, related_name="orders", db_index=False
+    )
     bound_by = models.CharField(max_length=16, default="", blank=True)  # external_userid, unionid, phone, manual
     bound_at = models.DateTimeField(null=True, blank=True)
     buyer_phone = models.CharField(max_length=20, default="", blank=True)  # E.164
@@ -44,9 +46,15 @@ class Order(models.Model):
     buyer_external_userid = models.CharField(max_length=130, default="", blank=True)
     # As of the order: explicit in the source, else the owner's of then.
     store = models.ForeignKey(Store, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
-    region = models.ForeignKey(Region, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
-    dealer = models.ForeignKey(Dealer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
-    member = models.ForeignKey(Member, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
+    region = models.ForeignKey(
+        Region, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    dealer = models.ForeignKey(
+        Dealer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    member = models.ForeignKey(
+        Member, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
@@ -56,7 +64,9 @@ class Order(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["source", "number"], name="one_order_per_number"),
-            models.CheckConstraint(condition=Q(total_minor__gte=0, refunded_minor__gte=0), name="order_money_not_negative"),
+            models.CheckConstraint(
+                condition=Q(total_minor__gte=0, refunded_minor__gte=0), name="order_money_not_negative"
+            ),
         ]
         indexes = [
             models.Index(fields=["contact", "-ordered_at"], name="order_contact"),

@@ -1,6 +1,8 @@
 """News for the apps above: a key by which a person can be recognised (an identity, a phone) appeared on a contact."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 
@@ -23,8 +25,26 @@ def on_new_keys(listener: Listener) -> None:
         _listeners.append(listener)
 
 
+_held: ContextVar[list[NewKey] | None] = ContextVar("held_keys", default=None)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Keep the news until the block ends well, so that listeners find the person complete, with her owner."""
+    token = _held.set([])
+    try:
+        yield
+        keys = _held.get() or []
+    finally:
+        _held.reset(token)
+    tell(keys)
+
+
 def tell(keys: Sequence[NewKey]) -> None:
-    """Tell every listener. Nothing happens for no keys."""
-    if keys:
+    """Tell every listener, now or when the surrounding `held` block ends. Nothing happens for no keys."""
+    waiting = _held.get()
+    if waiting is not None:
+        waiting.extend(keys)
+    elif keys:
         for listener in _listeners:
             listener(keys)

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from contacts import arrivals
 from contacts.models import EndedBy, Identity
 from contacts.services.follows import PairFacts, PairKey, apply_pairs
 from contacts.services.members import ensure_members
@@ -32,9 +33,10 @@ def apply_people(batch: PeopleBatch) -> None:
     facts = _facts(batch.rows, batch.events)
     for pair in batch.gone:
         _note_gone(facts, pair, batch)
-    known = resolve_people(batch.corp, people, now=now, backfill=batch.source == "backfill")
-    renamed = refresh_details(people, known, now=now)
-    _apply(batch.corp, batch.source, batch.read_at, facts, known, renamed, now)
+    with arrivals.held():
+        known = resolve_people(batch.corp, people, now=now, backfill=batch.source == "backfill")
+        renamed = refresh_details(people, known, now=now)
+        _apply(batch.corp, batch.source, batch.read_at, facts, known, renamed, now)
 
 
 def apply_lost_follows(batch: RemovalsBatch) -> None:

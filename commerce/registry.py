@@ -1,0 +1,20 @@
+"""What this app tells the others at start."""
+
+from django.utils.translation import gettext_lazy as _
+
+from accounts.permissions import Permission
+from accounts.permissions import register as register_permissions
+from commerce import kinds
+from commerce.services.binding import on_new_keys
+from contacts import arrivals
+
+
+def register() -> None:
+    """Called once by CommerceConfig.ready()."""
+    group = _("订单")
+    register_permissions(
+        Permission("orders.view", _("查看订单"), group),
+        Permission("orders.import", _("导入订单"), group),
+    )
+    kinds.register()
+    arrivals.on_new_keys(on_new_keys)

@@ -1,0 +1,197 @@
+"""Orders come in by batches and may come again: the same (source, number) is one order."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from commerce.models import Order, OrderLine, Product, Refund
+from commerce.services.attribution import attribute
+from commerce.services.binding import find_people
+from commerce.services.facts import record_orders
+from commerce.services.rows import LineRow, OrderRow, RefundRow, Report
+from contacts import marks
+from contacts.bulk import clean_text, insert_rows, update_rows
+from contacts.timeline import roots_of
+from scrm.lib import clock
+from scrm.lib.errors import UserError
+from tenants import locks
+from tenants.audit import Actor
+
+# What an order's row is made of, in the order of insertion.
+_INSERTED = (
+    "source", "number", "status", "currency", "total_minor", "refunded_minor", "ordered_at", "contact_id", "bound_by", "bound_at",
+    "buyer_phone", "buyer_unionid", "buyer_external_userid", "store_id", "region_id", "dealer_id", "member_id", "created_at", "updated_at",
+)  # fmt: skip
+_UPDATED = tuple(name for name in _INSERTED if name not in ("source", "number", "created_at"))
+
+
+@transaction.atomic
+def upsert_orders(rows: Sequence[OrderRow], *, source: str, by: Actor, fact_source: str = "import") -> Report:
+    """Create or update orders of a source, bind and attribute them, record their facts. Idempotent, set-based.
+
+    A number given twice counts once, the last row wins. Bound orders stay bound. fact_source: FactSource of the
+    timeline rows. Raises UserError for refunds above the total and for a currency that changes.
+    """
+    locks.lock_in_transaction("orders")
+    now = clock.now()
+    wanted = {row.number: row for row in rows}
+    known = {
+        order.number: order
+        for order in Order.objects.select_for_update(of=("self",)).filter(source=source, number__in=wanted)
+    }
+    refunds = _known_refunds(known.values())
+    report = Report()
+    fresh: list[Order] = []
+    changed: list[Order] = []
+    before: dict[int, tuple[Any, ...]] = {}
+    for number, row in wanted.items():
+        order = known.get(number)
+        if order is None:
+            fresh.append(_filled(Order(source=source, number=number, created_at=now), row, {}, now))
+            report.created.append(number)
+        else:
+            before[order.pk] = _state(order)
+            _check_currency(order, row)
+            changed.append(_filled(order, row, refunds[order.pk], now))
+    touched = fresh + changed
+    _bind([order for order in touched if order.contact_id is None], now)
+    attribute([order for order in touched if order.pk is None or order.member_id is None or order.store_id is None])
+    _insert(fresh)
+    moved = {order.pk for order in changed if _state(order) != before[order.pk]}
+    update_rows(Order, [_row(order, ("id", *_UPDATED)) for order in changed if order.pk in moved])
+    moved |= _write_lines({order.pk: wanted[order.number] for order in touched}, {order.pk for order in fresh})
+    moved |= _write_refunds({order.pk: wanted[order.number] for order in touched}, refunds)
+    for order in changed:
+        (report.updated if order.pk in moved else report.unchanged).append(order.number)
+    news = [order for order in touched if order.pk in moved or order in fresh]
+    record_orders(news, source=fact_source)
+    marks.mark(roots_of(order.contact_id for order in news if order.contact_id).values(), "order")
+    report.unbound = sum(order.contact_id is None for order in touched)
+    return report
+
+
+def _known_refunds(orders: Any) -> dict[int, dict[str, Refund]]:
+    found: dict[int, dict[str, Refund]] = defaultdict(dict)
+    for refund in Refund.objects.filter(order_id__in=[order.pk for order in orders]):
+        found[refund.order_id][refund.number] = refund
+    return found
+
+
+def _check_currency(order: Order, row: OrderRow) -> None:
+    if order.currency != row.currency:
+        raise UserError(_("订单 %(number)s 的币种由 %(old)s 变为 %(new)s,请先核对来源。")
+                        % {"number": row.number, "old": order.currency, "new": row.currency})  # fmt: skip
+
+
+def _filled(order: Order, row: OrderRow, refunds: Mapping[str, Refund], now: datetime) -> Order:
+    """The order as the row says. Buyer keys and attribution only ever gain: an export without the phone takes none away."""
+    order.currency, order.total_minor, order.ordered_at = row.currency, row.total_minor, row.ordered_at
+    amounts = {number: refund.amount_minor for number, refund in refunds.items()}
+    amounts |= {refund.number: refund.amount_minor for refund in row.refunds or ()}
+    order.refunded_minor = sum(amounts.values())
+    if order.refunded_minor > order.total_minor:
+        raise UserError(_("订单 %(number)s 的退款金额大于实付金额。") % {"number": row.number})
+    is_refunded = row.status == Order.Status.PAID and 0 < order.total_minor == order.refunded_minor
+    order.status = Order.Status.REFUNDED if is_refunded else Order.Status(row.status)
+    order.buyer_phone = row.phone or order.buyer_phone
+    order.buyer_unionid = row.unionid or order.buyer_unionid
+    order.buyer_external_userid = row.external_userid or order.buyer_external_userid
+    order.member_id = row.member_id or order.member_id
+    order.store_id = row.store_id or order.store_id
+    order.updated_at = now
+    return order
+
+
+def _state(order: Order) -> tuple[Any, ...]:
+    return tuple(getattr(order, name) for name in _UPDATED if name != "updated_at")
+
+
+def _bind(orders: Sequence[Order], now: datetime) -> None:
+    for order, person in zip(orders, find_people(orders), strict=True):
+        if person is not None:
+            order.contact_id, order.bound_by = person
+            order.bound_at = now
+
+
+def _row(order: Order, columns: Sequence[str]) -> dict[str, Any]:
+    return {name: str(value) if name == "status" else value for name in columns for value in (getattr(order, name),)}
+
+
+def _insert(fresh: Sequence[Order]) -> None:
+    for order, (pk,) in zip(fresh, insert_rows(Order, [_row(order, _INSERTED) for order in fresh]), strict=True):
+        order.pk = pk
+
+
+# --- Lines and refunds --------------------------------------------------------------------------------------------
+
+
+def _write_lines(rows: Mapping[int, OrderRow], fresh: set[int]) -> set[int]:
+    """Replace the lines of orders that tell theirs, where they differ; ids of the orders that changed (not the fresh ones)."""
+    telling = {pk: row.lines for pk, row in rows.items() if row.lines is not None}
+    if not telling:
+        return set()
+    products = _products(line for lines in telling.values() for line in lines)
+    standing: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    for line in OrderLine.objects.filter(order_id__in=set(telling) - fresh).order_by("position"):
+        standing[line.order_id].append((line.product_id, line.name, line.quantity, line.amount_minor))
+    wanted = {
+        pk: [
+            (products.get(line.product_code), clean_text(line.name, 120), line.quantity, line.amount_minor)
+            for line in lines
+        ]
+        for pk, lines in telling.items()
+    }
+    changed = {pk for pk, lines in wanted.items() if lines != standing[pk]}
+    if changed - fresh:
+        OrderLine.objects.filter(order_id__in=changed - fresh).delete()
+    insert_rows(OrderLine, [
+        {"order_id": pk, "position": position, "product_id": product, "name": name, "quantity": quantity, "amount_minor": amount}
+        for pk in sorted(changed)
+        for position, (product, name, quantity, amount) in enumerate(wanted[pk])
+    ])  # fmt: skip
+    return changed - fresh
+
+
+def _products(lines: Any) -> dict[str, int]:
+    """Product code → id; a code seen for the first time becomes a product under its line's name."""
+    names = {line.product_code: line.name for line in lines if line.product_code}
+    if not names:
+        return {}
+    found = dict(Product.objects.filter(code__in=names).values_list("code", "pk"))
+    missing = sorted(set(names) - set(found))
+    rows = [{"code": code, "name": clean_text(names[code], 120), "category": "", "is_active": True} for code in missing]
+    found |= {code: pk for pk, code in insert_rows(Product, rows, returning=("id", "code"))}
+    return found
+
+
+def _write_refunds(rows: Mapping[int, OrderRow], known: Mapping[int, Mapping[str, Refund]]) -> set[int]:
+    fresh, changed, touched = [], [], set()
+    for pk, row in rows.items():
+        for refund in row.refunds or ():
+            old = known.get(pk, {}).get(refund.number)
+            if old is None:
+                fresh.append(_refund(pk, refund))
+            elif (old.amount_minor, old.refunded_at) != (refund.amount_minor, refund.refunded_at):
+                changed.append({"id": old.pk, "amount_minor": refund.amount_minor, "refunded_at": refund.refunded_at})
+            else:
+                continue
+            touched.add(pk)
+    insert_rows(Refund, fresh)
+    update_rows(Refund, changed)
+    return touched
+
+
+def _refund(order_id: int, refund: RefundRow) -> dict[str, Any]:
+    return {
+        "order_id": order_id,
+        "number": refund.number,
+        "amount_minor": refund.amount_minor,
+        "refunded_at": refund.refunded_at,
+    }
+
+
+__all__ = ["LineRow", "OrderRow", "RefundRow", "Report", "upsert_orders"]
