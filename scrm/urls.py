@@ -2,9 +2,10 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from scrm.ui.views import style_page
+from scrm.ui.views import style_page, style_phone_page
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("analytics.urls")),
     path("style/", style_page, name="style"),
+    path("style/phone/", style_phone_page, name="style_phone"),
 ]
