@@ -232,6 +232,31 @@ def handlers_for(kind: BatchKind) -> list[Handler]:
     return [handler for _order, _name, handler in _handlers.get(kind, [])]
 
 
+@dataclass(frozen=True)
+class Inventory:
+    """What we have of a corp, for comparing after a complete read. Registered by contacts.
+
+    follow_counts: userid → how many active relations we have; follows: (corp, userids) → userid → their external_userids;
+    groups: the chat_ids of groups not dismissed.
+    """
+
+    follow_counts: "Callable[[Corp], Mapping[str, int]]"
+    follows: "Callable[[Corp, Sequence[str]], Mapping[str, set[str]]]"
+    groups: "Callable[[Corp], set[str]]"
+
+
+_inventory: list[Inventory] = []
+
+
+def register_inventory(inventory: Inventory) -> None:
+    """Say how to look up what we have. There is one; without it a sync adds and changes, and removes nothing."""
+    _inventory[:] = [inventory]
+
+
+def inventory() -> Inventory | None:
+    return _inventory[0] if _inventory else None
+
+
 # Welcome first: called before anything else for an event that carries a WelcomeCode, in its own short transaction, without
 # any refetch: (corp, fact) → None. The one registered resolver writes its row and enqueues the welcome command.
 WelcomeResolver = Callable[["Corp", EventFact], None]

@@ -2,30 +2,80 @@
 
 from datetime import datetime
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from accounts import navigation, permissions
-from tenants import lanes
+from scrm.lib import clock
+from tenants import lanes, quiet, retention
+from wecom_bridge.models import InboundEvent, OutboundCommand, SyncRun
 from wecom_bridge.services import inbox, outbox, welcome
+from wecom_bridge.services.sync import drive, runs
 
 HEADING = _("企业微信接入")
 
 
 def register() -> None:
-    """Lanes, permissions, navigation."""
+    """Lanes, permissions, navigation, quiet counters, retention kinds."""
     permissions.register(
         permissions.Permission("bridge.view", _("查看企业微信接入状态"), HEADING),
         permissions.Permission("bridge.manage", _("管理企业微信接入与同步"), HEADING),
     )
-    navigation.register(
-        navigation.NavEntry("bridge", HEADING, "admin", "bridge_home", "plug", "bridge.view", order=900)
-    )
-    lanes.register(
-        lanes.Lane("welcome", queue="welcome", drain=welcome.drain, next_due=welcome.next_due, exclusive=False)
-    )
-    lanes.register(lanes.Lane("inbound", queue="inbound", drain=inbox.drain, next_due=inbox.next_due))
-    lanes.register(lanes.Lane("outbound", queue="outbound", drain=_drain_outbound, next_due=outbox.next_due))
+    navigation.register(navigation.NavEntry("bridge", HEADING, "admin", "bridge_home", "plug", "bridge.view", order=900))
+    _register_lanes()
+    _register_quiet()
+    retention.register(retention.Kind("bridge_inbox", _("企业微信回调"), keep_days=30, prune=_prune_events))
+    retention.register(retention.Kind("bridge_outbox", _("企业微信调用"), keep_days=90, prune=_prune_commands))
+
+
+def _register_lanes() -> None:
+    # The welcome cannot wait for a lease: its drain claims single rows.
+    lanes.register(lanes.Lane("welcome", queue="welcome", drain=welcome.drain, next_due=welcome.next_due, exclusive=False))
+    lanes.register(lanes.Lane(inbox.LANE, queue="inbound", drain=inbox.drain, next_due=inbox.next_due))
+    lanes.register(lanes.Lane(outbox.LANE, queue="outbound", drain=_drain_outbound, next_due=outbox.next_due))
+    lanes.register(lanes.Lane(runs.LANE, queue="bulk", drain=drive.drain, next_due=drive.next_due))
 
 
 def _drain_outbound(deadline: datetime) -> bool:
     return outbox.drain(deadline)
+
+
+def _register_quiet() -> None:
+    quiet.register("bridge_inbox", _open_events)
+    quiet.register("bridge_outbox", _open_commands)
+    quiet.register("bridge_sync", _running_syncs)
+
+
+def _open_events() -> int:
+    """Events not settled. Those that wait for their next try after an error do not hold the clock."""
+    return InboundEvent.objects.filter(state=InboundEvent.State.WAITING).count()
+
+
+def _open_commands() -> int:
+    """Commands due now or in hand."""
+    state = OutboundCommand.State
+    due = OutboundCommand.objects.filter(state__in=(state.WAITING, state.RETRY), next_attempt_at__lte=clock.wall())
+    return due.count() + OutboundCommand.objects.filter(state=state.CLAIMED).count()
+
+
+def _running_syncs() -> int:
+    return SyncRun.objects.filter(state=SyncRun.State.RUNNING).count()
+
+
+def _prune_events(before: datetime, limit: int) -> int:
+    """Settled events; `before` is domain time, settled_at wall time."""
+    rows = InboundEvent.objects.filter(state__in=(InboundEvent.State.DONE, InboundEvent.State.IGNORED))
+    return _delete(rows.filter(settled_at__lt=clock.to_wall(before)), limit)
+
+
+def _prune_commands(before: datetime, limit: int) -> int:
+    """Settled commands; parked ones wait for a person."""
+    state = OutboundCommand.State
+    rows = OutboundCommand.objects.filter(state__in=(state.DONE, state.FAILED, state.CANCELLED))
+    return _delete(rows.filter(settled_at__lt=clock.to_wall(before)), limit)
+
+
+def _delete(rows: QuerySet[InboundEvent] | QuerySet[OutboundCommand], limit: int) -> int:
+    keys = list(rows.order_by("id").values_list("pk", flat=True)[:limit])
+    rows.model._default_manager.filter(pk__in=keys).delete()
+    return len(keys)

@@ -1,0 +1,197 @@
+"""The lane `sync`: every running run goes on from where it stands, step by step, a slice at a time."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Min, Sum
+
+from scrm.lib import clock
+from tenants.ledger.models import Job
+from wecom_bridge import contracts as c
+from wecom_bridge.gateway import CallError, Gateway, gateway_for
+from wecom_bridge.models import Corp, StagedRow, SyncRun, SyncUnit
+from wecom_bridge.services.backoff import next_try
+from wecom_bridge.services.sync import customers, groups, removals
+from wecom_bridge.services.sync.pause import Paused, say_paused
+
+State = SyncRun.State
+BREATH = timedelta(seconds=1)
+# Each step ends by naming the next, or None while it has work left. Members and tags stand before the customers who wear them.
+Step = Callable[[SyncRun, Gateway, datetime], str | None]
+
+
+def drain(deadline: datetime) -> bool:
+    """Take each running run as far as the slice goes; True when one could go on at once."""
+    more = False
+    for run in SyncRun.objects.select_related("corp").filter(state=State.RUNNING).order_by("id"):
+        if _pause_of(run) is None:
+            more = _drive(run, deadline) or more
+    return more
+
+
+def _drive(run: SyncRun, deadline: datetime) -> bool:
+    """Steps until the slice is over or something has to wait."""
+    while run.state == State.RUNNING and clock.wall() < deadline:
+        step = run.step
+        try:
+            _advance(run, deadline)
+            run.last_error = ""
+        except Paused as pause:
+            say_paused(run, pause)
+            return False
+        except CallError as error:
+            say_paused(run, Paused(next_try(2, clock.wall(), error.retry_after), error))
+            return False
+        finally:
+            show_progress(run)
+        if run.step == step and clock.wall() < deadline:
+            return False  # what is left waits for its time: see next_due
+    return run.state == State.RUNNING
+
+
+def _advance(run: SyncRun, deadline: datetime) -> None:
+    following = _STEPS[run.step](run, gateway_for(run.corp), deadline)
+    if following is not None and run.state == State.RUNNING:
+        run.step = following
+        run.save(update_fields=["step", "last_error"])
+
+
+def _directory(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
+    """Departments, members, and a unit for each member who serves customers."""
+    read_at = clock.now()
+    serving = gateway.get_follow_users()
+    departments = gateway.get_departments()
+    members = gateway.get_members(departments, set(serving))
+    batch = c.MembersBatch(run.corp, _source(run), read_at, departments, members, is_full=True)
+    with transaction.atomic():
+        for handler in c.handlers_for("members"):
+            handler(batch)
+        SyncUnit.objects.bulk_create(
+            [SyncUnit(run=run, kind="contacts", key=userid) for userid in serving], ignore_conflicts=True
+        )
+        groups.plan_lists(run, serving)
+        _settle_list(run, "directory", len(members))
+    return "tags"
+
+
+def _tags(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
+    read_at = clock.now()
+    found = gateway.get_tag_groups()
+    with transaction.atomic():
+        for handler in c.handlers_for("tags"):
+            handler(c.TagsBatch(run.corp, _source(run), read_at, found, is_full=True))
+        _settle_list(run, "tags", sum(len(group.tags) for group in found))
+    return "customers"
+
+
+def _settle_list(run: SyncRun, name: str, count: int) -> None:
+    SyncUnit.objects.filter(run=run, kind="list", key=name).update(state=SyncUnit.State.APPLIED, fetched=count)
+
+
+def _customers(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
+    customers.fetch(run, gateway, deadline)
+    return None if customers.open_units(run, "contacts").exists() else "write"
+
+
+def _write(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
+    return "group_lists" if customers.apply(run, deadline) else None
+
+
+def _group_lists(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
+    groups.fetch_lists(run, gateway)
+    return None if customers.open_units(run, "group_list").exists() else "groups"
+
+
+def _groups(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
+    groups.fetch(run, gateway, deadline)
+    return None if customers.open_units(run, "group").exists() else "compare"
+
+
+def _compare(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
+    """What is gone, unless so much is gone that a person must look first."""
+    gone = removals.find(run)
+    if not gone.is_doubtful:
+        removals.apply(run, gone)
+        return "finish"
+    run.state = State.NEEDS_CONFIRM
+    run.shrink = {"follows": len(gone.follows), "groups": len(gone.groups), "known": gone.known, "emptied": gone.emptied[:50]}
+    run.save(update_fields=["state", "shrink"])
+    return None
+
+
+def _remove(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
+    removals.apply(run, removals.find(run))
+    return "finish"
+
+
+def _finish(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
+    now = clock.wall()
+    totals = counts(run)
+    with transaction.atomic():
+        StagedRow.objects.filter(run=run)._raw_delete(using="default")
+        SyncRun.objects.filter(pk=run.pk).update(state=State.DONE, finished_at=now, counts=totals, last_error="")
+        Corp.objects.filter(pk=run.corp_id).update(last_synced_at=now, connected_at=run.corp.connected_at or now)
+    run.state, run.counts, run.finished_at = State.DONE, totals, now
+    return None
+
+
+_STEPS: dict[str, Step] = {
+    "directory": _directory,
+    "tags": _tags,
+    "customers": _customers,
+    "write": _write,
+    "group_lists": _group_lists,
+    "groups": _groups,
+    "compare": _compare,
+    "remove": _remove,
+    "finish": _finish,
+}
+
+
+def _source(run: SyncRun) -> c.Source:
+    return "backfill" if run.kind == "first" else "reconcile"
+
+
+def counts(run: SyncRun) -> dict[str, object]:
+    """Figures of a run for its page: units by kind and state, rows read, rows written."""
+    units = SyncUnit.objects.filter(run=run)
+    figures: dict[str, object] = {name: value for name, value in run.counts.items() if name in ("applied_id", "applied")}
+    figures["customers"] = units.filter(kind="contacts").aggregate(n=Sum("fetched"))["n"] or 0
+    for kind in ("contacts", "group"):
+        states = units.filter(kind=kind).values_list("state", flat=True)
+        figures[kind] = {state: n for state in SyncUnit.State.values if (n := sum(1 for one in states if one == state))}
+    return figures
+
+
+def show_progress(run: SyncRun) -> None:
+    """The job's figures: every unit counts once for reading and once for writing."""
+    units = SyncUnit.objects.filter(run=run).exclude(kind="group_list")
+    total, waiting = units.count(), units.filter(state=SyncUnit.State.WAITING).count()
+    rows = units.filter(kind="contacts").aggregate(n=Sum("fetched"))["n"] or 0
+    written = run.counts.get("applied", 0) / rows if rows else float(run.step not in ("directory", "tags", "customers"))
+    over = run.state == State.DONE
+    values = {"total": total * 2, "done": total * 2 if over else total - waiting + int(total * min(written, 1.0))}
+    if over:
+        values |= {"state": Job.State.DONE, "finished_at": run.finished_at, "result": run.counts, "last_error": ""}
+    elif run.last_error:
+        values["last_error"] = run.last_error
+    Job.objects.filter(pk=run.job_id).update(**values)
+
+
+def _pause_of(run: SyncRun) -> datetime | None:
+    """Until when the run rests, or None."""
+    text = run.counts.get("paused_until")
+    until = datetime.fromisoformat(text) if text else None
+    return until if until and until > clock.wall() else None
+
+
+def next_due() -> datetime | None:
+    """The domain instant at which a run can go on."""
+    moments = []
+    for run in SyncRun.objects.filter(state=State.RUNNING):
+        waiting = SyncUnit.objects.filter(run=run, state=SyncUnit.State.WAITING)
+        unit = waiting.aggregate(at=Min("next_attempt_at"))["at"]
+        moments.append(max(moment for moment in (_pause_of(run), unit, clock.wall() + BREATH) if moment))
+    return min(moments) + clock.offset() if moments else None
+
