@@ -1,6 +1,7 @@
 """A console that remembers its lines, and servers that are gone after the test."""
 
 import io
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,10 +31,20 @@ def console() -> Recorder:
 
 @pytest.fixture
 def postgres_place() -> Iterator[Path]:
-    import shutil
-
     place = throwaway_folder(server_account(Path(__file__)))
     yield place
+    shutil.rmtree(place)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Postgres]:
+    """A server for the tests that only look."""
+    account = server_account(Path(__file__))
+    place = throwaway_folder(account)
+    server = Postgres(place, account, Recorder(), durable=False)
+    server.start()
+    yield server
+    server.stop()
     shutil.rmtree(place)
 
 

@@ -21,10 +21,8 @@ def ask(server, sql):
         connection.close()
 
 
-def test_chinese_text_has_trigrams(postgres):
-    postgres.start()
-
-    connection = psycopg2.connect(postgres.url)
+def test_chinese_text_has_trigrams(running):
+    connection = psycopg2.connect(running.url)
     with connection, connection.cursor() as cursor:
         cursor.execute("CREATE EXTENSION pg_trgm")
         cursor.execute("SELECT cardinality(show_trgm('企业微信'))")
@@ -34,17 +32,13 @@ def test_chinese_text_has_trigrams(postgres):
     connection.close()
 
 
-def test_the_role_of_the_product_is_no_superuser(postgres):
-    postgres.start()
-
-    assert ask(postgres, "SELECT rolsuper, rolcreatedb FROM pg_roles WHERE rolname = current_user") == [(False, True)]
+def test_the_role_of_the_product_is_no_superuser(running):
+    assert ask(running, "SELECT rolsuper, rolcreatedb FROM pg_roles WHERE rolname = current_user") == [(False, True)]
 
 
-def test_a_wrong_password_is_refused(postgres):
-    postgres.start()
-
+def test_a_wrong_password_is_refused(running):
     with pytest.raises(psycopg2.OperationalError, match="password"):
-        psycopg2.connect(host="127.0.0.1", port=postgres.port, user="postgres", dbname="postgres", password="guess")
+        psycopg2.connect(host="127.0.0.1", port=running.port, user="postgres", dbname="postgres", password="guess")
 
 
 def test_only_loopback_is_listened_on_and_nothing_is_left_after_the_stop(postgres):
@@ -117,13 +111,13 @@ def test_data_of_another_version_are_refused_with_what_to_do(postgres):
         postgres.start()
 
 
-@pytest.mark.parametrize(("durable", "word"), [(True, "on"), (False, "off")])
-def test_durability_is_what_was_asked_for(postgres, durable, word):
-    postgres.durable = durable
+def test_durability_is_what_was_asked_for(running, postgres):
+    postgres.durable = True
     postgres.start()
 
     for name in ("fsync", "synchronous_commit", "full_page_writes"):
-        assert ask(postgres, f"SELECT current_setting('{name}')") == [(word,)]
+        assert ask(running, f"SELECT current_setting('{name}')") == [("off",)]
+        assert ask(postgres, f"SELECT current_setting('{name}')") == [("on",)]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts servers as somebody else")
