@@ -1,0 +1,208 @@
+"""A full read: everything once, resumable, patient with errors, and never destroying on silence."""
+
+from datetime import timedelta
+
+import pytest
+
+from scrm.lib import clock
+from tenants.audit import SYSTEM
+from tenants.ledger.models import Job
+from tests.support.core import in_thread
+from wecom_bridge import contracts
+from wecom_bridge.contracts import Inventory
+from wecom_bridge.models import StagedRow, SyncRun, SyncUnit
+from wecom_bridge.services.sync import customers, drive, runs
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def connection(wecom):
+    return wecom.connect()
+
+
+@pytest.fixture
+def listening(heard):
+    """The batches of each kind, as the handlers get them."""
+    return {kind: heard(kind) for kind in ("members", "tags", "people", "groups", "removals")}
+
+
+@pytest.fixture
+def ours(monkeypatch):
+    """What the apps say they have: {userid: {external_userid}}, and chat_ids."""
+    monkeypatch.setattr(contracts, "_inventory", [])
+    have = {"follows": {}, "groups": set()}
+    contracts.register_inventory(
+        Inventory(
+            follow_counts=lambda corp: {userid: len(known) for userid, known in have["follows"].items()},
+            follows=lambda corp, userids: {userid: have["follows"].get(userid, set()) for userid in userids},
+            groups=lambda corp: have["groups"],
+        )
+    )
+    return have
+
+
+def drain(seconds=30):
+    return drive.drain(clock.wall() + timedelta(seconds=seconds))
+
+
+def start(connection):
+    return runs.start_sync(connection.corp, by=SYSTEM)
+
+
+def the_run():
+    return SyncRun.objects.get()
+
+
+def rest_is_over():
+    """Time passes: pauses and back-offs end."""
+    SyncUnit.objects.update(next_attempt_at=None)
+    run = the_run()
+    run.counts.pop("paused_until", None)
+    run.save(update_fields=["counts"])
+
+
+def follows_told(listening):
+    return {(row.person.external_userid, follow.userid) for batch in listening["people"] for row in batch.rows for follow in row.follows}
+
+
+def test_a_first_sync_tells_everything_once(wecom, connection, listening, ours):
+    start(connection)
+
+    assert drain() is False
+
+    run = the_run()
+    assert run.state == "done" and run.kind == "first"
+    [members], [tags] = listening["members"], listening["tags"]
+    assert {member.userid for member in members.members} == {"fangxiaoman", "wutong", "songjiayi", "hechen"}
+    assert members.is_full and tags.is_full and tags.groups
+    truth = wecom.get("members")["members"]
+    told = follows_told(listening)
+    assert len(told) == sum(member["customers"] for member in truth) == 704
+    assert {batch.source for kind in listening.values() for batch in kind} == {"backfill"}
+    assert sum(len(batch.groups) for batch in listening["groups"]) == 3
+    assert listening["removals"] == [] and not StagedRow.objects.exists()
+    job = Job.objects.get()
+    assert (job.state, job.percent) == ("done", 100)
+    connection.corp.refresh_from_db()
+    assert connection.corp.last_synced_at
+
+
+def test_starting_twice_is_one_run(connection, listening):
+    workers = [in_thread(lambda: start(connection).pk) for _n in range(4)]
+
+    assert len({worker.result() for worker in workers}) == 1
+    assert SyncRun.objects.count() == 1 and Job.objects.count() == 1
+
+
+@pytest.mark.parametrize("fault", [{"errcode": -1}, {"errcode": 45009}, {"http_status": 502}, {"truncate": 200}, {"close": True}])
+def test_trouble_in_the_middle_backs_off_says_so_and_goes_on(wecom, connection, listening, ours, fault):
+    wecom.script("externalcontact/batch/get_by_user", skip=3, **fault)
+    start(connection)
+
+    drain()
+    run = the_run()
+    assert run.state == "running"
+    assert run.last_error or SyncUnit.objects.exclude(last_error="").exists()
+    assert drive.next_due() > clock.now()
+
+    rest_is_over()
+    contracts_flush()
+    drain()
+
+    assert the_run().state == "done"
+    assert len(follows_told(listening)) == 704
+
+
+def contracts_flush():
+    """The closed window opens."""
+    from wecom_bridge.gateway import rates
+
+    rates._redis().flushdb()
+
+
+def test_an_expired_token_in_the_middle_is_replaced_without_a_pause(wecom, connection, listening, ours):
+    wecom.script("externalcontact/batch/get_by_user", skip=4, errcode=42001)
+    start(connection)
+
+    drain()
+
+    assert the_run().state == "done" and len(follows_told(listening)) == 704
+    assert len(wecom.calls("gettoken")) == 2
+
+
+def test_a_guide_out_of_range_is_unknown_not_gone(wecom, connection, listening, ours):
+    wecom.script("externalcontact/batch/get_by_user", errcode=60011, match={"userid_list": ["hechen"]})
+    ours["follows"] = {"hechen": {f"wm{n}" for n in range(5)}}
+    start(connection)
+
+    drain()
+
+    assert the_run().state == "done"
+    assert SyncUnit.objects.get(kind="contacts", key="hechen").state == "denied"
+    assert listening["removals"] == []
+
+
+def test_what_is_gone_is_removed_only_after_a_complete_read(wecom, connection, listening, ours):
+    ours["follows"] = {"hechen": {f"wmOld{n}" for n in range(3)} | {f"wmFill{n}" for n in range(100)}}
+    ours["follows"]["fangxiaoman"] = {"wmA"}
+    ours["groups"] = {"wrGone"}
+    start(connection)
+
+    drain()
+
+    assert the_run().state == "confirm", "103 of 104 known would vanish"
+    assert the_run().shrink["follows"] == 103 and listening["removals"] == []
+
+    runs.decide(the_run().pk, remove=True, by=SYSTEM)
+    drain()
+    removed = [pair for batch in listening["removals"] for pair in batch.follows]
+    assert len(removed) == 103 and {userid for _external, userid in removed} == {"hechen"}
+    assert [chat for batch in listening["removals"] for chat in batch.groups] == ["wrGone"]
+    assert the_run().drift.count() == 104
+
+
+def test_an_empty_list_where_we_had_many_waits_for_a_person_who_may_keep_all(wecom, connection, listening, ours):
+    empty = {"errcode": 0, "errmsg": "ok", "external_contact_list": [], "next_cursor": ""}
+    wecom.script("externalcontact/batch/get_by_user", body=empty, match={"userid_list": ["hechen"]})
+    ours["follows"] = {"hechen": {f"wm{n}" for n in range(30)}, "wutong": {f"wn{n}" for n in range(150)}}
+    start(connection)
+
+    drain()
+    assert the_run().state == "confirm" and the_run().shrink["emptied"] == ["hechen"]
+
+    runs.decide(the_run().pk, remove=False, by=SYSTEM)
+    drain()
+    assert the_run().state == "done" and listening["removals"] == []
+
+
+def test_a_sync_goes_on_where_it_was_stopped(wecom, connection, listening, ours, monkeypatch):
+    monkeypatch.setattr(customers, "APPLY_ROWS", 100)
+    told = []
+
+    def breaks(batch):
+        told.append(len(batch.rows))
+        if len(told) == 3:
+            raise RuntimeError("the worker is gone")
+
+    contracts.on_batch("people", order=2, name="breaks", handler=breaks)
+    start(connection)
+    with pytest.raises(RuntimeError):
+        drain()
+    calls = len(wecom.calls("externalcontact/batch/get_by_user"))
+    assert the_run().step == "write" and the_run().counts["applied"] == 200
+
+    drain()
+
+    assert the_run().state == "done"
+    assert len(wecom.calls("externalcontact/batch/get_by_user")) == calls, "nothing is read twice"
+    assert the_run().counts["applied"] == 704
+
+
+def test_a_cursor_gone_stale_reads_that_guide_again(wecom, connection, listening, ours):
+    wecom.script("externalcontact/batch/get_by_user", errcode=50100, skip=5)
+    start(connection)
+
+    drain()
+
+    assert the_run().state == "done" and len(follows_told(listening)) == 704
