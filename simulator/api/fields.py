@@ -42,6 +42,8 @@ def _value(row: Field, value: Any) -> Any:
         raise WeComError(40058, f"invalid Request Parameter, {row.name}")
     if row.items and not all(isinstance(item, row.items) for item in value):
         raise WeComError(40058, f"invalid Request Parameter, {row.name}")
+    if row.most is None and row.least is None:
+        return value  # no size to judge; a bool has none
     size: int = value if row.kind is int else len(value)
     if row.most is not None and size > row.most:
         if not row.clamp:
