@@ -2,3 +2,7 @@
 
 `runs` begins, confirms and shows one; `drive` takes it through its steps, a slice at a time.
 """
+
+from wecom_bridge.services.sync.runs import decide, start_sync
+
+__all__ = ["decide", "start_sync"]
