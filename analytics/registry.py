@@ -8,6 +8,9 @@ from django.utils.translation import gettext_lazy as _
 from accounts import navigation, permissions
 from analytics.models import DirtyBucket, RollupCheck, StageDay
 from analytics.services import buckets, check, facts
+from campaigns.changes import on_pushes_changed
+from commerce.changes import on_orders_changed
+from contacts import timeline
 from scrm.lib import clock
 from tenants import lanes, quiet
 from tenants.context import current_tenant
@@ -17,8 +20,6 @@ CHECK_EVERY = timedelta(hours=1)
 
 def register() -> None:
     """Called once from AppConfig.ready()."""
-    from contacts import timeline
-
     lanes.register(lanes.Lane(buckets.LANE, queue="analytics", drain=_drain, next_due=_next_midnight))
     permissions.register(permissions.Permission("reports.view", _("查看报表"), _("数据")))
     navigation.register(
@@ -35,6 +36,8 @@ def register() -> None:
     )
     timeline.on_recorded(facts.mark_buckets_of)
     timeline.on_restated(facts.mark_buckets_of)
+    on_orders_changed(facts.mark_orders)
+    on_pushes_changed(facts.mark_pushes)
     quiet.register("analytics", DirtyBucket.objects.count)
 
 

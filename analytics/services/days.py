@@ -4,7 +4,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import BigIntegerField, Count, F, QuerySet, Sum, Value
+from django.db.models import BigIntegerField, Count, F, QuerySet, Sum, TextField, Value
+from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce
 
 from analytics.definitions import counted_orders
@@ -13,7 +14,7 @@ from contacts.models import TimelineEvent
 from tenants.context import current_tenant
 
 ADDED_KINDS = ("follow.added",)
-ENDED_KINDS = ("follow.ended",)
+ENDED_KINDS = ("follow.deleted_by_customer", "follow.deleted_by_guide", "follow.transferred", "follow.lost")
 PLACE_FIELDS = ("region_id", "dealer_id", "store_id", "member_id")
 
 
@@ -40,7 +41,7 @@ def totals(metric: str, start: datetime, end: datetime) -> list[dict[str, Any]]:
     rows = rows_of(metric, start, end)
     fields = [*PLACE_FIELDS]
     if metric == "day.added":
-        rows = rows.annotate(channel=Coalesce(F("payload__state"), Value("")))
+        rows = rows.annotate(channel=Coalesce(KT("payload__state"), Value("", output_field=TextField())))
     value = Sum(F("total_minor") - F("refunded_minor"), output_field=BigIntegerField())
     aggregate = value if metric == "day.revenue" else Count("id")
     if metric == "day.added":

@@ -9,10 +9,9 @@ from django.db.models.functions import Coalesce
 from analytics.definitions import WINDOWS
 from analytics.services.buckets import mark, tenant_day
 from campaigns.models import Delivery
+from commerce.changes import OrderChange
 from contacts.models import Contact, TimelineEvent
 from scrm.lib import clock
-
-ORDER_KINDS = ("order.paid", "order.refunded", "order.cancelled")
 
 
 def mark_buckets_of(events: Sequence[TimelineEvent]) -> None:
@@ -21,7 +20,19 @@ def mark_buckets_of(events: Sequence[TimelineEvent]) -> None:
         return
     mark("day", days_={tenant_day(event.occurred_at) for event in events})
     _mark_stage_days(min((e.occurred_at for e in events if e.kind == "stage.changed"), default=None))
-    mark("push", keys={*_pushes_named(events), *_pushes_before_orders(events)})
+    mark("push", keys=_pushes_named(events))
+
+
+def mark_orders(changed: Sequence[OrderChange]) -> None:
+    """Orders count on the day they were placed, and for the pushes that reached their buyer shortly before."""
+    days = {change.ordered_at for change in changed} | {c.was_ordered_at for c in changed if c.was_ordered_at}
+    mark("day", days_={tenant_day(instant) for instant in days})
+    mark("push", keys=_pushes_before(changed))
+
+
+def mark_pushes(push_ids: Iterable[int]) -> None:
+    """Units or deliveries of these pushes moved."""
+    mark("push", keys=push_ids)
 
 
 def _mark_stage_days(first: datetime | None) -> None:
@@ -39,15 +50,12 @@ def _pushes_named(events: Sequence[TimelineEvent]) -> set[int]:
     return {int(subject.removeprefix("push:")) for subject in subjects if subject.removeprefix("push:").isdigit()}
 
 
-def _pushes_before_orders(events: Sequence[TimelineEvent]) -> set[int]:
+def _pushes_before(changed: Sequence[OrderChange]) -> set[int]:
     """Pushes that reached a buyer within the longest window before her order."""
-    orders = [event for event in events if event.kind in ORDER_KINDS and event.contact_id]
-    if not orders:
+    contact_ids = {change.contact_id for change in changed if change.contact_id}
+    if not contact_ids:
         return set()
-    contact_ids = {event.contact_id for event in orders if event.contact_id}
-    people = (
-        Contact.objects.filter(pk__in=contact_ids).annotate(person=Coalesce(F("root_id"), F("id"))).values("person")
-    )
-    since = min(event.occurred_at for event in orders) - timedelta(days=max(WINDOWS))
+    people = Contact.objects.filter(pk__in=contact_ids).annotate(person=Coalesce(F("root_id"), F("id"))).values("person")
+    since = min(change.ordered_at for change in changed) - timedelta(days=max(WINDOWS))
     sent = Delivery.objects.filter(Q(contact_id__in=people) | Q(contact_id__in=contact_ids), sent_at__gte=since)
     return set(sent.values_list("push_id", flat=True).distinct())

@@ -8,6 +8,8 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from commerce import changes
+from commerce.changes import OrderChange
 from commerce.models import Order, OrderLine, Product, Refund
 from commerce.services.attribution import attribute
 from commerce.services.binding import find_people
@@ -48,6 +50,7 @@ def upsert_orders(rows: Sequence[OrderRow], *, source: str, by: Actor, fact_sour
     fresh: list[Order] = []
     changed: list[Order] = []
     before: dict[int, tuple[Any, ...]] = {}
+    placed = {order.pk: order.ordered_at for order in known.values()}
     for number, row in wanted.items():
         order = known.get(number)
         if order is None:
@@ -69,6 +72,7 @@ def upsert_orders(rows: Sequence[OrderRow], *, source: str, by: Actor, fact_sour
         (report.updated if order.pk in moved else report.unchanged).append(order.number)
     news = [order for order in touched if order.pk in moved or order in fresh]
     record_orders(news, source=fact_source)
+    changes.tell([OrderChange(o.pk, o.contact_id, o.ordered_at, placed.get(o.pk)) for o in news])
     marks.mark(roots_of(order.contact_id for order in news if order.contact_id).values(), "order")
     report.unbound = sum(order.contact_id is None for order in touched)
     return report

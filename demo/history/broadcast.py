@@ -187,7 +187,8 @@ def _record(deliveries: Sequence[Delivery]) -> None:
     events = [
         NewEvent(
             f"push.{row.state}", row.sent_at or row.settled_at or row.frozen_at, "product",
-            f"push.{row.state}:{row.push_id}:{row.target}", contact_id=row.contact_id, member_id=row.member_id, subject=f"push:{row.push_id}",
+            f"push.{row.state}:{row.push_id}:{row.target}", contact_id=row.contact_id,
+            member_id=row.member_id, subject=f"push:{row.push_id}",
             payload={"reason": row.reason} if row.state == DeliveryState.FAILED else {},
         )
         for row in deliveries

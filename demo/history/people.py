@@ -11,10 +11,10 @@ RECENT = timedelta(days=30)
 ACTIVE_WITHIN = 58  # days: 首购, 复购 and 忠诚 bought within 60
 DORMANT = (62, 118)  # days since the last order of 沉睡
 LAPSED = (124, 300)
-MIN_AGE = {"lapsed": 130, "dormant": 66, "loyal": 90, "repeat": 45, "first": 31}
-ORDERS = {"first": (1, 1), "repeat": (2, 3), "loyal": (4, 9), "dormant": (1, 3), "lapsed": (1, 2)}
+MIN_AGE = {"lapsed": 130, "dormant": 66, "loyal": 90, "repeat": 45, "first_order": 31}
+ORDERS = {"first_order": (1, 1), "repeat": (2, 3), "loyal": (4, 9), "dormant": (1, 3), "lapsed": (1, 2)}
 Span = tuple[datetime, datetime]
-BUYING = ("first", "repeat", "loyal")
+BUYING = ("first_order", "repeat", "loyal")
 
 
 @dataclass
@@ -57,8 +57,8 @@ def assign_stages(people: Sequence[Person], scenario: Scenario, now: datetime, r
 def _give_newcomers(newcomers: list[Person], left: dict[str, int], without_order: int) -> None:
     """Of those added within 30 days so many have no order; the others have their first."""
     for person in newcomers[without_order:]:
-        person.stage = "first"
-        left["first"] -= 1
+        person.stage = "first_order"
+        left["first_order"] -= 1
     for position, person in enumerate(newcomers[:without_order]):
         person.stage = "interested" if position % 6 == 0 else "new"
         left[person.stage] -= 1
@@ -86,7 +86,7 @@ def _month_buyers(buying: list[Person], count: int, now: datetime, month: Span, 
     """Who bought in the month: of those who could have, leaving those added after it."""
     _start, end = month
     able = [p for p in buying if p.added_at < end - timedelta(days=2) and _window(p, now, month)]
-    order = {"loyal": 0, "repeat": 1, "first": 2}
+    order = {"loyal": 0, "repeat": 1, "first_order": 2}
     rng.shuffle(able)
     able.sort(key=lambda p: order[p.stage] + rng.random() * 2.2)
     if len(able) < count:

@@ -51,7 +51,7 @@ def way_of(person: Person, now: datetime, rng: Random) -> Iterator[tuple[str, da
     for number, at in enumerate(orders, start=1):
         if number > 1:
             yield from _silence(orders[number - 2], at)
-        reached = "first" if number == 1 else "repeat" if number < LOYAL_ORDERS else "loyal"
+        reached = "first_order" if number == 1 else "repeat" if number < LOYAL_ORDERS else "loyal"
         if reached != stage or (number > 1 and at - orders[number - 2] >= DORMANT_AFTER):
             yield reached, at
         stage = reached

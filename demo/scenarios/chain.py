@@ -41,7 +41,7 @@ SCENARIO = Scenario(
         UserData("gaoyuan", "高远", "it", userid="gaoyuan", key="it"),
     ),
     stages={
-        "new": 1873, "interested": 2341, "first": 2926, "repeat": 2107, "loyal": 878, "dormant": 1053, "lapsed": 526,
+        "new": 1873, "interested": 2341, "first_order": 2926, "repeat": 2107, "loyal": 878, "dormant": 1053, "lapsed": 526,
     },
     new_without_order=611,
     month=MonthSales(

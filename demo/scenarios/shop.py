@@ -14,7 +14,7 @@ SCENARIO = Scenario(
         ),
         UserData("wutong", "吴桐", "guide", "self", userid="wutong", key="guide"),
     ),
-    stages={"new": 98, "interested": 141, "first": 168, "repeat": 112, "loyal": 47, "dormant": 36, "lapsed": 18},
+    stages={"new": 98, "interested": 141, "first_order": 168, "repeat": 112, "loyal": 47, "dormant": 36, "lapsed": 18},
     new_without_order=38,
     month=MonthSales(buyers=176, orders=402, net_minor=1_929_600, all_channels_minor=6_120_000, unbound_orders=9, refunds=3),
     products=(

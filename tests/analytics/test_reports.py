@@ -1,0 +1,99 @@
+"""The report pages: who may see them, what they cost, and that every number opens into as many rows."""
+
+import re
+
+import pytest
+from django.test import Client
+
+from analytics.services import buckets
+from contacts.services.stages import change_stage
+from scrm.lib import clock
+from tenants.audit import SYSTEM
+from tests.support import campaigns as reach
+from tests.support import contacts as people
+from tests.support.core import log_in
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def region():
+    return people.make_region("华东")
+
+
+@pytest.fixture
+def store(region):
+    return people.make_store("静安寺店", region=region)
+
+
+@pytest.fixture
+def push(store):
+    with reach.at_time(reach.MORNING):
+        push = reach.released(reach.make_customers(4, people.make_member("林小雅", store=store)))
+        buckets.mark("push", keys=[push.pk])
+        buckets.recompute_some()
+        yield push
+
+
+def links(html: str) -> list[str]:
+    return [match.replace("&amp;", "&") for match in re.findall(r'href="(/reports/[^"]*rows[^"]*)"', html)]
+
+
+def test_every_number_of_the_funnel_opens_into_as_many_rows(acme_client: Client, push):
+    page = acme_client.get("/reports/funnel/", {"push": push.pk, "by": "guide"}).content.decode()
+    cells = re.findall(r'<a href="(/reports/funnel/rows/[^"]+)">([\d,]+)</a>', page)
+    assert cells
+    for url, number in cells:
+        rows = acme_client.get(url.replace("&amp;", "&"))
+        assert rows.context["page"].paginator.count == int(number.replace(",", ""))
+
+
+def test_every_number_of_the_lifecycle_opens_into_as_many_rows(acme_client: Client, store):
+    stages = people.make_stages()
+    guide = people.make_member(store=store)
+    contacts = [people.make_follow(member=guide).contact for _ in range(3)]
+    change_stage([contacts[0].pk], stages["new"], source="manual", by=SYSTEM, at=clock.now())
+    page = acme_client.get("/reports/lifecycle/", {"by": "store"}).content.decode()
+    cells = re.findall(r'<a href="(/reports/lifecycle/rows/[^"]*)">([\d,]+)</a>', page)
+    assert {int(number) for _url, number in cells} >= {1, 2, 3}
+    for url, number in cells:
+        rows = acme_client.get(url.replace("&amp;", "&"))
+        assert rows.context["page"].paginator.count == int(number.replace(",", "")), url
+
+
+def test_a_region_manager_sees_her_region_only(push, store, region):
+    other = people.make_store(region=people.make_region("华南"))
+    people.make_follow(member=people.make_member(store=other))
+    client = log_in("region", scope=region)
+    page = client.get("/reports/lifecycle/", {"by": "region"})
+    assert page.context["people"] == 4
+    assert list(client.get("/reports/funnel/").context["form"].fields["region"].queryset) == [region]
+
+
+def test_a_guide_has_no_reports_and_starts_at_today():
+    client = log_in("guide")
+    assert client.get("/reports/funnel/").status_code == 403
+    answer = client.get("/")
+    assert (answer.status_code, answer["Location"]) == (302, "/today/")
+
+
+def test_an_unknown_metric_is_not_found(acme_client: Client):
+    assert acme_client.get("/reports/funnel/rows/nonsense/").status_code == 404
+
+
+def test_bad_choices_are_refused_in_words_and_the_page_still_shows(acme_client: Client, push):
+    page = acme_client.get("/reports/funnel/", {"region": "x", "window": "9999", "by": "weather"})
+    assert page.status_code == 200
+    assert page.context["form"].errors.keys() >= {"region", "window", "by"}
+
+
+def test_the_pages_cost_a_constant_number_of_queries(acme_client: Client, push, store, django_assert_max_num_queries):
+    people.make_stages()
+    for path in ("/reports/funnel/?by=guide", "/reports/lifecycle/?by=guide", "/reports/funnel/rows/targeted/"):
+        with django_assert_max_num_queries(25):
+            assert acme_client.get(path).status_code == 200
+
+
+def test_an_empty_merchant_sees_no_zero_charts(acme_client: Client):
+    for path in ("/reports/funnel/", "/reports/lifecycle/"):
+        assert "data-chart" not in acme_client.get(path).content.decode()
