@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts.navigation import NavEntry, entries_for
+from accounts.scope import label_of
 from tenants.context import current_scope
 
 SECTIONS = {
@@ -32,7 +33,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "current_user": user,
         "nav": _grouped(entries_for(permissions), request.path),
         "phone_nav": [_item(entry, request.path) for entry in entries_for(permissions, phone=True)],
-        "scope_label": getattr(request, "scope_label", ""),
+        "scope_label": label_of(request.scope) if hasattr(request, "scope") else "",
     }
 
 

@@ -1,8 +1,17 @@
 """Data scope: which part of the organisation a user sees. Queries apply it once; pages only show its label."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+
 from accounts.models import RoleGrant, User
+
+Kind = RoleGrant.Scope
+# Organisation rows of a kind as (id, name); with ids, only those.
+Places = Callable[[Iterable[int] | None], list[tuple[int, str]]]
+_places: dict[str, Places] = {}
 
 
 @dataclass(frozen=True)
@@ -28,32 +37,58 @@ class DataScope:
 EVERYTHING = DataScope(user_id=0, sees_all=True)
 
 
-def data_scope(user: User, permission: str | None = None) -> DataScope:
+def grants_of(user: User) -> list[RoleGrant]:
+    """The user's grants with their roles. One query."""
+    return list(RoleGrant.objects.filter(user=user).select_related("role").order_by("role__order", "pk"))
+
+
+def data_scope(user: User, permission: str | None = None, *, grants: list[RoleGrant] | None = None) -> DataScope:
     """The scope of a user's grants; with a permission, of only those grants whose role holds it.
 
-    A permission that no grant holds gives a scope that sees nothing. One query.
+    A permission that no grant holds gives a scope that sees nothing. One query, none when the grants are given.
     """
-    grants = [
-        grant
-        for grant in RoleGrant.objects.filter(user=user).select_related("role")
-        if permission is None or permission in grant.role.permissions
-    ]
+    held = grants_of(user) if grants is None else grants
+    counted = [grant for grant in held if permission is None or permission in grant.role.permissions]
 
     def ids(kind: str) -> frozenset[int]:
-        return frozenset(grant.scope_id for grant in grants if grant.scope_kind == kind)
+        return frozenset(grant.scope_id for grant in counted if grant.scope_kind == kind)
 
-    kinds = {grant.scope_kind for grant in grants}
+    kinds = {grant.scope_kind for grant in counted}
     return DataScope(
         user_id=user.pk,
-        sees_all=RoleGrant.Scope.ALL in kinds,
-        region_ids=ids(RoleGrant.Scope.REGION),
-        dealer_ids=ids(RoleGrant.Scope.DEALER),
-        store_ids=ids(RoleGrant.Scope.STORE),
-        own=RoleGrant.Scope.SELF in kinds,
+        sees_all=Kind.ALL in kinds,
+        region_ids=ids(Kind.REGION),
+        dealer_ids=ids(Kind.DEALER),
+        store_ids=ids(Kind.STORE),
+        own=Kind.SELF in kinds,
     )
 
 
-def permissions_of(user: User) -> frozenset[str]:
-    """Every permission the user's roles hold. One query."""
-    rows = RoleGrant.objects.filter(user=user).values_list("role__permissions", flat=True)
-    return frozenset(code for codes in rows for code in codes)
+def permissions_of(user: User, *, grants: list[RoleGrant] | None = None) -> frozenset[str]:
+    """Every permission the user's roles hold. One query, none when the grants are given."""
+    return frozenset(code for grant in (grants_of(user) if grants is None else grants) for code in grant.role.permissions)
+
+
+def register_places(kind: str, places: Places) -> None:
+    """The organisation tells the names of its rows: `register_places("store", list_stores)`. Kinds: region, dealer, store."""
+    if kind not in (Kind.REGION, Kind.DEALER, Kind.STORE):
+        raise ValueError(f"{kind} is no kind of place")
+    _places[kind] = places
+
+
+def places(kind: str, ids: Iterable[int] | None = None) -> list[tuple[int, str]]:
+    """(id, name) of organisation rows; empty for a kind nobody told."""
+    return _places[kind](ids) if kind in _places else []
+
+
+def scope_label(scope: DataScope) -> str | Promise:
+    """What the header says about whose data the page shows."""
+    if scope.sees_all:
+        return _("全部门店")
+    wanted = ((Kind.REGION, scope.region_ids), (Kind.DEALER, scope.dealer_ids), (Kind.STORE, scope.store_ids))
+    names = [name for kind, ids in wanted if ids for _id, name in places(kind, ids)]
+    if scope.own:
+        names.append(_("本人的客户"))
+    if len(names) > 3:
+        return _("%(names)s 等 %(count)d 处") % {"names": "、".join(names[:3]), "count": len(names)}
+    return "、".join(names) or _("没有数据范围")

@@ -1,10 +1,13 @@
 """What a user may see, as querysets. Lists scope by today's store and owner; facts carry the store of then."""
 
+from collections.abc import Iterable
+
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
 
 from accounts.scope import DataScope
-from contacts.models import Contact, Follow, GroupChat, Member, MemberAccount, Relation, Store
+from contacts.models import Contact, ContactPhone, Dealer, Follow, GroupChat, GroupMembership, Member, MemberAccount, Region, Relation, Store, TimelineEvent
 
 
 def own_member_ids(scope: DataScope) -> QuerySet:
@@ -67,3 +70,59 @@ def _people_of_own(scope: DataScope) -> QuerySet:
     """Root ids of the people the log-in's own members know. Uncorrelated, so that it is computed once."""
     follows = Follow.objects.filter(member__in=own_member_ids(scope)).exclude(relation=Relation.TRANSFERRED)
     return follows.annotate(person=Coalesce(F("contact__root_id"), F("contact_id"))).values("person")
+
+
+def listed_contacts(scope: DataScope) -> QuerySet[Contact]:
+    """The customer list: visible people who were ever added, as the list's index has them."""
+    return visible_contacts(scope).filter(last_added_at__isnull=False)
+
+
+def family_of(root_ids: Iterable[int]) -> dict[int, int]:
+    """Contact id → root id, for these roots and everybody merged into them. One query."""
+    wanted = set(root_ids)
+    rows = Contact.objects.filter(Q(pk__in=wanted) | Q(root_id__in=wanted)).values_list("pk", "root_id")
+    return {pk: root_id or pk for pk, root_id in rows}
+
+
+def follows_of(contact: Contact) -> QuerySet[Follow]:
+    """All relations of a person, friends first, then the latest."""
+    follows = Follow.objects.filter(contact_id__in=family_of([contact.pk])).select_related("member", "member__store", "corp")
+    return follows.annotate(is_active=Q(relation=Relation.ACTIVE)).order_by("-is_active", "-added_at", "pk")
+
+
+def phones_of(contact: Contact) -> list[str]:
+    """Her phones (E.164), each once."""
+    phones = ContactPhone.objects.filter(contact_id__in=family_of([contact.pk])).order_by("pk")
+    return list(dict.fromkeys(phones.values_list("phone", flat=True)))
+
+
+def memberships_of(contact: Contact) -> QuerySet[GroupMembership]:
+    """Groups she is or was in, present ones first."""
+    rows = GroupMembership.objects.filter(contact_id__in=family_of([contact.pk])).select_related("group", "group__owner")
+    return rows.annotate(is_in=Q(left_at__isnull=True)).order_by("-is_in", "-joined_at", "pk")
+
+
+def timeline_of(contact: Contact) -> QuerySet[TimelineEvent]:
+    """Her facts, merged branches' ones too, newest first. Loose deletions (without an adding of their own) are facts too."""
+    return TimelineEvent.objects.filter(contact_id__in=family_of([contact.pk])).select_related("member", "store", "group")
+
+
+def scope_label(scope: DataScope) -> str:
+    """A scope in words: 全部门店, 仅华东区 · 11 店, 仅本人客户. At most two queries."""
+    if scope.sees_all:
+        return _("全部数据")
+    if scope.is_own_only:
+        return _("仅本人客户")
+    stores = Store.objects.filter(_store_q(scope))
+    names = [*Region.objects.filter(pk__in=scope.region_ids).values_list("name", flat=True)] if scope.region_ids else []
+    if scope.dealer_ids:
+        names += Dealer.objects.filter(pk__in=scope.dealer_ids).values_list("name", flat=True)
+    shown = list(stores.values_list("name", flat=True))
+    if not names and len(shown) == 1:
+        return _("仅%(store)s") % {"store": shown[0]}
+    if not names and not shown:
+        return _("未授权任何门店")
+    name = "、".join(names[:2]) + (_("等") if len(names) > 2 else "")
+    if not name:
+        return _("仅 %(count)d 店") % {"count": len(shown)}
+    return _("仅%(name)s · %(count)d 店") % {"name": name, "count": len(shown)}
