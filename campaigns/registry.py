@@ -4,7 +4,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import permissions
 from campaigns import tasks
-from campaigns.handlers import groupmsg
+from campaigns.handlers import groupmsg, ledger
 from contacts import timeline
 from tenants import lanes, quiet
 
@@ -25,5 +25,6 @@ def register() -> None:
     lanes.register(lanes.Lane("campaigns", queue="campaigns", drain=tasks.drain, next_due=tasks.next_due))
     quiet.register("campaigns", tasks.count_due)
     groupmsg.register()
+    ledger.register()
     timeline.register_kind("push.sent", _("群发发送成功"), "send")
     timeline.register_kind("push.failed", _("群发没有发成"), "circle-alert")

@@ -7,6 +7,7 @@ from django.db.models import Min
 
 from campaigns.models import Approval, Dispatch, Push
 from campaigns.policy import send_policy
+from campaigns.services import ledger
 from campaigns.services.approvals import lapse_approvals
 from campaigns.services.claiming import claim_due, claimable
 from campaigns.services.closing import close_pushes
@@ -16,7 +17,15 @@ from campaigns.states import DispatchState, PushState
 from scrm.lib import clock
 
 # Deadlines before claims: a unit whose time is over is never claimed.
-STEPS: tuple[Callable[[], int], ...] = (lapse_approvals, end_overdue, settle_unsent, claim_due, poll_due, close_pushes)
+STEPS: tuple[Callable[[], int], ...] = (
+    lapse_approvals,
+    end_overdue,
+    settle_unsent,
+    claim_due,
+    poll_due,
+    close_pushes,
+    ledger.refresh_due,
+)
 _AT_WORK = (DispatchState.WAITING, DispatchState.AGREED, DispatchState.TASKED, DispatchState.CREATING)
 
 
@@ -35,6 +44,7 @@ def next_due() -> datetime | None:
         _next_claim(),
         _next_deadline(),
         Dispatch.objects.filter(poll_at__isnull=False).aggregate(at=Min("poll_at"))["at"],
+        ledger.next_due(),
     ]
     known = [moment for moment in moments if moment]
     return max(min(known), clock.now()) if known else None

@@ -1,0 +1,195 @@
+"""The ledger of all mass sends of a corp, ours or not: WeCom's quota is shared, so we must know what others spent.
+
+A reading is a chain of commands: pages of messages, then each foreign message's tasks, then each sender's results. The
+coverage advances when its last answer is in; until then what lies beyond it is 额度未知.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from campaigns.models import Dispatch, LedgerCoverage, MassSend, MassSendResult
+from scrm.lib import clock
+from wecom_bridge import commands
+from wecom_bridge.models import Corp
+
+LEDGER = "groupmsg.list"
+SPAN = timedelta(days=28)  # get_groupmsg_list_v2 takes at most a month
+BACK_AT_FIRST = timedelta(days=32)
+# Results of a message change until its senders have confirmed: recent ones are read again.
+READ_AGAIN = timedelta(days=3)
+FRESH_FOR = timedelta(hours=20)
+GIVE_UP_AFTER = timedelta(hours=2)
+RETRY_AFTER = timedelta(minutes=30)
+CHAT_TYPES = ("single", "group")
+PAGE = 100
+
+
+def refresh_due() -> int:
+    """Start a reading for every connected corp whose ledger is growing old. How many were started."""
+    return sum(start_reading(corp.pk, older_than=FRESH_FOR) for corp in connected_corps())
+
+
+def connected_corps() -> Iterable[Corp]:
+    return Corp.objects.filter(is_active=True, connected_at__isnull=False).order_by("pk")
+
+
+@transaction.atomic
+def start_reading(corp_id: int, *, older_than: timedelta = timedelta()) -> bool:
+    """Read the corp's mass sends up to now, unless that is young enough or under way. Whether one was started."""
+    now = clock.now()
+    LedgerCoverage.objects.bulk_create([LedgerCoverage(corp_id=corp_id)], ignore_conflicts=True)
+    coverage = LedgerCoverage.objects.select_for_update().get(corp_id=corp_id)
+    if coverage.covered_to and now - coverage.covered_to < older_than:
+        return False
+    pause = GIVE_UP_AFTER if coverage.awaited else RETRY_AFTER if coverage.last_error else timedelta()
+    if coverage.reading_to and now - coverage.reading_to < pause:
+        return False
+    start = coverage.covered_to - READ_AGAIN if coverage.covered_to else now - BACK_AT_FIRST
+    coverage.reading_from, coverage.reading_to, coverage.awaited = start, now, 0
+    for chat_type in CHAT_TYPES:
+        for begin in _spans(start, now):
+            coverage.awaited += 1
+            end = min(begin + SPAN, now)
+            _ask(coverage, {"step": "list", "chat_type": chat_type, "start": _unix(begin), "end": _unix(end)})
+    coverage.save(update_fields=["reading_from", "reading_to", "awaited"])
+    return True
+
+
+def _spans(start: datetime, end: datetime) -> Iterable[datetime]:
+    while start < end:
+        yield start
+        start += SPAN
+
+
+def _unix(instant: datetime) -> int:
+    return int(instant.timestamp())
+
+
+def _ask(coverage: LedgerCoverage, payload: dict[str, Any]) -> None:
+    assert coverage.reading_to is not None
+    commands.enqueue(
+        LEDGER,
+        corp=coverage.corp_id,
+        entity_key=f"ledger:{coverage.corp_id}:{payload.get('msgid') or payload.get('chat_type')}",
+        payload=payload | {"reading": coverage.reading_to.isoformat()},
+        priority=80,
+    )
+
+
+def record_answer(corp_id: int, payload: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+    """One answer of a reading: write it down, ask what follows from it, and advance the coverage after the last one."""
+    coverage = LedgerCoverage.objects.select_for_update().get(corp_id=corp_id)
+    step = {"list": _record_list, "task": _record_tasks, "results": _record_results}[payload["step"]]
+    following = step(corp_id, payload, answer)
+    if answer.get("next_cursor"):
+        following.append({**_question(payload), "cursor": answer["next_cursor"]})
+    if not _is_under_way(coverage, payload):
+        return
+    for question in following:
+        _ask(coverage, question)
+    _count_down(coverage, len(following))
+
+
+def record_failure(corp_id: int, payload: Mapping[str, Any], message: str) -> None:
+    """An answer that will not come. Without a list nothing is known: the reading ends and the coverage stays."""
+    coverage = LedgerCoverage.objects.select_for_update().get(corp_id=corp_id)
+    if not _is_under_way(coverage, payload):
+        return
+    coverage.last_error = message[:200]
+    coverage.save(update_fields=["last_error"])
+    if payload["step"] == "list":
+        coverage.awaited = 0
+        coverage.save(update_fields=["awaited"])
+    else:
+        _count_down(coverage, 0)
+
+
+def _is_under_way(coverage: LedgerCoverage, payload: Mapping[str, Any]) -> bool:
+    """Whether an answer belongs to the present reading, not to one that was given up."""
+    return bool(coverage.awaited and coverage.reading_to and coverage.reading_to.isoformat() == payload["reading"])
+
+
+def _question(payload: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in payload.items() if key not in ("cursor", "reading")}
+
+
+def _count_down(coverage: LedgerCoverage, more: int) -> None:
+    coverage.awaited += more - 1
+    if coverage.awaited <= 0:
+        coverage.covered_from = min(filter(None, (coverage.covered_from, coverage.reading_from)))
+        coverage.covered_to, coverage.reading_to, coverage.awaited = coverage.reading_to, None, 0
+        coverage.last_error = ""
+    coverage.save(update_fields=["awaited", "covered_from", "covered_to", "reading_to", "last_error"])
+
+
+def _record_list(corp_id: int, payload: Mapping[str, Any], answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    listed = answer.get("group_msg_list") or []
+    msgids = [item["msgid"] for item in listed]
+    ours = dict(Dispatch.objects.filter(msgid__in=msgids).values_list("msgid", "pk"))
+    rows = [
+        MassSend(
+            corp_id=corp_id,
+            msgid=item["msgid"],
+            chat_type=payload["chat_type"],
+            create_type=int(item.get("create_type", 0)),
+            creator_userid=item.get("creator") or "",
+            dispatch_id=ours.get(item["msgid"]),
+            created_at=clock.from_unix(item["create_time"]),
+        )
+        for item in listed
+    ]
+    MassSend.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["corp", "msgid"], update_fields=["dispatch_id", "creator_userid"]
+    )
+    unread = MassSend.objects.filter(
+        corp_id=corp_id, msgid__in=msgids, dispatch_id__isnull=True, results_final_at__isnull=True
+    )
+    return [{"step": "task", "msgid": msgid} for msgid in unread.values_list("msgid", flat=True)]
+
+
+def _record_tasks(corp_id: int, payload: Mapping[str, Any], answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Senders who confirmed have results; the others have sent nothing so far."""
+    tasks = answer.get("task_list") or []
+    return [
+        {"step": "results", "msgid": payload["msgid"], "userid": task["userid"]}
+        for task in tasks
+        if int(task["status"]) != 0
+    ]
+
+
+def _record_results(corp_id: int, payload: Mapping[str, Any], answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    send = MassSend.objects.get(corp_id=corp_id, msgid=payload["msgid"])
+    rows = [
+        MassSendResult(
+            mass_send=send,
+            userid=payload["userid"],
+            target=row.get("external_userid") or row.get("chat_id") or "",
+            status=int(row["status"]),
+            sent_at=clock.from_unix(row["send_time"]) if row.get("send_time") else None,
+        )
+        for row in answer.get("send_list") or []
+    ]
+    MassSendResult.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["mass_send", "userid", "target"], update_fields=["status", "sent_at"]
+    )
+    now = clock.now()
+    if not answer.get("next_cursor") and now - send.created_at > READ_AGAIN:
+        MassSend.objects.filter(pk=send.pk).update(results_final_at=now)
+    return []
+
+
+def next_due() -> datetime | None:
+    """When the next reading is wanted."""
+    connected = {corp.pk for corp in connected_corps()}
+    if not connected:
+        return None
+    reached = dict(LedgerCoverage.objects.filter(corp_id__in=connected).values_list("corp_id", "covered_to"))
+    if any(reached.get(corp_id) is None for corp_id in connected):
+        # The first reading is under way, or failed: look again without haste.
+        return clock.now() + timedelta(hours=1)
+    return min(at for at in reached.values() if at) + FRESH_FOR
+
+
