@@ -4,7 +4,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import permissions
 from campaigns import tasks
-from campaigns.handlers import groupmsg, ledger
+from campaigns.handlers import groupmsg, ledger, welcome
 from contacts import timeline
 from tenants import lanes, quiet
 
@@ -26,5 +26,6 @@ def register() -> None:
     quiet.register("campaigns", tasks.count_due)
     groupmsg.register()
     ledger.register()
+    welcome.register()
     timeline.register_kind("push.sent", _("群发发送成功"), "send")
     timeline.register_kind("push.failed", _("群发没有发成"), "circle-alert")

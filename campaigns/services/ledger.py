@@ -173,7 +173,10 @@ def _record_results(corp_id: int, payload: Mapping[str, Any], answer: Mapping[st
         for row in answer.get("send_list") or []
     ]
     MassSendResult.objects.bulk_create(
-        rows, update_conflicts=True, unique_fields=["mass_send", "userid", "target"], update_fields=["status", "sent_at"]
+        rows,
+        update_conflicts=True,
+        unique_fields=["mass_send", "userid", "target"],
+        update_fields=["status", "sent_at"],
     )
     now = clock.now()
     if not answer.get("next_cursor") and now - send.created_at > READ_AGAIN:
@@ -191,5 +194,3 @@ def next_due() -> datetime | None:
         # The first reading is under way, or failed: look again without haste.
         return clock.now() + timedelta(hours=1)
     return min(at for at in reached.values() if at) + FRESH_FOR
-
-

@@ -1,0 +1,60 @@
+"""Tying welcomes to the adding they greeted, once the people's facts are written; and adds that brought no code."""
+
+from collections.abc import Sequence
+
+from campaigns.models import WelcomeSend
+from contacts.models import FollowPeriod
+from wecom_bridge.contracts import EventFact, PeopleBatch
+
+ADDS = ("add_external_contact", "add_half_external_contact")
+
+
+def bind(batch: PeopleBatch) -> None:
+    """Hang waiting welcomes on the period their callback began, and note adds without a code. Three queries and one per welcome."""
+    added = {
+        (event.fields.get("ExternalUserID", ""), event.fields.get("UserID", "")): event
+        for event in batch.events
+        if event.change_type in ADDS
+    }
+    if not added or batch.source != "callback":
+        return
+    periods = _open_periods(batch, added)
+    unbound = WelcomeSend.objects.filter(
+        period__isnull=True,
+        external_userid__in=[external for external, _userid in added],
+        member_userid__in=[userid for _external, userid in added],
+    ).order_by("received_at")
+    sends = {(send.external_userid, send.member_userid): send for send in unbound}
+    taken = set(WelcomeSend.objects.filter(period_id__in=periods.values()).values_list("period_id", flat=True))
+    free = {pair: pk for pair, pk in periods.items() if pk not in taken}
+    for pair, period_id in free.items():
+        if pair in sends:
+            WelcomeSend.objects.filter(pk=sends[pair].pk, period__isnull=True).update(period_id=period_id)
+    _note_without_code([(free[pair], event) for pair, event in added.items() if pair in free and pair not in sends])
+
+
+def _open_periods(batch: PeopleBatch, added: dict[tuple[str, str], EventFact]) -> dict[tuple[str, str], int]:
+    """(external_userid, userid) → the open period of that relation."""
+    rows = FollowPeriod.objects.filter(
+        ended_at__isnull=True,
+        follow__corp=batch.corp,
+        follow__identity__value__in=[external for external, _userid in added],
+        follow__member__userid__in=[userid for _external, userid in added],
+    ).values_list("follow__identity__value", "follow__member__userid", "pk")
+    return {(external, userid): pk for external, userid, pk in rows if (external, userid) in added}
+
+
+def _note_without_code(found: Sequence[tuple[int, EventFact]]) -> None:
+    """Only a finished add says that there was no code: of a half add the code may still come."""
+    rows = [
+        WelcomeSend(
+            period_id=period_id,
+            member_userid=event.fields.get("UserID", ""),
+            external_userid=event.fields.get("ExternalUserID", ""),
+            state=WelcomeSend.State.NO_CODE,
+            received_at=event.received_at,
+        )
+        for period_id, event in found
+        if event.change_type == ADDS[0] and not event.fields.get("WelcomeCode")
+    ]
+    WelcomeSend.objects.bulk_create(rows, ignore_conflicts=True)
