@@ -25,8 +25,8 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends postgresql-client \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin scrm \
-    && mkdir -p /app /srv/media \
-    && chown scrm:scrm /srv/media
+    && mkdir -p /app /srv/media /data \
+    && chown scrm:scrm /srv/media /data
 WORKDIR /app
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 MEDIA_ROOT=/srv/media STATIC_ROOT=/app/staticfiles
 

@@ -5,6 +5,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
 from contacts import handlers, kinds
+from contacts.seeds import seed_stages
+from tenants import provision
 
 
 def register() -> None:
@@ -19,5 +21,6 @@ def register() -> None:
         Permission("org.view", _("查看组织"), places),
         Permission("org.edit", _("维护门店、大区、经销商与成员"), places),
     )
+    provision.register_seed("contacts.stages", seed_stages)
     kinds.register()
     handlers.register()

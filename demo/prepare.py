@@ -185,7 +185,7 @@ class Merchant:
 
     def _sync(self, corp: Corp) -> None:
         """The first sync, done by the workers; progress is said as it comes."""
-        from wecom_bridge.services.sync import start_sync
+        from wecom_bridge.services.sync.runs import start_sync
 
         if corp.sync_runs.filter(state=SyncRun.State.DONE).exists():
             return

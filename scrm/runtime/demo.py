@@ -80,6 +80,7 @@ def _supervisor(folder: Path, console: Console, interrupt: Interrupt, *, check: 
         "web_port": web,
         "simulator_port": simulator,
         "simulator_start": env["SIMULATOR_START"],
+        "simulator_state": folder / "simulator.state",
     }
     supervisor = Supervisor(ROOT, env, values, console, interrupt)
     supervisor.on_change = lambda programs: instance.record(folder, programs)

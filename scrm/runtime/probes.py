@@ -73,6 +73,7 @@ def default_values(environment: Mapping[str, str] = os.environ) -> dict[str, obj
         "web_workers": _count(environment, "WEB_WORKERS", 2),
         "web_threads": _count(environment, "WEB_THREADS", 8),
         "simulator_start": environment.get("SIMULATOR_START", "2026-01-05T09:00:00+08:00"),
+        "simulator_state": environment.get("SIMULATOR_STATE", "/data/simulator.state"),
         "worker_processes": _count(environment, "WORKER_PROCESSES", 2),
     }
 

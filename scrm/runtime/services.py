@@ -44,7 +44,7 @@ POOLS: dict[str, tuple[str, ...]] = {
 }
 SIMULATOR = (
     "{python} -m simulator --host {bind} --port {simulator_port} --scenario shop --scenario chain"
-    " --start {simulator_start}"
+    " --start {simulator_start} --state {simulator_state} --switch own_sends_per_guide_month=2"
 )
 WEB = (
     "{python} -m gunicorn scrm.wsgi:application --bind {bind}:{web_port} --worker-class gthread"
