@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
 from django.shortcuts import render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from tenants.context import public_scope, tenant_scope
@@ -32,5 +34,6 @@ class TenantHostMiddleware:
         request.tenant = domain.tenant
         if domain.tenant.state != TenantState.ACTIVE:
             return render(request, "tenants/unavailable.html", {"tenant": domain.tenant}, status=503)
-        with tenant_scope(domain.tenant):
+        # Pages speak the tenant's time; what is stored stays UTC.
+        with tenant_scope(domain.tenant), timezone.override(ZoneInfo(domain.tenant.time_zone)):
             return self.get_response(request)
