@@ -5,7 +5,10 @@ from django.urls import URLPattern, URLResolver, include, path
 from scrm.ui.views import style_page, style_phone_page
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("accounts.urls")),
     path("", include("analytics.urls")),
+    path("", include("contacts.urls")),
+    path("", include("wecom_bridge.urls")),
     path("style/", style_page, name="style"),
     path("style/phone/", style_phone_page, name="style_phone"),
 ]

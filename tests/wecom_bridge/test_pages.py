@@ -1,0 +1,134 @@
+"""IT's pages: connect, test, watch a sync, look into both books."""
+
+import pytest
+
+from scrm.lib import clock
+from tests.support.core import log_in
+from tests.support.wecom import make_connection, make_corp
+from wecom_bridge.models import Corp, CorpCredential, InboundEvent, OutboundCommand, SyncRun
+from wecom_bridge.services import sync
+from tenants.audit import SYSTEM
+from tenants.models import CallbackRoute
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def it(db):
+    return log_in("it")
+
+
+FORM = {"name": "总店", "corp_id": "ww0123456789abcdef", "agent_id": "1000002", "secret": "S" * 43}
+
+
+def test_a_corp_is_connected_and_its_keys_are_shown_once(it):
+    assert it.get("/bridge/").status_code == 200
+
+    page = it.post("/bridge/corps/new/", FORM).content.decode()
+
+    credential = CorpCredential.objects.get(corp__corp_id=FORM["corp_id"])
+    route = CallbackRoute.objects.get(credential_pk=credential.pk)
+    assert route.opaque in page and credential.callback_token in page and credential.callback_aes_key in page
+    assert FORM["secret"] not in page
+    again = it.get(f"/bridge/corps/{credential.corp_id}/").content.decode()
+    for secret in (credential.secret, credential.callback_token, credential.callback_aes_key):
+        assert secret not in again
+
+
+def test_an_empty_secret_keeps_the_stored_one(it):
+    corp = make_corp()
+    it.post(f"/bridge/corps/{corp.pk}/", {"name": "新名字", "agent_id": "1", "secret": ""})
+
+    corp.refresh_from_db()
+    assert corp.name == "新名字" and CorpCredential.objects.get(corp=corp).secret == "s" * 43
+
+
+@pytest.mark.parametrize("wrong", [{"corp_id": "abc"}, {"secret": ""}, {"encoding_aes_key": "short"}, {"token": "有"}])
+def test_a_wrong_field_says_so(it, wrong):
+    answer = it.post("/bridge/corps/new/", FORM | wrong)
+    assert answer.status_code == 422 and not Corp.objects.exists()
+
+
+def test_new_callback_keys_replace_the_old(it):
+    connection = make_connection()
+    page = it.post(f"/bridge/corps/{connection.corp.pk}/keys/").content.decode()
+    assert connection.token not in page and CorpCredential.objects.get().callback_token in page
+
+
+def test_a_sync_is_begun_once_and_shown(it):
+    corp = make_corp()
+    first = it.post(f"/bridge/corps/{corp.pk}/sync/")
+    second = it.post(f"/bridge/corps/{corp.pk}/sync/")
+
+    assert first.url == second.url and SyncRun.objects.count() == 1
+    assert it.get(first.url).status_code == 200
+    assert it.get(f"{first.url}?part=progress").content.lstrip().startswith(b'<div id="progress"')
+
+
+def test_a_shrink_is_shown_and_decided(it):
+    run = sync.start_sync(make_corp(), by=SYSTEM)
+    run.state, run.shrink = "confirm", {"follows": 412, "known": 900, "groups": 1, "emptied": ["hechen"]}
+    run.save()
+    page = it.get(f"/bridge/syncs/{run.pk}/").content.decode()
+    assert "412" in page and "hechen" in page
+
+    it.post(f"/bridge/syncs/{run.pk}/decide/", {"decision": "keep"})
+
+    run.refresh_from_db()
+    assert (run.state, run.step) == ("running", "finish")
+
+
+def make_event(**overrides):
+    now = clock.wall()
+    given = {"corp": make_corp(), "digest": "d", "lane": "inbound", "event": "change_external_contact", "entity_key": "1:p:wm",
+             "body": "<xml/>", "occurred_at": now, "received_at": now, "next_attempt_at": now, "state": "parked"}  # fmt: skip
+    return InboundEvent.objects.create(**given | overrides)
+
+
+def make_command(**overrides):
+    now = clock.wall()
+    given = {"corp": make_corp(), "kind": "nobody.knows", "policy": "idempotent", "lane": "outbound", "entity_key": "e",
+             "next_attempt_at": now, "created_at": now, "state": "parked", "attempts": 8}  # fmt: skip
+    return OutboundCommand.objects.create(**given | overrides)
+
+
+def test_a_parked_event_is_listed_and_replayed(it):
+    event = make_event(last_error="[40003] invalid userid")
+    assert "invalid userid" in it.get("/bridge/inbox/?state=parked").content.decode()
+
+    it.post("/bridge/inbox/replay/", {"ids": [event.pk]})
+
+    event.refresh_from_db()
+    assert (event.state, event.attempts, event.last_error) == ("waiting", 0, "")
+
+
+@pytest.mark.parametrize(("action", "state"), [("retry", "retry"), ("drop", "cancelled")])
+def test_a_parked_command_is_retried_or_dropped(it, action, state):
+    command = make_command()
+    assert it.get("/bridge/outbox/").status_code == 200
+
+    it.post("/bridge/outbox/act/", {"ids": [command.pk], "action": action})
+
+    command.refresh_from_db()
+    assert command.state == state
+
+
+def test_a_once_command_that_may_have_left_is_asked_about_when_retried(it):
+    command = make_command(policy="once", sent_at=clock.wall())
+    it.post("/bridge/outbox/act/", {"ids": [command.pk], "action": "retry"})
+    command.refresh_from_db()
+    assert command.state == "unknown"
+
+
+def test_lists_page_by_keyset(it):
+    corp = make_corp()
+    for number in range(55):
+        make_event(corp=corp, digest=str(number))
+    first = it.get("/bridge/inbox/").context
+    assert len(first["rows"]) == 50 and first["total"] == 55
+    second = it.get(first["next_url"]).context
+    assert len(second["rows"]) == 5 and second["next_url"] == ""
+
+
+def test_a_guide_sees_nothing_of_it(db):
+    assert log_in("guide").get("/bridge/").status_code == 403

@@ -1,0 +1,20 @@
+"""Routes of the bridge's pages, for IT."""
+
+from django.urls import path
+
+from wecom_bridge.views import books, connection, sync
+
+urlpatterns = [
+    path("bridge/", connection.home, name="bridge_home"),
+    path("bridge/corps/new/", connection.corp_new, name="bridge_corp_new"),
+    path("bridge/corps/<int:pk>/", connection.corp_edit, name="bridge_corp"),
+    path("bridge/corps/<int:pk>/keys/", connection.corp_keys, name="bridge_corp_keys"),
+    path("bridge/corps/<int:pk>/test/", connection.corp_test, name="bridge_corp_test"),
+    path("bridge/corps/<int:pk>/sync/", sync.sync_start, name="bridge_sync_start"),
+    path("bridge/syncs/<int:pk>/", sync.sync_detail, name="bridge_sync"),
+    path("bridge/syncs/<int:pk>/decide/", sync.sync_decide, name="bridge_sync_decide"),
+    path("bridge/inbox/", books.inbox_list, name="bridge_inbox"),
+    path("bridge/inbox/replay/", books.inbox_replay, name="bridge_inbox_replay"),
+    path("bridge/outbox/", books.outbox_list, name="bridge_outbox"),
+    path("bridge/outbox/act/", books.outbox_act, name="bridge_outbox_act"),
+]
