@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from datetime import date, datetime
 
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import transaction
+from django.db.models import Min
 
 from analytics.models import DirtyBucket
 from analytics.services import days, pushes, stages
@@ -13,7 +15,7 @@ from tenants.context import current_tenant
 from tenants.locks import lock_in_transaction
 
 LANE = "analytics"
-BATCH = 500
+BATCH = 200
 
 TOPICS = {"day": days.recompute, "push": pushes.recompute, "stage": stages.recompute}
 
@@ -36,20 +38,20 @@ def tenant_day(instant: datetime) -> date:
 def drain(deadline: datetime) -> bool:
     """Recompute dirty buckets until none is left or the deadline has passed; True when some are left."""
     while clock.wall() < deadline:
-        if not recompute_some():
+        if not recompute_some(deadline):
             return False
     return DirtyBucket.objects.exists()
 
 
-def recompute_some() -> bool:
-    """Recompute the buckets of up to BATCH marks, one transaction per bucket; False when there were none."""
-    seen = list(DirtyBucket.objects.order_by("marked_at", "id")[:BATCH])
-    buckets: dict[tuple[str, date | None, int], list[int]] = {}
-    for row in seen:
-        buckets.setdefault((row.topic, row.day, row.key), []).append(row.pk)
-    for (topic, day, key), row_ids in buckets.items():
-        recompute_bucket(topic, day, key, row_ids)
-    return bool(seen)
+def recompute_some(deadline: datetime) -> bool:
+    """Recompute up to BATCH marked buckets, one transaction each, longest waiting first; False when there were none."""
+    marked = DirtyBucket.objects.values("topic", "day", "key").annotate(ids=ArrayAgg("pk"), first=Min("marked_at"))
+    buckets = list(marked.order_by("first")[:BATCH])
+    for bucket in buckets:
+        if clock.wall() >= deadline:
+            break
+        recompute_bucket(bucket["topic"], bucket["day"], bucket["key"], bucket["ids"])
+    return bool(buckets)
 
 
 def recompute_bucket(topic: str, day: date | None, key: int, seen_ids: Iterable[int] = ()) -> None:

@@ -79,7 +79,7 @@ def test_both_postgres_have_the_same_limits_and_a_utf8_ctype():
 
 
 def test_data_and_media_are_in_volumes():
-    assert set(COMPOSE["volumes"]) == {"postgres", "media", "proxy-data"}
+    assert set(COMPOSE["volumes"]) == {"postgres", "media", "proxy-data", "simulator"}
     assert "postgres:/var/lib/postgresql/data" in COMPOSE["services"]["postgres"]["volumes"]
     for service in OURS:
         if service.needs:
