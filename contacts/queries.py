@@ -2,12 +2,25 @@
 
 from collections.abc import Iterable
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from accounts.scope import DataScope
-from contacts.models import Contact, ContactPhone, Dealer, Follow, GroupChat, GroupMembership, Member, MemberAccount, Region, Relation, Store, TimelineEvent
+from contacts.models import (
+    Contact,
+    ContactPhone,
+    Dealer,
+    Follow,
+    GroupChat,
+    GroupMembership,
+    Member,
+    MemberAccount,
+    Region,
+    Relation,
+    Store,
+    TimelineEvent,
+)
 
 
 def own_member_ids(scope: DataScope) -> QuerySet:
@@ -86,7 +99,9 @@ def family_of(root_ids: Iterable[int]) -> dict[int, int]:
 
 def follows_of(contact: Contact) -> QuerySet[Follow]:
     """All relations of a person, friends first, then the latest."""
-    follows = Follow.objects.filter(contact_id__in=family_of([contact.pk])).select_related("member", "member__store", "corp")
+    follows = Follow.objects.filter(contact_id__in=family_of([contact.pk])).select_related(
+        "member", "member__store", "corp"
+    )
     return follows.annotate(is_active=Q(relation=Relation.ACTIVE)).order_by("-is_active", "-added_at", "pk")
 
 
@@ -98,31 +113,37 @@ def phones_of(contact: Contact) -> list[str]:
 
 def memberships_of(contact: Contact) -> QuerySet[GroupMembership]:
     """Groups she is or was in, present ones first."""
-    rows = GroupMembership.objects.filter(contact_id__in=family_of([contact.pk])).select_related("group", "group__owner")
+    rows = GroupMembership.objects.filter(contact_id__in=family_of([contact.pk])).select_related(
+        "group", "group__owner"
+    )
     return rows.annotate(is_in=Q(left_at__isnull=True)).order_by("-is_in", "-joined_at", "pk")
 
 
 def timeline_of(contact: Contact) -> QuerySet[TimelineEvent]:
     """Her facts, merged branches' ones too, newest first. Loose deletions (without an adding of their own) are facts too."""
-    return TimelineEvent.objects.filter(contact_id__in=family_of([contact.pk])).select_related("member", "store", "group")
+    return TimelineEvent.objects.filter(contact_id__in=family_of([contact.pk])).select_related(
+        "member", "store", "group"
+    )
 
 
-def scope_label(scope: DataScope) -> str:
-    """A scope in words: 全部门店, 仅华东区 · 11 店, 仅本人客户. At most two queries."""
-    if scope.sees_all:
-        return _("全部数据")
-    if scope.is_own_only:
-        return _("仅本人客户")
-    stores = Store.objects.filter(_store_q(scope))
-    names = [*Region.objects.filter(pk__in=scope.region_ids).values_list("name", flat=True)] if scope.region_ids else []
-    if scope.dealer_ids:
-        names += Dealer.objects.filter(pk__in=scope.dealer_ids).values_list("name", flat=True)
-    shown = list(stores.values_list("name", flat=True))
-    if not names and len(shown) == 1:
-        return _("仅%(store)s") % {"store": shown[0]}
-    if not names and not shown:
-        return _("未授权任何门店")
-    name = "、".join(names[:2]) + (_("等") if len(names) > 2 else "")
-    if not name:
-        return _("仅 %(count)d 店") % {"count": len(shown)}
-    return _("仅%(name)s · %(count)d 店") % {"name": name, "count": len(shown)}
+def list_regions(ids: Iterable[int] | None = None) -> list[tuple[int, str]]:
+    """(id, name with the number of stores) of regions, all by default: for scopes and their label."""
+    regions = Region.objects.all() if ids is None else Region.objects.filter(pk__in=list(ids))
+    return _with_stores(regions.order_by("order", "name"))
+
+
+def list_dealers(ids: Iterable[int] | None = None) -> list[tuple[int, str]]:
+    """(id, name with the number of stores) of dealers."""
+    dealers = Dealer.objects.all() if ids is None else Dealer.objects.filter(pk__in=list(ids))
+    return _with_stores(dealers.order_by("name"))
+
+
+def list_stores(ids: Iterable[int] | None = None) -> list[tuple[int, str]]:
+    """(id, name) of stores."""
+    stores = Store.objects.all() if ids is None else Store.objects.filter(pk__in=list(ids))
+    return list(stores.order_by("name").values_list("pk", "name"))
+
+
+def _with_stores(rows: QuerySet) -> list[tuple[int, str]]:
+    counted = rows.annotate(store_count=Count("stores")).values_list("pk", "name", "store_count")
+    return [(pk, _("%(name)s · %(count)d 店") % {"name": name, "count": count}) for pk, name, count in counted]

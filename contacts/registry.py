@@ -2,11 +2,20 @@
 
 from django.utils.translation import gettext_lazy as _
 
+from accounts import navigation
+from accounts.navigation import NavEntry
 from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
-from contacts import handlers, kinds
+from accounts.scope import register_places
+from contacts import filters, handlers, kinds, longjobs
+from contacts.models import TimelineEvent
+from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
-from tenants import provision
+from contacts.services import exports
+from tenants import lanes, provision, quiet, retention
+
+# Facts are what every later question is asked of: kept long, never shorter than the reports' comparison with last year.
+TIMELINE = retention.Kind("timeline", _("客户时间线"), 1095, retention.older(TimelineEvent, "occurred_at"))
 
 
 def register() -> None:
@@ -22,5 +31,19 @@ def register() -> None:
         Permission("org.edit", _("维护门店、大区、经销商与成员"), places),
     )
     provision.register_seed("contacts.stages", seed_stages)
+    navigation.register(
+        NavEntry("contacts", _("客户"), "people", "contacts:contact_list", "users-round", "contacts.view", order=200),
+        NavEntry("groups", _("客户群"), "people", "contacts:group_list", "messages-square", "groups.view", order=210),
+        NavEntry("org", _("组织"), "admin", "contacts:store_list", "network", "org.view", order=800),
+    )
+    register_places("region", list_regions)
+    register_places("dealer", list_dealers)
+    register_places("store", list_stores)
     kinds.register()
+    filters.register()
     handlers.register()
+    lanes.register(lanes.Lane(longjobs.LANE, queue="bulk", drain=longjobs.drain))
+    longjobs.register(exports.KIND, exports.export_step)
+    quiet.register("long_jobs", longjobs.count_open)
+    provision.register_seed("contacts.stages", seed_stages)
+    retention.register(TIMELINE)

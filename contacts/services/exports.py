@@ -42,14 +42,18 @@ def request_export(query: str, scope: DataScope, *, by: Actor) -> Job:
 def export_step(job: Job, deadline: datetime) -> bool:
     """Write further pages until the slice is over. The file is cut back to what the last committed step wrote."""
     path = tenant_dir("exports") / f"contacts-{job.pk}.csv"
-    people = listing.narrowed(listed_contacts(_unpacked(job.params["scope"])), QueryDict(job.params["query"])).order_by("pk")
+    people = listing.narrowed(listed_contacts(_unpacked(job.params["scope"])), QueryDict(job.params["query"])).order_by(
+        "pk"
+    )
     with path.open("r+b" if path.exists() else "w+b") as file:
         file.truncate(int(job.result.get("bytes", 0)))
         file.seek(0, io.SEEK_END)
         if not job.result.get("bytes"):
             file.write("\ufeff".encode() + _csv([_heads()]))
         while clock.wall() < deadline:
-            page = list(people.filter(pk__gt=job.result.get("after", 0)).select_related("owner", "store", "stage")[:PAGE])
+            page = list(
+                people.filter(pk__gt=job.result.get("after", 0)).select_related("owner", "store", "stage")[:PAGE]
+            )
             file.write(_csv(_lines(page)))
             file.flush()
             job.done += len(page)
@@ -71,13 +75,26 @@ def file_of(job: Job) -> Path | None:
 
 
 def _heads() -> list[str]:
-    return [_("客户编号"), _("昵称"), _("备注"), _("性别"), _("阶段"), _("归属导购"), _("门店"), _("首次添加"), _("最近添加"), _("好友数")]
+    return [
+        _("客户编号"),
+        _("昵称"),
+        _("备注"),
+        _("性别"),
+        _("阶段"),
+        _("归属导购"),
+        _("门店"),
+        _("首次添加"),
+        _("最近添加"),
+        _("好友数"),
+    ]
 
 
 def _lines(people: Sequence[Contact]) -> list[list[str]]:
     family = family_of(person.pk for person in people)
     remarks: dict[int, list[str]] = {}
-    for contact_id, remark in Follow.objects.filter(contact_id__in=family).exclude(remark="").values_list("contact_id", "remark"):
+    for contact_id, remark in (
+        Follow.objects.filter(contact_id__in=family).exclude(remark="").values_list("contact_id", "remark")
+    ):
         remarks.setdefault(family[contact_id], []).append(remark)
     zone = ZoneInfo(current_tenant().time_zone)
     return [

@@ -1,7 +1,7 @@
 """People arrive, leave and come back, through the registered handler."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import permutations
 
 import pytest

@@ -1,0 +1,107 @@
+"""Stores, regions, dealers, who works where, which log-in is whom. Moves are placements: history stays where it happened."""
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from contacts.models import Dealer, Department, Member, MemberAccount, Region, Store, StorePlacement
+from contacts.services.members import move_members, place_members
+from scrm.lib import clock
+from scrm.lib.errors import UserError
+from tenants import audit
+from tenants.audit import Actor
+from wecom_bridge.models import Corp
+
+
+@transaction.atomic
+def save_store(store: Store, *, by: Actor) -> Store:
+    """Create or change a store; another region or dealer begins a new placement now."""
+    now = clock.now()
+    is_new = store.pk is None
+    before = None if is_new else Store.objects.select_for_update(of=("self",)).get(pk=store.pk)
+    store.save()
+    if is_new:
+        # A first placement reaches back: facts from before the merchant joined us belong to it.
+        StorePlacement.objects.create(store=store, region=store.region, dealer=store.dealer, placed_from=now)
+    elif before and (before.region_id, before.dealer_id) != (store.region_id, store.dealer_id):
+        StorePlacement.objects.filter(store=store, placed_to__isnull=True).update(placed_to=now)
+        StorePlacement.objects.create(store=store, region=store.region, dealer=store.dealer, placed_from=now)
+    audit.record("store.created" if is_new else "store.changed", store, by=by, code=store.code,
+                 region=store.region_id, dealer=store.dealer_id)  # fmt: skip
+    return store
+
+
+@transaction.atomic
+def save_region(region: Region, *, by: Actor) -> Region:
+    """Create or rename a region."""
+    action = "region.created" if region.pk is None else "region.changed"
+    region.save()
+    audit.record(action, region, by=by, name=region.name)
+    return region
+
+
+@transaction.atomic
+def save_dealer(dealer: Dealer, *, by: Actor) -> Dealer:
+    """Create or rename a dealer."""
+    action = "dealer.created" if dealer.pk is None else "dealer.changed"
+    dealer.save()
+    audit.record(action, dealer, by=by, name=dealer.name)
+    return dealer
+
+
+@transaction.atomic
+def map_departments(stores: dict[int, int | None], *, by: Actor) -> int:
+    """Say which store each department (by row id) stands for; its members, and those of departments below without a store
+    of their own, work there from now on. How many departments changed."""
+    changed = []
+    for row in Department.objects.select_for_update(of=("self",)).filter(pk__in=stores).select_related("corp"):
+        if row.store_id != stores[row.pk]:
+            row.store_id = stores[row.pk]
+            row.save(update_fields=["store"])
+            changed.append(row)
+    now = clock.now()
+    for corp in Corp.objects.filter(pk__in={row.corp_id for row in changed}):
+        place_members(corp, now=now)
+    if changed:
+        audit.record("departments.mapped", by=by, departments={str(row.pk): row.store_id for row in changed})
+    return len(changed)
+
+
+@transaction.atomic
+def move_member(member_id: int, store: Store | None, *, by: Actor) -> Member:
+    """调店: the guide works at another store from now on; her customers' store of today follows their owner."""
+    member = Member.objects.select_for_update(of=("self",)).get(pk=member_id)
+    if member.store_id == (store.pk if store else None):
+        return member
+    old = member.store_id
+    move_members([(member, store.pk if store else None)], now=clock.now())
+    audit.record("member.moved", member, by=by, old=old, new=store.pk if store else None)
+    member.refresh_from_db()
+    return member
+
+
+@transaction.atomic
+def link_member(user: User, member: Member, *, by: Actor) -> MemberAccount:
+    """This log-in is that member. A member is one log-in's at most; a log-in may be several members (one per corp).
+
+    Raises UserError when the member, or the user within that corp, is linked otherwise.
+    """
+    taken = MemberAccount.objects.filter(member=member).select_related("user").first()
+    if taken is not None:
+        if taken.user_id == user.pk:
+            return taken
+        raise UserError(_("%(member)s 已关联账号 %(user)s,请先解除。") % {"member": member, "user": taken.user})
+    if MemberAccount.objects.filter(user=user, member__corp=member.corp_id).exists():
+        raise UserError(_("账号 %(user)s 在该企业已关联了另一位成员。") % {"user": user})
+    account = MemberAccount.objects.create(user=user, member=member)
+    audit.record("member.linked", member, by=by, user=user.pk)
+    return account
+
+
+@transaction.atomic
+def unlink_member(member_id: int, *, by: Actor) -> None:
+    """The member has no log-in any more."""
+    account = MemberAccount.objects.filter(member_id=member_id).select_related("member").first()
+    if account is not None:
+        account.delete()
+        audit.record("member.unlinked", account.member, by=by, user=account.user_id)

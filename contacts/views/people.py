@@ -1,0 +1,190 @@
+"""The customer list, for desks and for phones, and what is done with many at once."""
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.access import MemberRequest, requires
+from contacts import listing
+from contacts.models import Contact, Follow
+from contacts.queries import family_of, listed_contacts
+from contacts.services.exports import request_export
+from scrm.lib import clock
+from scrm.lib.errors import Conflict, UserError
+from scrm.lib.paging import Page, keyset_page
+
+ORDERING = ("-last_added_at", "-pk")
+PHONE_PAGE = 30
+
+
+@require_GET
+@requires("contacts.view")
+def contact_list(request: MemberRequest) -> HttpResponse:
+    """客户列表: filters in the query string, keyset pages, columns and bulk actions as registered."""
+    people = listing.narrowed(listed_contacts(request.scope), request.GET)
+    page = keyset_page(people.select_related("stage", "owner", "store"), ORDERING, request.GET.get("cursor", ""))
+    columns = listing.columns(request.permissions)
+    is_filtered = listing.is_filtered(request.GET)
+    total = people.count()
+    context = {
+        "total": total,
+        "rows": _rows(page.rows, columns),
+        "columns": columns,
+        "filters": _filters(request),
+        "applied": _applied(request),
+        "is_filtered": is_filtered,
+        "is_empty": not total and not is_filtered,
+        "bulk_actions": listing.bulk_actions(request.permissions),
+        "can_export": "contacts.export" in request.permissions,
+        "query": _query(request),
+        "as_of": clock.now(),
+        **_pager(request, page),
+    }
+    return render(request, "contacts/contact_list.html", context)
+
+
+@require_GET
+@requires("contacts.view")
+def phone_list(request: MemberRequest) -> HttpResponse:
+    """我的客户 on the guide's phone: search and the latest added."""
+    people = listing.narrowed(listed_contacts(request.scope), {"q": request.GET.get("q", "")})
+    page = keyset_page(people.select_related("stage"), ORDERING, request.GET.get("cursor", ""), size=PHONE_PAGE)
+    remarks = _remarks(page.rows)
+    rows = [{"person": person, "remark": remarks.get(person.pk, "")} for person in page.rows]
+    context = {"rows": rows, "total": people.count(), "q": request.GET.get("q", ""), "phone_tab": "customers"}
+    return render(request, "contacts/phone_list.html", context | _pager(request, page))
+
+
+@require_POST
+@requires("contacts.view")
+def bulk(request: MemberRequest) -> HttpResponse:
+    """Hand the chosen people to the action of the button. What the person saw must still be true."""
+    action = next(
+        (one for one in listing.bulk_actions(request.permissions) if one.key == request.POST.get("action")), None
+    )
+    if action is None:
+        raise Http404
+    chosen = selection_of(request)
+    people = selected_people(request, chosen)
+    return action.handle(request, people, chosen)
+
+
+def selection_of(request: HttpRequest) -> listing.Selection:
+    """The bulk bar's fields."""
+    ids = tuple(sorted({int(pk) for pk in request.POST.getlist("ids") if pk.isdecimal() and len(pk) < 19}))
+    expected = request.POST.get("expected", "")
+    return listing.Selection(
+        query=request.GET.urlencode(),
+        select_all=request.POST.get("select_all") == "1",
+        ids=ids,
+        expected=int(expected) if expected.isdecimal() else len(ids),
+    )
+
+
+def selected_people(request: MemberRequest, chosen: listing.Selection) -> Any:
+    """The chosen people within the user's scope, recounted. Raises Conflict when they are not as many as she saw."""
+    people = listing.narrowed(listed_contacts(request.scope), request.GET)
+    if not chosen.select_all:
+        if not chosen.ids:
+            raise UserError(_("还没有选择客户,请先勾选。"))
+        people = people.filter(pk__in=chosen.ids)
+    count = people.count()
+    if count != chosen.expected:
+        raise Conflict(
+            _("您选择时是 %(expected)d 位客户,现在是 %(count)d 位。请核对后重新选择。")
+            % {"expected": chosen.expected, "count": count}
+        )
+    return people
+
+
+def get_contact_or_404(request: MemberRequest, pk: int) -> Contact:
+    """A person the user may see; a merged contact leads to its root. Foreign ones do not exist."""
+    root_id = Contact.objects.filter(pk=pk).values_list("root_id", flat=True).first() or pk
+    people = listed_contacts(request.scope).select_related("stage", "owner", "store")
+    return get_object_or_404(people, pk=root_id)
+
+
+def _rows(people: list[Contact], columns: list[listing.Column]) -> list[dict[str, Any]]:
+    loaded = [(column, column.load(people)) for column in columns]
+    remarks = _remarks(people)
+    return [
+        {
+            "person": person,
+            "remark": remarks.get(person.pk, ""),
+            "cells": [{"column": column, "value": values.get(person.pk)} for column, values in loaded],
+        }
+        for person in people
+    ]
+
+
+def _remarks(people: list[Contact]) -> dict[int, str]:
+    """Root id → the latest remark a guide wrote, if it says more than the name."""
+    family = family_of(person.pk for person in people)
+    names = {person.pk: person.name for person in people}
+    found: dict[int, str] = {}
+    follows = Follow.objects.filter(contact_id__in=family).exclude(remark="").order_by("added_at")
+    for contact_id, remark in follows.values_list("contact_id", "remark"):
+        if remark != names.get(family[contact_id]):
+            found[family[contact_id]] = remark
+    return found
+
+
+def _filters(request: MemberRequest) -> list[dict[str, Any]]:
+    return [
+        {
+            "key": one.key,
+            "label": one.label,
+            "value": request.GET.get(one.key, ""),
+            "options": one.options(request.scope),
+        }
+        for one in listing.filters()
+        if one.options is not None
+    ]
+
+
+def _applied(request: MemberRequest) -> list[dict[str, str]]:
+    """Chips of the filters that are set, each with the address without it."""
+    chips = []
+    for one in listing.filters():
+        value = request.GET.get(one.key, "").strip()
+        if value:
+            rest = request.GET.copy()
+            rest.pop(one.key, None)
+            rest.pop("cursor", None)
+            text = one.label_of(value) if one.label_of else value
+            chips.append({"text": f"{one.label}:{text}", "url": "?" + rest.urlencode()})
+    return chips
+
+
+def _query(request: HttpRequest) -> str:
+    """The filters alone, without the place in the list."""
+    query = request.GET.copy()
+    query.pop("cursor", None)
+    return query.urlencode()
+
+
+def _pager(request: HttpRequest, page: Page[Contact]) -> dict[str, Any]:
+    def url(cursor: str | None) -> str:
+        query = request.GET.copy()
+        query["cursor"] = cursor or ""
+        return f"?{query.urlencode()}" if cursor else ""
+
+    return {"next_url": url(page.next_cursor), "previous_url": url(page.previous_cursor), "shown": len(page.rows)}
+
+
+def list_url(**filters: Any) -> str:
+    """The address of the list under some filters: what a figure opens into."""
+    return f"{reverse('contacts:contact_list')}?{urlencode(filters)}"
+
+
+@require_POST
+@requires("contacts.export")
+def export(request: MemberRequest) -> HttpResponse:
+    """Start the export of what the filters find."""
+    job = request_export(_query(request), request.scope, by=request.actor)
+    return redirect("contacts:export", pk=job.pk)

@@ -1,0 +1,180 @@
+"""The customer page: who she is, whose, what happened, what may be done."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.access import MemberRequest, requires
+from contacts import panels
+from contacts.filters import relation_pill
+from contacts.forms import OwnerForm, StageForm
+from contacts.kinds import add_way_label
+from contacts.models import Contact, Follow, Member, Relation, TimelineEvent
+from contacts.phones import show_phone
+from contacts.queries import family_of, follows_of, memberships_of, phones_of, timeline_of
+from contacts.services.opt_out import end_opt_out, is_opted_out, set_opt_out
+from contacts.services.ownership import assign_owner
+from contacts.services.stages import change_stage
+from contacts.timeline import kind_of
+from contacts.views.people import get_contact_or_404
+from scrm.lib import clock
+from scrm.lib.paging import keyset_page
+from scrm.lib.privacy import mask_text
+from tenants import audit
+
+TIMELINE_PAGE = 20
+
+
+@require_GET
+@requires("contacts.view")
+def contact_page(request: MemberRequest, pk: int) -> HttpResponse:
+    """客户页. A guide sees the same page on her phone, for the customers she knows."""
+    contact = get_contact_or_404(request, pk)
+    if contact.pk != pk:
+        return redirect("contacts:contact", pk=contact.pk)
+    return render(request, "contacts/contact_detail.html", _page(request, contact))
+
+
+def _page(request: MemberRequest, contact: Contact, **extra: Any) -> dict[str, Any]:
+    now = clock.now()
+    follows = list(follows_of(contact))
+    can_edit = "contacts.edit" in request.permissions
+    shown = panels.shown_for(request, contact)
+    friends = Member.objects.filter(pk__in=[f.member_id for f in follows if f.relation == Relation.ACTIVE])
+    is_phone = request.scope.is_own_only
+    return {
+        "shell": "phone.html" if is_phone else "base.html",
+        "is_phone": is_phone,
+        "phone_tab": "customers",
+        "back_url": "/m/customers/",
+        "contact": contact,
+        "relation": relation_pill(contact, follows[0] if follows else None),
+        "follows": [_follow(follow) for follow in follows],
+        "phones": [mask_text(show_phone(phone)) for phone in phones_of(contact)],
+        "can_unmask": "contacts.unmask" in request.permissions,
+        "memberships": list(memberships_of(contact)[:20]),
+        "main_panels": [one for one in shown if one.panel.place == "main"],
+        "aside_panels": [one for one in shown if one.panel.place == "aside"],
+        "can_edit": can_edit,
+        "stage_form": StageForm(current_id=contact.stage_id) if can_edit else None,
+        "owner_form": OwnerForm(members=friends.exclude(pk=contact.owner_id)) if can_edit and not is_phone else None,
+        "is_opted_out": is_opted_out(contact, now),
+        **_timeline(request, contact),
+        **extra,
+    }
+
+
+def _follow(follow: Follow) -> dict[str, Any]:
+    return {
+        "follow": follow,
+        "way": add_way_label(follow.add_way),
+        "label": Relation(follow.relation).label,
+        "tone": "ok" if follow.relation == Relation.ACTIVE else "idle",
+    }
+
+
+@require_GET
+@requires("contacts.view")
+def contact_timeline(request: MemberRequest, pk: int) -> HttpResponse:
+    """The timeline alone: one kind, or a further page."""
+    contact = get_contact_or_404(request, pk)
+    if not request.htmx:  # type: ignore[attr-defined]
+        return contact_page(request, pk)
+    response = render(
+        request, "contacts/contact_detail.html#timeline", {"contact": contact, **_timeline(request, contact)}
+    )
+    response["Vary"] = "HX-Request"
+    return response
+
+
+def _timeline(request: MemberRequest, contact: Contact) -> dict[str, Any]:
+    rows = timeline_of(contact)
+    kinds = list(
+        TimelineEvent.objects.filter(contact_id__in=family_of([contact.pk])).values_list("kind", flat=True).distinct()
+    )
+    chosen = request.GET.get("kind", "")
+    if chosen:
+        rows = rows.filter(kind=chosen)
+    page = keyset_page(rows, ("-occurred_at", "-pk"), request.GET.get("cursor", ""), size=TIMELINE_PAGE)
+    return {
+        "events": [_event(row) for row in page.rows],
+        "kinds": [{"key": key, "label": kind_of(key).label, "active": key == chosen} for key in sorted(kinds)],
+        "kind": chosen,
+        "next_cursor": page.next_cursor or "",
+        "previous_cursor": page.previous_cursor or "",
+    }
+
+
+def _event(row: TimelineEvent) -> dict[str, Any]:
+    kind = kind_of(row.kind)
+    texts = [
+        kind.renderer(row) if kind.renderer else "",
+        str(row.group or ""),
+        str(row.member or ""),
+        str(row.store or ""),
+    ]
+    return {
+        "at": timezone.localtime(row.occurred_at).strftime("%Y-%m-%d %H:%M"),
+        "machine_at": row.occurred_at.isoformat(),
+        "title": kind.label,
+        "text": " · ".join(text for text in texts if text),
+        "quiet": row.kind == "follow.lost",
+    }
+
+
+@require_POST
+@requires("contacts.edit")
+def change_contact_stage(request: MemberRequest, pk: int) -> HttpResponse:
+    """生命周期阶段, by hand, with a reason."""
+    contact = get_contact_or_404(request, pk)
+    form = StageForm(request.POST, current_id=contact.stage_id)
+    if not form.is_valid():
+        return render(request, "contacts/contact_detail.html", _page(request, contact, stage_form=form), status=422)
+    stage = form.cleaned_data["stage"]
+    change_stage(
+        [contact.pk], stage, source="manual", reason=form.cleaned_data["reason"], by=request.actor, at=clock.now()
+    )
+    return redirect("contacts:contact", pk=contact.pk)
+
+
+@require_POST
+@requires("contacts.edit")
+def change_contact_owner(request: MemberRequest, pk: int) -> HttpResponse:
+    """业绩归属: to another guide who is her friend."""
+    contact = get_contact_or_404(request, pk)
+    active = follows_of(contact).filter(relation=Relation.ACTIVE).values("member_id")
+    form = OwnerForm(request.POST, members=Member.objects.filter(pk__in=active))
+    if not form.is_valid():
+        return render(request, "contacts/contact_detail.html", _page(request, contact, owner_form=form), status=422)
+    assign_owner([contact.pk], form.cleaned_data["member"], by=request.actor, at=clock.now())
+    return redirect("contacts:contact", pk=contact.pk)
+
+
+@require_POST
+@requires("contacts.edit")
+def change_opt_out(request: MemberRequest, pk: int) -> HttpResponse:
+    """免打扰: 30 or 90 days, forever, or no longer."""
+    contact = get_contact_or_404(request, pk)
+    span = request.POST.get("span", "")
+    if span == "end":
+        end_opt_out(contact.pk, by=request.actor, at=clock.now())
+    else:
+        set_opt_out(contact.pk, span, by=request.actor, at=clock.now())
+    return redirect("contacts:contact", pk=contact.pk)
+
+
+@require_POST
+@requires("contacts.unmask")
+def unmask_phones(request: MemberRequest, pk: int) -> HttpResponse:
+    """The whole phone numbers, once, on record."""
+    contact = get_contact_or_404(request, pk)
+    phones = [show_phone(phone) for phone in phones_of(contact)]
+    audit.record("contact.unmasked", contact, by=request.actor, count=len(phones))
+    if request.htmx:  # type: ignore[attr-defined]
+        return render(
+            request, "contacts/contact_detail.html#phones", {"contact": contact, "phones": phones, "is_unmasked": True}
+        )
+    return render(request, "contacts/contact_detail.html", _page(request, contact, phones=phones, is_unmasked=True))
