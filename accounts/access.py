@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
 from accounts.models import User
 from accounts.scope import DataScope, data_scope
@@ -27,20 +28,49 @@ class MemberRequest(HttpRequest):
     actor: Actor
 
 
-def requires(permission: str | None) -> Callable[[View], View]:
-    """Log-in needed, and the permission (None: any log-in). Without the first: to the log-in page; without the second: 403."""
+def requires(permission: str | None, *, with_old_password: bool = False) -> Callable[[View], View]:
+    """Log-in needed, and the permission (None: any log-in). Without the first: to the log-in page; without the second: 403.
+
+    A user who must change her password is led there first, except by views that say with_old_password.
+    """
 
     def wrap(view: View) -> View:
         @wraps(view)
         def guarded(request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
             if not request.user.is_authenticated:
-                return redirect_to_login(request.get_full_path())
+                return _to_login(request)
+            if request.user.must_change_password and not with_old_password:
+                return redirect("password_change")
             if permission is not None and permission not in request.permissions:
-                raise PermissionDenied(permission)
-            request.scope = data_scope(request.user, permission)
+                raise PermissionDenied
+            request.scope = data_scope(request.user, permission, grants=request.grants)
             return view(request, *args, **kwargs)
 
         guarded.required_permission = permission  # type: ignore[attr-defined]
         return guarded
 
     return wrap
+
+
+def public(reason: str) -> Callable[[View], View]:
+    """Marks a view that anybody may open, and why: the isolation sweep expects such a mark on every open route."""
+
+    def wrap(view: View) -> View:
+        view.public_reason = reason  # type: ignore[attr-defined]
+        return view
+
+    return wrap
+
+
+def _to_login(request: HttpRequest) -> HttpResponse:
+    if "HX-Request" not in request.headers:
+        return redirect_to_login(request.get_full_path())
+    response = HttpResponse(status=204)  # htmx would swap the log-in page into a corner of this one
+    response["HX-Redirect"] = redirect_to_login(_page_of(request)).url
+    return response
+
+
+def _page_of(request: HttpRequest) -> str:
+    """The path of the page an htmx request came from, if it is ours."""
+    page, root = request.headers.get("HX-Current-URL", ""), request.build_absolute_uri("/")
+    return "/" + page.removeprefix(root) if page.startswith(root) else "/"

@@ -3,5 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("accounts.urls_session")),
+    path("", include("console.urls")),
     path("", include("wecom_bridge.urls_public")),
 ]

@@ -7,6 +7,7 @@ from celery import Task, shared_task
 from tenants import lanes
 from tenants.context import public_scope, tenant_scope
 from tenants.drains import drain_now
+from tenants.provision.steps import provision
 
 __all__ = ["PublicTask", "TenantTask", "drain_lane", "drain_now"]
 
@@ -34,3 +35,9 @@ class PublicTask(Task):
 def drain_lane(tenant_id: int, lane: str) -> None:
     """Drain one slice of a lane of a tenant."""
     drain_now(tenant_id, lanes.get(lane))
+
+
+@shared_task(base=PublicTask, name="tenants.provision")
+def provision_tenant(tenant_id: int) -> None:
+    """Build a merchant's schema, or go on where an earlier attempt stopped."""
+    provision(tenant_id)

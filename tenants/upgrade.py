@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 
 from django.core.management import call_command
-from django.db import connection, connections
+from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Exists, OuterRef
 
 from scrm.lib import clock
-from tenants import jobs, lanes, locks
+from tenants import children, jobs, lanes, locks
 from tenants.context import public_scope, tenant_scope
 from tenants.models import DueHint, SchemaUpgrade, Tenant, TenantState
 from tenants.provision.snapshot import head_digest
@@ -115,20 +115,8 @@ def _run(ids: list[int], parallel: int) -> Iterator[str]:
         yield from map(upgrade_one, ids)
         return
     name = connection.settings_dict["NAME"]
-    with ProcessPoolExecutor(parallel, mp_context=get_context("spawn"), initializer=_begin, initargs=(name,)) as pool:
-        yield from pool.map(_upgrade_in_child, ids)
-
-
-def _begin(database: str) -> None:
-    """A fresh process: settings from the environment, but the database of its parent."""
-    import django
-
-    django.setup()
-    connections["default"].settings_dict["NAME"] = database
-
-
-def _upgrade_in_child(tenant_id: int) -> str:
-    return upgrade_one(tenant_id)
+    with ProcessPoolExecutor(parallel, mp_context=get_context("spawn"), initializer=children.begin, initargs=(name,)) as pool:
+        yield from pool.map(children.upgrade_child, ids)
 
 
 def _note(report: Report, tenant: Tenant, error: str) -> None:
