@@ -39,7 +39,7 @@ def schedule(reader: str, tree: dict[str, Any], contact_ids: Iterable[int] | Non
     table = connection.ops.quote_name(DirtyMark._meta.db_table)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {table} (contact_id, field_key, marked_at, not_before, is_backfill)"  # noqa: S608 - compiled by Django
+            f"INSERT INTO {table} (contact_id, field_key, marked_at, not_before, is_backfill)"
             f" SELECT due.id, %s, %s, due.at, false FROM ({sql}) AS due (id, at) WHERE due.at IS NOT NULL",
             [key, now, *params],
         )

@@ -32,7 +32,7 @@ EVERYTHING = "*"  # a person appeared, or two became one: whatever a consumer re
 
 
 def mark(
-    contact_ids: Iterable[int], *field_keys: str, not_before: datetime | None = None, backfill: bool = False
+    contact_ids: Iterable[int], *field_keys: str, not_before: datetime | None = None, backfill: bool | None = None
 ) -> None:
     """Write a mark per person and key, in the caller's transaction, and nudge the loop after commit.
 
@@ -45,7 +45,7 @@ def mark(
     table = connection.ops.quote_name(DirtyMark._meta.db_table)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {table} (contact_id, field_key, marked_at, not_before, is_backfill)"  # noqa: S608 - our own name
+            f"INSERT INTO {table} (contact_id, field_key, marked_at, not_before, is_backfill)"
             " SELECT contact_id, field_key, %s, %s, %s"
             " FROM unnest(%s::bigint[]) AS people (contact_id) CROSS JOIN unnest(%s::text[]) AS keys (field_key)",
             [

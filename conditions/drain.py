@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Min
+from django.db.models import Min, Q
 
 from conditions.consumers import Consume, Consumer, all_consumers
 from conditions.dirty import EVERYTHING, mark
@@ -17,6 +17,7 @@ from scrm.lib import clock
 from tenants import locks
 
 logger = logging.getLogger(__name__)
+LOCK = "conditions.drain"  # held by each batch; whoever switches a consumer on or off takes it too
 BATCH = 1000
 RETRY_AFTER = timedelta(minutes=1)
 
@@ -46,7 +47,7 @@ def drain_batch() -> int | None:
 
     The lock makes batches of a tenant follow each other: of two answers about one person the later snapshot must win.
     """
-    if not locks.try_lock_in_transaction("conditions.drain"):
+    if not locks.try_lock_in_transaction(LOCK):
         return None
     now = clock.now()
     claimed = _claim(now)
@@ -63,6 +64,11 @@ def next_due() -> datetime | None:
     """The domain instant of the next boundary."""
     found: datetime | None = DirtyMark.objects.filter(not_before__isnull=False).aggregate(at=Min("not_before"))["at"]
     return found
+
+
+def count_due() -> int:
+    """How many marks are to be worked off now."""
+    return DirtyMark.objects.filter(Q(not_before__isnull=True) | Q(not_before__lte=clock.now())).count()
 
 
 def _claim(now: datetime) -> list[DirtyMark]:

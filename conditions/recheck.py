@@ -41,7 +41,7 @@ def recheck_expression(tree: dict[str, Any], now: datetime) -> Any | None:
 
 
 def _boundaries(field: Field, leaf: Leaf, now: datetime) -> list[Any]:
-    own = [field.boundary(now)] if field.boundary else []
+    own = [_if_ahead(field.boundary(now), now)] if field.boundary else []
     if field.type == ValueType.ANNIVERSARY:
         return own + ([_anniversary(field, leaf, now)] if leaf.op in ("upcoming", "not_upcoming") else [])
     delays = _delays(leaf, now)
@@ -50,6 +50,11 @@ def _boundaries(field: Field, leaf: Leaf, now: datetime) -> list[Any]:
     if field.type in registry.ROWS:
         return own + [boundary for delay in delays for boundary in _of_rows(field, leaf, now, delay)]
     return own + [_of_value(field, now, delay) for delay in delays if field.type == ValueType.MOMENT]
+
+
+def _if_ahead(boundary: Any, now: datetime) -> Any:
+    """A boundary that is past would wake its reader for ever."""
+    return Case(When(GreaterThan(boundary, now), then=boundary), output_field=DateTimeField())
 
 
 def _delays(leaf: Leaf, now: datetime) -> list[timedelta]:

@@ -175,7 +175,7 @@ def _fits(field: Field, operator: Operator, value: Any) -> bool:
     return whole and 0 <= value < 10**15  # money, in minor units
 
 
-def _EXPECTED(operator: Operator, field: Field) -> str:  # noqa: N802 - reads as a table
+def _EXPECTED(operator: Operator, field: Field) -> str:
     return {
         "text": _("「%(label)s」要填 1 到 100 个字"),
         "number": _("「%(label)s」要填一个数字"),

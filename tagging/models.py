@@ -46,9 +46,12 @@ class Tag(models.Model):
     name = models.CharField(max_length=64)
     order = models.BigIntegerField(default=0)
     is_ours = models.BooleanField(default=False)
+    last_error = models.CharField(
+        max_length=200, default="", blank=True
+    )  # why WeCom refused to create, rename or delete it
     deleted_at = models.DateTimeField(null=True, blank=True)
 
-    NOT_PERSONAL = ("wecom_tag_id", "name")
+    NOT_PERSONAL = ("wecom_tag_id", "name", "last_error")
 
     class Meta:
         constraints = [

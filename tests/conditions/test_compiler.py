@@ -69,7 +69,11 @@ def test_the_answer_does_not_change_before_its_recheck_and_is_right_at_it(acme, 
 
 def test_negation_is_the_complement_also_of_the_unknown(acme):
     world = World(random.Random(4), size=20)
-    for key, op, value in (("t.stage", "in", [world.stages[0].pk]), ("t.name", "contains", "王"), ("t.follows", "gte", 1)):
+    for key, op, value in (
+        ("t.stage", "in", [world.stages[0].pk]),
+        ("t.name", "contains", "王"),
+        ("t.follows", "gte", 1),
+    ):
         leaf = {"field": key, "op": op, "value": value}
         yes, no = compiled(tree_of(leaf)), compiled(tree_of({"not": leaf}))
         assert not yes & no

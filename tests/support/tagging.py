@@ -148,7 +148,9 @@ NAMES = ("", "王姐", "王姐-敏感肌", "A静", "小圆子", "100%", "a_b", "
 def random_instant(dice: random.Random, now: datetime = NOW) -> datetime:
     """Often exactly on a boundary of a rolling window, or a microsecond beside it; sometimes in the future."""
     base = now - timedelta(days=dice.choice((0, 1, 2, 3, 7, 30)), hours=dice.choice((0, 0, 0, 6, 16)))
-    return base + dice.choice((timedelta(), timedelta(), timedelta(microseconds=1), -timedelta(microseconds=1), timedelta(hours=30)))
+    return base + dice.choice(
+        (timedelta(), timedelta(), timedelta(microseconds=1), -timedelta(microseconds=1), timedelta(hours=30))
+    )
 
 
 class World:
@@ -159,7 +161,8 @@ class World:
         self.corp = make_corp()
         self.members = [make_member(self.corp) for _ in range(2)]
         self.stages = [
-            Stage.objects.create(key=f"s{next(_numbers)}", name=name, order=index) for index, name in enumerate("甲乙丙")
+            Stage.objects.create(key=f"s{next(_numbers)}", name=name, order=index)
+            for index, name in enumerate("甲乙丙")
         ]
         group = TagGroup.objects.create(kind="corp", corp=self.corp, wecom_group_id=f"et{next(_numbers)}", name="肤质")
         self.tags = [make_tag(f"标签{n}", group, corp=self.corp) for n in range(4)]

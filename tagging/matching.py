@@ -1,0 +1,43 @@
+"""Evaluating one tree for some people or for all: shared by segments and rules."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.db.models import Model, Q, QuerySet
+
+from conditions.compiler import compile_tree
+from conditions.people import people
+
+
+def matching_people(tree: dict[str, Any], now: datetime) -> QuerySet[Any]:
+    """The root contacts a tree holds for. Raises conditions.compiler.UnknownField."""
+    return people().filter(compile_tree(tree, now))
+
+
+def matching_ids(tree: dict[str, Any], contact_ids: Iterable[int], now: datetime) -> set[int]:
+    """Those of the given roots a tree holds for. One query."""
+    return set(matching_people(tree, now).filter(pk__in=list(contact_ids)).values_list("pk", flat=True))
+
+
+def of_people(root_ids: Sequence[int], path: str = "contact") -> Q:
+    """Rows of these roots, or of people merged into them (whose rows still carry the old id)."""
+    return Q(**{f"{path}__in": root_ids}) | Q(**{f"{path}__root__in": root_ids})
+
+
+def insert_select(
+    model: type[Model], rows: QuerySet[Any], constants: Mapping[str, Any], *, suffix: str = "ON CONFLICT DO NOTHING"
+) -> list[int]:
+    """INSERT … SELECT a row per person of `rows` (a queryset of contacts) with the same constants; the people written."""
+    sql, params = rows.values_list("pk").query.sql_with_params()
+    quote = connection.ops.quote_name
+    names = ", ".join(quote(model._meta.get_field(name).column) for name in ("contact", *constants))
+    marks = "".join(", %s" for _ in constants)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {quote(model._meta.db_table)} ({names}) SELECT matched.id{marks}"
+            f" FROM ({sql}) AS matched (id) {suffix} RETURNING contact_id",
+            [*constants.values(), *params],
+        )
+        return [pk for (pk,) in cursor.fetchall()]

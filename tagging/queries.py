@@ -1,0 +1,87 @@
+"""Reads of tags, segments and rules."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, F, Q, QuerySet
+from django.db.models.functions import Coalesce
+
+from contacts.models import Follow, Relation
+from tagging.models import FollowTag, Rule, RuleMatch, Segment, SegmentEntry, Tag, TagGroup
+
+CARRIED = (FollowTag.State.ON, FollowTag.State.ADDING)
+
+
+def carried_marks() -> QuerySet[FollowTag]:
+    """Tags people have: put by any active follow, standing or on their way to WeCom."""
+    return FollowTag.objects.filter(follow__relation=Relation.ACTIVE, state__in=CARRIED, tag__deleted_at__isnull=True)
+
+
+def live_tags() -> QuerySet[Tag]:
+    """Tags that may be put and filtered by, with their groups."""
+    return Tag.objects.filter(deleted_at__isnull=True, group__deleted_at__isnull=True).select_related("group")
+
+
+def list_groups() -> QuerySet[TagGroup]:
+    """Tag groups that stand."""
+    return TagGroup.objects.filter(deleted_at__isnull=True)
+
+
+def count_people_per_tag(tag_ids: Sequence[int]) -> dict[int, int]:
+    """Tag id → distinct people (roots) who have it. One query."""
+    rows = carried_marks().filter(tag_id__in=tag_ids).values("tag_id").order_by()
+    people = Count(Coalesce(F("contact__root_id"), F("contact_id")), distinct=True)
+    return dict(rows.annotate(people=people).values_list("tag_id", "people"))
+
+
+def segment_members(segment: Segment) -> QuerySet[Any]:
+    """Ids of the root contacts in a segment, as last computed (segment.fresh_at)."""
+    return SegmentEntry.objects.filter(segment=segment).values_list("contact_id", flat=True)
+
+
+def live_segments() -> QuerySet[Segment]:
+    """Segments in use."""
+    return Segment.objects.filter(archived_at__isnull=True).order_by("name")
+
+
+def enabled_rules() -> QuerySet[Rule]:
+    """Rules that act."""
+    return Rule.objects.filter(state=Rule.State.ON).order_by("id")
+
+
+def recent_runs(rule: Rule) -> QuerySet[RuleMatch]:
+    """Who started to match, when, and what was done; newest first."""
+    return RuleMatch.objects.filter(rule=rule).select_related("contact").order_by("-entered_at", "-id")
+
+
+def count_runs(rule: Rule, since: datetime) -> int:
+    """How many people the rule acted upon since an instant."""
+    return RuleMatch.objects.filter(rule=rule, entered_at__gte=since, outcome__has_key="actions").count()
+
+
+def marks_of_person(root_id: int) -> QuerySet[FollowTag]:
+    """Every tag of a person, with who put it, also those on their way and refused."""
+    of_her = Q(contact_id=root_id) | Q(contact__root_id=root_id)
+    marks = FollowTag.objects.filter(of_her, tag__deleted_at__isnull=True)
+    return marks.select_related("tag__group", "follow__member", "rule").order_by("-tag__group__order", "tag_id", "id")
+
+
+def follows_to_mark(root_ids: Sequence[int], whose: str) -> dict[int, list[int]]:
+    """Root id → active follows that a tag goes on: the owner's (`owner`; where she is no friend, all), or `all`."""
+    of_them = Q(contact_id__in=root_ids) | Q(contact__root_id__in=root_ids)
+    rows = Follow.objects.filter(of_them, relation=Relation.ACTIVE).values_list(
+        Coalesce(F("contact__root_id"), F("contact_id")),
+        "pk",
+        "member_id",
+        Coalesce(F("contact__root__owner_id"), F("contact__owner_id")),
+    )
+    everyone: dict[int, list[int]] = {}
+    owners: dict[int, list[int]] = {}
+    for root_id, pk, member_id, owner_id in rows.order_by("pk"):
+        everyone.setdefault(root_id, []).append(pk)
+        if member_id == owner_id:
+            owners.setdefault(root_id, []).append(pk)
+    if whose == "owner":
+        return {root_id: owners.get(root_id, follows) for root_id, follows in everyone.items()}
+    return everyone

@@ -1,0 +1,71 @@
+"""What this app tells the others at start."""
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.permissions import Permission
+from accounts.permissions import register as register_permissions
+from conditions import consumers
+from conditions.consumers import Consumer
+from contacts import timeline
+from tagging import actions, fields, handlers
+from tagging.models import RuleMatch, SegmentChange
+from tagging.services import rules, segments
+from tagging.services.acting import STAGE, TAG
+from tagging.services.dictionary import COMMANDS
+from tagging.services.marks import MARK_COMMAND
+from tenants import lanes, quiet, retention
+from wecom_bridge.contracts import register_command
+
+HEADING = gettext_lazy("标签与人群")
+
+
+def register() -> None:
+    """Called once by TaggingConfig.ready()."""
+    _permissions_and_navigation()
+    fields.register_fields()
+    handlers.register()
+    for command in (MARK_COMMAND, *COMMANDS):
+        register_command(command)
+    for action in (TAG, STAGE):
+        actions.register(action)
+    timeline.register_kind("tag.added", gettext_lazy("打标签"), "tag", _said(gettext_lazy("打上标签「%(tag)s」")))
+    timeline.register_kind("tag.removed", gettext_lazy("去掉标签"), "tag", _said(gettext_lazy("去掉标签「%(tag)s」")))
+    consumers.register(Consumer("segments", segments.reads, segments.consume, order=200))
+    consumers.register(Consumer("rules", rules.reads, rules.consume, absorb=rules.absorb, order=300))
+    lanes.register(lanes.Lane(segments.LANE, queue="segments", drain=segments.drain_builds, lease_seconds=300))
+    quiet.register("segment_builds", _count_builds)
+    retention.register(
+        retention.Kind(
+            "segment_changes", gettext_lazy("人群进出记录"), 400, retention.older(SegmentChange, "changed_at")
+        )
+    )
+    retention.register(
+        retention.Kind("rule_matches", gettext_lazy("规则执行记录"), 400, retention.older(RuleMatch, "left_at"))
+    )
+
+
+def _permissions_and_navigation() -> None:
+    register_permissions(
+        Permission("tags.view", gettext_lazy("查看标签"), HEADING),
+        Permission("tags.edit", gettext_lazy("新建、改名与删除标签,批量打标签"), HEADING),
+        Permission("segments.view", gettext_lazy("查看人群"), HEADING),
+        Permission("segments.edit", gettext_lazy("新建与修改人群"), HEADING),
+        Permission("rules.view", gettext_lazy("查看规则"), HEADING),
+        Permission("rules.edit", gettext_lazy("新建、修改与启用规则"), HEADING),
+    )
+
+
+def _said(sentence: Any) -> Any:
+    """A renderer: the sentence with the tag's name of then, and why."""
+
+    def render(event: Any) -> str:
+        return str(sentence) % {"tag": event.payload.get("tag") or _("已删除的标签")}
+
+    return render
+
+
+def _count_builds() -> int:
+    return int(segments.waiting_segments().count())

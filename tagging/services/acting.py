@@ -1,0 +1,78 @@
+"""The two actions tagging itself brings: tags and stages."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from contacts.models import Stage
+from contacts.services.stages import change_stage
+from tagging.actions import Kind
+from tagging.models import FollowTag, Rule, TagGroup
+from tagging.queries import follows_to_mark, live_tags
+from tagging.services.marks import mark_tags
+from tenants.audit import SYSTEM
+
+
+def _tag_ids(action: Mapping[str, Any]) -> set[int]:
+    return {pk for side in ("add", "remove") for pk in action.get(side) or [] if isinstance(pk, int)}
+
+
+def _tag_problems(action: Mapping[str, Any]) -> list[str]:
+    ids = _tag_ids(action)
+    if not ids:
+        return [_("请选择要打上或去掉的标签")]
+    known = set(live_tags().exclude(group__kind=TagGroup.Kind.PERSONAL).filter(pk__in=ids).values_list("pk", flat=True))
+    return [] if ids == known else [_("动作里的标签已被删除,请重新选择")]
+
+
+def _tag_words(action: Mapping[str, Any]) -> str:
+    names = dict(live_tags().filter(pk__in=_tag_ids(action)).values_list("pk", "name"))
+    gone = _("已删除")
+    parts = []
+    for side, words in (("add", _("打标签%(names)s")), ("remove", _("去掉标签%(names)s"))):
+        if action.get(side):
+            parts.append(words % {"names": "、".join(f"「{names.get(pk, gone)}」" for pk in action[side])})
+    whose = _("全部好友关系") if action.get("whose") == "all" else _("归属导购")
+    return _("%(parts)s(%(whose)s)") % {"parts": ",".join(parts), "whose": whose}
+
+
+def _run_tag(rule: Rule, root_ids: Sequence[int], action: Mapping[str, Any], now: datetime) -> Mapping[int, Any]:
+    follows = follows_to_mark(root_ids, action.get("whose", "owner"))
+    mark_tags(
+        [pk for ids in follows.values() for pk in ids],
+        add=action.get("add") or [],
+        remove=action.get("remove") or [],
+        origin=FollowTag.Origin.RULE,
+        by=SYSTEM,
+        rule=rule,
+    )
+    return {root_id: {"kind": "tag", "follows": len(follows.get(root_id, []))} for root_id in root_ids}
+
+
+TAG = Kind("tag", gettext_lazy("打标签"), problems=_tag_problems, in_words=_tag_words, run=_run_tag, tags=_tag_ids)
+
+
+def _stage(action: Mapping[str, Any]) -> Stage | None:
+    return Stage.objects.filter(pk=action.get("stage"), is_archived=False).first()
+
+
+def _stage_problems(action: Mapping[str, Any]) -> list[str]:
+    return [] if _stage(action) else [_("请选择要改成的阶段")]
+
+
+def _stage_words(action: Mapping[str, Any]) -> str:
+    stage = _stage(action)
+    return _("阶段改为「%(name)s」") % {"name": stage.name if stage else _("已停用")}
+
+
+def _run_stage(rule: Rule, root_ids: Sequence[int], action: Mapping[str, Any], now: datetime) -> Mapping[int, Any]:
+    stage = _stage(action)
+    assert stage is not None  # checked before the rule ran
+    moved = change_stage(root_ids, stage, source="rule", reason=rule.name, by=SYSTEM, at=now)
+    return {root_id: {"kind": "stage", "stage": stage.pk, "moved": root_id in moved} for root_id in root_ids}
+
+
+STAGE = Kind("stage", gettext_lazy("改阶段"), problems=_stage_problems, in_words=_stage_words, run=_run_stage)

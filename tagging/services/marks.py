@@ -1,0 +1,267 @@
+"""Putting tags on follows and taking them off: rows now, WeCom through the outbox.
+
+WeCom's mark_tag knows one member and one customer per call, so one command is one follow, however many tags.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from conditions import dirty
+from contacts import timeline
+from contacts.models import Follow, Relation
+from scrm.lib import clock
+from scrm.lib.errors import UserError
+from tagging.models import FollowTag, Rule, Tag, TagGroup
+from tenants import audit
+from tenants.audit import Actor
+from wecom_bridge import commands
+from wecom_bridge.contracts import Call, CommandKind, Refusal
+from wecom_bridge.models import OutboundCommand
+
+State = FollowTag.State
+COMMAND = "tag.mark"
+
+
+@transaction.atomic
+def mark_tags(
+    follow_ids: Iterable[int],
+    add: Sequence[int] = (),
+    remove: Sequence[int] = (),
+    *,
+    origin: str,
+    by: Actor,
+    rule: Rule | None = None,
+) -> int:
+    """Wish tags on and off follows; how many (follow, tag) pairs changed. Doing it again changes nothing.
+
+    Corp tags travel by command, internal ones stand at once. In an exclusive group the new tag replaces the old.
+    A rule does not repeat what WeCom refused it. Raises UserError for a tag that is deleted, personal, or of another corp only.
+    """
+    tags = _tags_by_id([*add, *remove])
+    follows = {row.pk: row for row in Follow.objects.filter(pk__in=list(follow_ids)).select_related("identity")}
+    now = clock.now()
+    marks = _lock_marks(follows)
+    plan = _Plan(tags, marks, rule)
+    for follow in follows.values():
+        for tag_id in add:
+            plan.add(follow, tags[tag_id])
+        for tag_id in remove:
+            plan.remove(follow, tags[tag_id])
+    plan.write(origin=origin, actor_id=by.id if by.kind == "user" else None, now=now)
+    _enqueue(follows, plan)
+    _note_internal(follows, plan, origin, now)
+    dirty.mark(plan.people, "tag")
+    if plan.changes and origin != FollowTag.Origin.RULE:
+        audit.record("tags.marked", by=by, add=list(add), remove=list(remove), pairs=plan.changes, follows=len(follows))
+    return plan.changes
+
+
+def _tags_by_id(tag_ids: Iterable[int]) -> dict[int, Tag]:
+    tags = {tag.pk: tag for tag in Tag.objects.filter(pk__in=set(tag_ids)).select_related("group")}
+    for tag_id in set(tag_ids):
+        tag = tags.get(tag_id)
+        if tag is None or tag.deleted_at or tag.group.deleted_at:
+            raise UserError(_("标签「%(name)s」已被删除,请换一个") % {"name": tag.name if tag else tag_id})
+        if tag.group.kind == TagGroup.Kind.PERSONAL:
+            raise UserError(_("「%(name)s」是导购的个人标签,只能由导购本人在企业微信里打") % {"name": tag.name})
+        if tag.group.kind == TagGroup.Kind.CORP and not tag.wecom_tag_id:
+            raise UserError(_("「%(name)s」还在企业微信里创建,请稍后再打") % {"name": tag.name})
+    return tags
+
+
+def _lock_marks(follows: Iterable[int]) -> dict[tuple[int, int], FollowTag]:
+    rows = (
+        FollowTag.objects.select_for_update(of=("self",))
+        .filter(follow_id__in=list(follows))
+        .select_related("tag__group")
+    )
+    return {(row.follow_id, row.tag_id): row for row in rows.order_by("pk")}
+
+
+class _Plan:
+    """What has to change, collected before anything is written."""
+
+    def __init__(self, tags: Mapping[int, Tag], marks: dict[tuple[int, int], FollowTag], rule: Rule | None) -> None:
+        self.marks, self.rule = marks, rule
+        self.to_create: list[tuple[Follow, Tag]] = []
+        self.to_add: list[FollowTag] = []
+        self.to_remove: list[FollowTag] = []
+        self.wishes: dict[int, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))  # corp tags, per follow
+        self.internal: list[tuple[int, Tag, bool]] = []
+        self.people: set[int] = set()
+
+    @property
+    def changes(self) -> int:
+        return len(self.to_create) + len(self.to_add) + len(self.to_remove)
+
+    def add(self, follow: Follow, tag: Tag) -> None:
+        mark = self.marks.get((follow.pk, tag.pk))
+        if not _can_carry(follow, tag) or (mark and mark.state in (State.ON, State.ADDING)):
+            return
+        if mark and mark.state == State.FAILED and self.rule is not None and mark.rule_id == self.rule.pk:
+            return
+        if mark:
+            self.to_add.append(mark)
+        else:
+            self.to_create.append((follow, tag))
+        self._note(follow, tag, added=True)
+        if tag.group.is_exclusive:
+            for other in list(self.marks.values()):
+                if other.follow_id == follow.pk and other.tag.group_id == tag.group_id and other.tag_id != tag.pk:
+                    self.remove(follow, other.tag)
+
+    def remove(self, follow: Follow, tag: Tag) -> None:
+        mark = self.marks.get((follow.pk, tag.pk))
+        if mark is not None and mark.state != State.REMOVING and mark not in self.to_remove:
+            self.to_remove.append(mark)
+            self._note(follow, tag, added=False)
+
+    def _note(self, follow: Follow, tag: Tag, *, added: bool) -> None:
+        self.people.add(follow.contact_id)
+        if tag.group.kind == TagGroup.Kind.CORP:
+            self.wishes[follow.pk][0 if added else 1].append(tag.pk)
+        else:
+            self.internal.append((follow.pk, tag, added))
+
+    def write(self, *, origin: str, actor_id: int | None, now: datetime) -> None:
+        fields: dict[str, Any] = {
+            "origin": origin,
+            "rule": self.rule,
+            "actor_id": actor_id,
+            "tagged_at": now,
+            "last_error": "",
+        }
+        FollowTag.objects.bulk_create(
+            [
+                FollowTag(follow=follow, contact_id=follow.contact_id, tag=tag, state=_first_state(tag), **fields)
+                for follow, tag in self.to_create
+            ],
+            batch_size=1000,
+            ignore_conflicts=True,
+        )
+        FollowTag.objects.filter(pk__in=[mark.pk for mark in self.to_add]).update(state=State.ADDING, **fields)
+        gone = [mark for mark in self.to_remove if mark.tag.group.kind != TagGroup.Kind.CORP]
+        FollowTag.objects.filter(pk__in=[mark.pk for mark in gone]).delete()
+        going = [mark.pk for mark in self.to_remove if mark.tag.group.kind == TagGroup.Kind.CORP]
+        FollowTag.objects.filter(pk__in=going).update(state=State.REMOVING, last_error="")
+
+
+def _can_carry(follow: Follow, tag: Tag) -> bool:
+    """A corp tag fits a follow of its own corp that still is one."""
+    if tag.group.kind != TagGroup.Kind.CORP:
+        return True
+    return tag.corp_id == follow.corp_id and follow.relation == Relation.ACTIVE
+
+
+def _first_state(tag: Tag) -> str:
+    return State.ADDING if tag.group.kind == TagGroup.Kind.CORP else State.ON
+
+
+def _enqueue(follows: Mapping[int, Follow], plan: _Plan) -> None:
+    for follow_id, (add, remove) in plan.wishes.items():
+        commands.enqueue(
+            COMMAND,
+            corp=follows[follow_id].corp_id,
+            entity_key=f"follow:{follow_id}",
+            subject_id=follow_id,
+            payload={"add": add, "remove": remove},
+        )
+
+
+def _note_internal(follows: Mapping[int, Follow], plan: _Plan, origin: str, now: datetime) -> None:
+    """Internal tags are settled at once, so their facts are written at once."""
+    events = [
+        tag_event(follows[pk], tag, added=added, at=now, source="product", why=origin)
+        for pk, tag, added in plan.internal
+    ]
+    timeline.record_events(events)
+
+
+def tag_event(follow: Follow, tag: Tag, *, added: bool, at: datetime, source: str, why: str) -> timeline.NewEvent:
+    """The fact that a follow gained or lost a tag."""
+    kind = "tag.added" if added else "tag.removed"
+    return timeline.NewEvent(
+        kind=kind,
+        occurred_at=at,
+        source=source,
+        fact_key=f"{kind}:{follow.pk}:{tag.pk}:{int(at.timestamp() * 1000)}",
+        contact_id=follow.contact_id,
+        identity_id=follow.identity_id,
+        member_id=follow.member_id,
+        subject=f"tag:{tag.pk}",
+        payload={"tag": tag.name, "group": tag.group.name, "origin": why},
+    )
+
+
+# --- The command ------------------------------------------------------------------------------------------------
+
+
+def _build(command: OutboundCommand) -> Call | None:
+    """Only what is still wished: a later act of somebody may have taken it back."""
+    follow = Follow.objects.select_related("identity", "member").filter(pk=command.subject_id).first()
+    if follow is None:
+        return None
+    add = _wished(command, "add", State.ADDING)
+    remove = _wished(command, "remove", State.REMOVING)
+    if not add and not remove:
+        return None
+    return Call(
+        "mark_tag",
+        {
+            "userid": follow.member.userid,
+            "external_userid": follow.identity.value,
+            "add_tag": [mark.tag.wecom_tag_id for mark in add],
+            "remove_tag": [mark.tag.wecom_tag_id for mark in remove],
+        },
+    )
+
+
+def _wished(command: OutboundCommand, side: str, state: str) -> list[FollowTag]:
+    marks = FollowTag.objects.filter(
+        follow_id=command.subject_id, tag_id__in=command.payload.get(side, []), state=state
+    )
+    return list(marks.select_related("tag__group", "follow").order_by("tag_id"))
+
+
+def _on_result(command: OutboundCommand, result: Mapping[str, Any]) -> None:
+    now = clock.now()
+    added, removed = _wished(command, "add", State.ADDING), _wished(command, "remove", State.REMOVING)
+    timeline.record_events(
+        [tag_event(mark.follow, mark.tag, added=True, at=now, source="product", why=mark.origin) for mark in added]
+        + [tag_event(mark.follow, mark.tag, added=False, at=now, source="product", why=mark.origin) for mark in removed]
+    )
+    FollowTag.objects.filter(pk__in=[mark.pk for mark in added]).update(state=State.ON, settled_at=now, last_error="")
+    FollowTag.objects.filter(pk__in=[mark.pk for mark in removed]).delete()
+
+
+def _on_refused(command: OutboundCommand, refusal: Refusal) -> None:
+    """What was to come on did not; what was to go off is still there. Both say why."""
+    now, reason = clock.now(), _reason(refusal)
+    added, removed = _wished(command, "add", State.ADDING), _wished(command, "remove", State.REMOVING)
+    FollowTag.objects.filter(pk__in=[mark.pk for mark in added]).update(
+        state=State.FAILED, settled_at=now, last_error=reason
+    )
+    FollowTag.objects.filter(pk__in=[mark.pk for mark in removed]).update(
+        state=State.ON, settled_at=now, last_error=reason
+    )
+    dirty.mark({mark.contact_id for mark in [*added, *removed]}, "tag")
+
+
+def _reason(refusal: Refusal) -> str:
+    known = {
+        84061: _("已不是好友,不能打标签"),
+        40068: _("企业微信里已没有这个标签"),
+        40096: _("企业微信不认识这位客户"),
+        60111: _("企业微信里没有这位导购"),
+    }
+    return (known.get(refusal.errcode or 0) or refusal.message)[:200]
+
+
+MARK_COMMAND = CommandKind(
+    name=COMMAND, policy="idempotent", build=_build, on_result=_on_result, on_refused=_on_refused, priority=50
+)

@@ -1,0 +1,266 @@
+"""What WeCom says about tags, written down: the dictionary by id, and who carries what. Set-based, idempotent."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db.models import Q
+
+from conditions import dirty
+from contacts import timeline
+from contacts.models import Follow
+from scrm.lib import clock
+from tagging.models import FollowTag, Tag, TagGroup
+from tagging.services.broken import break_readers_of_tags
+from tagging.services.marks import tag_event
+from wecom_bridge.contracts import PeopleBatch, TagGroupInfo, TagsBatch
+from wecom_bridge.models import Corp
+
+State = FollowTag.State
+PERSONAL_GROUP = "personal"
+
+
+# --- The dictionary ---------------------------------------------------------------------------------------------
+
+
+def apply_tags(batch: TagsBatch) -> None:
+    """Groups and tags as WeCom has them: by id, never by name. What a full read lacks, or WeCom says is gone, is deleted."""
+    now = clock.now()
+    standing = [group for group in batch.groups if not group.deleted]
+    gone_tags = {tag.tag_id for group in batch.groups for tag in group.tags if tag.deleted} | set(batch.deleted_tag_ids)
+    gone_groups = {group.group_id for group in batch.groups if group.deleted} | set(batch.deleted_group_ids)
+    ours = Tag.objects.filter(corp=batch.corp, group__kind=TagGroup.Kind.CORP, deleted_at__isnull=True)
+    told = {tag.tag_id for group in standing for tag in group.tags if not tag.deleted}
+    missing = Q(wecom_tag_id__in=gone_tags) | Q(group__wecom_group_id__in=gone_groups)
+    if batch.is_full:
+        missing |= ~Q(wecom_tag_id__in=told)
+    else:
+        missing |= Q(group__wecom_group_id__in=[group.group_id for group in standing]) & ~Q(wecom_tag_id__in=told)
+    delete_tags(ours.filter(missing, wecom_tag_id__isnull=False), now)
+    _delete_groups(batch, gone_groups, standing, now)
+    _adopt(batch.corp, standing)
+    _write_groups(batch.corp, standing)
+    _write_tags(batch.corp, standing)
+
+
+def delete_tags(tags: Iterable[Tag], now: datetime) -> None:
+    """The tags are gone in WeCom: nobody carries them, and what reads or puts them needs repair."""
+    ids = [tag.pk for tag in tags]
+    if not ids:
+        return
+    people = set(FollowTag.objects.filter(tag_id__in=ids).values_list("contact_id", flat=True))
+    Tag.objects.filter(pk__in=ids).update(deleted_at=now)
+    break_readers_of_tags(ids)
+    dirty.mark(people, "tag")
+
+
+def _delete_groups(batch: TagsBatch, gone: set[str], standing: Sequence[TagGroupInfo], now: datetime) -> None:
+    groups = TagGroup.objects.filter(
+        corp=batch.corp, kind=TagGroup.Kind.CORP, deleted_at__isnull=True, wecom_group_id__isnull=False
+    )
+    missing = Q(wecom_group_id__in=gone)
+    if batch.is_full:
+        missing |= ~Q(wecom_group_id__in=[group.group_id for group in standing])
+    groups.filter(missing).update(deleted_at=now)
+
+
+def _adopt(corp: Corp, groups: Sequence[TagGroupInfo]) -> None:
+    """What we asked WeCom to create may come back by callback before the command's own answer: the waiting rows take the ids."""
+    waiting = Tag.objects.filter(
+        corp=corp, group__kind=TagGroup.Kind.CORP, wecom_tag_id__isnull=True, deleted_at__isnull=True
+    ).select_related("group")
+    told = {
+        (info.name, tag.name): (info.group_id, tag.tag_id) for info in groups for tag in info.tags if not tag.deleted
+    }
+    for tag in waiting:
+        found = told.get((tag.group.name, tag.name))
+        if found is None or Tag.objects.filter(corp=corp, wecom_tag_id=found[1]).exists():
+            continue
+        if not TagGroup.objects.filter(corp=corp, wecom_group_id=found[0]).exclude(pk=tag.group_id).exists():
+            TagGroup.objects.filter(pk=tag.group_id, wecom_group_id__isnull=True).update(wecom_group_id=found[0])
+        Tag.objects.filter(pk=tag.pk).update(wecom_tag_id=found[1], last_error="")
+
+
+def _write_groups(corp: Corp, groups: Sequence[TagGroupInfo]) -> None:
+    TagGroup.objects.bulk_create(
+        [
+            TagGroup(
+                kind=TagGroup.Kind.CORP, corp=corp, wecom_group_id=info.group_id, name=info.name[:64], order=info.order
+            )
+            for info in groups
+        ],
+        update_conflicts=True,
+        unique_fields=["corp", "wecom_group_id"],
+        update_fields=["name", "order", "deleted_at"],
+    )
+
+
+def _write_tags(corp: Corp, groups: Sequence[TagGroupInfo]) -> None:
+    """Names within a group are unique among standing tags, so names that swap are first put out of the way."""
+    ids = dict(
+        TagGroup.objects.filter(corp=corp, wecom_group_id__in=[info.group_id for info in groups]).values_list(
+            "wecom_group_id", "pk"
+        )
+    )
+    told = {
+        tag.tag_id: (ids[info.group_id], tag)
+        for info in groups
+        for tag in info.tags
+        if not tag.deleted and info.group_id in ids
+    }
+    known = {tag.wecom_tag_id: tag for tag in Tag.objects.filter(corp=corp, wecom_tag_id__in=told)}
+    changed = [
+        tag
+        for wecom_id, tag in known.items()
+        if (tag.group_id, tag.name, tag.order, tag.deleted_at) != (told[wecom_id][0], told[wecom_id][1].name[:64], told[wecom_id][1].order, None)
+    ]  # fmt: skip
+    for tag in changed:
+        tag.name = f"~{tag.pk}"
+    Tag.objects.bulk_update(changed, ["name"])
+    for tag in changed:
+        tag.group_id, info = told[str(tag.wecom_tag_id)]
+        tag.name, tag.order, tag.deleted_at = info.name[:64], info.order, None
+    Tag.objects.bulk_update(changed, ["group", "name", "order", "deleted_at"])
+    Tag.objects.bulk_create(
+        [
+            Tag(group_id=group_id, corp=corp, wecom_tag_id=wecom_id, name=info.name[:64], order=info.order)
+            for wecom_id, (group_id, info) in told.items()
+            if wecom_id not in known
+        ]
+    )
+
+
+# --- Who carries what -------------------------------------------------------------------------------------------
+
+Pair = tuple[str, str]  # (external_userid, userid)
+
+
+@dataclass
+class _Diff:
+    """What a read of follows changes about tags."""
+
+    fresh: list[tuple[Follow, Tag]] = field(default_factory=list)
+    confirmed: list[FollowTag] = field(default_factory=list)
+    gone: list[FollowTag] = field(default_factory=list)
+
+
+def apply_people_tags(batch: PeopleBatch) -> None:
+    """The tags of the follows in a batch are WeCom's truth at batch.read_at. Our pending wishes stay ours.
+
+    A mark settled after the read was made is not undone by it.
+    """
+    told = {(row.person.external_userid, info.userid): info for row in batch.rows for info in row.follows}
+    follows = _follows_of(batch.corp, told)
+    if not follows:
+        return
+    personal = {
+        pair: info.personal_tags for pair, info in told.items() if info.personal_tags is not None and pair in follows
+    }
+    personal_tags = _ensure_personal_tags(batch.corp, {name for names in personal.values() for name in names or ()})
+    corp_tags = {
+        str(tag.wecom_tag_id): tag
+        for tag in Tag.objects.filter(
+            corp=batch.corp, wecom_tag_id__in={tag_id for info in told.values() for tag_id in info.tag_ids}
+        ).select_related("group")
+    }
+    marks: dict[int, list[FollowTag]] = {}
+    rows = FollowTag.objects.select_for_update(of=("self",)).filter(follow__in=[row.pk for row in follows.values()])
+    for mark in rows.select_related("tag__group").order_by("pk"):
+        marks.setdefault(mark.follow_id, []).append(mark)
+    diff = _Diff()
+    for pair, follow in follows.items():
+        wanted = [corp_tags[tag_id] for tag_id in told[pair].tag_ids if tag_id in corp_tags]
+        wanted += [personal_tags[name] for name in personal.get(pair) or () if name in personal_tags]
+        _compare(diff, follow, wanted, marks.get(follow.pk, []), batch.read_at, knows_personal=pair in personal)
+    _write(diff, batch)
+
+
+def _follows_of(corp: Corp, pairs: Iterable[Pair]) -> dict[Pair, Follow]:
+    wanted = set(pairs)
+    rows = Follow.objects.filter(
+        corp=corp, identity__value__in={external for external, _userid in wanted}
+    ).select_related("identity", "member")
+    return {pair: row for row in rows if (pair := (row.identity.value, row.member.userid)) in wanted}
+
+
+def _ensure_personal_tags(corp: Corp, names: set[str]) -> dict[str, Tag]:
+    """Personal tags have no ids in WeCom: mirrored by name, in one group per corp."""
+    if not names:
+        return {}
+    group, _made = TagGroup.objects.get_or_create(
+        corp=corp,
+        wecom_group_id=PERSONAL_GROUP,
+        defaults={"kind": TagGroup.Kind.PERSONAL, "name": "个人标签", "order": -1},
+    )
+    names = {name[:64] for name in names}
+    known = set(Tag.objects.filter(group=group, name__in=names, deleted_at__isnull=True).values_list("name", flat=True))
+    Tag.objects.bulk_create([Tag(group=group, corp=corp, name=name) for name in sorted(names - known)])
+    rows = Tag.objects.filter(group=group, name__in=names, deleted_at__isnull=True).select_related("group")
+    return {tag.name: tag for tag in rows}
+
+
+def _compare(
+    diff: _Diff,
+    follow: Follow,
+    wanted: Sequence[Tag],
+    marks: Sequence[FollowTag],
+    read_at: datetime,
+    *,
+    knows_personal: bool,
+) -> None:
+    by_tag = {mark.tag_id: mark for mark in marks}
+    wanted_ids = {tag.pk for tag in wanted}
+    for tag in {tag.pk: tag for tag in wanted}.values():
+        mark = by_tag.get(tag.pk)
+        if mark is None:
+            diff.fresh.append((follow, tag))
+        elif mark.state in (State.ADDING, State.FAILED):
+            diff.confirmed.append(mark)
+    for mark in marks:
+        kind = mark.tag.group.kind
+        mirrored = kind == TagGroup.Kind.CORP or (kind == TagGroup.Kind.PERSONAL and knows_personal)
+        is_older = (mark.settled_at or mark.tagged_at) < read_at
+        if mirrored and is_older and mark.tag_id not in wanted_ids and mark.state in (State.ON, State.REMOVING):
+            diff.gone.append(mark)
+
+
+def _write(diff: _Diff, batch: PeopleBatch) -> None:
+    """A first sync cannot know when a tag was put: its fact carries the time of the read, source backfill."""
+    at = batch.read_at
+    FollowTag.objects.bulk_create(
+        [
+            FollowTag(
+                follow=follow,
+                contact_id=follow.contact_id,
+                tag=tag,
+                origin=FollowTag.Origin.SYNC,
+                tagged_at=at,
+                settled_at=at,
+            )
+            for follow, tag in diff.fresh
+        ],
+        batch_size=2000,
+        ignore_conflicts=True,
+    )
+    FollowTag.objects.filter(pk__in=[mark.pk for mark in diff.confirmed]).update(
+        state=State.ON, settled_at=at, last_error=""
+    )
+    follows = {
+        row.pk: row for row in Follow.objects.filter(pk__in={mark.follow_id for mark in [*diff.gone, *diff.confirmed]})
+    }
+    FollowTag.objects.filter(pk__in=[mark.pk for mark in diff.gone]).delete()
+    events = [tag_event(follow, tag, added=True, at=at, source=batch.source, why="sync") for follow, tag in diff.fresh]
+    events += [
+        tag_event(follows[mark.follow_id], mark.tag, added=True, at=at, source=batch.source, why=mark.origin)
+        for mark in diff.confirmed
+    ]
+    events += [
+        tag_event(follows[mark.follow_id], mark.tag, added=False, at=at, source=batch.source, why="sync")
+        for mark in diff.gone
+    ]
+    timeline.record_events(events)
+    people = {follow.contact_id for follow, _tag in diff.fresh} | {
+        mark.contact_id for mark in [*diff.confirmed, *diff.gone]
+    }
+    with dirty.told_by(batch.source):
+        dirty.mark(people, "tag")
