@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit_words, navigation, permissions
+from accounts import api_scopes, audit_words, navigation, permissions
 from accounts.models import OneTimeLink
 from accounts.navigation import NavEntry
 from accounts.permissions import Permission
@@ -47,6 +47,7 @@ def fill() -> None:
     permissions.register(*PERMISSIONS)
     navigation.register(*NAVIGATION)
     audit_words.register(WORDS)
+    api_scopes.register("sandbox", _("沙箱时钟"))
     provision.register_seed("accounts.roles", seed_roles)
     retention.register(retention.Kind("sessions", _("登录设备"), sessions.KEEP_DAYS, sessions.prune))
     retention.register(retention.Kind("links", _("一次性登录链接"), 30, retention.older(OneTimeLink, "expires_at")))
