@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts import permissions
+from accounts import navigation, permissions
 from campaigns import tasks
 from campaigns.handlers import groupmsg, ledger, welcome
 from contacts import timeline
@@ -21,6 +21,16 @@ def register() -> None:
         permissions.Permission("sops.edit", _("编辑 SOP"), HEADING),
         permissions.Permission("welcomes.edit", _("编辑欢迎语"), HEADING),
         permissions.Permission("today.use", _("使用今日(导购)"), HEADING),
+    )
+    navigation.register(
+        navigation.NavEntry(
+            "broadcasts", _("群发"), "reach", "campaigns:broadcast_list", "send", "broadcasts.view", 10
+        ),
+        navigation.NavEntry(
+            "approvals", _("审批"), "reach", "campaigns:approval_list", "clipboard-check", "broadcasts.approve", 5
+        ),
+        navigation.NavEntry("today", _("今日"), "home", "campaigns:today", "list-checks", "today.use", 5),
+        navigation.NavEntry("m-today", _("今日"), "home", "campaigns:today", "list-checks", "today.use", 5, phone=True),
     )
     lanes.register(lanes.Lane("campaigns", queue="campaigns", drain=tasks.drain, next_due=tasks.next_due))
     quiet.register("campaigns", tasks.count_due)

@@ -163,13 +163,18 @@ def empty_for(text: str, stores: Iterable[Any]) -> dict[str, list[str]]:
     return {name: names for name, names in found.items() if names}
 
 
-def preview(text: str) -> str:
-    """The text as the composer shows it, with sample values."""
-    samples = {
+def sample_values() -> dict[str, str]:
+    """What the composer's preview shows in place of the variables."""
+    return {
         "导购名": "林小雅",
         "门店名": "静安寺店",
         "门店电话": "021-62881234",
         "门店地址": "南京西路 1601 号",
         "客户昵称": "小圆子",
     }
+
+
+def preview(text: str) -> str:
+    """The text with sample values."""
+    samples = sample_values()
     return _VARIABLE.sub(lambda found: samples.get(found[1], found[0]), text)

@@ -8,10 +8,13 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from accounts.scope import DataScope
+from conditions.compiler import compile_tree
+from conditions.render import in_words
 from contacts.models import Contact, GroupChat
 from contacts.queries import visible_contacts, visible_groups
 from scrm.lib.errors import UserError
 from tagging.models import Segment
+from tagging.queries import segment_members
 
 PEOPLE_SOURCES = ("segment", "tree", "contacts")
 Sql = tuple[str, tuple[Any, ...]]
@@ -45,12 +48,8 @@ def people(audience: dict[str, Any], *, within: DataScope, now: datetime) -> Que
     """The people (roots) an audience means. Raises UserError for one without a source, or whose segment is gone."""
     seen = visible_contacts(within)
     if audience.get("segment"):
-        from tagging.queries import segment_members
-
         return seen.filter(pk__in=segment_members(get_segment(audience["segment"])))
     if audience.get("tree"):
-        from conditions.compiler import compile_tree
-
         return seen.filter(compile_tree(audience["tree"], now))
     if audience.get("contacts"):
         return seen.filter(pk__in=audience["contacts"])
@@ -78,8 +77,6 @@ def describe(audience: dict[str, Any]) -> str:
         segment = Segment.objects.filter(pk=audience["segment"]).first()
         return _("人群「%(name)s」") % {"name": segment.name if segment else "—"}
     if audience.get("tree"):
-        from conditions.render import in_words
-
         return in_words(audience["tree"])
     if audience.get("contacts"):
         return _("选定的 %(n)d 位客户") % {"n": len(audience["contacts"])}

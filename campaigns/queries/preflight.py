@@ -1,6 +1,7 @@
 """发送前体检: how many would be reached, how many not and why, by store and guide. The freeze uses the same verdicts."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -139,13 +140,28 @@ def level_of(store_ids: list[int]) -> str:
     return "region" if len(regions) == 1 and None not in regions else "hq"
 
 
-def covers(scope: DataScope, level: str, store_ids: list[int]) -> bool:
-    """Whether an approver's scope reaches a request: its level, and every store it touches."""
+Places = dict[int, tuple[int | None, int | None]]
+
+
+def places_of(store_ids: Iterable[int]) -> Places:
+    """Store id → (region id, dealer id). One query."""
+    rows = Store.objects.filter(pk__in=set(store_ids)).values_list("pk", "region_id", "dealer_id")
+    return {pk: (region, dealer) for pk, region, dealer in rows}
+
+
+def covers(scope: DataScope, level: str, store_ids: list[int], places: Places | None = None) -> bool:
+    """Whether an approver's scope reaches a request: its level, and every store it touches.
+
+    places: of (at least) these stores, where the caller asks for many requests.
+    """
     if scope.sees_all:
         return True
     if level == "hq" or (level == "region" and not scope.region_ids):
         return False
-    rows = Store.objects.filter(pk__in=store_ids).values_list("pk", "region_id", "dealer_id")
-    return bool(store_ids) and all(
-        pk in scope.store_ids or region in scope.region_ids or dealer in scope.dealer_ids for pk, region, dealer in rows
-    )
+    known = places_of(store_ids) if places is None else places
+
+    def is_hers(pk: int) -> bool:
+        region, dealer = known.get(pk, (None, None))
+        return pk in scope.store_ids or region in scope.region_ids or dealer in scope.dealer_ids
+
+    return bool(store_ids) and all(is_hers(pk) for pk in store_ids)

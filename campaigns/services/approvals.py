@@ -149,6 +149,21 @@ def reject_broadcast(broadcast_id: int, *, by: Actor, scope: DataScope, comment:
     return send_back(broadcast, Approval.State.REJECTED, note=note, by=by, comment=comment.strip())
 
 
+@transaction.atomic
+def reject_other(approval_id: int, *, by: Actor, comment: str) -> Approval:
+    """驳回 of something that is not a broadcast: the request is closed with the reason."""
+    approval = Approval.objects.select_for_update().get(pk=approval_id)
+    if approval.state != Approval.State.PENDING:
+        raise Conflict(_("这条不在待审批中,可能已被处理。请刷新。"), code="not_pending")
+    if not comment.strip():
+        raise UserError(_("请写一句驳回的原因,作者会看到。"), code="no_comment", fields={"comment": "required"})
+    approval.state, approval.decided_at, approval.decided_by_id = Approval.State.REJECTED, clock.now(), by.id
+    approval.comment = comment.strip()[:200]
+    approval.save(update_fields=["state", "decided_at", "decided_by_id", "comment"])
+    audit.record(f"{approval.subject_kind}.rejected", approval, by=by)
+    return approval
+
+
 def lapse_approvals(limit: int = 100) -> int:
     """Requests not released in time become drafts again, 审批已过期. How many were handled."""
     due = Approval.objects.filter(state=Approval.State.PENDING, expires_at__lte=clock.now()).order_by("expires_at")[

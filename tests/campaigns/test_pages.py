@@ -1,0 +1,205 @@
+"""The pages: the composer's way, the approver's page, 今日, and how many queries each costs."""
+
+import re
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from accounts.models import Role
+from campaigns.models import Approval, Broadcast, Delivery, Dispatch
+from contacts.models import MemberAccount
+from scrm.lib import clock
+from tagging.models import Segment, SegmentEntry
+from tests.support import campaigns as make
+from tests.support import contacts as people
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _morning(monkeypatch):
+    """Requests enter the tenant's scope, and with it its own clock: the tenant's offset makes it MORNING."""
+    from tenants.models import Tenant
+
+    offset = int((make.MORNING - clock.wall()).total_seconds())
+    Tenant.objects.filter(slug="acme").update(clock_offset_seconds=offset, is_sandbox=True)
+    with make.at_time(make.MORNING):
+        yield
+
+
+@pytest.fixture
+def segment():
+    customers = make.make_customers(3)
+    row = Segment.objects.create(name="近30天新加未购", kind="static", size=3, state="fresh", created_at=clock.now())
+    SegmentEntry.objects.bulk_create(
+        [SegmentEntry(segment=row, contact=one, entered_at=clock.now()) for one in customers]
+    )
+    return row
+
+
+def follow(answer):
+    assert answer.status_code == 302, answer.content.decode()[:2000]
+    return answer["Location"]
+
+
+def test_the_composer_leads_from_content_to_a_request(log_in, segment):
+    client = log_in("operator")
+    page = client.post("/broadcasts/new/", {"name": "周末到店", "message_class": "content", "text": "{门店名}等您"})
+    audience = follow(page)
+    assert re.fullmatch(r"/broadcasts/\d+/audience/", audience)
+
+    chosen = {
+        "segment": segment.pk,
+        "holdout_percent": 0,
+        "notify_at": "2026-03-03T10:00",
+        "confirm_by": "2026-03-03T20:30",
+    }
+    preflight = follow(client.post(audience, chosen))
+    shown = client.get(preflight).content.decode()
+    assert "发送前体检" in shown and "定时发送" not in shown
+
+    detail = follow(client.post(preflight.replace("preflight", "submit")))
+    assert "待审批" in client.get(detail).content.decode()
+    broadcast = Broadcast.objects.get()
+    assert broadcast.state == "submitted"
+    assert (broadcast.notify_at, broadcast.confirm_by) == (make.local(10), make.local(20, 30))
+
+
+def test_the_composer_refuses_the_customers_name_and_says_why(log_in):
+    answer = log_in("operator").post(
+        "/broadcasts/new/", {"name": "x", "message_class": "content", "text": "{客户昵称}您好"}
+    )
+    assert answer.status_code == 422
+    assert "一个任务只有一份文字" in answer.content.decode()
+
+
+def test_an_approver_passes_a_request_on_its_page(log_in):
+    draft = make.make_draft(make.make_customers(2))
+    approval = make.submit(draft)
+    client = log_in("approver")
+    assert f"/approvals/{approval.pk}/" in client.get("/approvals/").content.decode()
+    page = client.get(f"/approvals/{approval.pk}/").content.decode()
+    assert draft.content_version.text.split(",")[0] in page
+
+    follow(client.post(f"/approvals/{approval.pk}/approve/"))
+    draft.refresh_from_db()
+    assert draft.state == "running"
+
+
+def test_the_difference_to_the_last_request_is_shown(log_in):
+    from campaigns.services import broadcasts
+
+    draft = make.make_draft(make.make_customers(2), text="新品立减 198 元")
+    make.submit(draft)
+    broadcasts.edit_broadcast(draft.pk, broadcasts.Draft(text="新品立减 189 元"), by=make.author())
+    approval = make.submit(draft)
+
+    page = log_in("approver").get(f"/approvals/{approval.pk}/").content.decode()
+    assert "<del>新品立减 198 元</del>" in page and "<ins>新品立减 189 元</ins>" in page
+
+
+def test_a_request_beyond_her_reach_is_not_there_for_a_store_manager(log_in):
+    approval = make.submit(make.make_draft(make.make_customers(1)))
+    other = log_in("store", scope=people.make_store())
+    assert str(approval.pk) not in other.get("/approvals/").content.decode()
+    assert other.get(f"/approvals/{approval.pk}/").status_code == 404
+    assert other.post(f"/approvals/{approval.pk}/approve/").status_code == 404
+
+
+@pytest.fixture
+def guide(log_in):
+    """A guide's browser, with a unit waiting."""
+    member = people.make_member("林小雅", store=people.make_store("静安寺店"))
+    push = make.released(make.make_customers(3, member))
+    client = log_in("guide")
+    MemberAccount.objects.create(user=client.user, member=member)
+    client.unit = make.units(push)[0]
+    client.push = push
+    return client
+
+
+def test_today_says_first_how_many_taps_follow(guide):
+    page = guide.get("/today/").content.decode()
+    assert "1 次「发送」" in page
+    assert page.index("1 次「发送」") < page.index(guide.push.title)
+    assert "3 位客户" in page and "静安寺店等您" in page
+
+
+def test_a_guide_agrees_and_is_led_to_wecom(guide):
+    follow(guide.post(f"/today/{guide.unit.pk}/agree/"))
+    assert Dispatch.objects.get(pk=guide.unit.pk).state == "agreed"
+    make.give_task(guide.unit)
+    assert "去企业微信点「发送」" in guide.get("/today/").content.decode()
+
+
+def test_a_guide_leaves_somebody_out_and_skips(guide):
+    first = Delivery.objects.filter(dispatch=guide.unit)[0]
+    follow(guide.post(f"/today/{guide.unit.pk}/exclude/", {"people": [first.pk], "reason": "刚联系过"}))
+    assert "导购排除" in guide.get(f"/today/{guide.unit.pk}/").content.decode()
+    follow(guide.post(f"/today/{guide.unit.pk}/skip/", {"reason": "on_leave"}))
+    assert make.states(guide.push) == {"skipped": 3}
+
+
+def test_another_guides_unit_is_not_found(guide, log_in):
+    other = log_in("guide")
+    for path in ("", "agree/", "skip/", "exclude/"):
+        answer = other.get(f"/today/{guide.unit.pk}/") if not path else other.post(f"/today/{guide.unit.pk}/{path}")
+        assert answer.status_code == 404
+
+
+def test_every_number_of_the_detail_opens_into_its_rows(acme_client, guide):
+    page = acme_client.get(f"/broadcasts/{guide.push.broadcast.pk}/").content.decode()
+    assert "待导购确认 0/1" in page
+    links = re.findall(r'href="(/broadcasts/\d+/people/\?[^"]+)">(\d+)<', page)
+    assert links
+    for url, number in links:
+        rows = acme_client.get(url.replace("&amp;", "&")).content.decode()
+        assert f"共 {number} 条" in rows
+
+
+def test_stopping_says_the_exact_numbers(log_in, guide):
+    client = log_in("operator")
+    url = f"/broadcasts/{guide.push.broadcast.pk}/"
+    assert "还没发出的 3 人不再发送" in client.get(url).content.decode()
+    follow(client.post(f"{url}stop/"))
+    assert make.states(guide.push) == {"stopped": 3}
+
+
+def test_the_status_part_answers_alone(acme_client, guide):
+    part = acme_client.get(f"/broadcasts/{guide.push.broadcast.pk}/status/", HTTP_HX_REQUEST="true").content.decode()
+    assert part.strip().startswith("<div") and "<html" not in part
+
+
+def queries_of(client, url):
+    client.get(url)
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(url).status_code == 200
+    return len(captured)
+
+
+def test_pages_cost_the_same_for_few_and_many(acme_client, guide, log_in):
+    """Per page: session, user, grants, and what it shows; measured 6 to 21."""
+    member = guide.unit.sender
+    manager = log_in("store", scope=member.store)
+    detail = f"/broadcasts/{guide.push.broadcast.pk}/"
+    pages = [
+        (acme_client, "/broadcasts/"),
+        (acme_client, detail),
+        (manager, detail),
+        (manager, "/approvals/"),
+        (guide, "/today/"),
+    ]
+    make.submit(make.make_draft(make.make_customers(1, member)))
+    before = [queries_of(client, url) for client, url in pages]
+    for _ in range(4):
+        make.released(make.make_customers(2, member))
+        make.submit(make.make_draft(make.make_customers(1, member)))
+    assert [queries_of(client, url) for client, url in pages] == before
+    assert max(before) <= 25
+
+
+def test_the_presets_know_our_permissions():
+    codes = {code for role in Role.objects.all() for code in role.permissions}
+    assert {"broadcasts.view", "broadcasts.edit", "broadcasts.approve", "today.use", "welcomes.edit"} <= codes
+    assert Approval.objects.count() == 0
