@@ -1,6 +1,7 @@
 """What a reader may choose on a report, validated at the edge."""
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 from django import forms
@@ -13,6 +14,7 @@ from analytics.queries import Place
 from campaigns.models import Push
 from contacts.models import Member, Region, Store
 
+MAX_SPAN_DAYS = 400
 GROUPING_CHOICES = [("region", _("按大区")), ("store", _("按门店")), ("guide", _("按导购"))]
 
 
@@ -67,7 +69,7 @@ class FunnelForm(ReportForm):
     )  # fmt: skip
 
     def __init__(self, data: Any, *, pushes: QuerySet[Push], **offers: Any) -> None:
-        super().__init__(data, **offers)
+        super().__init__({"window": "7", **data.dict()} if hasattr(data, "dict") else data, **offers)
         self.fields["push"].queryset = pushes  # type: ignore[attr-defined]
         self.fields["push"].label_from_instance = push_label  # type: ignore[attr-defined]
 
@@ -75,3 +77,28 @@ class FunnelForm(ReportForm):
 def push_label(push: Push) -> str:
     """「会员日双倍积分」 with its day, so that two of the same name can be told apart."""
     return f"{push.title} · {push.notify_at:%m-%d}"
+
+
+class SpanForm(forms.Form):
+    """Two tenant days, both included; the last seven by default."""
+
+    start = forms.DateField(label=_("从"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    end = forms.DateField(label=_("到"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+
+    def __init__(self, data: Any, *, today: date) -> None:
+        self.today = today
+        week_ago = today - timedelta(days=6)
+        super().__init__({"start": week_ago.isoformat(), "end": today.isoformat(), **data.dict()})
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or {}
+        start, end = found.get("start"), found.get("end")
+        if start and end and not timedelta() <= end - start <= timedelta(days=MAX_SPAN_DAYS):
+            self.add_error("end", _("结束日期不能早于开始日期,也不能超过 400 天,请重新选择。"))
+        return found
+
+    def span(self) -> tuple[date, date]:
+        """The chosen days; the last seven when the choice does not hold."""
+        if self.is_valid() and self.cleaned_data.get("start") and self.cleaned_data.get("end"):
+            return self.cleaned_data["start"], self.cleaned_data["end"]
+        return self.today - timedelta(days=6), self.today

@@ -77,7 +77,7 @@ _METRICS = (
         formula=_("实付 − 退款"),
     ),
     Metric(
-        key="stage.people", name=_("阶段人数"), definition=_("处于该生命周期阶段的客户数(去重人数)。"), unit="people",
+        key="stage.people", name=_("阶段人数"), definition=_("处于该生命周期阶段、现在还是好友的客户数(去重人数)。"), unit="people",
         dimensions=("day", "stage", *PLACE), time_basis=_("当天结束时"), dedupe=_("按合并后的人"),
         as_of=_("当前列表按今天的归属;历史按进入阶段当时的门店和导购"),
     ),

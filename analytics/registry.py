@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 from django.utils.translation import gettext_lazy as _
 
 from accounts import navigation, permissions
+from analytics import home_panels
 from analytics.models import DirtyBucket, RollupCheck, StageDay
 from analytics.services import buckets, check, facts
 from campaigns.changes import on_pushes_changed
@@ -34,6 +35,7 @@ def register() -> None:
             "metrics", _("指标口径"), "insight", "analytics:metrics", "book-open", "reports.view", order=730
         ),
     )
+    home_panels.register()
     timeline.on_recorded(facts.mark_buckets_of)
     timeline.on_restated(facts.mark_buckets_of)
     on_orders_changed(facts.mark_orders)

@@ -66,7 +66,6 @@ def _funnel_chart(totals: Mapping[str, int], params: Mapping[str, Any]) -> Chart
         category_label=_("步骤"),
         categories=[str(metrics.get(f"push.{key}").name) for key in steps],
         series=[Series(_("人数"), values, [rows_url(key, params) for key in steps])],
-        unit=_("人"),
     )
 
 
@@ -84,7 +83,7 @@ def lifecycle(people: QuerySet[Contact], choice: Choice, scope: DataScope, today
         columns = columns[:-1]
     return {
         "stage_chart": Chart(
-            key="stages", kind="bar", label=_("各阶段人数"), category_label=_("阶段"), unit=_("人"),
+            key="stages", kind="bar", label=_("各阶段人数"), category_label=_("阶段"),
             categories=[name for _pk, name in columns],
             series=[Series(_("人数"), [sums[pk] for pk, _n in columns], [_people_url(choice, stage=pk) for pk, _n in columns])],
         ),
@@ -133,7 +132,6 @@ def _history(choice: Choice, scope: DataScope, today: date) -> Chart | None:
         kind="stacked",
         label=_("各阶段人数变化"),
         category_label=_("日期"),
-        categories=[day.isoformat() for day in days],
+        categories=[f"{day:%m-%d}" for day in days],
         series=[Series(stage.name, [stored.get((day, stage.pk), 0) for day in days]) for stage in queries.stages()],
-        unit=_("人"),
     )

@@ -4,18 +4,21 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet, Sum
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
+from accounts import home
 from accounts.access import MemberRequest, requires
-from analytics import home, metrics, queries, reports
+from analytics import metrics, queries, reports
 from analytics.definitions import PUSH_FILTERS, push_rows
-from analytics.forms import FunnelForm, ReportForm
+from analytics.forms import FunnelForm, ReportForm, SpanForm
+from analytics.services.days import day_bounds, rows_of
 from campaigns.models import Push
 from contacts.models import Contact, Region
 from contacts.queries import visible_contacts, visible_members, visible_stores
+from contacts.timeline import kind_of
 from scrm.lib import clock
 from tenants.context import current_tenant
 
@@ -82,6 +85,28 @@ def funnel_rows(request: MemberRequest, metric: str) -> HttpResponse:
 
 
 @requires("reports.view")
+def day_rows(request: MemberRequest, metric: str) -> HttpResponse:
+    """The facts behind a day metric over a span of tenant days."""
+    key = f"day.{metric}"
+    if key not in metrics.METRICS:
+        raise Http404
+    today = clock.local_day(clock.now(), current_tenant().time_zone)
+    form = SpanForm(request.GET, today=today)
+    first, last = form.span()
+    rows = rows_of(key, day_bounds(first)[0], day_bounds(last)[1]).filter(queries.facts_in_scope(request.scope))
+    is_order = key in ("day.orders", "day.revenue")
+    order = "-ordered_at" if is_order else "-occurred_at"
+    page = Paginator(rows.select_related("contact", "member", "store").order_by(order, "-id"), PAGE)
+    total = rows.aggregate(sum=Sum(F("total_minor") - F("refunded_minor")))["sum"] or 0 if is_order else None
+    shown = page.get_page(request.GET.get("page"))
+    if not is_order:
+        for row in shown:
+            row.label = kind_of(row.kind).label
+    context = {"page": shown, "metric": metrics.get(key), "form": form, "is_order": is_order, "sum": total}
+    return render(request, "analytics/day_rows.html", context)
+
+
+@requires("reports.view")
 def metric_list(request: MemberRequest) -> HttpResponse:
     return render(request, "analytics/metrics.html", {"metrics": metrics.METRICS.values()})
 
@@ -97,7 +122,7 @@ def _offers(request: MemberRequest) -> dict[str, Any]:
 
 
 def _people(request: MemberRequest, params: Any) -> QuerySet[Contact]:
-    people = visible_contacts(request.scope)
+    people = visible_contacts(request.scope).filter(active_follows__gt=0)
     people = people.filter(_place_filter(params, "store__region_id", "store_id", "owner_id"))
     stage = str(params.get("stage", ""))
     if stage == "none":

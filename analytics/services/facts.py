@@ -55,7 +55,9 @@ def _pushes_before(changed: Sequence[OrderChange]) -> set[int]:
     contact_ids = {change.contact_id for change in changed if change.contact_id}
     if not contact_ids:
         return set()
-    people = Contact.objects.filter(pk__in=contact_ids).annotate(person=Coalesce(F("root_id"), F("id"))).values("person")
+    people = (
+        Contact.objects.filter(pk__in=contact_ids).annotate(person=Coalesce(F("root_id"), F("id"))).values("person")
+    )
     since = min(change.ordered_at for change in changed) - timedelta(days=max(WINDOWS))
     sent = Delivery.objects.filter(Q(contact_id__in=people) | Q(contact_id__in=contact_ids), sent_at__gte=since)
     return set(sent.values_list("push_id", flat=True).distinct())

@@ -34,6 +34,7 @@ TITLE = "会员日双倍积分"
 TEXT = "本月会员日:积分双倍,老客加赠洁面巾。{门店名}现场,也可小程序下单👇"
 WINDOW = timedelta(days=7)
 OPT_OUT_TAG = "免打扰"
+AGREED_BUT_SILENT = 0.4
 BATCH = 4000
 WECOM_STATUS = {"sent": 1, "not_friend": 2, "quota": 3}
 
@@ -143,6 +144,8 @@ def _unit(
         region_id=store.region_id if store else None, dealer_id=store.dealer_id if store else None, planned=size,
     )  # fmt: skip
     if is_silent:
+        if rng.random() < AGREED_BUT_SILENT:  # agreed in 今日, then never pressed 发送
+            unit.agreed_at = agreed
         unit.state, unit.reason, unit.ended_at = DispatchState.EXPIRED, "deadline", push.confirm_by
         return unit
     unit.state, unit.agreed_at, unit.msgid = DispatchState.DONE, agreed, f"msgHist{push.pk:04d}{guide.pk:08d}"

@@ -127,11 +127,13 @@ def _outside_month(person: Person, now: datetime, month: Span, rng: Random) -> N
 def _complete(person: Person, month: Span, rng: Random) -> None:
     """Older orders, before the month, until she has as many as her stage needs."""
     low, high = ORDERS[person.stage]
-    wanted = max(low, min(high, len(person.order_times) + rng.randint(0, 2)))
+    wanted = rng.randint(max(low, len(person.order_times)), max(high, len(person.order_times)))
     missing = wanted - len(person.order_times)
     if missing > 0:
         earliest = min(*person.order_times, month[0]) if person.order_times else month[0]
-        person.order_times += _earlier(person, earliest - timedelta(days=2), missing, rng)
+        until = earliest - timedelta(days=2)
+        since = min(person.added_at + timedelta(hours=1), until - timedelta(hours=1))
+        person.order_times += [_moment((since, until), rng) for _ in range(missing)]
     person.order_times.sort()
 
 

@@ -17,7 +17,7 @@ interface Spec {
 
 const style = getComputedStyle(document.documentElement);
 const token = (name: string) => style.getPropertyValue(name).trim();
-const COLOURS = [token("--accent"), "#b9722a", "#6279a6", "#94577a", "#71893f", "#8a929b"];
+const COLOURS = [token("--accent"), "#b9722a", "#6279a6", "#94577a", "#71893f", "#b5533c", "#4d8f86", "#8a929b"];
 
 function shown(spec: Spec, value: unknown): string {
   if (typeof value !== "number") return "—";

@@ -12,6 +12,7 @@ from scrm.lib import clock
 from tenants.audit import SYSTEM
 from tests.support import campaigns as reach
 from tests.support import contacts as people
+from tests.support.commerce import make_order
 from tests.support.core import log_in
 
 pytestmark = pytest.mark.django_db
@@ -98,3 +99,28 @@ def test_the_pages_cost_a_constant_number_of_queries(acme_client: Client, push, 
 def test_an_empty_merchant_sees_no_zero_charts(acme_client: Client):
     for path in ("/reports/funnel/", "/reports/lifecycle/"):
         assert "data-chart" not in acme_client.get(path).content.decode()
+
+
+def test_the_week_on_the_home_page_opens_into_as_many_rows(acme_client: Client, store):
+    guide = people.make_member(store=store)
+    contact = people.make_follow(member=guide).contact
+    for _ in range(3):
+        make_order(contact, ordered_at=clock.now(), total_minor=12_300)
+    buckets.recompute_some(clock.wall() + timedelta(seconds=10))
+    page = acme_client.get("/").content.decode()
+    url = re.search(r'href="(/reports/days/orders/[^"]+)">3</a>', page)
+    assert url
+    rows = acme_client.get(url[1].replace("&amp;", "&"))
+    assert rows.context["page"].paginator.count == 3
+    revenue = acme_client.get(url[1].replace("&amp;", "&").replace("orders", "revenue"))
+    assert revenue.context["sum"] == 36_900
+
+
+def test_an_impossible_span_is_refused_and_shows_the_last_week(acme_client: Client):
+    page = acme_client.get("/reports/days/added/", {"start": "2026-03-05", "end": "2026-03-01"})
+    assert page.status_code == 200
+    assert "end" in page.context["form"].errors
+
+
+def test_a_new_merchant_is_shown_her_first_steps(acme_client: Client):
+    assert [step["label"] for step in acme_client.get("/").context["steps"]]

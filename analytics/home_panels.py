@@ -1,0 +1,78 @@
+"""What analytics puts on the home page: the week's figures, and the first steps of a merchant who has just begun."""
+
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts import home
+from accounts.access import MemberRequest
+from accounts.scope import data_scope
+from analytics import metrics, queries
+from analytics.queries import Place
+from contacts.models import Contact, Store
+from scrm.lib import clock
+from scrm.ui import numbers
+from tenants.context import current_tenant
+from wecom_bridge.models import Corp
+
+SPAN = 7
+FIGURES = ("day.added", "day.ended", "day.orders", "day.revenue")
+GOOD_WHEN_FEWER = {"day.ended"}
+
+
+def register() -> None:
+    """Called by the app's registry."""
+    home.register_panel(home.HomePanel("figures", 10, "reports.view", "analytics/_home_figures.html", figures))
+    home.register_step(
+        home.FirstStep("connect", 10, "bridge.manage", gettext_lazy("接入企业微信"), "bridge_home", Corp.objects.exists)
+    )
+    home.register_step(
+        home.FirstStep(
+            "stores", 20, "org.edit", gettext_lazy("建门店,对应到部门"), "contacts:store_list", Store.objects.exists
+        )
+    )
+    home.register_step(
+        home.FirstStep(
+            "sync", 30, "bridge.manage", gettext_lazy("同步客户和客户群"), "bridge_home", Contact.objects.exists
+        )
+    )
+
+
+def figures(request: MemberRequest) -> dict[str, Any] | None:
+    """The last seven tenant days against the seven before, each figure opening into its rows. None before there are people."""
+    if not Contact.objects.exists():
+        return None
+    today = clock.local_day(clock.now(), current_tenant().time_zone)
+    start, before = today - timedelta(days=SPAN - 1), today - timedelta(days=2 * SPAN - 1)
+    scope = data_scope(request.user, "reports.view")
+    stats = []
+    for key in FIGURES:
+        by_day = queries.day_series(key, scope, Place(), before, today)
+        now = sum(value for day, value in by_day.items() if day >= start)
+        then = sum(value for day, value in by_day.items() if day < start)
+        query = urlencode({"start": start.isoformat(), "end": today.isoformat()})
+        stats.append(_stat(key, now, then, f"{reverse('analytics:day_rows', args=[key.removeprefix('day.')])}?{query}"))
+    return {"stats": stats, "as_of": clock.now()}
+
+
+def _stat(key: str, now: int, then: int, url: str) -> dict[str, Any]:
+    metric = metrics.get(key)
+    shown = numbers.money(now, current_tenant().currency) if metric.unit == "money" else numbers.number(now)
+    change = (now - then) / then if then else None
+    good = None
+    if change:
+        good = "good" if (change > 0) != (key in GOOD_WHEN_FEWER) else "bad"
+    return {
+        "label": metric.name,
+        "info": metric.definition,
+        "value": shown,
+        "url": url if now else "",
+        "delta": numbers.percent(abs(change)) if change is not None else "",
+        "delta_up": bool(change and change > 0),
+        "delta_tone": good,
+        "note": _("比前 7 天") if change is not None else _("前 7 天没有数据"),
+    }
