@@ -9,11 +9,10 @@ import threading
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from psycopg2.extras import execute_values
 
 from scrm.lib import clock
-from tenants.context import tenant_scope
 from tenants.models import Tenant
 from wecom_bridge.callbacks.parsing import Event
 from wecom_bridge.models import InboundEvent
@@ -23,7 +22,7 @@ GROUP_SETTLES = timedelta(seconds=2.5)
 MAX_TOGETHER = 200
 
 _INSERT = """
-INSERT INTO wecom_bridge_inboundevent
+INSERT INTO {schema}.wecom_bridge_inboundevent
   (corp_id, digest, lane, event, change_type, entity_key, body, occurred_at, received_at, state, attempts,
    next_attempt_at, settled_at, last_error)
 VALUES %s ON CONFLICT DO NOTHING
@@ -133,6 +132,22 @@ def _write_all(tenant: Tenant, waiters: list[_Waiter]) -> None:
 
 
 def insert(tenant: Tenant, rows: list[Row]) -> None:
-    """One statement, committed by itself."""
-    with tenant_scope(tenant), connection.cursor() as cursor, connection.wrap_database_errors:
-        execute_values(cursor.cursor, _INSERT, rows, page_size=MAX_TOGETHER)
+    """One statement, committed by itself. A connection that died in idleness is replaced once.
+
+    The table is named with its schema, and the cursor is the driver's: the usual way would first ask whether the connection
+    lives and then set the search path, three round trips where this is one.
+    """
+    statement = _INSERT.format(schema=connection.ops.quote_name(tenant.schema_name))
+    try:
+        _execute(statement, rows)
+    except (InterfaceError, OperationalError):
+        if connection.in_atomic_block:
+            raise
+        connection.close()
+        _execute(statement, rows)
+
+
+def _execute(statement: str, rows: list[Row]) -> None:
+    connection.ensure_connection()
+    with connection.wrap_database_errors, connection.connection.cursor() as cursor:
+        execute_values(cursor, statement, rows, page_size=MAX_TOGETHER)
