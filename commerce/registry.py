@@ -2,11 +2,14 @@
 
 from django.utils.translation import gettext_lazy as _
 
+from accounts import navigation
+from accounts.navigation import NavEntry
 from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
-from commerce import kinds
+from commerce import kinds, panels
+from commerce.services import imports
 from commerce.services.binding import on_new_keys
-from contacts import arrivals
+from contacts import arrivals, longjobs
 
 
 def register() -> None:
@@ -16,5 +19,10 @@ def register() -> None:
         Permission("orders.view", _("查看订单"), group),
         Permission("orders.import", _("导入订单"), group),
     )
+    navigation.register(
+        NavEntry("orders", _("订单"), "people", "commerce:order_list", "receipt", "orders.view", order=220)
+    )
     kinds.register()
+    panels.register()
+    longjobs.register(imports.KIND, imports.import_step)
     arrivals.on_new_keys(on_new_keys)

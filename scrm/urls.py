@@ -8,6 +8,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("accounts.urls")),
     path("api/v1/", include("accounts.api_urls")),
     path("", include("analytics.urls")),
+    path("", include("commerce.urls")),
     path("", include("contacts.urls")),
     path("", include("wecom_bridge.urls")),
     path("", include("campaigns.urls")),

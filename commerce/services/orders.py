@@ -32,11 +32,14 @@ _UPDATED = tuple(name for name in _INSERTED if name not in ("source", "number", 
 
 
 @transaction.atomic
-def upsert_orders(rows: Sequence[OrderRow], *, source: str, by: Actor, fact_source: str = "import") -> Report:
+def upsert_orders(
+    rows: Sequence[OrderRow], *, source: str, by: Actor, fact_source: str = "import", collect: bool = False
+) -> Report:
     """Create or update orders of a source, bind and attribute them, record their facts. Idempotent, set-based.
 
     A number given twice counts once, the last row wins. Bound orders stay bound. fact_source: FactSource of the
-    timeline rows. Raises UserError for refunds above the total and for a currency that changes.
+    timeline rows. Refunds above the total and a currency that changes raise UserError; with collect such orders are left out
+    and told in Report.rejected, the others come in.
     """
     locks.lock_in_transaction("orders")
     now = clock.now()
@@ -53,13 +56,17 @@ def upsert_orders(rows: Sequence[OrderRow], *, source: str, by: Actor, fact_sour
     placed = {order.pk: order.ordered_at for order in known.values()}
     for number, row in wanted.items():
         order = known.get(number)
-        if order is None:
-            fresh.append(_filled(Order(source=source, number=number, created_at=now), row, {}, now))
-            report.created.append(number)
-        else:
+        try:
+            if order is None:
+                fresh.append(_filled(Order(source=source, number=number, created_at=now), row, {}, now))
+                report.created.append(number)
+                continue
             before[order.pk] = _state(order)
-            _check_currency(order, row)
-            changed.append(_filled(order, row, refunds[order.pk], now))
+            changed.append(_filled(_of_same_currency(order, row), row, refunds[order.pk], now))
+        except UserError as error:
+            if not collect:
+                raise
+            report.rejected[number] = error.message
     touched = fresh + changed
     _bind([order for order in touched if order.contact_id is None], now)
     attribute([order for order in touched if order.pk is None or order.member_id is None or order.store_id is None])
@@ -85,20 +92,21 @@ def _known_refunds(orders: Any) -> dict[int, dict[str, Refund]]:
     return found
 
 
-def _check_currency(order: Order, row: OrderRow) -> None:
+def _of_same_currency(order: Order, row: OrderRow) -> Order:
     if order.currency != row.currency:
         raise UserError(_("订单 %(number)s 的币种由 %(old)s 变为 %(new)s,请先核对来源。")
                         % {"number": row.number, "old": order.currency, "new": row.currency})  # fmt: skip
+    return order
 
 
 def _filled(order: Order, row: OrderRow, refunds: Mapping[str, Refund], now: datetime) -> Order:
     """The order as the row says. Buyer keys and attribution only ever gain: an export without the phone takes none away."""
-    order.currency, order.total_minor, order.ordered_at = row.currency, row.total_minor, row.ordered_at
     amounts = {number: refund.amount_minor for number, refund in refunds.items()}
     amounts |= {refund.number: refund.amount_minor for refund in row.refunds or ()}
-    order.refunded_minor = sum(amounts.values())
-    if order.refunded_minor > order.total_minor:
+    if sum(amounts.values()) > row.total_minor:
         raise UserError(_("订单 %(number)s 的退款金额大于实付金额。") % {"number": row.number})
+    order.currency, order.total_minor, order.ordered_at = row.currency, row.total_minor, row.ordered_at
+    order.refunded_minor = sum(amounts.values())
     is_refunded = row.status == Order.Status.PAID and 0 < order.total_minor == order.refunded_minor
     order.status = Order.Status.REFUNDED if is_refunded else Order.Status(row.status)
     order.buyer_phone = row.phone or order.buyer_phone

@@ -43,13 +43,10 @@ class OrderRow:
 
 @dataclass
 class Report:
-    """What became of the rows: read = created + updated + unchanged (rejected ones never get here). By order number."""
+    """What became of the orders, by number: given = created + updated + unchanged + rejected (with the reason)."""
 
     created: list[str] = field(default_factory=list)
     updated: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
+    rejected: dict[str, str] = field(default_factory=dict)
     unbound: int = 0
-
-    @property
-    def read(self) -> int:
-        return len(self.created) + len(self.updated) + len(self.unchanged)
