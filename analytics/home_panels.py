@@ -1,6 +1,6 @@
 """What analytics puts on the home page: the week's figures, and the first steps of a merchant who has just begun."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,10 +16,12 @@ from analytics.queries import Place
 from contacts.models import Contact, Store
 from scrm.lib import clock
 from scrm.ui import numbers
+from scrm.ui.charts import Chart, Series
 from tenants.context import current_tenant
 from wecom_bridge.models import Corp
 
 SPAN = 7
+TREND_DAYS = 28
 FIGURES = ("day.added", "day.ended", "day.orders", "day.revenue")
 GOOD_WHEN_FEWER = {"day.ended"}
 
@@ -27,6 +29,7 @@ GOOD_WHEN_FEWER = {"day.ended"}
 def register() -> None:
     """Called by the app's registry."""
     home.register_panel(home.HomePanel("figures", 10, "reports.view", "analytics/_home_figures.html", figures))
+    home.register_panel(home.HomePanel("trend", 30, "reports.view", "analytics/_home_trend.html", trend))
     home.register_step(
         home.FirstStep("connect", 10, "bridge.manage", gettext_lazy("接入企业微信"), "bridge_home", Corp.objects.exists)
     )
@@ -54,9 +57,36 @@ def figures(request: MemberRequest) -> dict[str, Any] | None:
         by_day = queries.day_series(key, scope, Place(), before, today)
         now = sum(value for day, value in by_day.items() if day >= start)
         then = sum(value for day, value in by_day.items() if day < start)
-        query = urlencode({"start": start.isoformat(), "end": today.isoformat()})
-        stats.append(_stat(key, now, then, f"{reverse('analytics:day_rows', args=[key.removeprefix('day.')])}?{query}"))
+        stats.append(_stat(key, now, then, _rows_url(key, start, today)))
     return {"stats": stats, "as_of": clock.now()}
+
+
+def trend(request: MemberRequest) -> dict[str, Any] | None:
+    """Relations begun and ended per tenant day, four weeks back. None before there are people."""
+    if not Contact.objects.exists():
+        return None
+    today = clock.local_day(clock.now(), current_tenant().time_zone)
+    days = [today - timedelta(days=back) for back in reversed(range(TREND_DAYS))]
+    scope = data_scope(request.user, "reports.view")
+    series = []
+    for key in ("day.added", "day.ended"):
+        by_day = queries.day_series(key, scope, Place(), days[0], days[-1])
+        links = [_rows_url(key, day, day) if by_day.get(day) else None for day in days]
+        series.append(Series(str(metrics.get(key).name), [by_day.get(day, 0) for day in days], links))
+    chart = Chart(
+        key="trend",
+        kind="line",
+        label=_("好友关系的新增与结束"),
+        category_label=_("日期"),
+        categories=[f"{day:%m-%d}" for day in days],
+        series=series,
+    )
+    return {"chart": chart}
+
+
+def _rows_url(key: str, start: date, end: date) -> str:
+    query = urlencode({"start": start.isoformat(), "end": end.isoformat()})
+    return f"{reverse('analytics:day_rows', args=[key.removeprefix('day.')])}?{query}"
 
 
 def _stat(key: str, now: int, then: int, url: str) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from accounts.navigation import NavEntry
 from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
 from accounts.scope import register_places
-from contacts import filters, handlers, kinds, longjobs
+from contacts import fields, filters, handlers, kinds, longjobs, timeline
 from contacts.models import TimelineEvent
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
 from contacts.services import exports
+from contacts.services.newcomers import enter_first_stage
 from tenants import lanes, provision, quiet, retention
 
 # Facts are what every later question is asked of: kept long, never shorter than the reports' comparison with last year.
@@ -30,7 +31,6 @@ def register() -> None:
         Permission("org.view", _("查看组织"), places),
         Permission("org.edit", _("维护门店、大区、经销商与成员"), places),
     )
-    provision.register_seed("contacts.stages", seed_stages)
     navigation.register(
         NavEntry("contacts", _("客户"), "people", "contacts:contact_list", "users-round", "contacts.view", order=200),
         NavEntry("groups", _("客户群"), "people", "contacts:group_list", "messages-square", "groups.view", order=210),
@@ -41,7 +41,9 @@ def register() -> None:
     register_places("store", list_stores)
     kinds.register()
     filters.register()
+    fields.fill()
     handlers.register()
+    timeline.on_recorded(enter_first_stage)
     lanes.register(lanes.Lane(longjobs.LANE, queue="bulk", drain=longjobs.drain))
     longjobs.register(exports.KIND, exports.export_step)
     quiet.register("long_jobs", longjobs.count_open)

@@ -34,9 +34,9 @@ def corps() -> dict[str, dict[str, Any]]:
     return {corp["scenario"]: corp for corp in call("GET", "/control/corps")["corps"]}
 
 
-def hand(name: str, **body: Any) -> dict[str, Any]:
+def hand(act: str, /, **body: Any) -> dict[str, Any]:
     """Let somebody in the simulated world do something: hand("scan", …)."""
-    return call("POST", f"/control/hands/{name}", body)
+    return call("POST", f"/control/hands/{act}", body)
 
 
 def wait_quiet(seconds: float = 60) -> None:

@@ -92,8 +92,9 @@ def settle_month(
     returned = 0
     target = scenario.month.net_minor
     factor = target / sum(order.total_minor for order in inside)
-    for order in inside:
+    for order in orders:  # the same discounts all year, so that months compare
         order.total_minor = max(YUAN, round(order.total_minor * factor / YUAN) * YUAN)
+    for order in inside:
         if order.refund_minor:
             order.refund_minor = (
                 order.total_minor if rng.random() < 0.5 else max(YUAN, order.total_minor // 2 // YUAN * YUAN)

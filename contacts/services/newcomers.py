@@ -1,0 +1,32 @@
+"""Whoever is added and stands in no stage yet enters the first one (新添加)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from contacts.models import Contact, FactSource, Stage, TimelineEvent
+from contacts.services.stages import change_stage
+from contacts.timeline import roots_of
+from tenants.audit import SYSTEM
+
+# People found by the first sync were added long ago: their stage is unknown, not 新添加.
+SOURCES = (FactSource.CALLBACK, FactSource.RECONCILE)
+
+
+def enter_first_stage(events: Sequence[TimelineEvent]) -> None:
+    """Hear of facts as they are recorded, in their transaction; one move per instant of adding."""
+    added = {
+        e.contact_id: e.occurred_at for e in events if e.kind == "follow.added" and e.source in SOURCES and e.contact_id
+    }
+    if not added:
+        return
+    roots = roots_of(added)
+    fresh = set(Contact.objects.filter(pk__in=roots.values(), stage__isnull=True).values_list("pk", flat=True))
+    stage = Stage.objects.filter(is_archived=False).order_by("order", "id").first()
+    if not fresh or stage is None:
+        return
+    moments: dict[datetime, set[int]] = {}
+    for contact_id, at in added.items():
+        if roots.get(contact_id) in fresh:
+            moments.setdefault(at, set()).add(roots[contact_id])
+    for at, people in moments.items():
+        change_stage(people, stage, source="rule", by=SYSTEM, at=at)

@@ -1,0 +1,40 @@
+"""Who is added stands in the first stage; who was there before the connection does not."""
+
+import pytest
+
+from contacts.models import Contact
+from contacts.services.inbound import apply_people
+from tests.support import contacts as people
+
+pytestmark = pytest.mark.django_db
+
+
+def arrive(external: str, *, source: str) -> Contact:
+    stages = people.make_stages()
+    assert stages
+    people.make_member(userid="lin", store=people.make_store())
+    event = people.event_fact("add_external_contact", external, "lin", people.at(1))
+    row = people.person_row(external, people.follow_info("lin", people.at(1)))
+    apply_people(people.people_batch(row, source=source, events=[event] if source == "callback" else []))
+    return Contact.objects.get(identities__value=external)
+
+
+def test_a_newcomer_enters_the_first_stage_at_the_instant_of_adding():
+    contact = arrive("wmnew1", source="callback")
+    assert contact.stage is not None
+    assert (contact.stage.key, contact.stage_since) == ("new", people.at(1))
+
+
+def test_people_of_the_first_sync_have_no_stage_yet():
+    assert arrive("wmold1", source="backfill").stage is None
+
+
+def test_a_return_keeps_the_stage_she_has():
+    contact = arrive("wmnew2", source="callback")
+    stage = people.make_stages()["loyal"]
+    Contact.objects.filter(pk=contact.pk).update(stage=stage)
+    event = people.event_fact("add_external_contact", "wmnew2", "lin", people.at(days=3))
+    row = people.person_row("wmnew2", people.follow_info("lin", people.at(days=3)))
+    apply_people(people.people_batch(row, events=[event]))
+    contact.refresh_from_db()
+    assert contact.stage == stage
