@@ -117,7 +117,12 @@ TEMPLATES = [
                 "django.template.context_processors.i18n",
                 "accounts.context.shell",
             ],
-            "builtins": ["django.templatetags.i18n", "django.templatetags.static", "scrm.ui.templatetags.ui"],
+            "builtins": [
+                "django.templatetags.i18n",
+                "django.templatetags.static",
+                "template_partials.templatetags.partials",
+                "scrm.ui.templatetags.ui",
+            ],
         },
     }
 ]

@@ -1,0 +1,277 @@
+"""What the sweep expects of each route. A route that is not here fails; so does a line without a route.
+
+Who may come in is read from the view (@requires, @public, required_scope). A line adds what the view cannot say:
+
+    "user_edit": Route(pk="accounts.User"),          # its id names a row of the merchant: MAKERS below makes one
+    **_in("contacts", contact=Route(pk="contacts.Contact"), …)          # routes of an app with a namespace
+    "style": Route(public="…why…"),                  # for views that belong to no app
+    "token_revoke": Route(pk="accounts.ApiToken", body={"sure": 1}, own={404}),
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from accounts.models import ApiToken, LoginSession, Role
+from scrm.lib import clock
+from tests.support.core import make_user
+
+
+@dataclass(frozen=True)
+class Expect:
+    """pk: label of the model its `pk` names, made by MAKERS; ids: the same for other arguments; args: arguments as they are;
+    body: what a POST sends; public: why anybody may come, for views that cannot say; own: statuses the merchant's own person
+    may see besides the usual; calls_out: serving it asks WeCom, which a rolled-back test cannot."""
+
+    pk: str = ""
+    args: Mapping[str, Any] = field(default_factory=dict)
+    ids: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] = field(default_factory=dict)
+    public: str = ""
+    own: frozenset[int] | set[int] = frozenset()
+    calls_out: bool = False
+
+
+Route = Expect  # reads better in the table
+
+
+def _in(namespace: str, **routes: Expect) -> dict[str, Expect]:
+    """Routes of an app with a namespace; a trailing underscore frees a name that Python keeps for itself."""
+    return {f"{namespace}:{name.rstrip('_')}": expected for name, expected in routes.items()}
+
+
+_ACCOUNTS = {
+    "login": Route(),
+    "logout": Route(),
+    "set_language": Route(),
+    "welcome": Route(args={"token": "x" * 43}, own={410}),
+    "password_change": Route(),
+    "sessions": Route(),
+    "session_end": Route(pk="accounts.LoginSession", own={404}),  # 404 for everybody but herself
+    "session_end_others": Route(),
+    "users": Route(),
+    "user_create": Route(),
+    "user_edit": Route(pk="accounts.User"),
+    "user_link": Route(pk="accounts.User"),
+    "user_active": Route(pk="accounts.User"),
+}
+
+TENANT_ROUTES: dict[str, Expect] = {
+    # accounts
+    **_ACCOUNTS,
+    "roles": Route(),
+    "role_create": Route(),
+    "role_edit": Route(pk="accounts.Role"),
+    "role_delete": Route(pk="accounts.Role"),
+    "tokens": Route(),
+    "token_revoke": Route(pk="accounts.ApiToken"),
+    "audit": Route(),
+    "api_schema": Route(),
+    "api_sandbox_quiet": Route(),
+    "api_sandbox_clock": Route(),
+    # interface
+    "style": Route(public="components with sample content"),
+    "style_phone": Route(public="components with sample content"),
+    **_in(
+        "analytics",
+        home=Route(),
+        lifecycle=Route(),
+        lifecycle_rows=Route(),
+        funnel=Route(),
+        funnel_rows=Route(args={"metric": "planned"}, own={404}),
+        day_rows=Route(args={"metric": "adds"}, own={404}),
+        metrics=Route(),
+    ),
+    **_in(
+        "contacts",
+        contact_list=Route(),
+        bulk=Route(own={404}),
+        export_start=Route(),
+        export=Route(pk="ledger.Job", own={404}),  # 404 for everybody but who asked for it
+        export_status=Route(pk="ledger.Job", own={404}),
+        export_file=Route(pk="ledger.Job", own={404}),
+        contact=Route(pk="contacts.Contact"),
+        contact_timeline=Route(pk="contacts.Contact"),
+        contact_stage=Route(pk="contacts.Contact"),
+        contact_owner=Route(pk="contacts.Contact"),
+        contact_opt_out=Route(pk="contacts.Contact"),
+        contact_unmask=Route(pk="contacts.Contact"),
+        phone_list=Route(),
+        group_list=Route(),
+        group=Route(pk="contacts.GroupChat"),
+        store_list=Route(),
+        store_new=Route(),
+        store_edit=Route(pk="contacts.Store"),
+        region_list=Route(),
+        region_new=Route(),
+        region_edit=Route(pk="contacts.Region"),
+        dealer_list=Route(),
+        dealer_new=Route(),
+        dealer_edit=Route(pk="contacts.Dealer"),
+        department_map=Route(),
+        member_list=Route(),
+        member=Route(pk="contacts.Member"),
+        member_move=Route(pk="contacts.Member"),
+        member_link=Route(pk="contacts.Member"),
+    ),
+    **_in(
+        "commerce",
+        order_list=Route(),
+        bind_again=Route(),
+        order=Route(pk="commerce.Order"),
+        order_bind=Route(pk="commerce.Order", own={404}),
+        import_new=Route(),
+        import_template=Route(),
+        import_=Route(pk="commerce.OrderImport"),
+        import_status=Route(pk="commerce.OrderImport"),
+        import_rejects=Route(pk="commerce.OrderImport", own={404}),
+    ),
+    # bridge
+    "bridge_home": Route(),
+    "bridge_corp_new": Route(),
+    "bridge_corp": Route(pk="wecom_bridge.Corp"),
+    "bridge_corp_keys": Route(pk="wecom_bridge.Corp"),
+    "bridge_corp_test": Route(pk="wecom_bridge.Corp", calls_out=True),
+    "bridge_sync_start": Route(pk="wecom_bridge.Corp"),
+    "bridge_sync": Route(pk="wecom_bridge.SyncRun"),
+    "bridge_sync_decide": Route(pk="wecom_bridge.SyncRun"),
+    "bridge_inbox": Route(),
+    "bridge_inbox_replay": Route(),
+    "bridge_outbox": Route(),
+    "bridge_outbox_act": Route(),
+    **_in(
+        "campaigns",
+        broadcast_list=Route(),
+        broadcast_new=Route(),
+        broadcast_detail=Route(pk="campaigns.Broadcast"),
+        broadcast_status=Route(pk="campaigns.Broadcast"),
+        broadcast_content=Route(pk="campaigns.Broadcast"),
+        broadcast_audience=Route(pk="campaigns.Broadcast"),
+        broadcast_preflight=Route(pk="campaigns.Broadcast"),
+        broadcast_people=Route(pk="campaigns.Broadcast"),
+        broadcast_submit=Route(pk="campaigns.Broadcast"),
+        broadcast_withdraw=Route(pk="campaigns.Broadcast"),
+        broadcast_copy=Route(pk="campaigns.Broadcast"),
+        broadcast_stop=Route(pk="campaigns.Broadcast"),
+        broadcast_remind=Route(pk="campaigns.Broadcast"),
+        broadcast_refresh=Route(pk="campaigns.Broadcast"),
+        approval_list=Route(),
+        approval_detail=Route(pk="campaigns.Broadcast", own={404}),
+        approval_approve=Route(pk="campaigns.Broadcast", own={404}),
+        approval_reject=Route(pk="campaigns.Broadcast", own={404}),
+        today=Route(),
+        # 404 for everybody but the guide whose unit it is
+        today_unit=Route(pk="campaigns.Dispatch", own={404}),
+        today_agree=Route(pk="campaigns.Dispatch", own={404}),
+        today_skip=Route(pk="campaigns.Dispatch", own={404}),
+        today_exclude=Route(pk="campaigns.Dispatch", own={404}),
+    ),
+}
+
+PLATFORM_ROUTES: dict[str, Expect] = {
+    **_ACCOUNTS,
+    "console_tenants": Route(),
+    "console_tenant_create": Route(),
+    "console_tenant": Route(),
+    "console_tenant_retry": Route(),
+    "console_tenant_admin_link": Route(),
+    "console_tenant_suspend": Route(),
+    "console_tenant_resume": Route(),
+    "console_tenant_drop": Route(),
+    "console_audit": Route(),
+    "wecom_callback": Route(public="signed by WeCom, checked in the view", args={"opaque": "x" * 32}),
+}
+
+
+# --- One row of each model, made in the merchant in scope -------------------------------------------------------
+
+
+def _session() -> Any:
+    now = clock.wall()
+    return LoginSession.objects.create(user=make_user(), session_key=f"key{now.timestamp()}", created_at=now, seen_at=now)
+
+
+def _token() -> Any:
+    now = clock.wall()
+    return ApiToken.objects.create(name="x", prefix=f"{now.timestamp():.0f}"[-12:], token_digest="0" * 64, scopes=[], created_at=now)
+
+
+def _job() -> Any:
+    from tenants.ledger.models import Job
+
+    return Job.objects.create(kind="contacts.export", title="x", created_at=clock.wall())
+
+
+def _sync_run() -> Any:
+    from tests.support import wecom
+    from wecom_bridge.models import SyncRun
+
+    return SyncRun.objects.create(corp=wecom.make_corp(), started_at=clock.wall())
+
+
+def _corp() -> Any:
+    from tests.support import wecom
+
+    return wecom.make_corp()
+
+
+def _order() -> Any:
+    from tests.support import commerce
+
+    return commerce.make_order()
+
+
+def _order_import() -> Any:
+    from commerce.models import OrderImport
+
+    return OrderImport.objects.create(job_id=_job().pk, created_at=clock.wall())
+
+
+def _broadcast() -> Any:
+    from tests.support import campaigns, contacts
+
+    return campaigns.make_draft([contacts.make_contact()])
+
+
+def _dispatch() -> Any:
+    from tests.support import campaigns
+
+    with campaigns.at_time(campaigns.local(11)):
+        return campaigns.units(campaigns.released(campaigns.make_customers(1)))[0]
+
+
+def _contact() -> Any:
+    """Somebody with a guide: without a relation there is no page."""
+    from tests.support import contacts
+
+    return contacts.make_follow().contact
+
+
+def _contacts(maker: str) -> Callable[[], Any]:
+    def make() -> Any:
+        from tests.support import contacts
+
+        return getattr(contacts, maker)()
+
+    return make
+
+
+MAKERS: dict[str, Callable[[], Any]] = {
+    "accounts.User": make_user,
+    "accounts.Role": lambda: Role.objects.create(name="夜班"),
+    "accounts.LoginSession": _session,
+    "accounts.ApiToken": _token,
+    "ledger.Job": _job,
+    "contacts.Contact": _contact,
+    "contacts.GroupChat": _contacts("make_group"),
+    "contacts.Store": _contacts("make_store"),
+    "contacts.Region": _contacts("make_region"),
+    "contacts.Dealer": _contacts("make_dealer"),
+    "contacts.Member": _contacts("make_member"),
+    "wecom_bridge.Corp": _corp,
+    "wecom_bridge.SyncRun": _sync_run,
+    "commerce.Order": _order,
+    "commerce.OrderImport": _order_import,
+    "campaigns.Broadcast": _broadcast,
+    "campaigns.Dispatch": _dispatch,
+}
