@@ -5,17 +5,19 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts import navigation
 from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
 from conditions import consumers
 from conditions.consumers import Consumer
-from contacts import timeline
-from tagging import actions, fields, handlers
+from contacts import panels, timeline
+from tagging import actions, fields, handlers, listing
 from tagging.models import RuleMatch, SegmentChange
 from tagging.services import rules, segments
 from tagging.services.acting import STAGE, TAG
 from tagging.services.dictionary import COMMANDS
 from tagging.services.marks import MARK_COMMAND
+from tagging.views.tags import person_panel
 from tenants import lanes, quiet, retention
 from wecom_bridge.contracts import register_command
 
@@ -33,6 +35,12 @@ def register() -> None:
         actions.register(action)
     timeline.register_kind("tag.added", gettext_lazy("打标签"), "tag", _said(gettext_lazy("打上标签「%(tag)s」")))
     timeline.register_kind("tag.removed", gettext_lazy("去掉标签"), "tag", _said(gettext_lazy("去掉标签「%(tag)s」")))
+    listing.register()
+    panels.register(
+        panels.Panel(
+            "tags", gettext_lazy("标签"), 20, "tagging/_person_panel.html", person_panel, permission="tags.view"
+        )
+    )
     consumers.register(Consumer("segments", segments.reads, segments.consume, order=200))
     consumers.register(Consumer("rules", rules.reads, rules.consume, absorb=rules.absorb, order=300))
     lanes.register(lanes.Lane(segments.LANE, queue="segments", drain=segments.drain_builds, lease_seconds=300))
@@ -55,6 +63,20 @@ def _permissions_and_navigation() -> None:
         Permission("segments.edit", gettext_lazy("新建与修改人群"), HEADING),
         Permission("rules.view", gettext_lazy("查看规则"), HEADING),
         Permission("rules.edit", gettext_lazy("新建、修改与启用规则"), HEADING),
+    )
+    entry = navigation.NavEntry
+    navigation.register(
+        entry("tags", gettext_lazy("标签"), "people", "tagging:tag_list", "tags", "tags.view", order=140),
+        entry(
+            "segments",
+            gettext_lazy("人群"),
+            "people",
+            "tagging:segment_list",
+            "users-round",
+            "segments.view",
+            order=150,
+        ),
+        entry("rules", gettext_lazy("自动规则"), "people", "tagging:rule_list", "workflow", "rules.view", order=160),
     )
 
 

@@ -1,0 +1,96 @@
+"""Why a person is in or out: every clause, pass or fail, and the fact used."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import BooleanField, Case, Value, When
+from django.utils.formats import localize
+from django.utils.translation import gettext as _
+
+from conditions import registry
+from conditions.compiler import compile_leaf
+from conditions.operators import ValueType
+from conditions.people import people
+from conditions.registry import Field
+from conditions.render import leaf_in_words
+from conditions.tree import Group, Leaf, Negation, Node, leaves, parse
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One line of an explanation. depth: its indentation. fact: what we know about the person, for leaves."""
+
+    depth: int
+    words: str
+    holds: bool
+    fact: str = ""
+
+
+def explain(tree: dict[str, Any], root_id: int, now: datetime) -> list[Clause]:
+    """Every clause of a valid tree for one person, outermost first. One query for the truth, one per field for the facts."""
+    node = parse(tree)
+    found = list(leaves(node))
+    truth = dict(zip((id(leaf) for leaf in found), _truth(found, root_id, now), strict=True))
+    lines: list[Clause] = []
+    _walk(node, 0, truth, root_id, {}, lines)
+    return lines
+
+
+def _truth(found: list[Leaf], root_id: int, now: datetime) -> list[bool]:
+    columns = {
+        f"_leaf{index}": Case(
+            When(compile_leaf(leaf, now), then=Value(True)), default=Value(False), output_field=BooleanField()
+        )
+        for index, leaf in enumerate(found)
+    }
+    row = people().filter(pk=root_id).annotate(**columns).values(*columns).first() if columns else {}
+    return [bool((row or {}).get(name)) for name in columns]
+
+
+def _walk(
+    node: Node, depth: int, truth: dict[int, bool], root_id: int, facts: dict[str, str], lines: list[Clause]
+) -> bool:
+    if isinstance(node, Leaf):
+        holds = truth[id(node)]
+        lines.append(Clause(depth, leaf_in_words(node), holds, _fact(node, root_id, facts)))
+        return holds
+    place = len(lines)
+    if isinstance(node, Negation):
+        holds = not _walk(node.part, depth + 1, truth, root_id, facts, lines)
+        lines.insert(place, Clause(depth, _("以下不成立"), holds))
+        return holds
+    assert isinstance(node, Group)
+    results = [_walk(part, depth + 1, truth, root_id, facts, lines) for part in node.parts]
+    holds = all(results) if node.kind == "all" else any(results)
+    lines.insert(place, Clause(depth, _("全部满足") if node.kind == "all" else _("满足任一"), holds))
+    return holds
+
+
+def _fact(leaf: Leaf, root_id: int, facts: dict[str, str]) -> str:
+    if leaf.field not in facts:
+        field = registry.get(leaf.field)
+        facts[leaf.field] = _in_words(field, field.read([root_id]).get(root_id))
+    return facts[leaf.field]
+
+
+def _in_words(field: Field, known: Any) -> str:
+    if known is None or known == "" or known == []:
+        return _("没有记录")
+    names = {option.value: str(option.label) for option in field.options()} if field.options else {}
+    if field.type == ValueType.SET:
+        return "、".join(dict.fromkeys(names.get(value, str(value)) for value, _at in known))
+    if field.type == ValueType.FACTS:
+        latest = max(at for at, _amount in known)
+        return _("共 %(count)d 次,最近 %(at)s") % {"count": len(known), "at": _when(latest)}
+    if field.type == ValueType.FLAG:
+        return _("是") if known else _("否")
+    if field.type == ValueType.MOMENT:
+        return _when(known)
+    return names.get(known, "") or str(localize(known))
+
+
+def _when(at: datetime) -> str:
+    from conditions.windows import zone
+
+    return at.astimezone(zone()).strftime("%Y-%m-%d %H:%M")
