@@ -5,6 +5,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts import navigation, permissions
 from campaigns import tasks
 from campaigns.handlers import groupmsg, ledger, welcome
+from campaigns.services import enrolling, sop_running
+from conditions import consumers
 from contacts import timeline
 from tenants import lanes, quiet
 
@@ -34,6 +36,10 @@ def register() -> None:
     )
     lanes.register(lanes.Lane("campaigns", queue="campaigns", drain=tasks.drain, next_due=tasks.next_due))
     quiet.register("campaigns", tasks.count_due)
+    timeline.on_recorded(enrolling.on_facts)
+    consumers.register(
+        consumers.Consumer("campaigns.sop_exits", reads=sop_running.exit_keys, consume=sop_running.consume_exits, order=300)
+    )
     groupmsg.register()
     ledger.register()
     welcome.register()

@@ -92,6 +92,7 @@ REASONS: dict[str, Promise] = {
     "dismissed": _("群已解散"),
     "owner_changed": _("群主已变更"),
     "nobody_left": _("没有可发送的客户"),
+    "exited": _("已退出 SOP"),
     "refused": _("企业微信拒收"),
     "no_result": _("企业微信未返回结果"),
     "deadline": _("超过确认截止时间"),

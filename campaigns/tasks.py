@@ -7,7 +7,7 @@ from django.db.models import Min
 
 from campaigns.models import Approval, Dispatch, Push
 from campaigns.policy import send_policy
-from campaigns.services import ledger
+from campaigns.services import ledger, sop_running
 from campaigns.services.approvals import lapse_approvals
 from campaigns.services.claiming import claim_due, claimable
 from campaigns.services.closing import close_pushes
@@ -21,6 +21,7 @@ STEPS: tuple[Callable[[], int], ...] = (
     lapse_approvals,
     end_overdue,
     settle_unsent,
+    sop_running.run_due,
     claim_due,
     poll_due,
     close_pushes,
@@ -45,6 +46,7 @@ def next_due() -> datetime | None:
         _next_deadline(),
         Dispatch.objects.filter(poll_at__isnull=False).aggregate(at=Min("poll_at"))["at"],
         ledger.next_due(),
+        sop_running.next_due(),
     ]
     known = [moment for moment in moments if moment]
     return max(min(known), clock.now()) if known else None
@@ -71,6 +73,7 @@ def count_due() -> int:
     now, policy = clock.now(), send_policy()
     return (
         Approval.objects.filter(state=Approval.State.PENDING, expires_at__lte=now).count()
+        + sop_running.count_due(now)
         + Dispatch.objects.filter(claimable(now, policy)).count()
         + Dispatch.objects.filter(poll_at__lte=now).count()
         + Dispatch.objects.filter(state=DispatchState.CREATING).count()

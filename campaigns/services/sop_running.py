@@ -1,0 +1,170 @@
+"""SOP steps whose slot has come: one push per (version, step, slot), frozen when it is cut, then only shrinking; and exits."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Min
+from django.utils.translation import gettext as _
+
+from campaigns.models import Delivery, Enrollment, EnrollmentStep, Push, SopStep, SopVersion
+from campaigns.policy import send_policy
+from campaigns.queries.audience import ids_sql, scope_from_json
+from campaigns.queries.verdicts import Frame, people_verdicts
+from campaigns.services.broadcasts import LANE
+from campaigns.services.cutting import cut_dispatches
+from campaigns.services.enrolling import holdout_key, move_on
+from campaigns.services.freezing import freeze_people
+from campaigns.states import DeliveryState, DispatchState, PushKind
+from campaigns.times import default_confirm_by
+from conditions.compiler import compile_tree
+from conditions.people import people
+from contacts.models import Contact
+from contacts.timeline import roots_of
+from scrm.lib import clock
+from tenants import jobs
+
+# Excluded for good: what follows would not reach her either.
+ENDING = {"opt_out", "not_friend"}
+
+
+def run_due(limit: int = 20) -> int:
+    """Cut the pushes of steps whose slot has come. How many (step, slot) were handled."""
+    return sum(1 for _ in range(limit) if _run_one())
+
+
+@transaction.atomic
+def _run_one() -> bool:
+    now = clock.now()
+    due = EnrollmentStep.objects.filter(
+        state="due", slot_at__lte=now, enrollment__state=Enrollment.State.RUNNING, enrollment__sop__state="on"
+    )
+    first = due.order_by("slot_at", "step_id").values("step_id", "slot_at").first()
+    if first is None:
+        return False
+    steps = list(due.filter(**first).select_for_update(of=("self",)).select_related("enrollment"))
+    step = SopStep.objects.select_related("version__sop", "content_version__content").get(pk=first["step_id"])
+    staying = _exit_by_tree(step.version, steps, now)
+    if default_confirm_by(first["slot_at"], send_policy()) <= now or _is_cut(step, first["slot_at"]):
+        _mark(staying, "missed")  # too late, or frozen without her: never sent late, nobody is added
+    elif staying:
+        _cut(step, first["slot_at"], staying, now)
+    move_on([row.enrollment for row in steps], now)
+    return True
+
+
+def _is_cut(step: SopStep, slot_at: datetime) -> bool:
+    return Push.objects.filter(
+        kind=PushKind.SOP, source_id=step.version_id, source_version=step.pk, slot_at=slot_at
+    ).exists()
+
+
+def _mark(steps: Sequence[EnrollmentStep], state: str) -> None:
+    EnrollmentStep.objects.filter(pk__in=[row.pk for row in steps]).update(state=state)
+
+
+def _cut(step: SopStep, slot_at: datetime, rows: Sequence[EnrollmentStep], now: datetime) -> None:
+    policy, version = send_policy(), step.version
+    push = Push.objects.create(
+        kind=PushKind.SOP,
+        source_id=version.pk,
+        source_version=step.pk,
+        slot_at=slot_at,
+        title=_("%(name)s 第 %(day)d 天") % {"name": version.sop.name, "day": step.day},
+        message_class=step.content_version.content.message_class,
+        holdout_percent=version.holdout_percent,
+        notify_at=slot_at,
+        confirm_by=default_confirm_by(slot_at, policy),
+        frozen_at=now,
+    )
+    frame = Frame(
+        at=max(slot_at, now), now=now, message_class=push.message_class, policy=policy,
+        within=scope_from_json(version.within), push_id=push.pk,
+    )  # fmt: skip
+    audience = Contact.objects.filter(pk__in=[row.enrollment.contact_id for row in rows])
+    frozen = freeze_people(push, people_verdicts(ids_sql(audience), frame), holdout_key=holdout_key(version))
+    push.audience_count, push.audience_hash = frozen.count, frozen.digest
+    push.save(update_fields=["audience_count", "audience_hash"])
+    cut_dispatches(push, step.content_version)
+    _write_outcomes(push, rows, now)
+    jobs.nudge(LANE, due_at=push.confirm_by)
+
+
+def _write_outcomes(push: Push, rows: Sequence[EnrollmentStep], now: datetime) -> None:
+    """What the freeze made of each enrolment's step; who can never be reached again leaves the SOP."""
+    roots = roots_of(row.enrollment.contact_id for row in rows)
+    reasons = dict(Delivery.objects.filter(push=push).values_list("contact_id", "reason"))
+    for row in rows:
+        row.push_id = push.pk
+        row.reason = reasons.get(roots.get(row.enrollment.contact_id, 0), "")
+        row.state = "skipped" if row.reason else "pushed"
+    EnrollmentStep.objects.bulk_update(rows, ["push_id", "reason", "state"], batch_size=1000)
+    leaving = [row.enrollment for row in rows if row.reason in ENDING]
+    _leave(leaving, {row.enrollment_id: row.reason for row in rows}, now)
+
+
+# --- Exits ----------------------------------------------------------------------------------------------------------
+
+
+def exit_keys() -> set[str]:
+    """The fields that exit conditions of running enrolments read."""
+    rows = SopVersion.objects.filter(exit_tree__isnull=False, enrollments__state=Enrollment.State.RUNNING).distinct()
+    return {key for keys in rows.values_list("field_keys", flat=True) for key in keys}
+
+
+def consume_exits(root_ids: Sequence[int], keys: frozenset[str], now: datetime) -> None:
+    """Somebody's fields changed: who matches the exit condition of her SOP leaves it."""
+    running = Enrollment.objects.filter(state=Enrollment.State.RUNNING, contact_id__in=root_ids)
+    versions = SopVersion.objects.filter(exit_tree__isnull=False, enrollments__in=running).distinct()
+    for version in versions:
+        if keys & set(version.field_keys):
+            rows = list(running.filter(version=version).select_for_update(of=("self",)))
+            matching = _matching(version, [row.contact_id for row in rows], now)
+            _leave([row for row in rows if row.contact_id in matching], "exit_rule", now)
+
+
+def _matching(version: SopVersion, contact_ids: Collection[int], now: datetime) -> set[int]:
+    """Which of the contacts match the exit condition now, by the id asked for."""
+    if not version.exit_tree:
+        return set()
+    roots = roots_of(contact_ids)
+    matched = set(people().filter(compile_tree(version.exit_tree, now), pk__in=set(roots.values())).values_list("pk", flat=True))
+    return {pk for pk, root in roots.items() if root in matched}
+
+
+def _exit_by_tree(version: SopVersion, rows: list[EnrollmentStep], now: datetime) -> list[EnrollmentStep]:
+    """Asked again before each step: a condition may have come true by time alone. Who stays."""
+    matching = _matching(version, [row.enrollment.contact_id for row in rows], now)
+    leaving = [row.enrollment for row in rows if row.enrollment.contact_id in matching]
+    _leave(leaving, "exit_rule", now)
+    return [row for row in rows if row.enrollment.contact_id not in matching]
+
+
+def _leave(enrollments: Sequence[Enrollment], reason: str | dict[int, str], now: datetime) -> None:
+    """退出: what is due is 未执行, and what no task exists for yet shrinks."""
+    if not enrollments:
+        return
+    for row in enrollments:
+        why = reason if isinstance(reason, str) else reason[row.pk]
+        row.state, row.ended_at, row.end_reason, row.next_due_at = Enrollment.State.EXITED, now, why, None
+    Enrollment.objects.bulk_update(enrollments, ["state", "ended_at", "end_reason", "next_due_at"], batch_size=1000)
+    EnrollmentStep.objects.filter(enrollment__in=enrollments, state="due").update(state="skipped", reason="exited")
+    versions = {row.version_id for row in enrollments}
+    Delivery.objects.filter(
+        push__kind=PushKind.SOP,
+        push__source_id__in=versions,
+        contact_id__in=[row.contact_id for row in enrollments],
+        state=DeliveryState.PLANNED,
+        dispatch__state__in=[DispatchState.WAITING, DispatchState.AGREED],
+    ).update(state=DeliveryState.SKIPPED, reason="exited", settled_at=now)
+
+
+def next_due() -> datetime | None:
+    """The domain instant of the next step of anybody."""
+    running = Enrollment.objects.filter(state=Enrollment.State.RUNNING, sop__state="on")
+    return running.aggregate(at=Min("next_due_at"))["at"]
+
+
+def count_due(now: datetime) -> int:
+    """Enrolments with a step due now."""
+    return Enrollment.objects.filter(state=Enrollment.State.RUNNING, sop__state="on", next_due_at__lte=now).count()
