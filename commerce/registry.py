@@ -2,11 +2,11 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts import navigation
+from accounts import api_scopes, audit_words, navigation
 from accounts.navigation import NavEntry
 from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
-from commerce import kinds, panels
+from commerce import fields, kinds, panels
 from commerce.services import imports
 from commerce.services.binding import on_new_keys
 from contacts import arrivals, longjobs
@@ -19,10 +19,19 @@ def register() -> None:
         Permission("orders.view", _("查看订单"), group),
         Permission("orders.import", _("导入订单"), group),
     )
+    api_scopes.register("orders", _("订单"))
+    audit_words.register(
+        {
+            "orders.imported": _("导入订单"),
+            "orders.rejects_downloaded": _("下载未导入的订单行"),
+            "order.bound": _("人工绑定订单"),
+        }
+    )
     navigation.register(
         NavEntry("orders", _("订单"), "people", "commerce:order_list", "receipt", "orders.view", order=220)
     )
     kinds.register()
     panels.register()
+    fields.fill()
     longjobs.register(imports.KIND, imports.import_step)
     arrivals.on_new_keys(on_new_keys)

@@ -2,12 +2,12 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts import navigation
+from accounts import api_scopes, audit_words, navigation
 from accounts.navigation import NavEntry
 from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
 from accounts.scope import register_places
-from contacts import fields, filters, handlers, kinds, longjobs, timeline
+from contacts import fields, filters, handlers, inventory, kinds, longjobs, timeline
 from contacts.models import TimelineEvent
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
@@ -17,6 +17,27 @@ from tenants import lanes, provision, quiet, retention
 
 # Facts are what every later question is asked of: kept long, never shorter than the reports' comparison with last year.
 TIMELINE = retention.Kind("timeline", _("客户时间线"), 1095, retention.older(TimelineEvent, "occurred_at"))
+
+AUDIT_WORDS = {
+    "contact.unmasked": _("查看完整手机号"),
+    "contact.owner_changed": _("更改业绩归属"),
+    "contact.details_changed": _("修改客户资料"),
+    "contacts.exported": _("导出客户"),
+    "contacts.export_downloaded": _("下载客户导出文件"),
+    "stage.changed": _("变更阶段"),
+    "opt_out.set": _("设置免打扰"),
+    "opt_out.ended": _("取消免打扰"),
+    "store.created": _("新增门店"),
+    "store.changed": _("修改门店"),
+    "region.created": _("新增大区"),
+    "region.changed": _("修改大区"),
+    "dealer.created": _("新增经销商"),
+    "dealer.changed": _("修改经销商"),
+    "departments.mapped": _("设置部门对应门店"),
+    "member.moved": _("成员调店"),
+    "member.linked": _("关联登录账号"),
+    "member.unlinked": _("解除登录账号"),
+}
 
 
 def register() -> None:
@@ -36,6 +57,10 @@ def register() -> None:
         NavEntry("groups", _("客户群"), "people", "contacts:group_list", "messages-square", "groups.view", order=210),
         NavEntry("org", _("组织"), "admin", "contacts:store_list", "network", "org.view", order=800),
     )
+    api_scopes.register("contacts", _("客户"))
+    api_scopes.register("groups", _("客户群"))
+    api_scopes.register("events", _("时间线事件"))
+    audit_words.register(AUDIT_WORDS)
     register_places("region", list_regions)
     register_places("dealer", list_dealers)
     register_places("store", list_stores)
@@ -43,6 +68,7 @@ def register() -> None:
     filters.register()
     fields.fill()
     handlers.register()
+    inventory.register()
     timeline.on_recorded(enter_first_stage)
     lanes.register(lanes.Lane(longjobs.LANE, queue="bulk", drain=longjobs.drain))
     longjobs.register(exports.KIND, exports.export_step)

@@ -4,7 +4,8 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from contacts.models import Dealer, Department, Member, MemberAccount, Region, Store, StorePlacement
+from contacts import marks
+from contacts.models import Contact, Dealer, Department, Member, MemberAccount, Region, Store, StorePlacement
 from contacts.services.members import move_members, place_members
 from scrm.lib import clock
 from scrm.lib.errors import UserError
@@ -26,6 +27,7 @@ def save_store(store: Store, *, by: Actor) -> Store:
     elif before and (before.region_id, before.dealer_id) != (store.region_id, store.dealer_id):
         StorePlacement.objects.filter(store=store, placed_to__isnull=True).update(placed_to=now)
         StorePlacement.objects.create(store=store, region=store.region, dealer=store.dealer, placed_from=now)
+        marks.mark(Contact.objects.filter(store=store, root__isnull=True).values_list("pk", flat=True), "contact.store")
     audit.record("store.created" if is_new else "store.changed", store, by=by, code=store.code,
                  region=store.region_id, dealer=store.dealer_id)  # fmt: skip
     return store
