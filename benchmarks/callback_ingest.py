@@ -87,7 +87,15 @@ class CallbackIngest(Benchmark):
 
     def _measure(self, side: str) -> float:
         process, port = self.servers[side]
-        load = [sys.executable, "-m", "benchmarks.callback_load", "127.0.0.1", str(port), str(CONNECTIONS), str(self.file)]
+        load = [
+            sys.executable,
+            "-m",
+            "benchmarks.callback_load",
+            "127.0.0.1",
+            str(port),
+            str(CONNECTIONS),
+            str(self.file),
+        ]
         spent: dict[str, Any] = {}
         with cpu_of({f"{side}_web": process.pid}, spent):
             seen = json.loads(subprocess.run(load, cwd=ROOT, check=True, capture_output=True).stdout)

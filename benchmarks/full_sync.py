@@ -78,7 +78,9 @@ class FullSync(Benchmark):
     def compare(self) -> None:
         """The same rows in every table that the sync filled; and all customers among them."""
         ours, theirs = _dump(self.tenants["subject"]), _dump(self.tenants["twin"])
-        differing = [table for table in self.detail["tables"] if sorted_lines(ours[table]) != sorted_lines(theirs[table])]
+        differing = [
+            table for table in self.detail["tables"] if sorted_lines(ours[table]) != sorted_lines(theirs[table])
+        ]
         if differing:
             raise Unfair(f"rows differ in {differing}")
         if ours["contacts_contact"][2] != self.size:
@@ -97,7 +99,9 @@ class FullSync(Benchmark):
         tenant = self.tenants[side] = make_tenant(f"bench-sync-{side}")
         with tenant_scope(tenant):
             corp, agent, secret = self.corp["corp_id"], str(self.corp["agent_id"]), self.corp["secret"]
-            made = connect_corp(corp_id=corp, name="bench", agent_id=agent, secret=secret, open_account="open", by=SYSTEM)
+            made = connect_corp(
+                corp_id=corp, name="bench", agent_id=agent, secret=secret, open_account="open", by=SYSTEM
+            )
             return made.corp
 
     def _download(self) -> int:
@@ -110,13 +114,17 @@ class FullSync(Benchmark):
         session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=WIDTH))
         login = {"corpid": self.corp["corp_id"], "corpsecret": self.corp["secret"]}
         query = {"access_token": session.get(f"{self.url}/cgi-bin/gettoken", params=login).json()["access_token"]}
-        guides = session.get(f"{self.url}/cgi-bin/externalcontact/get_follow_user_list", params=query).json()["follow_user"]
+        guides = session.get(f"{self.url}/cgi-bin/externalcontact/get_follow_user_list", params=query).json()[
+            "follow_user"
+        ]
 
         def read(userid: str) -> int:
             cursor, count = "", 0
             while True:
                 body = f'{{"userid_list":["{userid}"],"cursor":"{cursor}","limit":100}}'.encode()
-                page = session.post(f"{self.url}/cgi-bin/externalcontact/batch/get_by_user", params=query, data=body).content
+                page = session.post(
+                    f"{self.url}/cgi-bin/externalcontact/batch/get_by_user", params=query, data=body
+                ).content
                 count += 1
                 found = CURSOR.search(page, max(0, len(page) - 400))
                 cursor = found.group(1).decode() if found else ""
@@ -200,7 +208,9 @@ def _load(twin: Any, rows: Tables, written: list[str]) -> float:
 
     seconds = 0.0
     with tenant_scope(twin), connection.cursor() as cursor:
-        cursor.execute("SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE schemaname = %s", [twin.schema_name])
+        cursor.execute(
+            "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE schemaname = %s", [twin.schema_name]
+        )
         cursor.execute(f"TRUNCATE {cursor.fetchone()[0]}")
         for table, (columns, text, _count) in rows.items():
             began = time.perf_counter()

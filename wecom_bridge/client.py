@@ -35,14 +35,18 @@ class Customers(WeChatExternalContact):
         params = optionaldict(external_userid=external_userid, cursor=cursor or None)
         return self._get("externalcontact/get", params=params)
 
-    def batch_get_by_user(self, userid_list: "builtins.list[str]", cursor: str = "", limit: int = 100) -> dict[str, Any]:
+    def batch_get_by_user(
+        self, userid_list: "builtins.list[str]", cursor: str = "", limit: int = 100
+    ) -> dict[str, Any]:
         data = {"userid_list": userid_list, "cursor": cursor, "limit": limit}
         return self._post("externalcontact/batch/get_by_user", data=data)
 
     def get_corp_tag_list(
         self, tag_id: "builtins.list[str] | None" = None, group_id: "builtins.list[str] | None" = None
     ) -> dict[str, Any]:
-        return self._post("externalcontact/get_corp_tag_list", data=dict(optionaldict(tag_id=tag_id, group_id=group_id)))
+        return self._post(
+            "externalcontact/get_corp_tag_list", data=dict(optionaldict(tag_id=tag_id, group_id=group_id))
+        )
 
     def send(self, path: str, data: Mapping[str, Any], timeout: tuple[float, float] | None = None) -> dict[str, Any]:
         """Any other POST of this family, by its own parameter names; a parameter that is None is left out."""
@@ -54,7 +58,12 @@ class Groups(WeChatExternalContactGroupChat):
     """客户群 calls."""
 
     def list(
-        self, *, status_filter: int = 0, userids: "builtins.list[str] | None" = None, cursor: str = "", limit: int = 1000
+        self,
+        *,
+        status_filter: int = 0,
+        userids: "builtins.list[str] | None" = None,
+        cursor: str = "",
+        limit: int = 1000,
     ) -> dict[str, Any]:
         data: dict[str, Any] = {"status_filter": status_filter, "cursor": cursor, "limit": limit}
         if userids:
@@ -104,7 +113,9 @@ class WeComClient(WeChatClient):
 
     def __init__(self, corp_id: str, secret: str, token: Callable[[], str]) -> None:
         self._token = token
-        super().__init__(corp_id, secret, session=_NoStorage(), timeout=(CONNECT_SECONDS, READ_SECONDS), auto_retry=False)
+        super().__init__(
+            corp_id, secret, session=_NoStorage(), timeout=(CONNECT_SECONDS, READ_SECONDS), auto_retry=False
+        )
         self.API_BASE_URL = f"{settings.WECOM_API_BASE}/cgi-bin/"
         adapter = HTTPAdapter(pool_connections=4, pool_maxsize=POOL_SIZE, max_retries=0)
         self._http.mount("https://", adapter)

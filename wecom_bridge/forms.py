@@ -12,14 +12,24 @@ class CorpForm(forms.Form):
     """A corp with its app. Secret fields are never filled in; left empty they keep what is stored."""
 
     name = forms.CharField(label=_("企业简称"), max_length=80, help_text=_("只在本系统里显示。"))
-    corp_id = forms.CharField(label=_("企业 ID"), max_length=64, help_text=_("「我的企业 › 企业信息」最下方,以 ww 开头。"))
+    corp_id = forms.CharField(
+        label=_("企业 ID"), max_length=64, help_text=_("「我的企业 › 企业信息」最下方,以 ww 开头。")
+    )
     agent_id = forms.CharField(label=_("应用 AgentId"), max_length=32, help_text=_("自建应用详情页可见。"))
     secret = forms.CharField(label=_("应用 Secret"), max_length=200, widget=SECRET, required=False)
     token = forms.CharField(
-        label=_("回调 Token"), max_length=32, widget=SECRET, required=False, help_text=_("留空则自动生成,保存后显示一次。")
+        label=_("回调 Token"),
+        max_length=32,
+        widget=SECRET,
+        required=False,
+        help_text=_("留空则自动生成,保存后显示一次。"),
     )
     encoding_aes_key = forms.CharField(
-        label="EncodingAESKey", max_length=43, widget=SECRET, required=False, help_text=_("留空则自动生成,保存后显示一次。")
+        label="EncodingAESKey",
+        max_length=43,
+        widget=SECRET,
+        required=False,
+        help_text=_("留空则自动生成,保存后显示一次。"),
     )
     open_account = forms.CharField(
         label=_("微信开放平台账号"),

@@ -85,9 +85,13 @@ class InboundEvent(models.Model):
         constraints = [models.UniqueConstraint(fields=["corp", "digest"], name="one_row_per_event")]
         indexes = [
             models.Index(
-                fields=["lane", "next_attempt_at", "id"], condition=Q(state__in=["waiting", "retry"]), name="inbound_due"
+                fields=["lane", "next_attempt_at", "id"],
+                condition=Q(state__in=["waiting", "retry"]),
+                name="inbound_due",
             ),
-            models.Index(fields=["entity_key", "id"], condition=Q(state__in=["waiting", "retry"]), name="inbound_entity"),
+            models.Index(
+                fields=["entity_key", "id"], condition=Q(state__in=["waiting", "retry"]), name="inbound_entity"
+            ),
             models.Index(fields=["-received_at"], name="inbound_recent"),
         ]
 
@@ -163,7 +167,9 @@ class SyncRun(models.Model):
         FAILED = "failed", _("失败")
 
     corp = models.ForeignKey(Corp, on_delete=models.CASCADE, related_name="sync_runs")
-    kind = models.CharField(max_length=16, choices=[("first", _("首次同步")), ("reconcile", _("每日核对"))], default="first")
+    kind = models.CharField(
+        max_length=16, choices=[("first", _("首次同步")), ("reconcile", _("每日核对"))], default="first"
+    )
     state = models.CharField(max_length=8, choices=State.choices, default=State.RUNNING)
     step = models.CharField(max_length=24, default="")
     job_id = models.BigIntegerField(null=True, blank=True)
@@ -224,7 +230,9 @@ class StagedRow(models.Model):
     NOT_PERSONAL = ("kind", "unit_key", "key")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["run", "kind", "unit_key", "key"], name="one_staged_row_per_key")]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "kind", "unit_key", "key"], name="one_staged_row_per_key")
+        ]
 
 
 class DriftRow(models.Model):
@@ -233,7 +241,9 @@ class DriftRow(models.Model):
     run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="drift")
     entity = models.CharField(max_length=16)
     key = models.CharField(max_length=130)
-    kind = models.CharField(max_length=9, choices=[("missing", _("缺少")), ("extra", _("多出")), ("different", _("不同"))])
+    kind = models.CharField(
+        max_length=9, choices=[("missing", _("缺少")), ("extra", _("多出")), ("different", _("不同"))]
+    )
     before = models.JSONField(default=dict, blank=True)
     after = models.JSONField(default=dict, blank=True)
     repaired_at = models.DateTimeField(null=True, blank=True)

@@ -5,7 +5,7 @@ from datetime import datetime
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from accounts import navigation, permissions
+from accounts import audit_words, navigation, permissions
 from scrm.lib import clock
 from tenants import lanes, quiet, retention
 from wecom_bridge.models import InboundEvent, OutboundCommand, SyncRun
@@ -14,14 +14,29 @@ from wecom_bridge.services.sync import drive, runs
 
 HEADING = _("企业微信接入")
 
+AUDIT_WORDS = {
+    "corp.connected": _("接入企业"),
+    "corp.changed": _("修改企业接入"),
+    "corp.callback_keys_renewed": _("重新生成回调密钥"),
+    "sync.started": _("开始同步"),
+    "sync.confirmed": _("确认移除消失的好友关系"),
+    "sync.kept": _("保留消失的好友关系"),
+    "inbox.replayed": _("重放回调"),
+    "outbox.retried": _("重试调用"),
+    "outbox.dropped": _("放弃调用"),
+}
+
 
 def register() -> None:
-    """Lanes, permissions, navigation, quiet counters, retention kinds."""
+    """Lanes, permissions, navigation, words of audit rows, quiet counters, retention kinds."""
+    audit_words.register(AUDIT_WORDS)
     permissions.register(
         permissions.Permission("bridge.view", _("查看企业微信接入状态"), HEADING),
         permissions.Permission("bridge.manage", _("管理企业微信接入与同步"), HEADING),
     )
-    navigation.register(navigation.NavEntry("bridge", HEADING, "admin", "bridge_home", "plug", "bridge.view", order=900))
+    navigation.register(
+        navigation.NavEntry("bridge", HEADING, "admin", "bridge_home", "plug", "bridge.view", order=900)
+    )
     _register_lanes()
     _register_quiet()
     retention.register(retention.Kind("bridge_inbox", _("企业微信回调"), keep_days=30, prune=_prune_events))
@@ -30,7 +45,9 @@ def register() -> None:
 
 def _register_lanes() -> None:
     # The welcome cannot wait for a lease: its drain claims single rows.
-    lanes.register(lanes.Lane("welcome", queue="welcome", drain=welcome.drain, next_due=welcome.next_due, exclusive=False))
+    lanes.register(
+        lanes.Lane("welcome", queue="welcome", drain=welcome.drain, next_due=welcome.next_due, exclusive=False)
+    )
     lanes.register(lanes.Lane(inbox.LANE, queue="inbound", drain=inbox.drain, next_due=inbox.next_due))
     lanes.register(lanes.Lane(outbox.LANE, queue="outbound", drain=_drain_outbound, next_due=outbox.next_due))
     lanes.register(lanes.Lane(runs.LANE, queue="bulk", drain=drive.drain, next_due=drive.next_due))

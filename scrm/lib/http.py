@@ -136,7 +136,13 @@ class _Pinned(HTTPAdapter):
 
 
 def _ask(
-    parts: SplitResult, address: str, method: str, data: bytes | None, headers: Mapping[str, str], stop: float, max_bytes: int
+    parts: SplitResult,
+    address: str,
+    method: str,
+    data: bytes | None,
+    headers: Mapping[str, str],
+    stop: float,
+    max_bytes: int,
 ) -> Fetched:
     shown = f"[{address}]" if ":" in address else address
     target = parts._replace(netloc=f"{shown}:{_port(parts)}", fragment="").geturl()

@@ -116,7 +116,13 @@ def event_xml(corp_id: str, event: str, change_type: str, created: int | None = 
 
 def make_connection(**overrides: Any) -> Connection:
     """A corp that nobody answers for, for tests that call nothing."""
-    given = {"corp_id": "ww" + secrets.token_hex(8), "name": "测试企业", "agent_id": "1000002", "secret": "s" * 43, "by": SYSTEM}
+    given = {
+        "corp_id": "ww" + secrets.token_hex(8),
+        "name": "测试企业",
+        "agent_id": "1000002",
+        "secret": "s" * 43,
+        "by": SYSTEM,
+    }
     return connect_corp(**given | overrides)
 
 

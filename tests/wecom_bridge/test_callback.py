@@ -110,7 +110,10 @@ def test_a_group_settles_before_it_is_read(connection, knock):
 
 
 def test_an_event_nobody_handles_is_kept_and_ignored(connection, knock):
-    assert knock(seal(connection, event_xml(connection.corp.corp_id, "customer_acquisition", "balance_low"))).status_code == 200
+    assert (
+        knock(seal(connection, event_xml(connection.corp.corp_id, "customer_acquisition", "balance_low"))).status_code
+        == 200
+    )
     assert InboundEvent.objects.get().state == "ignored"
 
 
@@ -184,7 +187,9 @@ def test_no_request_brings_the_door_down(connection, body, query, method):
 _NAMES = st.sampled_from(["Event", "ChangeType", "UserID", "ExternalUserID", "ChatId", "WelcomeCode", "CreateTime", "MsgType",
                           "Id", "TagType", "State", "MemChangeList", "Item", "StrategyId"])  # fmt: skip
 _EVENTS = ["change_external_contact", "change_external_chat", "change_external_tag", "change_contact"]
-_TEXTS = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\x00"), max_size=300) | st.sampled_from(_EVENTS)
+_TEXTS = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\x00"), max_size=300) | st.sampled_from(
+    _EVENTS
+)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -80,7 +80,7 @@ def the_row():
 
 
 def remarks(wecom):
-    return [call for call in wecom.calls("externalcontact/remark")]
+    return list(wecom.calls("externalcontact/remark"))
 
 
 def test_a_command_is_called_and_its_result_told(wecom, connection, customer, notes):
@@ -280,7 +280,12 @@ with tenant_scope(Tenant.objects.get(pk=int(sys.argv[1]))):
 @pytest.mark.parametrize(("kind", "left", "calls"), [("note", "done", 2), ("once", "unknown", 1)])
 def test_a_worker_killed_between_call_and_record(wecom, connection, customer, notes, settings, kind, left, calls):
     put(connection, kind, payload={**customer, "remark": "x"})
-    environment = {**os.environ, "DATABASE_URL": database_url(), "WECOM_API_BASE": wecom.url, "DJANGO_SETTINGS_MODULE": "scrm.settings"}
+    environment = {
+        **os.environ,
+        "DATABASE_URL": database_url(),
+        "WECOM_API_BASE": wecom.url,
+        "DJANGO_SETTINGS_MODULE": "scrm.settings",
+    }
     ended = subprocess.run([sys.executable, "-c", CRASH, str(current_tenant().pk)], env=environment, timeout=60)
     assert ended.returncode == -signal.SIGKILL
     assert the_row().state == "claimed" and the_row().sent_at and len(remarks(wecom)) == 1

@@ -3,12 +3,12 @@
 import pytest
 
 from scrm.lib import clock
+from tenants.audit import SYSTEM
+from tenants.models import CallbackRoute
 from tests.support.core import log_in
 from tests.support.wecom import make_connection, make_corp
 from wecom_bridge.models import Corp, CorpCredential, InboundEvent, OutboundCommand, SyncRun
 from wecom_bridge.services import sync
-from tenants.audit import SYSTEM
-from tenants.models import CallbackRoute
 
 pytestmark = pytest.mark.django_db
 

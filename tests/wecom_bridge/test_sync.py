@@ -63,7 +63,12 @@ def rest_is_over():
 
 
 def follows_told(listening):
-    return {(row.person.external_userid, follow.userid) for batch in listening["people"] for row in batch.rows for follow in row.follows}
+    return {
+        (row.person.external_userid, follow.userid)
+        for batch in listening["people"]
+        for row in batch.rows
+        for follow in row.follows
+    }
 
 
 def test_a_first_sync_tells_everything_once(wecom, connection, listening, ours):
@@ -95,7 +100,9 @@ def test_starting_twice_is_one_run(connection, listening):
     assert SyncRun.objects.count() == 1 and Job.objects.count() == 1
 
 
-@pytest.mark.parametrize("fault", [{"errcode": -1}, {"errcode": 45009}, {"http_status": 502}, {"truncate": 200}, {"close": True}])
+@pytest.mark.parametrize(
+    "fault", [{"errcode": -1}, {"errcode": 45009}, {"http_status": 502}, {"truncate": 200}, {"close": True}]
+)
 def test_trouble_in_the_middle_backs_off_says_so_and_goes_on(wecom, connection, listening, ours, fault):
     wecom.script("externalcontact/batch/get_by_user", skip=3, **fault)
     start(connection)

@@ -61,7 +61,8 @@ def _flush(taken: dict[tuple[int, str], datetime]) -> None:
     try:
         with public_scope():
             DueHint.objects.bulk_create(
-                DueHint(tenant_id=tenant_id, lane=lane, due_at=max(due, now)) for (tenant_id, lane), due in taken.items()
+                DueHint(tenant_id=tenant_id, lane=lane, due_at=max(due, now))
+                for (tenant_id, lane), due in taken.items()
             )
     except DatabaseError:
         logger.exception("due hints not written; the sweep will find the rows")

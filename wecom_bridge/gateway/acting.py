@@ -22,7 +22,12 @@ class Acting(Core):
         return self._call(path, lambda: self.client.customers.send(path, parameters, timeout))
 
     def mark_tag(
-        self, *, userid: str, external_userid: str, add_tag: list[str] | None = None, remove_tag: list[str] | None = None
+        self,
+        *,
+        userid: str,
+        external_userid: str,
+        add_tag: list[str] | None = None,
+        remove_tag: list[str] | None = None,
     ) -> Answer:
         """EC/mark_tag: one member, one customer. At most 5 at once per corp (45033); 40068 unknown tag; 84061."""
         given = {"userid": userid, "external_userid": external_userid, "add_tag": add_tag, "remove_tag": remove_tag}
@@ -33,12 +38,19 @@ class Acting(Core):
         return self._send_to("remark", {"userid": userid, "external_userid": external_userid, **fields})
 
     def add_corp_tag(
-        self, *, tag: list[dict[str, Any]], group_id: str | None = None, group_name: str | None = None, order: int | None = None
+        self,
+        *,
+        tag: list[dict[str, Any]],
+        group_id: str | None = None,
+        group_name: str | None = None,
+        order: int | None = None,
     ) -> Answer:
         """EC/add_corp_tag: names ≤ 30 characters; 3000 tags per corp (40126). Answers tag_group with the tags added."""
-        return self._send_to("add_corp_tag", {"tag": tag, "group_id": group_id, "group_name": group_name, "order": order})
+        return self._send_to(
+            "add_corp_tag", {"tag": tag, "group_id": group_id, "group_name": group_name, "order": order}
+        )
 
-    def edit_corp_tag(self, *, id: str, name: str | None = None, order: int | None = None) -> Answer:  # noqa: A002
+    def edit_corp_tag(self, *, id: str, name: str | None = None, order: int | None = None) -> Answer:
         """EC/edit_corp_tag of a tag or a group this app made; 40071: the name is taken."""
         return self._send_to("edit_corp_tag", {"id": id, "name": name, "order": order})
 
@@ -71,7 +83,9 @@ class Acting(Core):
     ) -> Answer:  # fmt: skip
         """EC/get_groupmsg_list_v2: tasks made within at most a month; 100 a page."""
         given = {"chat_type": chat_type, "start_time": start_time, "end_time": end_time, "creator": creator}
-        return self._send_to("get_groupmsg_list_v2", given | {"filter_type": filter_type, "limit": limit, "cursor": cursor})
+        return self._send_to(
+            "get_groupmsg_list_v2", given | {"filter_type": filter_type, "limit": limit, "cursor": cursor}
+        )
 
     def get_groupmsg_task(self, *, msgid: str, limit: int = 1000, cursor: str = "") -> Answer:
         """EC/get_groupmsg_task: task_list of {userid, status 0 not sent / 2 sent, send_time}. 41063 right after creation."""
@@ -82,7 +96,7 @@ class Acting(Core):
         given = {"msgid": msgid, "userid": userid, "limit": limit, "cursor": cursor}
         return self._send_to("get_groupmsg_send_result", given)
 
-    def upload_media(self, *, type: str, filename: str, content: bytes) -> Answer:  # noqa: A002
+    def upload_media(self, *, type: str, filename: str, content: bytes) -> Answer:
         """media/upload: image, voice, video or file; media_id is good for 3 days."""
         kind = type
 

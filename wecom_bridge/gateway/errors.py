@@ -57,7 +57,9 @@ def from_errcode(errcode: int, message: str) -> CallError:
     if errcode == BUSY:
         return CallError(text, errcode=errcode, retryable=True, executed_maybe=True)
     if errcode in NOT_NOW:
-        return CallError(text, errcode=errcode, retryable=True, retry_after=NOT_NOW[errcode], held=errcode in (45009, 45033))
+        return CallError(
+            text, errcode=errcode, retryable=True, retry_after=NOT_NOW[errcode], held=errcode in (45009, 45033)
+        )
     if errcode in SET_UP:
         return CallError(text, errcode=errcode, retryable=True, retry_after=SET_UP[errcode], held=True)
     if errcode in TOKEN_REFUSED:

@@ -57,7 +57,11 @@ def member(row: Row, *, serves: bool) -> c.MemberInfo:
 def tag_group(row: Row) -> c.TagGroupInfo:
     tags = tuple(
         c.TagInfo(
-            str(tag["id"]), text(tag, "name", 40), integer(tag, "order"), instant(tag, "create_time"), bool(tag.get("deleted"))
+            str(tag["id"]),
+            text(tag, "name", 40),
+            integer(tag, "order"),
+            instant(tag, "create_time"),
+            bool(tag.get("deleted")),
         )
         for tag in row.get("tag") or ()
     )

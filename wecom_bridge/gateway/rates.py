@@ -74,7 +74,9 @@ def place(corp_id: str, api: str) -> Iterator[None]:
         return
     key, name = channel(f"wecom-busy:{corp_id}:{api}"), secrets.token_hex(8)
     if not _enter(key, cap, name):
-        raise CallError("as many calls as allowed are running", errcode=45033, retryable=True, retry_after=1.0, held=True)
+        raise CallError(
+            "as many calls as allowed are running", errcode=45033, retryable=True, retry_after=1.0, held=True
+        )
     try:
         yield
     finally:

@@ -36,7 +36,9 @@ class Reading(Core):
         return [parse.member(row, serves=userid in serving) for userid, row in members.items()]
 
     def _members(self, department_id: int, *, with_children: bool) -> list[dict[str, Any]]:
-        answer = self._call("user/list", lambda: self.client.directory.members(department_id, with_children=with_children))
+        answer = self._call(
+            "user/list", lambda: self.client.directory.members(department_id, with_children=with_children)
+        )
         return list(answer["userlist"])
 
     def get_member(self, userid: str, *, serves: bool) -> c.MemberInfo:
@@ -45,26 +47,33 @@ class Reading(Core):
 
     def get_follow_users(self) -> list[str]:
         """get_follow_user_list: userids with the customer-contact permission, within the app's visible range."""
-        return [str(userid) for userid in self._call("get_follow_user_list", self.client.customers.get_follow_user_list)["follow_user"]]
+        return [
+            str(userid)
+            for userid in self._call("get_follow_user_list", self.client.customers.get_follow_user_list)["follow_user"]
+        ]
 
     def get_customer(self, external_userid: str) -> c.PersonRow:
         """EC/get: a customer with all her follows; further calls only beyond 500 followers. errcode 84061: none left."""
         follows: list[c.FollowInfo] = []
         cursor = ""
         while True:
-            position = cursor
-            answer = self._call("get", lambda: self.client.customers.get(external_userid, position))
+            answer = self._customer(external_userid, cursor)
             follows += [parse.follow(row) for row in answer["follow_user"]]
             cursor = str(answer.get("next_cursor") or "")
             if not cursor:
                 return c.PersonRow(parse.external_contact(answer["external_contact"]), tuple(follows), True)
+
+    def _customer(self, external_userid: str, cursor: str) -> dict[str, Any]:
+        return self._call("get", lambda: self.client.customers.get(external_userid, cursor))
 
     def get_customer_page(self, userid: str, cursor: str = "") -> tuple[list[dict[str, Any]], str]:
         """batch/get_by_user for one member: (raw items, next cursor, empty at the end). 100 a page; no personal tags.
 
         errcode 50100: the cursor is no longer good, begin again. Items are left raw because a sync stages them as they are.
         """
-        answer = self._call("batch/get_by_user", lambda: self.client.customers.batch_get_by_user([userid], cursor, PAGE))
+        answer = self._call(
+            "batch/get_by_user", lambda: self.client.customers.batch_get_by_user([userid], cursor, PAGE)
+        )
         return list(answer["external_contact_list"]), str(answer.get("next_cursor") or "")
 
     def get_tag_groups(self) -> list[c.TagGroupInfo]:

@@ -29,6 +29,8 @@ WAIT_FOR_OTHER_SECONDS = 15.0
 POLL_SECONDS = 0.05
 BANNED_SECONDS = 3600.0  # 45009 on gettoken: the address is banned for an hour
 
+BROKEN_SECONDS = 300.0  # how often work that waits for a new secret looks whether it is there
+
 Fetch = Callable[[], dict[str, Any]]
 
 
@@ -132,7 +134,7 @@ def _read(credential_pk: int) -> Token:
         "access_token", "access_token_expires_at", "access_token_version", "broken_at", "broken_reason"
     ).get(pk=credential_pk)
     if row.broken_at:
-        raise CallError(row.broken_reason, errcode=40001, retryable=True, retry_after=300.0, held=True)
+        raise CallError(row.broken_reason, errcode=40001, retryable=True, retry_after=BROKEN_SECONDS, held=True)
     expires = row.access_token_expires_at or clock.wall() - timedelta(days=1)
     return Token(row.access_token, expires, row.access_token_version)
 
@@ -147,9 +149,10 @@ def _store(credential_pk: int, version: int, answer: dict[str, Any]) -> Token:
 
 
 def _note_refusal(credential_pk: int, error: CallError) -> None:
-    """Open the breaker for a refused secret."""
+    """Open the breaker for a refused secret; a person mends it, and until then nothing is lost or tried in vain."""
     if error.errcode not in SECRET_REFUSED:
         return
+    error.retryable, error.held, error.retry_after = True, True, BROKEN_SECONDS
     logger.error("secret of credential %s refused: %s", credential_pk, error)
     CorpCredential.objects.filter(pk=credential_pk, broken_at=None).update(
         broken_at=clock.wall(), broken_reason=str(error)[:200]

@@ -69,14 +69,19 @@ def connect_corp(
         raise UserError(_("请填写应用的 Secret。"), fields={"secret": _("必填")})
     _set_keys(credential, agent_id, secret, token, encoding_aes_key)
     route = _route(credential, now)
-    audit.record("corp.connected" if is_new else "corp.changed", corp, by=by, corp_id=corp_id, secret_changed=bool(secret))
+    audit.record(
+        "corp.connected" if is_new else "corp.changed", corp, by=by, corp_id=corp_id, secret_changed=bool(secret)
+    )
     transaction.on_commit(lambda: _forget(credential.pk))
     return Connection(corp, callback_url(route.opaque), credential.callback_token, credential.callback_aes_key)
 
 
 def _check(corp_id: str, secret: str, token: str, encoding_aes_key: str) -> None:
     if not _CORP_ID.match(corp_id):
-        raise UserError(_("企业 ID 的格式不对:它以 ww 开头,可在企业微信管理后台「我的企业」里找到。"), fields={"corp_id": _("格式不对")})
+        raise UserError(
+            _("企业 ID 的格式不对:它以 ww 开头,可在企业微信管理后台「我的企业」里找到。"),
+            fields={"corp_id": _("格式不对")},
+        )
     if token and not re.fullmatch(r"[0-9A-Za-z]{1,32}", token):
         raise UserError(_("Token 只能是 32 位以内的字母和数字。"), fields={"token": _("格式不对")})
     if encoding_aes_key:
@@ -84,7 +89,8 @@ def _check(corp_id: str, secret: str, token: str, encoding_aes_key: str) -> None
             decode_key(encoding_aes_key)
         except ValueError:
             raise UserError(
-                _("EncodingAESKey 应为 43 位字母和数字,请从企业微信后台完整复制。"), fields={"encoding_aes_key": _("格式不对")}
+                _("EncodingAESKey 应为 43 位字母和数字,请从企业微信后台完整复制。"),
+                fields={"encoding_aes_key": _("格式不对")},
             ) from None
 
 
@@ -106,7 +112,11 @@ def _route(credential: CorpCredential, now: object) -> CallbackRoute:
     route = CallbackRoute.objects.filter(tenant=tenant, credential_pk=credential.pk).first()
     if route is None:
         route = CallbackRoute.objects.create(
-            opaque=random_token(24), tenant=tenant, corp_pk=credential.corp_id, credential_pk=credential.pk, created_at=now
+            opaque=random_token(24),
+            tenant=tenant,
+            corp_pk=credential.corp_id,
+            credential_pk=credential.pk,
+            created_at=now,
         )
     return route
 

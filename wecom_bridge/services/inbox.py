@@ -60,7 +60,9 @@ def claim(now: datetime, limit: int = BATCH) -> list[InboundEvent]:
         .values_list("pk", "entity_key")[:limit]
     )
     keys = {key for _pk, key in due}
-    locked = InboundEvent.objects.select_for_update(skip_locked=True).filter(entity_key__in=keys, state__in=OPEN, lane=LANE)
+    locked = InboundEvent.objects.select_for_update(skip_locked=True).filter(
+        entity_key__in=keys, state__in=OPEN, lane=LANE
+    )
     rows = list(locked.order_by("occurred_at", "id"))
     held = _held_elsewhere(keys, {row.pk for row in rows}, now)
     mine = [row for row in rows if row.entity_key not in held]

@@ -89,5 +89,3 @@ def corp_test(request: MemberRequest, pk: int) -> HttpResponse:
     """测试连接."""
     corp = get_object_or_404(Corp, pk=pk)
     return render(request, "wecom_bridge/test.html", {"corp": corp, "checks": corps.check_connection(corp)})
-
-

@@ -115,7 +115,12 @@ def _compare(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
         removals.apply(run, gone)
         return "finish"
     run.state = State.NEEDS_CONFIRM
-    run.shrink = {"follows": len(gone.follows), "groups": len(gone.groups), "known": gone.known, "emptied": gone.emptied[:50]}
+    run.shrink = {
+        "follows": len(gone.follows),
+        "groups": len(gone.groups),
+        "known": gone.known,
+        "emptied": gone.emptied[:50],
+    }
     run.save(update_fields=["state", "shrink"])
     return None
 
@@ -156,7 +161,9 @@ def _source(run: SyncRun) -> c.Source:
 def counts(run: SyncRun) -> dict[str, object]:
     """Figures of a run for its page: units by kind and state, rows read, rows written."""
     units = SyncUnit.objects.filter(run=run)
-    figures: dict[str, object] = {name: value for name, value in run.counts.items() if name in ("applied_id", "applied")}
+    figures: dict[str, object] = {
+        name: value for name, value in run.counts.items() if name in ("applied_id", "applied")
+    }
     figures["customers"] = units.filter(kind="contacts").aggregate(n=Sum("fetched"))["n"] or 0
     for kind in ("contacts", "group"):
         states = units.filter(kind=kind).values_list("state", flat=True)
@@ -194,4 +201,3 @@ def next_due() -> datetime | None:
         unit = waiting.aggregate(at=Min("next_attempt_at"))["at"]
         moments.append(max(moment for moment in (_pause_of(run), unit, clock.wall() + BREATH) if moment))
     return min(moments) + clock.offset() if moments else None
-

@@ -32,9 +32,7 @@ def write(rows: Sequence[Staged]) -> None:
 
 
 def _copy(rows: Iterable[Staged]) -> None:
-    lines = "".join(
-        "\t".join([str(run), *(text.translate(_ESCAPES) for text in texts)]) + "\n" for run, *texts in rows
-    )
+    lines = "".join("\t".join([str(run), *(text.translate(_ESCAPES) for text in texts)]) + "\n" for run, *texts in rows)
     with connection.cursor() as cursor, connection.wrap_database_errors:
         cursor.copy_expert(f"COPY wecom_bridge_stagedrow ({_COLUMNS}) FROM STDIN", io.StringIO(lines))
 
