@@ -39,7 +39,7 @@ def create_user(
     user.set_unusable_password()
     try:
         with transaction.atomic():
-            user.save()
+            user.save(force_insert=True)
     except IntegrityError as error:
         raise Conflict(_("用户名 %(name)s 已被使用。") % {"name": name}, fields={"username": _("已被使用")}) from error
     _set_grants(user, grants)

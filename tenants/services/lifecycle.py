@@ -57,7 +57,7 @@ def create_tenant(slug: str, name: str, *, by: Actor, time_zone: str = "Asia/Sha
     _check(tenant, host)
     try:
         with public_scope(), transaction.atomic():
-            tenant.save()
+            tenant.save(force_insert=True)
             Domain.objects.create(tenant=tenant, domain=host, is_primary=True, verified_at=clock.wall())
             record_platform("tenant.created", tenant, by=by, name=name)
     except IntegrityError as error:
