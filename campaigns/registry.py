@@ -31,6 +31,8 @@ def register() -> None:
         navigation.NavEntry(
             "approvals", _("审批"), "reach", "campaigns:approval_list", "clipboard-check", "broadcasts.approve", 5
         ),
+        navigation.NavEntry("sops", _("SOP"), "reach", "campaigns:sop_list", "workflow", "sops.view", 20),
+        navigation.NavEntry("welcomes", _("欢迎语"), "reach", "campaigns:welcome_list", "hand", "welcomes.edit", 30),
         navigation.NavEntry("today", _("今日"), "home", "campaigns:today", "list-checks", "today.use", 5),
         navigation.NavEntry("m-today", _("今日"), "home", "campaigns:today", "list-checks", "today.use", 5, phone=True),
     )
@@ -38,7 +40,9 @@ def register() -> None:
     quiet.register("campaigns", tasks.count_due)
     timeline.on_recorded(enrolling.on_facts)
     consumers.register(
-        consumers.Consumer("campaigns.sop_exits", reads=sop_running.exit_keys, consume=sop_running.consume_exits, order=300)
+        consumers.Consumer(
+            "campaigns.sop_exits", reads=sop_running.exit_keys, consume=sop_running.consume_exits, order=300
+        )
     )
     groupmsg.register()
     ledger.register()

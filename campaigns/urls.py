@@ -1,6 +1,6 @@
 from django.urls import path
 
-from campaigns.views import approvals, broadcasts, composer, today
+from campaigns.views import approvals, broadcasts, composer, sops, today, welcomes
 
 app_name = "campaigns"
 urlpatterns = [
@@ -27,4 +27,15 @@ urlpatterns = [
     path("today/<int:pk>/agree/", today.today_agree, name="today_agree"),
     path("today/<int:pk>/skip/", today.today_skip, name="today_skip"),
     path("today/<int:pk>/exclude/", today.today_exclude, name="today_exclude"),
+    path("welcomes/", welcomes.welcome_list, name="welcome_list"),
+    path("welcomes/new/", welcomes.welcome_edit, name="welcome_new"),
+    path("welcomes/rows/", welcomes.welcome_rows, name="welcome_rows"),
+    path("welcomes/<int:pk>/", welcomes.welcome_edit, name="welcome_edit"),
+    path("sops/", sops.sop_list, name="sop_list"),
+    path("sops/new/", sops.sop_edit, name="sop_new"),
+    path("sops/<int:pk>/", sops.sop_detail, name="sop_detail"),
+    path("sops/<int:pk>/edit/", sops.sop_edit, name="sop_edit"),
+    path("sops/<int:pk>/people/", sops.sop_people, name="sop_people"),
+    path("sops/<int:pk>/submit/", sops.sop_submit, name="sop_submit"),
+    path("sops/<int:pk>/pause/", sops.sop_pause, name="sop_pause"),
 ]

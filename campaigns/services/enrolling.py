@@ -73,7 +73,9 @@ def _is_within(version: SopVersion, event: TimelineEvent) -> bool:
     scope = scope_from_json(version.within)
     if scope.sees_all:
         return True
-    return event.store_id in scope.store_ids or event.region_id in scope.region_ids or event.dealer_id in scope.dealer_ids
+    return (
+        event.store_id in scope.store_ids or event.region_id in scope.region_ids or event.dealer_id in scope.dealer_ids
+    )
 
 
 def _entering(version: SopVersion, root_ids: set[int], now: datetime) -> set[int]:
@@ -129,5 +131,3 @@ def move_on(enrollments: Sequence[Enrollment], now: datetime) -> None:
         if row.next_due_at is None and row.state == Enrollment.State.RUNNING:
             row.state, row.ended_at, row.end_reason = Enrollment.State.DONE, now, "finished"
     Enrollment.objects.bulk_update(enrollments, ["next_due_at", "state", "ended_at", "end_reason"], batch_size=1000)
-
-

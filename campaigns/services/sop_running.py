@@ -128,7 +128,9 @@ def _matching(version: SopVersion, contact_ids: Collection[int], now: datetime) 
     if not version.exit_tree:
         return set()
     roots = roots_of(contact_ids)
-    matched = set(people().filter(compile_tree(version.exit_tree, now), pk__in=set(roots.values())).values_list("pk", flat=True))
+    matched = set(
+        people().filter(compile_tree(version.exit_tree, now), pk__in=set(roots.values())).values_list("pk", flat=True)
+    )
     return {pk for pk, root in roots.items() if root in matched}
 
 

@@ -97,9 +97,16 @@ def _write_version(sop: Sop, number: int, plan: Plan, by: Actor) -> SopVersion:
     for position, step in enumerate(sorted(plan.steps, key=lambda one: (one.day, one.slot))):
         title = _("%(name)s 第 %(day)d 天") % {"name": sop.name, "day": step.day}
         content = create_content(
-            title=title, message_class=step.message_class, text=step.text, attachments=step.attachments, carrier="mass", by=by
+            title=title,
+            message_class=step.message_class,
+            text=step.text,
+            attachments=step.attachments,
+            carrier="mass",
+            by=by,
         )
-        SopStep.objects.create(version=version, position=position, day=step.day, slot=step.slot, content_version=content)
+        SopStep.objects.create(
+            version=version, position=position, day=step.day, slot=step.slot, content_version=content
+        )
     return version
 
 

@@ -175,6 +175,10 @@ def save_template(
     row.name, row.text, row.neutral_text, row.attachments = name, text, neutral_text, attachments
     row.store, row.state, row.priority = store, state.strip(), priority
     row.is_default, row.is_enabled = is_default, is_enabled
-    row.save()
+    row.save(
+        update_fields=None if row.pk is None else [
+            "name", "text", "neutral_text", "attachments", "store", "state", "priority", "is_default", "is_enabled"
+        ]
+    )  # fmt: skip
     audit.record("welcome.saved", row, by=by)
     return row

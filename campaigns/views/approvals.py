@@ -15,7 +15,7 @@ from campaigns.queries import broadcasts as queries
 from campaigns.queries.differences import lines_of
 from campaigns.queries.preflight import covers
 from campaigns.queries.previews import attachments_shown
-from campaigns.services import approvals, broadcasts
+from campaigns.services import approvals, broadcasts, sops
 from campaigns.services.approvals import approver_ids
 from campaigns.states import reason_name
 from scrm.lib import clock
@@ -114,8 +114,6 @@ def approval_approve(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 def _approve_sop(request: MemberRequest, approval: Approval) -> HttpResponse:
-    from campaigns.services import sops
-
     version = sops.release_version(approval.subject_id, by=request.actor, scope=request.scope)
     messages.success(request, _("已通过。之后进入的客户按这一版走。"))
     return redirect("campaigns:sop_detail", version.sop_id)

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Role
-from campaigns.models import Approval, Broadcast, Delivery, Dispatch
+from campaigns.models import Approval, Broadcast, Delivery, Dispatch, WelcomeSend
 from contacts.models import MemberAccount
 from scrm.lib import clock
 from tagging.models import Segment, SegmentEntry
@@ -197,6 +197,49 @@ def test_pages_cost_the_same_for_few_and_many(acme_client, guide, log_in):
         make.submit(make.make_draft(make.make_customers(1, member)))
     assert [queries_of(client, url) for client, url in pages] == before
     assert max(before) <= 25
+
+
+def test_a_sop_is_written_released_and_read(log_in):
+    client = log_in("operator")
+    form = {
+        "name": "新客7天", "trigger": "follow_added", "exit": "", "holdout_percent": 0,
+        "steps-TOTAL_FORMS": 2, "steps-INITIAL_FORMS": 0,
+        "steps-0-day": 0, "steps-0-slot": "10:00", "steps-0-message_class": "content", "steps-0-text": "欢迎来{门店名}",
+        "steps-1-day": 3, "steps-1-slot": "10:00", "steps-1-message_class": "promotion", "steps-1-text": "第三天",
+    }  # fmt: skip
+    detail = follow(client.post("/sops/new/", form))
+    follow(client.post(f"{detail}submit/"))
+    approval = Approval.objects.get()
+    approver = log_in("approver")
+    assert "欢迎来静安寺店" in approver.get(f"/approvals/{approval.pk}/").content.decode()
+    follow(approver.post(f"/approvals/{approval.pk}/approve/"))
+
+    shown = client.get(detail).content.decode()
+    assert "运行中" in shown and "第 3 天" in shown
+    for path in ("/sops/", f"{detail}people/", f"{detail}edit/"):
+        assert client.get(path).status_code == 200
+
+
+def test_a_welcome_is_written_with_a_preview_and_its_outcomes_shown(log_in):
+    client = log_in("operator")
+    assert client.get("/welcomes/").status_code == client.get("/welcomes/new/").status_code == 200
+    form = {
+        "name": "默认",
+        "text": "{客户昵称}您好",
+        "neutral_text": "",
+        "priority": 0,
+        "is_default": "on",
+        "is_enabled": "on",
+    }
+    refused = client.post("/welcomes/new/", form)
+    assert refused.status_code == 422 and "不带昵称" in refused.content.decode()
+    follow(client.post("/welcomes/new/", {**form, "neutral_text": "您好"}))
+    WelcomeSend.objects.create(
+        code_digest="x", member_userid="a", external_userid="b", state="sent", latency_ms=800, received_at=clock.wall()
+    )
+    page = client.get("/welcomes/").content.decode()
+    assert "0.8" in page
+    assert client.get("/welcomes/rows/?state=sent").status_code == 200
 
 
 def test_the_presets_know_our_permissions():
