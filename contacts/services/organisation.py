@@ -20,7 +20,8 @@ def save_store(store: Store, *, by: Actor) -> Store:
     now = clock.now()
     is_new = store.pk is None
     before = None if is_new else Store.objects.select_for_update(of=("self",)).get(pk=store.pk)
-    store.save()
+    columns = None if is_new else [field.name for field in Store._meta.concrete_fields if not field.primary_key]
+    store.save(update_fields=columns)
     if is_new:
         # A first placement reaches back: facts from before the merchant joined us belong to it.
         StorePlacement.objects.create(store=store, region=store.region, dealer=store.dealer, placed_from=now)
@@ -37,7 +38,7 @@ def save_store(store: Store, *, by: Actor) -> Store:
 def save_region(region: Region, *, by: Actor) -> Region:
     """Create or rename a region."""
     action = "region.created" if region.pk is None else "region.changed"
-    region.save()
+    _save_named(region)
     audit.record(action, region, by=by, name=region.name)
     return region
 
@@ -46,7 +47,7 @@ def save_region(region: Region, *, by: Actor) -> Region:
 def save_dealer(dealer: Dealer, *, by: Actor) -> Dealer:
     """Create or rename a dealer."""
     action = "dealer.created" if dealer.pk is None else "dealer.changed"
-    dealer.save()
+    _save_named(dealer)
     audit.record(action, dealer, by=by, name=dealer.name)
     return dealer
 
@@ -107,3 +108,8 @@ def unlink_member(member_id: int, *, by: Actor) -> None:
     if account is not None:
         account.delete()
         audit.record("member.unlinked", account.member, by=by, user=account.user_id)
+
+
+def _save_named(row: Region | Dealer) -> None:
+    """A new row, or its new name."""
+    row.save(update_fields=None if row.pk is None else [field.name for field in row._meta.concrete_fields if not field.primary_key])

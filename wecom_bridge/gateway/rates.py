@@ -5,7 +5,6 @@ Losing Redis loses only the pacing: calls go out, WeCom answers 45009 or 45033, 
 
 import logging
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -13,6 +12,7 @@ from functools import lru_cache
 import redis
 from django.conf import settings
 
+from scrm.lib import clock
 from tenants.paths import channel
 from wecom_bridge.gateway.errors import CallError
 
@@ -47,7 +47,7 @@ def close_window(corp_id: str, api: str, seconds: float) -> None:
 
 def check(corp_id: str, api: str) -> None:
     """Count one call. Raises CallError (held) while the window is closed or this minute's share is used up."""
-    minute = int(time.time() // 60)
+    minute = int(clock.wall().timestamp() // 60)
     counter = channel(f"wecom-rate:{corp_id}:{api}:{minute}")
     try:
         pipe = _redis().pipeline(transaction=False)
@@ -61,7 +61,7 @@ def check(corp_id: str, api: str) -> None:
     if closed_ms > 0:
         raise CallError("rate window closed", errcode=45009, retryable=True, retry_after=closed_ms / 1000, held=True)
     if used > PER_MINUTE:
-        wait = 60 - time.time() % 60
+        wait = 60 - clock.wall().timestamp() % 60
         raise CallError("this minute's calls are used up", errcode=45009, retryable=True, retry_after=wait, held=True)
 
 
@@ -87,7 +87,7 @@ def place(corp_id: str, api: str) -> Iterator[None]:
 
 
 def _enter(key: str, cap: int, name: str) -> bool:
-    now = time.time()
+    now = clock.wall().timestamp()
     try:
         return bool(_redis().eval(_ENTER, 1, key, now, cap, now + HOLD_SECONDS, name))
     except redis.RedisError:

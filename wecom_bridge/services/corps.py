@@ -104,7 +104,12 @@ def _set_keys(credential: CorpCredential, agent_id: str, secret: str, token: str
         credential.access_token, credential.access_token_expires_at = "", None
         credential.access_token_version += 1
         credential.broken_at, credential.broken_reason = None, ""
-    credential.save()
+    credential.save(
+        update_fields=None if credential.pk is None else [
+            "agent_id", "secret", "callback_token", "callback_aes_key", "access_token", "access_token_expires_at",
+            "access_token_version", "broken_at", "broken_reason",
+        ]
+    )  # fmt: skip
 
 
 def _route(credential: CorpCredential, now: object) -> CallbackRoute:
