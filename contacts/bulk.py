@@ -4,12 +4,12 @@ Django's bulk_create and bulk_update build a statement per few hundred rows and 
 people would spend most of its time there. Values travel as JSON, types come from the model's own columns.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+import orjson
 from django.db import connection
 from django.db.models import Field, Model
 
@@ -84,7 +84,7 @@ def _type(field: Field) -> str:
 def _document(fields: Sequence[Field], rows: Sequence[Row]) -> str:
     columns = [field.column for field in fields]
     documents = [dict(zip(columns, row.values(), strict=True)) | {"ord": index} for index, row in enumerate(rows)]
-    return json.dumps(documents, ensure_ascii=False, default=_plain)
+    return orjson.dumps(documents, default=_plain, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def _plain(value: Any) -> Any:

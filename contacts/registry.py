@@ -7,11 +7,11 @@ from accounts.navigation import NavEntry
 from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
 from accounts.scope import register_places
-from contacts import fields, filters, handlers, inventory, kinds, longjobs, timeline
+from contacts import arrivals, fields, filters, handlers, inventory, kinds, longjobs, timeline
 from contacts.models import TimelineEvent
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
-from contacts.services import exports
+from contacts.services import exports, groups
 from contacts.services.newcomers import enter_first_stage
 from tenants import lanes, provision, quiet, retention
 
@@ -68,6 +68,7 @@ def register() -> None:
     filters.register()
     fields.fill()
     handlers.register()
+    arrivals.on_new_keys(groups.on_new_keys)
     inventory.register()
     timeline.on_recorded(enter_first_stage)
     lanes.register(lanes.Lane(longjobs.LANE, queue="bulk", drain=longjobs.drain))

@@ -991,4 +991,10 @@ class Migration(migrations.Migration):
             model_name="timelineevent",
             index=django.contrib.postgres.indexes.BrinIndex(fields=["recorded_at"], name="timeline_recorded"),
         ),
+        migrations.AddIndex(
+            model_name="groupmembership",
+            index=models.Index(
+                condition=models.Q(("contact__isnull", True), ("kind", 2)), fields=["userid"], name="membership_unknown"
+            ),
+        ),
     ]

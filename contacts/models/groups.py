@@ -78,3 +78,7 @@ class GroupMembership(models.Model):
                 condition=Q(left_at__isnull=True) | Q(left_at__gte=F("joined_at")), name="membership_in_order"
             ),
         ]
+        # People in groups whom nobody knows yet: looked up when one becomes known.
+        indexes = [
+            models.Index(fields=["userid"], condition=Q(contact__isnull=True, kind=2), name="membership_unknown")
+        ]

@@ -8,7 +8,8 @@ from typing import Any
 
 from contacts import marks
 from contacts.bulk import clean_text, insert_rows, update_rows
-from contacts.models import GroupChat, GroupMembership, Identity, Member
+from contacts.arrivals import NewKey
+from contacts.models import GroupChat, GroupMembership, Identity, Member, TimelineEvent
 from contacts.timeline import NewEvent, record_events, roots_of
 from scrm.lib import clock
 from tenants import locks
@@ -241,6 +242,28 @@ def _mark(
     people = {row["contact_id"] for row in fresh}
     people |= {row.contact_id for here in standing.values() for row in here.values() if row.pk in closed}
     marks.mark(roots_of(pk for pk in people if pk).values(), "group")
+
+
+def on_new_keys(keys: Sequence[NewKey]) -> None:
+    """People became known who were in groups already: their memberships and the facts of those become theirs."""
+    homes = {key.value: key.contact_id for key in keys if key.kind == Identity.Kind.EXTERNAL_USERID}
+    if not homes:
+        return
+    rows = list(GroupMembership.objects.filter(userid__in=homes, kind=EXTERNAL, contact__isnull=True))
+    if not rows:
+        return
+    update_rows(GroupMembership, [{"id": row.pk, "contact_id": homes[row.userid]} for row in rows])
+    stems = {f"{row.group_id}:{row.userid}:{int(row.joined_at.timestamp())}": homes[row.userid] for row in rows}
+    update_rows(
+        TimelineEvent,
+        [
+            {"fact_key": f"{kind}:{stem}", "contact_id": pk}
+            for stem, pk in stems.items()
+            for kind in ("group.joined", "group.left")
+        ],
+        key="fact_key",
+    )
+    marks.mark(roots_of(homes[row.userid] for row in rows).values(), "group", "event.group.joined", "event.group.left")
 
 
 def _event_time(events: Sequence[EventFact], chat_id: str, detail: str) -> datetime | None:

@@ -112,4 +112,8 @@ def unlink_member(member_id: int, *, by: Actor) -> None:
 
 def _save_named(row: Region | Dealer) -> None:
     """A new row, or its new name."""
-    row.save(update_fields=None if row.pk is None else [field.name for field in row._meta.concrete_fields if not field.primary_key])
+    row.save(
+        update_fields=None
+        if row.pk is None
+        else [field.name for field in row._meta.concrete_fields if not field.primary_key]
+    )

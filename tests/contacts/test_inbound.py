@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from itertools import permutations
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -32,7 +33,12 @@ def deliver(batch: PeopleBatch | RemovalsBatch) -> None:
 
 
 def kinds() -> list[str]:
-    return list(TimelineEvent.objects.order_by("occurred_at", "id").values_list("kind", flat=True))
+    return list(follow_facts().order_by("occurred_at", "id").values_list("kind", flat=True))
+
+
+def follow_facts() -> Any:
+    """Facts of relations; apps above record theirs (the first stage) beside them."""
+    return TimelineEvent.objects.filter(kind__startswith="follow.")
 
 
 def added(
@@ -58,7 +64,7 @@ def test_an_add_makes_person_follow_period_and_fact() -> None:
     assert (follow.relation, follow.add_way, follow.state) == ("active", 1, "till")
     period = FollowPeriod.objects.get()
     assert (period.added_at, period.ended_at, period.source, period.store_id) == (at(0), None, "callback", store.pk)
-    fact = TimelineEvent.objects.get()
+    fact = follow_facts().get()
     assert (fact.kind, fact.contact_id, fact.store_id, fact.region_id) == (
         "follow.added",
         person.pk,
@@ -71,7 +77,7 @@ def test_an_add_makes_person_follow_period_and_fact() -> None:
 def test_replay_and_sync_write_nothing_more() -> None:
     make_member(userid="lin")
     deliver(added())
-    before = list(Follow.objects.values()), list(TimelineEvent.objects.values())
+    before = list(Follow.objects.values()), list(follow_facts().values())
 
     deliver(added())
     deliver(
@@ -82,7 +88,7 @@ def test_replay_and_sync_write_nothing_more() -> None:
 
     follow = Follow.objects.get()
     assert (follow.added_at, follow.relation_since) == (before[0][0]["added_at"], before[0][0]["relation_since"])
-    assert list(TimelineEvent.objects.values()) == before[1]
+    assert list(follow_facts().values()) == before[1]
     assert (FollowPeriod.objects.count(), Contact.objects.count(), OwnershipChange.objects.count()) == (1, 1, 1)
 
 
@@ -185,7 +191,7 @@ def test_a_deletion_that_arrives_before_its_add_still_ends_it() -> None:
     follow = Follow.objects.get()
     assert (follow.relation, follow.relation_since) == ("by_guide", at(90))
     assert kinds() == ["follow.added", "follow.deleted_by_guide"]
-    assert set(TimelineEvent.objects.values_list("contact_id", flat=True)) == {follow.contact_id}
+    assert set(follow_facts().values_list("contact_id", flat=True)) == {follow.contact_id}
 
 
 def test_what_a_complete_read_lacks_is_lost_and_a_later_sight_brings_it_back() -> None:
@@ -216,7 +222,7 @@ def test_a_late_delete_event_puts_an_inferred_ending_right() -> None:
 
     period = FollowPeriod.objects.get()
     assert (period.ended_at, period.ended_by) == (at(100), "guide")
-    assert [(e.kind, e.occurred_at) for e in TimelineEvent.objects.exclude(kind="follow.added")] == [
+    assert [(e.kind, e.occurred_at) for e in follow_facts().exclude(kind="follow.added")] == [
         ("follow.deleted_by_guide", at(100))
     ]
 
@@ -238,14 +244,14 @@ def test_a_unionid_that_comes_later_merges_roots_and_moves_no_fact() -> None:
     deliver(people_batch(person_row("wmA", follow_info("lin", at(0)), unionid="oU1"), corp=first, read_at=at(1)))
     deliver(people_batch(person_row("wmB", follow_info("mei", at(5))), corp=second, read_at=at(6)))
     older, younger = Contact.objects.order_by("pk")
-    facts = dict(TimelineEvent.objects.values_list("fact_key", "contact_id"))
+    facts = dict(follow_facts().values_list("fact_key", "contact_id"))
 
     deliver(people_batch(person_row("wmB", follow_info("mei", at(5)), unionid="oU1"), corp=second, read_at=at(10)))
 
     younger.refresh_from_db()
     older.refresh_from_db()
     assert (younger.root_id, older.root_id, older.active_follows) == (older.pk, None, 2)
-    assert dict(TimelineEvent.objects.values_list("fact_key", "contact_id")) == facts
+    assert dict(follow_facts().values_list("fact_key", "contact_id")) == facts
 
 
 def test_search_text_knows_pinyin_remark_and_phone_tail() -> None:
@@ -332,7 +338,7 @@ def outcome() -> tuple[object, ...]:
     return (
         follow.relation, follow.relation_since, follow.added_at, Contact.objects.get().active_follows,
         [(p.added_at, p.ended_at, p.ended_by) for p in FollowPeriod.objects.order_by("added_at")],
-        sorted((e.kind, e.occurred_at) for e in TimelineEvent.objects.all()),
+        sorted((e.kind, e.occurred_at) for e in follow_facts()),
     )  # fmt: skip
 
 
