@@ -34,7 +34,7 @@ class Driver:
             raise ValueError(f"{instant} has passed: the clock shows {self.now()}")
         offset = simulated.call("POST", "/control/clock", {"set": instant.isoformat()})["offset"]
         for merchant in self.merchants:
-            merchant.api("POST", "/api/v1/sandbox/clock/", {"offset_seconds": offset})
+            merchant.api("PUT", "/api/v1/sandbox/clock", {"offset_seconds": offset})
         self.settle()
 
     def advance(self, by: timedelta) -> None:
@@ -58,7 +58,7 @@ class Driver:
         if not state["quiet"]:
             busy["simulator"] = state
         for merchant in self.merchants:
-            answer = merchant.api("GET", "/api/v1/sandbox/quiet/")
+            answer = merchant.api("GET", "/api/v1/sandbox/quiet")
             if not answer["quiet"]:
                 busy[merchant.host] = {name: count for name, count in answer["pending"].items() if count}
         return busy

@@ -14,6 +14,7 @@ from django.contrib.auth.hashers import make_password
 from accounts.models import ApiToken, Role, RoleGrant, User
 from contacts.models import Dealer, Department, Member, MemberAccount, Region, Store, StorePlacement
 from demo import simulated
+from demo.living import prepare_living
 from demo.scenarios import SCENARIOS
 from demo.scenarios.model import Scenario, UserData
 from scrm.lib import clock
@@ -118,6 +119,7 @@ class Merchant:
                 from demo.history import write
 
                 write.write_history(self.scenario, self.say)
+            prepare_living(self.scenario, self.say)
         return facts
 
     def _tenant(self) -> Tenant:

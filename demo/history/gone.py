@@ -5,7 +5,7 @@ from random import Random
 
 from contacts.models import Member
 from demo import simulated
-from demo.scenarios.model import Scenario
+from demo.scenarios.model import POSTER, Scenario
 from scrm.lib import clock
 from wecom_bridge.contracts import EventFact, ExternalContactInfo, FollowInfo, PeopleBatch, PersonRow, handlers_for
 from wecom_bridge.models import Corp
@@ -26,7 +26,8 @@ def write_gone(scenario: Scenario, now: datetime, rng: Random) -> None:
         ended = now - timedelta(days=rng.uniform(0.5, 29) if recent else rng.uniform(31, 330))
         added = ended - timedelta(days=rng.uniform(2, 60))
         userid = rng.choice(guides)
-        rows.append(_row(known, userid, added))
+        # The poster of today was tried out by one of the staff, who then left the guide's list again.
+        rows.append(_row(known, userid, added, state=POSTER if position == 0 else ""))
         events.append(_ended(position, known["external_userid"], userid, ended, by_guide=rng.random() < 0.12))
     batch = PeopleBatch(corp=corp, source="backfill", read_at=clock.now(), rows=rows, events=events)
     for handler in handlers_for("people"):
@@ -46,7 +47,7 @@ def _departed(corp_id: str, first: int, count: int) -> list[dict]:
     return found
 
 
-def _row(known: dict, userid: str, added: datetime) -> PersonRow:
+def _row(known: dict, userid: str, added: datetime, *, state: str) -> PersonRow:
     person = ExternalContactInfo(
         external_userid=known["external_userid"],
         name=known["name"],
@@ -54,7 +55,9 @@ def _row(known: dict, userid: str, added: datetime) -> PersonRow:
         unionid=known.get("unionid") or "",
         gender=int(known.get("gender") or 0),
     )
-    return PersonRow(person, (FollowInfo(userid=userid, created_at=added.replace(microsecond=0), add_way=1),), False)
+    return PersonRow(
+        person, (FollowInfo(userid=userid, created_at=added.replace(microsecond=0), add_way=1, state=state),), False
+    )
 
 
 def _ended(number: int, external_userid: str, userid: str, at: datetime, *, by_guide: bool) -> EventFact:

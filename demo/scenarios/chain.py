@@ -66,6 +66,9 @@ SCENARIO = Scenario(
         holdout=301, guides=104, confirmed_guides=88, confirmed=4843, not_friend=49, quota=68, expired=874,
         planned_buyers=389, holdout_buyers=14,
     ),
+    poster_tag="门店扫码",
+    sop_author="limin",
+    sop_approver="hejia",
     welcome=(
         "{客户昵称}您好,我是{门店名}的{导购名}。护肤有疑问随时问我。新人礼:7天内任选正装减30元,点下方小程序领取~"
     ),

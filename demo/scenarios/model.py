@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+POSTER = "poster_trial"  # the channel of a poster hung today: only a trial scan has come by it yet
+
 
 @dataclass(frozen=True)
 class StoreData:
@@ -89,4 +91,7 @@ class Scenario:
     repair: tuple[str, str, int] | None = None  # (tag, category, people who carry it and bought that within 90 days)
     broadcast: Outcome | None = None
     welcome: str = ""
+    poster_tag: str = ""  # what the rule marks on those the trial poster brings
+    sop_author: str = ""
+    sop_approver: str = ""
     policy: dict[str, Any] = field(default_factory=dict)

@@ -27,5 +27,6 @@ SCENARIO = Scenario(
     exclusive_groups=("口味",),
     gone=48,
     loyal_birthdays=4,
+    poster_tag="门店扫码",
     welcome="{客户昵称}你好呀,我是{门店名}的{导购名},今天出炉时间 8:00 和 15:00,想留面包直接跟我说~",
 )  # fmt: skip
