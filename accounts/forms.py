@@ -8,10 +8,11 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import api_scopes
 from accounts.models import Role, RoleGrant, User
-from accounts.permissions import all_permissions
+from accounts.permissions import Permission, all_permissions
 from accounts.scope import places
 from accounts.services.users import Grant
 from scrm.lib import clock
+from tenants.context import current_scope
 
 Kind = RoleGrant.Scope
 
@@ -94,6 +95,13 @@ def grant_choices() -> list[tuple[str, list[tuple[str, str]]]]:
     ]
 
 
+def offered_permissions() -> list[Permission]:
+    """What a role of this host may hold: the platform's own permissions mean nothing in a merchant."""
+    scope = current_scope()
+    in_tenant = scope is not None and scope.tenant is not None
+    return [permission for permission in all_permissions() if permission.code.startswith("platform.") != in_tenant]
+
+
 class RoleForm(forms.Form):
     name = forms.CharField(label=_("角色名称"), max_length=40)
     permissions = forms.MultipleChoiceField(label=_("权限"), required=False, widget=forms.CheckboxSelectMultiple)
@@ -101,7 +109,7 @@ class RoleForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         groups: dict[str, list[tuple[str, str]]] = {}
-        for permission in all_permissions():
+        for permission in offered_permissions():
             groups.setdefault(str(permission.group), []).append((permission.code, str(permission.label)))
         self.fields["permissions"].choices = list(groups.items())  # type: ignore[attr-defined]
 

@@ -20,6 +20,8 @@ WORDS = {
     "tenant.suspended": _("停用商户"),
     "tenant.resumed": _("恢复商户"),
     "tenant.dropped": _("删除商户"),
+    "domain.added": _("添加域名"),
+    "domain.removed": _("移除域名"),
     "tenant.admin_link": _("发出商户管理员的登录链接"),
 }
 # What a platform operator's one role holds.

@@ -13,5 +13,7 @@ urlpatterns = [
     path("tenants/<int:pk>/suspend/", views.tenant_suspend, name="console_tenant_suspend"),
     path("tenants/<int:pk>/resume/", views.tenant_resume, name="console_tenant_resume"),
     path("tenants/<int:pk>/drop/", views.tenant_drop, name="console_tenant_drop"),
+    path("tenants/<int:pk>/hosts/", views.domain_add, name="console_domain_add"),
+    path("tenants/<int:pk>/hosts/<int:domain_pk>/remove/", views.domain_remove, name="console_domain_remove"),
     path("audit/", views.audit_list, name="console_audit"),
 ]

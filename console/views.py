@@ -1,8 +1,5 @@
 """The platform operator's pages: merchants and their health, open, suspend, resume, delete."""
 
-from pathlib import Path
-
-from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -14,11 +11,11 @@ from accounts.access import MemberRequest, requires
 from accounts.audit_words import action_label
 from console.forms import TenantForm
 from console.queries import health_of, list_tenants
-from console.services.opening import issue_admin_link, order_opening, send_provision
+from console.services.opening import issue_admin_link, order_drop, order_opening, send_provision
 from scrm.lib.errors import Conflict, UserError
 from scrm.lib.paging import keyset_page
 from tenants.models import Domain, PlatformAudit, Tenant, TenantState
-from tenants.services import lifecycle
+from tenants.services import domains, lifecycle
 
 
 @require_GET
@@ -116,11 +113,27 @@ def tenant_resume(request: MemberRequest, pk: int) -> HttpResponse:
 @requires("platform.manage")
 def tenant_drop(request: MemberRequest, pk: int) -> HttpResponse:
     """Delete a suspended merchant for good, after a dump."""
-    tenant = get_object_or_404(Tenant, pk=pk)
-    folder = Path(settings.MEDIA_ROOT) / "dumps"
-    dump = lifecycle.drop(tenant.pk, request.POST.get("typed", "").strip(), folder=folder, by=request.actor)
-    messages.success(request, _("%(name)s 已删除,备份在 %(file)s。") % {"name": tenant.name, "file": dump.name})
+    tenant = order_drop(get_object_or_404(Tenant, pk=pk).pk, request.POST.get("typed", "").strip(), by=request.actor)
+    messages.success(request, _("后台正在备份并删除 %(name)s,备份的文件名会写进平台操作记录。") % {"name": tenant.name})
     return redirect("console_tenants")
+
+
+@require_POST
+@requires("platform.manage")
+def domain_add(request: MemberRequest, pk: int) -> HttpResponse:
+    """Let a merchant answer on a host of its own."""
+    row = domains.add_domain(get_object_or_404(Tenant, pk=pk), request.POST.get("host", ""), by=request.actor)
+    messages.success(request, _("%(host)s 已加上。请确认站点的 ALLOWED_HOSTS 和证书也包含它。") % {"host": row.domain})
+    return redirect("console_tenant", pk=pk)
+
+
+@require_POST
+@requires("platform.manage")
+def domain_remove(request: MemberRequest, pk: int, domain_pk: int) -> HttpResponse:
+    """Stop answering on a host."""
+    row = get_object_or_404(Domain.objects.select_related("tenant"), pk=domain_pk, tenant_id=pk)
+    domains.remove_domain(row.tenant, row.pk, by=request.actor)
+    return redirect("console_tenant", pk=pk)
 
 
 @require_GET

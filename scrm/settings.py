@@ -49,6 +49,7 @@ CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 DUAL_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions", "accounts"]
 
 SHARED_APPS = [
+    "console",  # before django_tenants, whose create_tenant knows nothing of our steps
     "django_tenants",
     *DUAL_APPS,
     "django.contrib.messages",
@@ -60,7 +61,6 @@ SHARED_APPS = [
     "template_partials",
     "scrm.ui",
     "tenants",
-    "console",
 ]
 TENANT_APPS = [
     *DUAL_APPS,

@@ -12,6 +12,7 @@ from django.db import DatabaseError, close_old_connections, connection
 from django.db.models import Exists, Min, OuterRef
 
 from scrm.lib import clock
+from scrm.lib.queue import send
 from tenants import jobs, lanes
 from tenants.context import public_scope
 from tenants.models import DueHint, LaneLease, Tenant, TenantState
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
 SWEEP_EVERY = timedelta(minutes=10)
+OPENING_SHOULD_TAKE = timedelta(minutes=2)
 _DUE_BATCH = 1000
 _PAIRS_EVERY_TICKS = 60
 
@@ -52,6 +54,7 @@ class Scheduler:
             send_due()
             if self._ticks % _PAIRS_EVERY_TICKS == 0:
                 add_missing_pairs()
+                resume_openings()
             sweep_step()
         self._ticks += 1
 
@@ -102,6 +105,17 @@ def add_missing_pairs() -> int:
             [clock.wall() - SWEEP_EVERY, _swept_lanes(), TenantState.ACTIVE.value],
         )
         return int(cursor.rowcount)
+
+
+def resume_openings() -> int:
+    """Ask again for merchants whose opening was lost with its worker; one that failed waits for an operator."""
+    lost = Tenant.objects.filter(
+        state=TenantState.PROVISIONING, last_error="", created_at__lte=clock.wall() - OPENING_SHOULD_TAKE
+    )
+    ids = list(lost.values_list("pk", flat=True)[:20])
+    for tenant_id in ids:
+        send("tenants.provision", queue="bulk", kwargs={"tenant_id": tenant_id})
+    return len(ids)
 
 
 def _swept_lanes() -> list[str]:

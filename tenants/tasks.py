@@ -1,13 +1,18 @@
 """Task bases that cannot forget their scope, and the one task that drains any lane."""
 
+from pathlib import Path
 from typing import Any
 
 from celery import Task, shared_task
+from django.conf import settings
 
 from tenants import lanes
+from tenants.audit import Actor
 from tenants.context import public_scope, tenant_scope
 from tenants.drains import drain_now
+from tenants.models import Tenant
 from tenants.provision.steps import provision
+from tenants.services.lifecycle import drop
 
 __all__ = ["PublicTask", "TenantTask", "drain_lane", "drain_now"]
 
@@ -41,3 +46,13 @@ def drain_lane(tenant_id: int, lane: str) -> None:
 def provision_tenant(tenant_id: int) -> None:
     """Build a merchant's schema, or go on where an earlier attempt stopped."""
     provision(tenant_id)
+
+
+@shared_task(base=PublicTask, name="tenants.drop", soft_time_limit=3500, time_limit=3600)
+def drop_tenant(tenant_id: int, typed_slug: str, operator: dict[str, Any]) -> None:
+    """Dump and delete a suspended merchant; what stops it is written to its row, and shown by the console."""
+    try:
+        drop(tenant_id, typed_slug, folder=Path(settings.MEDIA_ROOT) / "dumps", by=Actor(**operator))
+    except Exception as error:
+        Tenant.objects.filter(pk=tenant_id).update(last_error=f"{type(error).__name__}: {error}"[:2000])
+        raise

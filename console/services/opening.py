@@ -1,17 +1,19 @@
 """Opening a merchant from the platform's side: row, schema, seeds, and the first user with her one-time link."""
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from accounts.models import Role, User
 from accounts.services.links import issue_link, link_url
 from accounts.services.users import Grant, create_user
 from console.registry import OPERATOR_PERMISSIONS
+from scrm.lib.errors import Conflict
 from scrm.lib.queue import send
 from tenants.audit import Actor
 from tenants.context import public_scope, tenant_scope
 from tenants.models import Domain, Tenant
 from tenants.provision.steps import provision as run_steps
-from tenants.services.lifecycle import create_tenant, record_platform
+from tenants.services.lifecycle import check_droppable, create_tenant, record_platform
 
 
 def order_opening(slug: str, name: str, *, by: Actor, time_zone: str = "Asia/Shanghai", is_sandbox: bool = False) -> Tenant:
@@ -24,6 +26,16 @@ def order_opening(slug: str, name: str, *, by: Actor, time_zone: str = "Asia/Sha
 def send_provision(tenant_id: int) -> bool:
     """Ask a worker to go on with a merchant that is not open yet."""
     return send("tenants.provision", queue="bulk", kwargs={"tenant_id": tenant_id})
+
+
+def order_drop(tenant_id: int, typed_slug: str, *, by: Actor) -> Tenant:
+    """Check that the merchant may be dropped, and let a worker dump and delete it. Raises what lifecycle.drop raises."""
+    tenant = check_droppable(tenant_id, typed_slug)
+    operator = {"kind": by.kind, "id": by.id, "name": by.name, "ip": by.ip}
+    kwargs = {"tenant_id": tenant_id, "typed_slug": typed_slug, "operator": operator}
+    if not send("tenants.drop", queue="bulk", kwargs=kwargs):
+        raise Conflict(_("任务队列连不上,没有删除。请稍后再试。"))
+    return tenant
 
 
 def open_now(slug: str, name: str, *, by: Actor, time_zone: str = "Asia/Shanghai", is_sandbox: bool = False) -> Tenant:

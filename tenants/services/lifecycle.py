@@ -109,12 +109,7 @@ def drop(tenant_id: int, typed_slug: str, *, folder: Path, by: Actor) -> Path:
     merchant is not suspended. A run killed half-way leaves it DROPPING and can be repeated.
     """
     with public_scope():
-        with transaction.atomic():
-            tenant = _locked(tenant_id)
-            if typed_slug != tenant.slug:
-                raise UserError(_("输入的标识与商户不一致,没有删除。"), fields={"typed": _("请输入 %(slug)s") % {"slug": tenant.slug}})
-            _require(tenant, TenantState.SUSPENDED, TenantState.DROPPING)
-        _wait_for_drains(tenant)
+        tenant = check_droppable(tenant_id, typed_slug)
         path = dump_tenant(tenant, folder)
         with transaction.atomic():
             tenant = _locked(tenant_id)
@@ -127,10 +122,15 @@ def drop(tenant_id: int, typed_slug: str, *, folder: Path, by: Actor) -> Path:
     return path
 
 
-def _wait_for_drains(tenant: Tenant) -> None:
-    """A drain that began before the suspension may still write; it ends with its lease."""
+def check_droppable(tenant_id: int, typed_slug: str) -> Tenant:
+    """The merchant, if it may be dropped now: see drop(). A drain that began before the suspension ends with its lease."""
+    tenant = Tenant.objects.get(pk=tenant_id)
+    if typed_slug != tenant.slug:
+        raise UserError(_("输入的标识与商户不一致,没有删除。"), fields={"typed": _("请输入 %(slug)s") % {"slug": tenant.slug}})
+    _require(tenant, TenantState.SUSPENDED, TenantState.DROPPING)
     if LaneLease.objects.filter(tenant_id=tenant.pk, leased_until__gt=clock.wall()).exclude(holder="").exists():
         raise Conflict(_("这个商户还有任务在收尾,请一分钟后再试。"), code="busy")
+    return tenant
 
 
 def _forget(tenant: Tenant) -> None:

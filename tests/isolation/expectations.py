@@ -178,6 +178,8 @@ PLATFORM_ROUTES: dict[str, Expect] = {
     "console_tenant_suspend": Route(),
     "console_tenant_resume": Route(),
     "console_tenant_drop": Route(),
+    "console_domain_add": Route(),
+    "console_domain_remove": Route(),
     "console_audit": Route(),
     "wecom_callback": Route(public="signed by WeCom, checked in the view", args={"opaque": "x" * 32}),
 }
