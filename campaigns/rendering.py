@@ -56,6 +56,11 @@ CARRIER_NAMES: dict[str, Promise] = {
 }
 
 
+def carrier_of(target: str) -> Carrier:
+    """The carrier of a broadcast to people or to groups."""
+    return "group" if target == "groups" else "mass"
+
+
 def variables_in(text: str) -> list[str]:
     """Names in braces, in order of first use."""
     return list(dict.fromkeys(_VARIABLE.findall(text)))

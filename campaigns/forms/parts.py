@@ -44,7 +44,7 @@ class MessageForm(forms.Form):
 
 def link_initial(attachments: list[dict[str, Any]]) -> dict[str, str]:
     """The form's values of the (first) link."""
-    link = next((one["link"] for one in attachments if one.get("msgtype") == "link"), {})
+    link: dict[str, str] = next((one["link"] for one in attachments if one.get("msgtype") == "link"), {})
     return {"link_title": link.get("title", ""), "link_url": link.get("url", ""), "link_desc": link.get("desc", "")}
 
 

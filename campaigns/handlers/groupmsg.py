@@ -23,7 +23,7 @@ CORP_CREATED = 0
 
 
 def _unit(command: OutboundCommand) -> Dispatch | None:
-    return Dispatch.objects.select_related("push", "sender").filter(pk=command.subject_id).first()
+    return Dispatch.objects.select_related("push", "sender").filter(pk=command.subject_id or 0).first()
 
 
 # --- groupmsg.create ----------------------------------------------------------------------------------------------

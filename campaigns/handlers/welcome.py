@@ -13,7 +13,7 @@ from wecom_bridge.models import OutboundCommand
 
 def build(command: OutboundCommand) -> Call | None:
     """send_welcome_msg; None, and 超过20秒, when the code is dead: it is never sent blindly."""
-    send = WelcomeSend.objects.select_related("template").get(pk=command.subject_id)
+    send = WelcomeSend.objects.select_related("template").get(pk=command.subject_id or 0)
     if send.state != WelcomeSend.State.WAITING or send.template is None:
         return None
     if welcomes.is_late(send, clock.wall()):
@@ -43,7 +43,7 @@ def refused(command: OutboundCommand, refusal: Refusal) -> None:
 
 def settle(command: OutboundCommand, reader: WeComReader) -> Settled | None:
     """Try again while the code lives: used up, WeCom refuses it, and then it was sent, by us or by another."""
-    send = WelcomeSend.objects.get(pk=command.subject_id)
+    send = WelcomeSend.objects.get(pk=command.subject_id or 0)
     if welcomes.is_late(send, clock.wall()):
         return Settled(done=True, result={"unknown": True}, message="the code died before it could be tried again")
     OutboundCommand.objects.filter(pk=command.pk).update(payload=command.payload | {"in_doubt": True})

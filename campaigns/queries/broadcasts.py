@@ -77,7 +77,7 @@ def unit_counts(push_ids: Iterable[int], scope: DataScope) -> dict[int, Progress
             confirmed=Count("pk", filter=Q(confirmed_at__isnull=False)),
         )
     )
-    return {row.pop("push_id"): Progress(**row) for row in rows}
+    return {row["push_id"]: Progress(row["units"], row["agreed"], row["confirmed"]) for row in rows}
 
 
 def people_counts(push_ids: Iterable[int], scope: DataScope) -> dict[int, dict[str, int]]:

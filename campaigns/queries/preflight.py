@@ -26,7 +26,7 @@ class Preflight:
     excluded: dict[str, int] = field(default_factory=dict)
     several_voices: int = 0  # reachable people with more than one friend who could speak: one of them does
     holdout: int = 0
-    by_store: list[dict[str, Any]] = field(default_factory=list)  # [{id, name, region_id, people}]
+    by_store: list[dict[str, Any]] = field(default_factory=list)  # [{id, name, people}]
     by_guide: list[dict[str, Any]] = field(default_factory=list)
     empty_values: dict[str, list[str]] = field(default_factory=dict)  # variable → stores without a value
     judged_at: datetime | None = None
@@ -113,21 +113,18 @@ def _collect(rows: list[tuple[str, int | None, int | None, int, int]], holdout_p
 
 
 def _named_stores(counts: Counter[int | None]) -> list[dict[str, Any]]:
-    known = {
-        row["pk"]: row
-        for row in Store.objects.filter(pk__in=[pk for pk in counts if pk]).values("pk", "name", "region_id")
-    }
-    nowhere = {"name": "—", "region_id": None}
-    return [{"id": pk, **_without_pk(known.get(pk, nowhere)), "people": number} for pk, number in counts.most_common()]
+    known = {row.pk: row for row in Store.objects.filter(pk__in=[pk for pk in counts if pk])}
+
+    def named(pk: int | None) -> dict[str, Any]:
+        store = known.get(pk or 0)
+        return {"id": pk, "name": store.name if store else "—", "people": counts[pk]}
+
+    return [named(pk) for pk, _number in counts.most_common()]
 
 
 def _named_guides(counts: Counter[int | None]) -> list[dict[str, Any]]:
     known = {row.pk: str(row) for row in Member.objects.filter(pk__in=[pk for pk in counts if pk])}
     return [{"id": pk, "name": known.get(pk or 0, "—"), "people": number} for pk, number in counts.most_common()]
-
-
-def _without_pk(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key != "pk"}
 
 
 def level_of(store_ids: list[int]) -> str:

@@ -69,7 +69,7 @@ def _counts(dispatch_ids: list[int]) -> dict[int, dict[str, int]]:
             sent=Count("pk", filter=Q(state=DeliveryState.SENT)),
         )
     )
-    return {row.pop("dispatch_id"): row for row in rows}
+    return {row["dispatch_id"]: {key: row[key] for key in ("planned", "left_out", "sent")} for row in rows}
 
 
 def people_of(dispatch: Dispatch) -> QuerySet[Delivery]:

@@ -12,7 +12,7 @@ from campaigns.models import Approval, Broadcast, ContentVersion
 from campaigns.policy import send_policy
 from campaigns.queries.audience import describe, scope_as_json
 from campaigns.queries.preflight import Preflight, level_of, run_preflight
-from campaigns.rendering import check_message
+from campaigns.rendering import carrier_of, check_message
 from campaigns.services.contents import create_content, revise_content
 from campaigns.times import RELEASE_MARGIN, check_times, default_confirm_by, default_notify_at
 from scrm.lib import clock
@@ -120,7 +120,7 @@ def _apply(broadcast: Broadcast, draft: Draft, by: Actor) -> list[str]:
 def _write_content(current: ContentVersion | None, draft: Draft, target: str, by: Actor) -> ContentVersion | None:
     if draft.text is None and draft.attachments is None:
         return current
-    carrier = "group" if target == "groups" else "mass"
+    carrier = carrier_of(target)
     text = draft.text if draft.text is not None else (current.text if current else "")
     attachments = draft.attachments if draft.attachments is not None else (current.attachments if current else [])
     if current is not None:
@@ -198,8 +198,8 @@ def check_complete(broadcast: Broadcast) -> None:
         raise UserError(_("请给这条群发起个名字。"), code="no_name")
     if broadcast.content_version is None:
         raise UserError(_("请先写内容。"), code="no_content")
-    carrier = "group" if broadcast.target == "groups" else "mass"
-    check_message(broadcast.content_version.text, broadcast.content_version.attachments, carrier)
+    content = broadcast.content_version
+    check_message(content.text, content.attachments, carrier_of(broadcast.target))
 
 
 def check_reach(found: Preflight) -> None:

@@ -95,7 +95,7 @@ def shrink(push: Push, dispatch_ids: list[int], *, now: datetime, policy: SendPo
             f" WHERE {table}.id = verdict.delivery_id AND verdict.reason <> '' AND {table}.state = 'planned'",
             params | {"now": now},
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def _planned_counts(units: list[Dispatch]) -> dict[int, int]:

@@ -164,7 +164,8 @@ def _leave(enrollments: Sequence[Enrollment], reason: str | dict[int, str], now:
 def next_due() -> datetime | None:
     """The domain instant of the next step of anybody."""
     running = Enrollment.objects.filter(state=Enrollment.State.RUNNING, sop__state="on")
-    return running.aggregate(at=Min("next_due_at"))["at"]
+    found: datetime | None = running.aggregate(at=Min("next_due_at"))["at"]
+    return found
 
 
 def count_due(now: datetime) -> int:

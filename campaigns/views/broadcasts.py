@@ -128,7 +128,7 @@ def _detail_context(request: MemberRequest, broadcast: Broadcast) -> dict[str, A
         "skipped": [(unit, reason_name(unit.reason)) for unit in units if unit.state == "skipped"],
         "failed_units": [unit for unit in units if unit.state == "failed"],
         "approval": approval,
-        "approver": User.objects.filter(pk=approval.decided_by_id).first() if approval else None,
+        "approver": User.objects.filter(pk=approval.decided_by_id or 0).first() if approval else None,
         "first_agreed": min(agreed, default=None),
         "first_confirmed": min(confirmed, default=None),
         "is_open": is_open,

@@ -21,7 +21,7 @@ from campaigns.policy import send_policy
 from campaigns.queries.audience import describe
 from campaigns.queries.preflight import Preflight, run_preflight
 from campaigns.queries.previews import attachments_shown
-from campaigns.rendering import allowed_variables, sample_values
+from campaigns.rendering import allowed_variables, carrier_of, sample_values
 from campaigns.services import broadcasts, ledger
 from campaigns.services.broadcasts import Draft
 from campaigns.states import reason_name
@@ -101,13 +101,12 @@ def _refuse(form: Any, error: UserError) -> None:
 
 
 def _content_page(request: MemberRequest, form: ContentForm, target: str, broadcast: Broadcast | None) -> HttpResponse:
-    carrier = "group" if target == "groups" else "mass"
     context = {
         "form": form,
         "target": target,
         "broadcast": broadcast,
         "steps": stepper("content", broadcast),
-        "variables": allowed_variables(carrier),
+        "variables": allowed_variables(carrier_of(target)),
         "sample_json": json.dumps(sample_values(), ensure_ascii=False),
         "attachments": attachments_shown(
             broadcast.content_version.attachments if broadcast and broadcast.content_version else []

@@ -163,7 +163,7 @@ def test_two_steps_run_in_virtual_time(guide):
         make.give_task(unit)
     with make.at_time(make.local(10, day=3)):
         drain()
-        first, second = Push.objects.order_by("slot_at")
+        _first, second = Push.objects.order_by("slot_at")
         assert (second.slot_at, second.audience_count) == (make.local(10, day=3), 2)
     assert [outcomes(contact) for contact in contacts] == [[("pushed", ""), ("pushed", "")]] * 2
     assert set(Enrollment.objects.values_list("state", flat=True)) == {"done"}
