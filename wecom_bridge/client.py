@@ -8,6 +8,7 @@ import builtins
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import orjson
 import requests
 from django.conf import settings
 from optionaldict import optionaldict
@@ -137,7 +138,7 @@ class WeComClient(WeChatClient):
 
     def _decode_result(self, res: requests.Response) -> dict[str, Any]:
         """A dict, or ValueError: half an answer must not pass for one."""
-        result = res.json()
+        result = orjson.loads(res.content)
         if not isinstance(result, dict):
             raise ValueError("not a JSON object")
         return result

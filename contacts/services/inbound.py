@@ -1,11 +1,13 @@
 """A batch of people, from WeCom's words to our facts, in the order in which things depend on each other."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from contacts import arrivals
 from contacts.models import EndedBy, Identity
+from contacts.services import firstsight
 from contacts.services.follows import PairFacts, PairKey, apply_pairs
 from contacts.services.members import ensure_members
 from contacts.services.people import Known, refresh_details, resolve_people
@@ -34,9 +36,23 @@ def apply_people(batch: PeopleBatch) -> None:
     for pair in batch.gone:
         _note_gone(facts, pair, batch)
     with arrivals.held():
-        known = resolve_people(batch.corp, people, now=now, backfill=batch.source == "backfill")
+        columns = _first_columns(batch)
+        known = resolve_people(batch.corp, people, now=now, backfill=batch.source == "backfill", initial=columns)
+        settled = firstsight.settle(known, columns)
+        firstsight.note_owners(settled, columns)
         renamed = refresh_details(people, known, now=now)
-        _apply(batch.corp, batch.source, batch.read_at, facts, known, renamed, now)
+        done = frozenset(one.contact_id for one in settled.values())
+        _apply(batch.corp, batch.source, batch.read_at, facts, known, renamed, now, done)
+
+
+def _first_columns(batch: PeopleBatch) -> dict[str, dict[str, Any]]:
+    """Of a first sync, where nothing but the follows themselves is told; else the general way does all."""
+    if batch.source != "backfill" or batch.events or batch.gone:
+        return {}
+    members = ensure_members(batch.corp, {info.userid for row in batch.rows for info in row.follows})
+    unions = Counter(row.person.unionid for row in batch.rows if row.person.unionid)
+    alone = [row for row in batch.rows if unions[row.person.unionid] <= 1]  # others may turn out to be one person
+    return firstsight.initial_columns(alone, members)
 
 
 def apply_lost_follows(batch: RemovalsBatch) -> None:
@@ -56,15 +72,16 @@ def lock_people() -> None:
 
 def _apply(
     corp: Corp, source: str, read_at: datetime, facts: dict[PairKey, PairFacts], known: dict[str, Known],
-    renamed: set[int], now: datetime,
+    renamed: set[int], now: datetime, done: frozenset[int] = frozenset(),
 ) -> None:  # fmt: skip
+    """done: contacts whose search text and standing are written already."""
     members = ensure_members(corp, {userid for _external, userid in facts})
     people = known | _known_others(corp, {external for external, _userid in facts} - set(known))
     outcome = apply_pairs(corp, facts, source=source, read_at=read_at, people=people, members=members)
     new = {one.contact_id for one in known.values() if one.is_new}
     phoned = sync_remark_mobiles(outcome.mobiles, now=now, all_new=_all_new(outcome.mobiles.values(), new))
-    refresh_search(new | renamed | outcome.remarked | phoned)
-    refresh_standing(new | outcome.touched, now=now, backfill=source == "backfill")
+    refresh_search((new | renamed | outcome.remarked | phoned) - done)
+    refresh_standing((new | outcome.touched) - done, now=now, backfill=source == "backfill")
 
 
 def _all_new(mobiles: Iterable[tuple[int, tuple[str, ...]]], new: set[int]) -> bool:

@@ -27,9 +27,16 @@ class Known:
 
 
 def resolve_people(
-    corp: Corp, people: Mapping[str, ExternalContactInfo], *, now: datetime, backfill: bool = False
+    corp: Corp,
+    people: Mapping[str, ExternalContactInfo],
+    *,
+    now: datetime,
+    backfill: bool = False,
+    initial: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Known]:
     """external_userid → Known, for every person given; contacts and identities are made where missing.
+
+    initial: further columns of contacts that are made, by external_userid, the same ones for all of them.
 
     A unionid that another contact already has joins the person to it: at her first appearance directly, later by a merge
     of roots. A constant number of statements, plus some per merge. The caller holds the people lock.
@@ -39,7 +46,7 @@ def resolve_people(
     found = _identities(corp, people)
     wanted = {external: _keys(corp, info) for external, info in people.items()}
     fresh, joins = _place(wanted, found)
-    created = _make_contacts({external: people[external] for external in fresh}, now)
+    created = _make_contacts({external: people[external] for external in fresh}, now, initial or {})
     # Two new ids of one person in the same batch share the contact made for the first.
     homes = {external: joins.get(external) or created.get(external) for external in people}
     by_union = {
@@ -101,9 +108,12 @@ def _place(wanted: Mapping[str, list[Key]], found: Mapping[Key, tuple[int, int]]
     return fresh, joins
 
 
-def _make_contacts(people: Mapping[str, ExternalContactInfo], now: datetime) -> dict[str, int]:
-    rows = [{**_details(info), "custom": {}, "opt_out_source": "", "active_follows": 0, "search_text": "", "created_at": now,
-             "updated_at": now} for info in people.values()]  # fmt: skip
+def _make_contacts(
+    people: Mapping[str, ExternalContactInfo], now: datetime, initial: Mapping[str, Mapping[str, Any]]
+) -> dict[str, int]:
+    blank = {"search_text": "", "active_follows": 0, "first_added_at": None, "last_added_at": None, "owner_id": None,
+             "store_id": None, "custom": {}, "opt_out_source": "", "created_at": now, "updated_at": now}  # fmt: skip
+    rows = [{**_details(info), **blank, **initial.get(external, {})} for external, info in people.items()]
     return dict(zip(people, (pk for (pk,) in insert_rows(Contact, rows)), strict=True))
 
 

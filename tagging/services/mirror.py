@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from conditions import dirty
 from contacts import timeline
+from contacts.bulk import insert_rows
 from contacts.models import Follow
 from scrm.lib import clock
 from tagging.models import FollowTag, Tag, TagGroup
@@ -176,11 +177,15 @@ def apply_people_tags(batch: PeopleBatch) -> None:
 
 
 def _follows_of(corp: Corp, pairs: Iterable[Pair]) -> dict[Pair, Follow]:
+    """Follows by pair, with the columns that facts and marks need: a first sync comes with thousands."""
     wanted = set(pairs)
-    rows = Follow.objects.filter(
-        corp=corp, identity__value__in={external for external, _userid in wanted}
-    ).select_related("identity", "member")
-    return {pair: row for row in rows if (pair := (row.identity.value, row.member.userid)) in wanted}
+    rows = Follow.objects.filter(corp=corp, identity__value__in={external for external, _userid in wanted})
+    columns = rows.values_list("pk", "contact_id", "identity_id", "member_id", "identity__value", "member__userid")
+    return {
+        (external, userid): Follow(pk=pk, corp_id=corp.pk, contact_id=contact_id, identity_id=identity_id, member_id=member_id)
+        for pk, contact_id, identity_id, member_id, external, userid in columns
+        if (external, userid) in wanted
+    }
 
 
 def _ensure_personal_tags(corp: Corp, names: set[str]) -> dict[str, Tag]:
@@ -224,24 +229,24 @@ def _compare(
             diff.gone.append(mark)
 
 
+def _mark_row(follow: Follow, tag: Tag, at: datetime) -> dict[str, object]:
+    return {
+        "follow_id": follow.pk,
+        "contact_id": follow.contact_id,
+        "tag_id": tag.pk,
+        "state": State.ON.value,
+        "origin": FollowTag.Origin.SYNC.value,
+        "rule_id": None,
+        "tagged_at": at,
+        "settled_at": at,
+        "last_error": "",
+    }
+
+
 def _write(diff: _Diff, batch: PeopleBatch) -> None:
     """A first sync cannot know when a tag was put: its fact carries the time of the read, source backfill."""
     at = batch.read_at
-    FollowTag.objects.bulk_create(
-        [
-            FollowTag(
-                follow=follow,
-                contact_id=follow.contact_id,
-                tag=tag,
-                origin=FollowTag.Origin.SYNC,
-                tagged_at=at,
-                settled_at=at,
-            )
-            for follow, tag in diff.fresh
-        ],
-        batch_size=2000,
-        ignore_conflicts=True,
-    )
+    insert_rows(FollowTag, [_mark_row(follow, tag, at) for follow, tag in diff.fresh], ignore_conflicts=True)
     FollowTag.objects.filter(pk__in=[mark.pk for mark in diff.confirmed]).update(
         state=State.ON, settled_at=at, last_error=""
     )

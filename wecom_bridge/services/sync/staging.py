@@ -1,10 +1,10 @@
 """Staged rows: what pages brought, as they came, before anything of it counts."""
 
 import io
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import orjson
 from django.db import IntegrityError, connection, transaction
 from psycopg2.extras import execute_values
 
@@ -16,7 +16,7 @@ Staged = tuple[int, str, str, str, str]  # run, kind, unit, key, JSON text
 
 def staged_customer(run_id: int, userid: str, item: dict[str, Any]) -> Staged:
     """An item of batch/get_by_user. JSON may hold \\u0000, which PostgreSQL refuses."""
-    payload = json.dumps(item, ensure_ascii=False).replace("\\u0000", "")
+    payload = orjson.dumps(item).decode().replace("\\u0000", "")
     return run_id, "contacts", userid, str(item["external_contact"]["external_userid"]), payload
 
 
