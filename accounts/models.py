@@ -6,12 +6,18 @@ These tables exist in the public schema (the platform's operators) and in every 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
+
+
+def as_username(text: str) -> str:
+    """A name as it is stored and looked up: people type it in any case."""
+    return text.strip().lower()
 
 
 class UserManager(BaseUserManager["User"]):
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(username__iexact=username)
+        return self.get(username=as_username(username or ""))
 
 
 class User(AbstractBaseUser):
@@ -34,6 +40,10 @@ class User(AbstractBaseUser):
     objects = UserManager()
     USERNAME_FIELD = "username"
     REQUIRED_FIELDS: list[str] = []
+
+    class Meta:
+        # With the unique column: no two names differ by case alone, and the plain index finds a name typed in any case.
+        constraints = [models.CheckConstraint(condition=models.Q(username=Lower("username")), name="username_is_lower_case")]
 
     def __str__(self) -> str:
         return self.display_name

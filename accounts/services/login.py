@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts import journal
-from accounts.models import User
+from accounts.models import User, as_username
 from scrm.lib import clock
 from scrm.lib.errors import TryLater, UserError
 from tenants.audit import Actor
@@ -35,7 +35,7 @@ class Locked(TryLater):
 
 def check_password(username: str, password: str, *, ip: str | None) -> User:
     """The active user whose password this is. Raises WrongPassword or Locked."""
-    name = username.strip()
+    name = as_username(username)
     if cache.get(_address_key(ip), 0) >= ADDRESS_FAILURES:
         raise _locked()
     user = _try(name, password, ip)
@@ -48,7 +48,7 @@ def check_password(username: str, password: str, *, ip: str | None) -> User:
 @transaction.atomic
 def _try(name: str, password: str, ip: str | None) -> User | None:
     """One attempt per name at a time: guesses in parallel wait for the row, so that five are five."""
-    user = User.objects.select_for_update().filter(username__iexact=name).first()
+    user = User.objects.select_for_update().filter(username=name).first()
     if user is None:
         _try_nobody(name, password)
         return None
@@ -69,7 +69,7 @@ def _try(name: str, password: str, ip: str | None) -> User | None:
 
 
 def _try_nobody(name: str, password: str) -> None:
-    key = f"login-name:{name.lower()[:64]}"
+    key = f"login-name:{name[:64]}"
     if cache.get(key, 0) >= NAME_FAILURES:
         raise _locked()
     make_password(password)  # as long as a real check takes

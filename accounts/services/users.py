@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from accounts import journal
-from accounts.models import Role, RoleGrant, User
+from accounts.models import Role, RoleGrant, User, as_username
 from accounts.scope import places
 from accounts.services.links import issue_link
 from accounts.services.sessions import end_sessions
@@ -34,7 +34,7 @@ def create_user(
     *, username: str, display_name: str, grants: Sequence[Grant], by: Actor, phone: str = "", email: str = ""
 ) -> tuple[User, str]:
     """A user without a password, and the token of her one-time link. Raises Conflict when the name is taken."""
-    name = username.strip().lower()
+    name = as_username(username)
     user = User(username=name, display_name=display_name.strip(), phone=phone, email=email, created_at=clock.wall())
     user.set_unusable_password()
     try:
@@ -90,11 +90,15 @@ def _set_grants(user: User, grants: Sequence[Grant]) -> None:
     wanted = {(grant.role_id, grant.scope_kind, grant.scope_id) for grant in grants}
     _check_places(wanted)
     known = {
-        (row.role_id, row.scope_kind, row.scope_id): row.pk for row in RoleGrant.objects.select_for_update().filter(user=user)
+        (row.role_id, row.scope_kind, row.scope_id): row.pk
+        for row in RoleGrant.objects.select_for_update().filter(user=user)
     }
     RoleGrant.objects.filter(pk__in=[pk for key, pk in known.items() if key not in wanted]).delete()
     RoleGrant.objects.bulk_create(
-        [RoleGrant(user=user, role_id=role, scope_kind=kind, scope_id=place) for role, kind, place in wanted - set(known)]
+        [
+            RoleGrant(user=user, role_id=role, scope_kind=kind, scope_id=place)
+            for role, kind, place in wanted - set(known)
+        ]
     )
 
 

@@ -3,7 +3,7 @@
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from accounts.models import Role, User
+from accounts.models import Role, User, as_username
 from accounts.services.links import issue_link, link_url
 from accounts.services.users import Grant, create_user
 from console.registry import OPERATOR_PERMISSIONS
@@ -16,7 +16,9 @@ from tenants.provision.steps import provision as run_steps
 from tenants.services.lifecycle import check_droppable, create_tenant, record_platform
 
 
-def order_opening(slug: str, name: str, *, by: Actor, time_zone: str = "Asia/Shanghai", is_sandbox: bool = False) -> Tenant:
+def order_opening(
+    slug: str, name: str, *, by: Actor, time_zone: str = "Asia/Shanghai", is_sandbox: bool = False
+) -> Tenant:
     """Create the merchant's row and let a worker build its schema; the list page shows how far it is."""
     tenant = create_tenant(slug, name, by=by, time_zone=time_zone, is_sandbox=is_sandbox)
     send_provision(tenant.pk)
@@ -48,7 +50,7 @@ def issue_admin_link(tenant: Tenant, *, by: Actor, username: str = "admin", disp
     """The address with which the merchant's administrator sets a password; makes the user when there is none yet."""
     platform = Actor("platform", by.id, by.name, by.ip)
     with tenant_scope(tenant), transaction.atomic():
-        user = User.objects.filter(username=username).first()
+        user = User.objects.filter(username=as_username(username)).first()
         if user is None:
             role = Role.objects.get(key="hq")
             _user, token = create_user(

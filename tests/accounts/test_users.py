@@ -1,6 +1,7 @@
 """Users, roles, tokens, audit: the services' rules and the pages' way through them."""
 
 import pytest
+from django.db import IntegrityError, transaction
 
 from accounts import scope
 from accounts.models import ApiToken, LoginSession, Role, RoleGrant, User
@@ -58,6 +59,13 @@ def test_a_taken_name_is_refused_whatever_its_case(keeper, actor):
     users.create_user(username="chen", display_name="x", grants=[], by=actor)
     with pytest.raises(Conflict):
         users.create_user(username="CHEN", display_name="y", grants=[], by=actor)
+
+
+def test_the_database_itself_refuses_a_name_that_differs_by_case(acme):
+    make_user(username="chen")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        make_user(username="Chen")
+    assert User.objects.get_by_natural_key(" CHEN ").username == "chen"
 
 
 def test_a_grant_over_a_place_names_a_place_of_this_merchant(keeper, actor, stores):
@@ -141,7 +149,9 @@ def test_the_pages_make_edit_and_close_a_user(keeper, stores):
     client = log_in(keeper)
     guide = role("guide").pk
 
-    made = client.post("/settings/users/new/", {"username": "lin", "display_name": "林小雅", "grants": [f"{guide}:self:0"]})
+    made = client.post(
+        "/settings/users/new/", {"username": "lin", "display_name": "林小雅", "grants": [f"{guide}:self:0"]}
+    )
     assert made.status_code == 200 and "/welcome/" in made.content.decode()
     user = User.objects.get(username="lin")
     page = client.get("/settings/users/").content.decode()
