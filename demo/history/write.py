@@ -5,10 +5,11 @@ from datetime import datetime, time, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
 
-from django.db import transaction
+from django.db import connection, transaction
 
-from commerce.models import StoreDailySales
-from contacts.models import Contact, Store
+from campaigns.models import Delivery, MassSendResult
+from commerce.models import Order, OrderLine, StoreDailySales
+from contacts.models import Contact, Follow, FollowPeriod, StageTransition, Store, TimelineEvent
 from demo.history import broadcast, gone, orders, stages, tags
 from demo.history.money import number_orders, plan_baskets, settle_month
 from demo.history.people import Person, Span, assign_stages, plan_orders
@@ -47,7 +48,16 @@ def write_history(scenario: Scenario, say: Say) -> None:
         if scenario.broadcast:
             broadcast.write_broadcast(scenario, planned, now, rng)
         Backfill.objects.update_or_create(name=DONE, defaults={"state": "done", "updated_at": clock.wall()})
+    _tell_the_planner()
     say("the past is written")
+
+
+def _tell_the_planner() -> None:
+    """A year of facts came in at once: without fresh statistics the next plans would still be those of empty tables."""
+    models = (Contact, Follow, FollowPeriod, StageTransition, TimelineEvent, Order, OrderLine, Delivery, MassSendResult)
+    with connection.cursor() as cursor:
+        for model in models:
+            cursor.execute(f'ANALYZE "{model._meta.db_table}"')
 
 
 def last_month(now: datetime) -> Span:
