@@ -217,8 +217,8 @@ class World:
 
 
 def random_leaf(dice: random.Random, fields: Sequence[Field]) -> dict[str, Any]:
-    """A valid statement about one of the fields."""
-    while True:
+    """A valid statement about one of the fields. Raises ValueError when none of them has a value to speak of."""
+    for _ in range(60):
         field = dice.choice(list(fields))
         operator = dice.choice(field.allowed)
         leaf: dict[str, Any] = {"field": field.key, "op": operator.key}
@@ -232,6 +232,7 @@ def random_leaf(dice: random.Random, fields: Sequence[Field]) -> dict[str, Any]:
         if field.takes_window(operator) and (operator.window == "required" or dice.random() < 0.6):
             leaf["window"] = _random_window(dice)
         return leaf
+    raise ValueError("nothing can be said")
 
 
 def _random_value(dice: random.Random, field: Field, wants: str) -> Any:

@@ -1,0 +1,31 @@
+"""The simulator, for tests that speak to WeCom."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from simulator.threaded import ThreadedSimulator
+from tests.support.wecom import Wecom
+
+
+@pytest.fixture(scope="session")
+def _running() -> Iterator[Wecom]:
+    with ThreadedSimulator(["shop"], seed=7) as running:
+        yield Wecom(running.url)
+
+
+@pytest.fixture
+def wecom(_running: Wecom, settings: Any) -> Iterator[Wecom]:
+    """The simulator of a small shop, as new; the bridge calls it, and remembers nothing of earlier tests."""
+    from wecom_bridge.callbacks import nudges, routes
+    from wecom_bridge.gateway import core, rates, tokens
+
+    settings.WECOM_API_BASE = _running.url
+    _running.reset()
+    routes.forget()
+    for remembered in (tokens._known, tokens._asked, core._clients):
+        remembered.clear()
+    rates._redis().flushdb()
+    yield _running
+    nudges.wait_until_idle()

@@ -1,0 +1,143 @@
+"""Tags to WeCom and back, through the outbox and the first sync, against the simulator."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from conditions.drain import drain_batch
+from conditions.models import DirtyMark
+from contacts.models import Follow, TimelineEvent
+from scrm.lib import clock
+from tagging.models import FollowTag, Tag, TagGroup
+from tagging.services import dictionary
+from tagging.services.marks import mark_tags
+from tenants.audit import SYSTEM
+from wecom_bridge.contracts import TagGroupInfo, TagInfo, TagsBatch
+from wecom_bridge.models import OutboundCommand
+from wecom_bridge.services import outbox
+from wecom_bridge.services.sync import drive, runs
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def corp(wecom):
+    """Connected and read for the first time."""
+    connection = wecom.connect()
+    runs.start_sync(connection.corp, by=SYSTEM)
+    drive.drain(clock.wall() + timedelta(seconds=60))
+    return connection.corp
+
+
+def send():
+    outbox.drain(clock.wall() + timedelta(seconds=20))
+
+
+def told(wecom, follow):
+    """The tag ids WeCom has on a follow."""
+    answer = wecom.get(f"customers/{follow.identity.value}")
+    found = next(row for row in answer["follows"] if row["userid"] == follow.member.userid)
+    return set(found["tags"])
+
+
+def free_pair():
+    """A corp tag and a follow without any."""
+    follow = (
+        Follow.objects.filter(relation="active", follow_tags__isnull=True).select_related("identity", "member").first()
+    )
+    return follow, Tag.objects.filter(group__kind="corp", wecom_tag_id__isnull=False).order_by("pk").first()
+
+
+def test_the_first_sync_mirrors_the_dictionary_and_who_carries_what(wecom, corp):
+    assert Tag.objects.filter(group__kind="corp").count() >= 3
+    carried = FollowTag.objects.count()
+    assert carried > 50
+    assert set(FollowTag.objects.values_list("origin", "state").distinct()) == {("sync", "on")}
+    events = TimelineEvent.objects.filter(kind="tag.added")
+    assert events.count() == carried
+    assert set(events.values_list("source", flat=True)) == {"backfill"}
+    assert not DirtyMark.objects.filter(field_key="tag", is_backfill=False).exists()
+    while drain_batch():
+        pass
+    runs.start_sync(corp, by=SYSTEM)
+    drive.drain(clock.wall() + timedelta(seconds=60))
+    assert FollowTag.objects.count() == carried
+    assert TimelineEvent.objects.filter(kind__startswith="tag.").count() == carried
+
+
+def test_a_mark_travels_and_comes_back_settled(wecom, corp):
+    follow, tag = free_pair()
+    other = Tag.objects.filter(group__kind="corp").exclude(pk=tag.pk).exclude(group=tag.group).first() or tag
+    changed = mark_tags([follow.pk], add={tag.pk, other.pk}, origin="operator", by=SYSTEM)
+    assert mark_tags([follow.pk], add=[tag.pk], origin="operator", by=SYSTEM) == 0
+    assert changed == len({tag.pk, other.pk})
+    send()
+    [command] = OutboundCommand.objects.filter(kind="tag.mark")
+    assert command.state == "done"
+    assert len(wecom.calls("externalcontact/mark_tag")) == 1
+    assert told(wecom, follow) == {tag.wecom_tag_id, other.wecom_tag_id}
+    assert set(FollowTag.objects.filter(follow=follow).values_list("state", flat=True)) == {"on"}
+    mark_tags([follow.pk], remove=[tag.pk], origin="operator", by=SYSTEM)
+    send()
+    assert not FollowTag.objects.filter(follow=follow, tag=tag).exists()
+    assert told(wecom, follow) == {other.wecom_tag_id} - {tag.wecom_tag_id}
+    kinds = Counter(
+        TimelineEvent.objects.filter(identity=follow.identity, source="product").values_list("kind", flat=True)
+    )
+    assert kinds == {"tag.added": changed, "tag.removed": 1}
+
+
+def test_what_wecom_refuses_says_why(wecom, corp):
+    follow, tag = free_pair()
+    wecom.script("externalcontact/mark_tag", errcode=84061, times=1)
+    mark_tags([follow.pk], add=[tag.pk], origin="operator", by=SYSTEM)
+    send()
+    mark = FollowTag.objects.get(follow=follow, tag=tag)
+    assert (mark.state, mark.last_error) == ("failed", "已不是好友,不能打标签")
+    assert DirtyMark.objects.filter(contact_id=follow.contact_id, field_key="tag").count() == 2
+
+
+def test_a_wish_taken_back_before_it_left_is_never_made(wecom, corp):
+    follow, tag = free_pair()
+    mark_tags([follow.pk], add=[tag.pk], origin="operator", by=SYSTEM)
+    mark_tags([follow.pk], remove=[tag.pk], origin="operator", by=SYSTEM)
+    send()
+    assert not FollowTag.objects.filter(follow=follow).exists()
+    assert told(wecom, follow) == set()
+    assert sorted(OutboundCommand.objects.values_list("state", flat=True)) == ["cancelled", "done"]
+
+
+def test_tags_are_created_renamed_and_deleted_in_wecom(wecom, corp):
+    group = dictionary.create_group(name="会员日", tag_names=["来过", "没来"], corp=corp, is_exclusive=True, by=SYSTEM)
+    send()
+    group.refresh_from_db()
+    tags = list(group.tags.order_by("pk"))
+    assert group.wecom_group_id and all(tag.wecom_tag_id for tag in tags)
+    dictionary.rename_tag(tags[0], "到店", by=SYSTEM)
+    dictionary.delete_tag(tags[1], by=SYSTEM)
+    send()
+    assert list(OutboundCommand.objects.exclude(state="done")) == []
+    runs.start_sync(corp, by=SYSTEM)
+    drive.drain(clock.wall() + timedelta(seconds=60))
+    assert list(Tag.objects.filter(group=group, deleted_at__isnull=True).values_list("name", flat=True)) == ["到店"]
+    assert TagGroup.objects.filter(name="会员日").count() == 1
+
+
+def test_tags_that_swap_names_and_come_before_the_answer_are_the_same_rows(acme):
+    from tagging.services.mirror import apply_tags
+    from tests.support import tagging
+
+    corp = tagging.make_corp()
+    waiting = dictionary.create_group(name="等级", tag_names=["甲"], corp=corp, is_exclusive=False, by=SYSTEM)
+
+    def tell(first, second):
+        tags = (TagInfo("et1", first, 1, None), TagInfo("et2", second, 0, None))
+        batch = TagsBatch(corp, "callback", clock.now(), groups=(TagGroupInfo("eg1", "等级", 0, tags),))
+        apply_tags(batch)
+
+    tell("甲", "乙")
+    assert waiting.tags.get(name="甲").wecom_tag_id == "et1"
+    tell("乙", "甲")
+    assert dict(Tag.objects.values_list("wecom_tag_id", "name")) == {"et1": "乙", "et2": "甲"}
+    assert TagGroup.objects.count() == 1
