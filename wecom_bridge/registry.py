@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django.db.models import QuerySet
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts import audit_words, navigation, permissions
@@ -14,7 +15,7 @@ from wecom_bridge.services.sync import drive, runs
 
 HEADING = _("企业微信接入")
 
-AUDIT_WORDS = {
+AUDIT_WORDS: dict[str, str | Promise] = {
     "corp.connected": _("接入企业"),
     "corp.changed": _("修改企业接入"),
     "corp.callback_keys_renewed": _("重新生成回调密钥"),

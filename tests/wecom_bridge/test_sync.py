@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 
 from scrm.lib import clock
 from tenants.audit import SYSTEM
@@ -11,7 +12,7 @@ from tests.support.core import in_thread
 from wecom_bridge import contracts
 from wecom_bridge.contracts import Inventory
 from wecom_bridge.models import StagedRow, SyncRun, SyncUnit
-from wecom_bridge.services.sync import customers, drive, runs
+from wecom_bridge.services.sync import customers, drive, runs, staging
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -213,3 +214,14 @@ def test_a_cursor_gone_stale_reads_that_guide_again(wecom, connection, listening
     drain()
 
     assert the_run().state == "done" and len(follows_told(listening)) == 704
+
+
+def test_whatever_a_remark_holds_is_staged_as_it_is(connection):
+    run = start(connection)
+    remark = 'tab\there\nand "there" \\n \\\\ \\u0000 \r 🍑'
+    item = {"external_contact": {"external_userid": "wm1"}, "follow_info": {"userid": "an", "remark": remark + "\x00"}}
+
+    with transaction.atomic():
+        staging.write([staging.staged_customer(run.pk, "an", item)] * 2)
+
+    assert StagedRow.objects.get().payload["follow_info"]["remark"] == remark

@@ -4,6 +4,7 @@ import re
 import secrets
 import string
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
@@ -112,7 +113,7 @@ def _set_keys(credential: CorpCredential, agent_id: str, secret: str, token: str
     )  # fmt: skip
 
 
-def _route(credential: CorpCredential, now: object) -> CallbackRoute:
+def _route(credential: CorpCredential, now: datetime) -> CallbackRoute:
     tenant = current_tenant()
     route = CallbackRoute.objects.filter(tenant=tenant, credential_pk=credential.pk).first()
     if route is None:

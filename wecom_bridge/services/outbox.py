@@ -58,7 +58,7 @@ def recover(now: datetime, lane: str) -> None:
 def _claimable(lane: str) -> Q:
     """Unclaimed, and with no earlier open command of the same entity."""
     earlier = OutboundCommand.objects.filter(entity_key=OuterRef("entity_key"), pk__lt=OuterRef("pk"), state__in=OPEN)
-    return Q(lane=lane, state__in=(State.WAITING, State.RETRY, State.UNKNOWN)) & ~Exists(earlier)
+    return Q(lane=lane, state__in=(State.WAITING, State.RETRY, State.UNKNOWN)) & ~Q(Exists(earlier))
 
 
 def _due(now: datetime, lane: str) -> Q:

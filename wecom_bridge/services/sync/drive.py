@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Min, Sum
@@ -178,12 +179,15 @@ def show_progress(run: SyncRun) -> None:
     rows = units.filter(kind="contacts").aggregate(n=Sum("fetched"))["n"] or 0
     written = run.counts.get("applied", 0) / rows if rows else float(run.step not in ("directory", "tags", "customers"))
     over = run.state == State.DONE
-    values = {"total": total * 2, "done": total * 2 if over else total - waiting + int(total * min(written, 1.0))}
+    values: dict[str, Any] = {
+        "total": total * 2,
+        "done": total * 2 if over else total - waiting + int(total * min(written, 1.0)),
+    }
     if over:
         values |= {"state": Job.State.DONE, "finished_at": run.finished_at, "result": run.counts, "last_error": ""}
     elif run.last_error:
         values["last_error"] = run.last_error
-    Job.objects.filter(pk=run.job_id).update(**values)
+    Job.objects.filter(pk=run.job_id or 0).update(**values)
 
 
 def _pause_of(run: SyncRun) -> datetime | None:

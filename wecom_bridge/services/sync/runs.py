@@ -64,4 +64,4 @@ def fail(run: SyncRun, reason: str) -> None:
     now = clock.wall()
     with transaction.atomic():
         SyncRun.objects.filter(pk=run.pk).update(state=SyncRun.State.FAILED, last_error=reason[:500], finished_at=now)
-        Job.objects.filter(pk=run.job_id).update(state=Job.State.FAILED, last_error=reason[:500], finished_at=now)
+        Job.objects.filter(pk=run.job_id or 0).update(state=Job.State.FAILED, last_error=reason[:500], finished_at=now)

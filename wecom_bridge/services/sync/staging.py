@@ -1,6 +1,7 @@
 """Staged rows: what pages brought, as they came, before anything of it counts."""
 
 import io
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,14 +10,18 @@ from django.db import IntegrityError, connection, transaction
 from psycopg2.extras import execute_values
 
 _COLUMNS = "run_id, kind, unit_key, key, payload"
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+# A NUL as JSON writes it; not the same six characters behind an escaped backslash.
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 Staged = tuple[int, str, str, str, str]  # run, kind, unit, key, JSON text
 
 
 def staged_customer(run_id: int, userid: str, item: dict[str, Any]) -> Staged:
     """An item of batch/get_by_user. JSON may hold \\u0000, which PostgreSQL refuses."""
-    payload = orjson.dumps(item).decode().replace("\\u0000", "")
+    payload = orjson.dumps(item).decode()
+    if "\\u0000" in payload:
+        payload = _NUL.sub(r"\1", payload)
     return run_id, "contacts", userid, str(item["external_contact"]["external_userid"]), payload
 
 
@@ -32,9 +37,14 @@ def write(rows: Sequence[Staged]) -> None:
 
 
 def _copy(rows: Iterable[Staged]) -> None:
-    lines = "".join("\t".join([str(run), *(text.translate(_ESCAPES) for text in texts)]) + "\n" for run, *texts in rows)
+    lines = "".join("\t".join((str(run), *map(_escape, texts))) + "\n" for run, *texts in rows)
     with connection.cursor() as cursor, connection.wrap_database_errors:
         cursor.copy_expert(f"COPY wecom_bridge_stagedrow ({_COLUMNS}) FROM STDIN", io.StringIO(lines))
+
+
+def _escape(text: str) -> str:
+    """As COPY's text format wants it."""
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
 
 def _insert(rows: Sequence[Staged]) -> None:
