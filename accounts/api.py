@@ -72,7 +72,9 @@ class QuietView(SandboxView):
     def get(self, request: Request) -> Response:
         """Whether anything is left to do now: inbox, commands, due rows, lanes at work."""
         pending = quiet.pending()
-        later = DueHint.objects.filter(tenant_id=current_tenant().pk, due_at__gt=clock.wall()).aggregate(at=Min("due_at"))["at"]
+        later = DueHint.objects.filter(tenant_id=current_tenant().pk, due_at__gt=clock.wall()).aggregate(
+            at=Min("due_at")
+        )["at"]
         body = {
             "quiet": not any(pending.values()),
             "pending": pending,

@@ -1,11 +1,13 @@
 """Audit actions as words. Apps register theirs; an unknown one shows its code."""
 
+from collections.abc import Mapping
+
 from django.utils.functional import Promise
 
 _words: dict[str, str | Promise] = {}
 
 
-def register(words: dict[str, str | Promise]) -> None:
+def register(words: Mapping[str, str | Promise]) -> None:
     """Add action → sentence part, such as {"broadcast.approved": _("批准群发")}."""
     _words.update(words)
 

@@ -47,5 +47,4 @@ def _actor(request: Any) -> Actor:
     user = request.user
     if not user.is_authenticated:
         return Actor("system")
-    kind = "user" if request.tenant else "platform"
-    return Actor(kind, user.pk, user.display_name, request.META.get("REMOTE_ADDR"))
+    return Actor("user" if request.tenant else "platform", user.pk, user.display_name, request.META.get("REMOTE_ADDR"))

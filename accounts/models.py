@@ -35,15 +35,17 @@ class User(AbstractBaseUser):
     created_at = models.DateTimeField()
 
     PERSONAL = ("username", "display_name", "phone", "email")
-    NOT_PERSONAL = ("password",)  # a salted hash of the framework's; never shown, never exported
+    CREDENTIAL = ("password",)  # a salted hash of the framework's
 
     objects = UserManager()
     USERNAME_FIELD = "username"
-    REQUIRED_FIELDS: list[str] = []
+    REQUIRED_FIELDS = []
 
     class Meta:
         # With the unique column: no two names differ by case alone, and the plain index finds a name typed in any case.
-        constraints = [models.CheckConstraint(condition=models.Q(username=Lower("username")), name="username_is_lower_case")]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(username=Lower("username")), name="username_is_lower_case")
+        ]
 
     def __str__(self) -> str:
         return self.display_name
@@ -97,14 +99,14 @@ class LoginSession(models.Model):
     """What a user sees of her sessions, and can end."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="login_sessions")
-    session_key = models.CharField(max_length=40, unique=True)
+    session_digest = models.CharField(max_length=40, unique=True)  # see accounts.sessions.stored_key
     ip = models.GenericIPAddressField(null=True, blank=True)
     user_agent = models.CharField(max_length=200, default="", blank=True)
     created_at = models.DateTimeField()
     seen_at = models.DateTimeField()
 
     PERSONAL = ("ip", "user_agent")
-    NOT_PERSONAL = ("session_key",)
+    CREDENTIAL = ("session_digest",)
 
 
 class OneTimeLink(models.Model):
@@ -116,7 +118,7 @@ class OneTimeLink(models.Model):
     used_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
 
-    NOT_PERSONAL = ("token_digest",)
+    CREDENTIAL = ("token_digest",)
 
 
 class ApiToken(models.Model):
@@ -132,4 +134,5 @@ class ApiToken(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
 
-    NOT_PERSONAL = ("name", "prefix", "token_digest", "scopes")
+    NOT_PERSONAL = ("name", "prefix", "scopes")
+    CREDENTIAL = ("token_digest",)

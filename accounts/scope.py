@@ -66,7 +66,9 @@ def data_scope(user: User, permission: str | None = None, *, grants: list[RoleGr
 
 def permissions_of(user: User, *, grants: list[RoleGrant] | None = None) -> frozenset[str]:
     """Every permission the user's roles hold. One query, none when the grants are given."""
-    return frozenset(code for grant in (grants_of(user) if grants is None else grants) for code in grant.role.permissions)
+    return frozenset(
+        code for grant in (grants_of(user) if grants is None else grants) for code in grant.role.permissions
+    )
 
 
 def register_places(kind: str, places: Places) -> None:

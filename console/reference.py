@@ -15,7 +15,8 @@ OURS = (
 LEAD = """\
 Shared tables (`tenants`) live in the public schema; `accounts` exists in both; all else lives once per tenant, in the
 tenant's own schema. Nothing points across schemas by foreign key. The class column is the personal-data class: `personal`
-is masked by default, exported and erased with the person; `secret` is encrypted; `none` is safe in logs.
+is masked by default, exported and erased with the person; `secret` is encrypted; `credential` is a hash that lets somebody
+in, never shown and never exported; `none` is safe in logs.
 """
 HEADER = "<!-- Made by `manage.py write_docs`; edit the models instead. -->\n"
 

@@ -26,7 +26,7 @@ class Claim:
     pk: int
 
 
-class Answered(Exception):  # noqa: N818  an answer, not an error
+class Answered(Exception):
     """The work is done already; this is what was said."""
 
     def __init__(self, status: int, body: Any) -> None:

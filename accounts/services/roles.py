@@ -53,5 +53,7 @@ def _checked(permissions: Iterable[str]) -> list[str]:
     codes = sorted(set(permissions))
     unknown = [code for code in codes if not is_known(code)]
     if unknown:
-        raise UserError(_("没有这些权限:%(codes)s") % {"codes": ", ".join(unknown)}, fields={"permissions": _("含未知权限")})
+        raise UserError(
+            _("没有这些权限:%(codes)s") % {"codes": ", ".join(unknown)}, fields={"permissions": _("含未知权限")}
+        )
     return codes

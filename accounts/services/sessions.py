@@ -11,6 +11,7 @@ from django.http import HttpRequest
 
 from accounts import journal
 from accounts.models import LoginSession, User
+from accounts.sessions import stored_key
 from scrm.lib import clock
 from tenants.audit import Actor
 
@@ -26,7 +27,7 @@ def open_session(request: HttpRequest, user: User) -> LoginSession:
     now, ip = clock.wall(), request.META.get("REMOTE_ADDR")
     agent = request.headers.get("User-Agent", "")[:200]
     row, _made = LoginSession.objects.update_or_create(  # Django keeps the key of somebody who logs in a second time
-        session_key=request.session.session_key or "",
+        session_digest=stored_key(request.session.session_key or ""),
         defaults={"user": user, "ip": ip, "user_agent": agent, "created_at": now, "seen_at": now},
     )
     journal.record("login.succeeded", user, by=Actor("user", user.pk, user.display_name, ip))
@@ -35,17 +36,18 @@ def open_session(request: HttpRequest, user: User) -> LoginSession:
 
 def touch(session_key: str) -> None:
     """Note that the session is in use; at most one write in five minutes."""
-    if cache.add(f"seen:{session_key}", 1, _SEEN_EVERY):
-        LoginSession.objects.filter(session_key=session_key).update(seen_at=clock.wall())
+    digest = stored_key(session_key)
+    if cache.add(f"seen:{digest}", 1, _SEEN_EVERY):
+        LoginSession.objects.filter(session_digest=digest).update(seen_at=clock.wall())
 
 
 @transaction.atomic
 def end_sessions(user: User, *, by: Actor, only: int | None = None, keep: str = "") -> int:
     """End the user's sessions: all, one by id, or all but the session key `keep`. Returns how many."""
-    rows = LoginSession.objects.filter(user=user).exclude(session_key=keep)
+    rows = LoginSession.objects.filter(user=user).exclude(session_digest=stored_key(keep))
     if only is not None:
         rows = rows.filter(pk=only)
-    keys = list(rows.values_list("session_key", flat=True))
+    keys = list(rows.values_list("session_digest", flat=True))
     Session.objects.filter(session_key__in=keys).delete()
     rows.delete()
     if keys:
@@ -55,14 +57,14 @@ def end_sessions(user: User, *, by: Actor, only: int | None = None, keep: str = 
 
 def forget(session_key: str) -> None:
     """The browser logged out: its row goes with its session."""
-    LoginSession.objects.filter(session_key=session_key).delete()
+    LoginSession.objects.filter(session_digest=stored_key(session_key)).delete()
 
 
 def prune(before: Any, limit: int) -> int:
     """Retention: sessions that nobody used since."""
-    keys = list(LoginSession.objects.filter(seen_at__lt=before).values_list("session_key", flat=True)[:limit])
+    keys = list(LoginSession.objects.filter(seen_at__lt=before).values_list("session_digest", flat=True)[:limit])
     Session.objects.filter(session_key__in=keys).delete()
-    LoginSession.objects.filter(session_key__in=keys).delete()
+    LoginSession.objects.filter(session_digest__in=keys).delete()
     return len(keys)
 
 

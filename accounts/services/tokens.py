@@ -16,7 +16,9 @@ from tenants.audit import Actor
 
 
 @transaction.atomic
-def create_token(name: str, scopes: Sequence[str], *, by: Actor, expires_at: datetime | None = None) -> tuple[ApiToken, str]:
+def create_token(
+    name: str, scopes: Sequence[str], *, by: Actor, expires_at: datetime | None = None
+) -> tuple[ApiToken, str]:
     """The token's row and its text `<prefix>.<secret>`, which nobody can see again. Raises UserError for unknown scopes."""
     unknown = [scope for scope in scopes if not is_known(scope)]
     if unknown or not scopes:

@@ -92,5 +92,7 @@ def set_language(request: Any) -> HttpResponse:
 def _next(request: HttpRequest) -> str:
     """Where to go on, if it is a page of this host."""
     wanted = request.POST.get("next") or request.GET.get("next") or "/"
-    safe = url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure())
+    safe = url_has_allowed_host_and_scheme(
+        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
     return wanted if safe else "/"

@@ -13,6 +13,7 @@ from accounts.forms import PasswordChangeForm
 from accounts.models import LoginSession
 from accounts.services import login, sessions
 from accounts.services.links import set_password
+from accounts.sessions import stored_key
 from scrm.lib.errors import UserError
 
 
@@ -26,7 +27,10 @@ def password_change(request: MemberRequest) -> HttpResponse:
         try:
             login.check_password(request.user.username, form.cleaned_data["old"], ip=request.META.get("REMOTE_ADDR"))
             user = set_password(
-                request.user, form.cleaned_data["password"], by=request.actor, keep_session=request.session.session_key or ""
+                request.user,
+                form.cleaned_data["password"],
+                by=request.actor,
+                keep_session=request.session.session_key or "",
             )
         except UserError as error:
             form.add_error("password" if "password" in error.fields else "old", str(error.message))
@@ -42,7 +46,7 @@ def password_change(request: MemberRequest) -> HttpResponse:
 def _follow_new_key(request: MemberRequest) -> None:
     """update_session_auth_hash gave this browser a new session key."""
     request.session.save()
-    LoginSession.objects.filter(user=request.user).update(session_key=request.session.session_key)
+    LoginSession.objects.filter(user=request.user).update(session_digest=stored_key(request.session.session_key or ""))
 
 
 @require_GET
@@ -50,7 +54,9 @@ def _follow_new_key(request: MemberRequest) -> None:
 def session_list(request: MemberRequest) -> HttpResponse:
     """Where the user is logged in."""
     rows = LoginSession.objects.filter(user=request.user).order_by("-seen_at")
-    return render(request, "accounts/sessions.html", {"rows": rows, "own_key": request.session.session_key})
+    return render(
+        request, "accounts/sessions.html", {"rows": rows, "own": stored_key(request.session.session_key or "")}
+    )
 
 
 @require_POST

@@ -85,7 +85,9 @@ def user_edit(request: MemberRequest, pk: int) -> HttpResponse:
         else:
             messages.success(request, _("已保存。"))
             return redirect("users")
-    return render(request, "accounts/user_form.html", {"form": form, "subject": user}, status=422 if form.errors else 200)
+    return render(
+        request, "accounts/user_form.html", {"form": form, "subject": user}, status=422 if form.errors else 200
+    )
 
 
 @never_cache
@@ -108,7 +110,9 @@ def user_active(request: MemberRequest, pk: int) -> HttpResponse:
 
 def _show_link(request: MemberRequest, user: User, token: str) -> HttpResponse:
     url = link_url(token, request.get_host().rsplit(":", 1)[0])
-    return render(request, "accounts/user_link.html", {"subject": user, "link": url, "hours": int(VALID.total_seconds() // 3600)})
+    return render(
+        request, "accounts/user_link.html", {"subject": user, "link": url, "hours": int(VALID.total_seconds() // 3600)}
+    )
 
 
 @require_GET
@@ -124,7 +128,9 @@ def role_list(request: MemberRequest) -> HttpResponse:
 def role_edit(request: MemberRequest, pk: int | None = None) -> HttpResponse:
     """What a role may do; without a pk, a new one."""
     role = get_object_or_404(Role, pk=pk) if pk is not None else None
-    form = RoleForm(request.POST or None, initial={"name": role.name, "permissions": role.permissions} if role else None)
+    form = RoleForm(
+        request.POST or None, initial={"name": role.name, "permissions": role.permissions} if role else None
+    )
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         try:

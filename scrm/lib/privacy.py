@@ -5,6 +5,7 @@ A model names the classes once, as class attributes:
     class Contact(models.Model):
         PERSONAL = ("name", "avatar_url")     # masked by default, exported and erased with the person
         SECRET = ()                           # encrypted, never shown, never exported
+        CREDENTIAL = ()                       # a hash or digest that lets somebody in: never shown, compared or exported
         NOT_PERSONAL = ("source",)            # safe in logs, audit diffs and support views
 
 Masking, export, erasure and audit diffs walk these lists; `undeclared()` lists what CI must refuse.
@@ -19,7 +20,8 @@ from django.db import models
 
 from scrm.lib.crypto import SecretField
 
-PERSONAL, SECRET, NONE = "personal", "secret", "none"
+PERSONAL, SECRET, CREDENTIAL, NONE = "personal", "secret", "credential", "none"
+_ATTRIBUTES = {"PERSONAL": PERSONAL, "SECRET": SECRET, "CREDENTIAL": CREDENTIAL, "NOT_PERSONAL": NONE}
 TEXTUAL = (
     models.CharField,
     models.TextField,
@@ -34,7 +36,7 @@ FOREIGN_LABELS = {"auth", "contenttypes", "sessions", "django_tenants"}
 def classes_of(model: type[models.Model]) -> dict[str, str]:
     """Column name → class, for every declared column of a model."""
     found: dict[str, str] = {}
-    for attribute, label in (("PERSONAL", PERSONAL), ("SECRET", SECRET), ("NOT_PERSONAL", NONE)):
+    for attribute, label in _ATTRIBUTES.items():
         for base in model.__mro__:
             for name in base.__dict__.get(attribute, ()):
                 found[name] = label

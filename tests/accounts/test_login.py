@@ -4,10 +4,12 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.contrib.sessions.models import Session
 from django.test import Client
 
 from accounts.models import LoginSession, OneTimeLink, User
 from accounts.services import links
+from accounts.sessions import stored_key
 from scrm.lib import clock
 from scrm.lib.errors import UserError
 from tenants.audit import SYSTEM
@@ -29,7 +31,7 @@ def test_the_right_password_opens_a_session_that_can_be_seen(acme, anonymous):
 
     assert (response.status_code, response["Location"]) == (302, "/account/sessions/")
     row = LoginSession.objects.get(user=user)
-    assert row.session_key == anonymous.session.session_key
+    assert row.session_digest == stored_key(anonymous.session.session_key)
     assert AuditEntry.objects.filter(action="login.succeeded", actor_id=user.pk).exists()
 
 
@@ -135,7 +137,9 @@ def test_a_newer_link_replaces_the_older_and_three_days_end_it(acme):
     assert not OneTimeLink.objects.filter(token_digest__in=[first, second]).exists(), "a token is stored in the clear"
 
 
-@pytest.mark.parametrize("password", ["short-1", "1234567890123", "password1234567890"[:8], "qwertyuiop", "xiaoya.lin1"])
+@pytest.mark.parametrize(
+    "password", ["short-1", "1234567890123", "password1234567890"[:8], "qwertyuiop", "xiaoya.lin1"]
+)
 def test_weak_passwords_are_refused(acme, password):
     user = make_user(username="xiaoya.lin")
     with pytest.raises(UserError):
@@ -154,7 +158,7 @@ def test_changing_the_password_needs_the_old_one_and_ends_other_sessions(acme):
 
     assert here.get("/account/sessions/").status_code == 200
     assert there.get("/account/sessions/").status_code == 302
-    assert LoginSession.objects.get().session_key == here.session.session_key
+    assert LoginSession.objects.get().session_digest == stored_key(here.session.session_key)
 
 
 def test_who_must_change_her_password_is_led_there(acme, log_in):
@@ -168,7 +172,7 @@ def test_a_device_can_be_logged_out_from_another(acme):
     here, there = (Client(HTTP_HOST="acme.testserver") for _browser in range(2))
     attempt(here, "lin")
     attempt(there, "lin")
-    other = LoginSession.objects.exclude(session_key=here.session.session_key).get()
+    other = LoginSession.objects.exclude(session_digest=stored_key(here.session.session_key)).get()
 
     page = here.get("/account/sessions/").content.decode()
     assert "本设备" in page
@@ -183,6 +187,20 @@ def test_nobody_ends_anothers_session(acme, anonymous, log_in):
     attempt(anonymous, "lin")
     row = LoginSession.objects.get()
     assert log_in("hq").post(f"/account/sessions/{row.pk}/end/").status_code == 404
+
+
+def test_what_the_database_keeps_of_a_session_is_no_log_in(acme, anonymous):
+    make_user(username="lin")
+    attempt(anonymous, "lin")
+    cookie = anonymous.cookies["session"].value
+    kept = [*Session.objects.values_list("session_key", flat=True), LoginSession.objects.get().session_digest]
+
+    assert cookie not in kept
+    for key in kept:
+        thief = Client(HTTP_HOST="acme.testserver")
+        thief.cookies["session"] = key
+        assert thief.get("/account/sessions/").status_code == 302
+    assert anonymous.get("/account/sessions/").status_code == 200
 
 
 def test_logging_out_ends_the_session(acme, anonymous):

@@ -190,12 +190,16 @@ PLATFORM_ROUTES: dict[str, Expect] = {
 
 def _session() -> Any:
     now = clock.wall()
-    return LoginSession.objects.create(user=make_user(), session_key=f"key{now.timestamp()}", created_at=now, seen_at=now)
+    return LoginSession.objects.create(
+        user=make_user(), session_digest=f"key{now.timestamp()}", created_at=now, seen_at=now
+    )
 
 
 def _token() -> Any:
     now = clock.wall()
-    return ApiToken.objects.create(name="x", prefix=f"{now.timestamp():.0f}"[-12:], token_digest="0" * 64, scopes=[], created_at=now)
+    return ApiToken.objects.create(
+        name="x", prefix=f"{now.timestamp():.0f}"[-12:], token_digest="0" * 64, scopes=[], created_at=now
+    )
 
 
 def _job() -> Any:
