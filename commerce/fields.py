@@ -25,7 +25,7 @@ def _read(root_ids: Sequence[int]) -> Mapping[int, Any]:
     root_of = branches(root_ids)
     found: dict[int, list[tuple[datetime, int]]] = defaultdict(list)
     for order in Order.objects.filter(contact_id__in=list(root_of)):
-        if order.status == "paid":
+        if order.status == "paid" and order.contact_id:
             found[root_of[order.contact_id]].append((order.ordered_at, order.net_minor))
     return found
 

@@ -28,7 +28,7 @@ def register() -> None:
         }
     )
     navigation.register(
-        NavEntry("orders", _("订单"), "people", "commerce:order_list", "receipt", "orders.view", order=220)
+        NavEntry("orders", _("订单"), "people", "commerce:order_list", "receipt", "orders.view", order=97)
     )
     kinds.register()
     panels.register()

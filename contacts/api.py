@@ -74,7 +74,8 @@ class ContactDetail(ContactRow):
     identities = serializers.SerializerMethodField()
     follows = serializers.SerializerMethodField()
 
-    class Meta(ContactRow.Meta):
+    class Meta:
+        model = Contact
         fields = (*ContactRow.Meta.fields, "identities", "follows")
         read_only_fields = tuple(name for name in fields if name not in ("birthday", "custom"))
 

@@ -97,5 +97,5 @@ def _plain(value: Any) -> Any:
     return str(value)  # lazy translations, choices
 
 
-def _quote(name: str) -> str:
-    return connection.ops.quote_name(name)
+def _quote(name: str | None) -> str:
+    return str(connection.ops.quote_name(name or ""))

@@ -189,7 +189,7 @@ def _event(key: str) -> Field | None:
         root_of = branches(root_ids)
         found: dict[int, list[tuple[datetime, Any]]] = defaultdict(list)
         for event in TimelineEvent.objects.filter(contact_id__in=list(root_of)):
-            if event.kind == kind:
+            if event.kind == kind and event.contact_id:
                 found[root_of[event.contact_id]].append((event.occurred_at, None))
         return found
 

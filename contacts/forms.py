@@ -11,19 +11,19 @@ from contacts.models import Dealer, Member, Region, Stage, Store
 class StageForm(forms.Form):
     """Move a person to a stage by hand, with the reason."""
 
-    stage = forms.ModelChoiceField(Stage.objects.none(), label=_("新阶段"))
+    stage = forms.ModelChoiceField(Stage.objects.none(), label=_("新阶段"), empty_label=_("请选择"))
     reason = forms.CharField(label=_("原因"), max_length=200, help_text=_("写给同事看:为什么现在是这个阶段。"))
 
     def __init__(self, *args: Any, current_id: int | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["stage"].queryset = Stage.objects.filter(is_archived=False).exclude(pk=current_id)  # type: ignore[attr-defined]
+        self.fields["stage"].queryset = Stage.objects.filter(is_archived=False).exclude(pk=current_id or 0)  # type: ignore[attr-defined]
 
 
 class OwnerForm(forms.Form):
     """Credit a person to another of her friends among the guides."""
 
     member = forms.ModelChoiceField(
-        Member.objects.none(), label=_("归属导购"), help_text=_("只能选择她现在的好友导购。")
+        Member.objects.none(), label=_("归属导购"), empty_label=_("请选择"), help_text=_("只能选择她现在的好友导购。")
     )
 
     def __init__(self, *args: Any, members: Any, **kwargs: Any) -> None:

@@ -1,6 +1,7 @@
 """What a user may see, as querysets. Lists scope by today's store and owner; facts carry the store of then."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Coalesce
@@ -23,7 +24,7 @@ from contacts.models import (
 )
 
 
-def own_member_ids(scope: DataScope) -> QuerySet:
+def own_member_ids(scope: DataScope) -> QuerySet[Any]:
     """The members a log-in is, as a subquery."""
     return MemberAccount.objects.filter(user_id=scope.user_id).values("member_id")
 
@@ -79,7 +80,7 @@ def _store_q(scope: DataScope, *, own_store: bool = False) -> Q:
     return condition
 
 
-def _people_of_own(scope: DataScope) -> QuerySet:
+def _people_of_own(scope: DataScope) -> QuerySet[Any]:
     """Root ids of the people the log-in's own members know. Uncorrelated, so that it is computed once."""
     follows = Follow.objects.filter(member__in=own_member_ids(scope)).exclude(relation=Relation.TRANSFERRED)
     return follows.annotate(person=Coalesce(F("contact__root_id"), F("contact_id"))).values("person")
@@ -144,6 +145,6 @@ def list_stores(ids: Iterable[int] | None = None) -> list[tuple[int, str]]:
     return list(stores.order_by("name").values_list("pk", "name"))
 
 
-def _with_stores(rows: QuerySet) -> list[tuple[int, str]]:
+def _with_stores(rows: QuerySet[Any]) -> list[tuple[int, str]]:
     counted = rows.annotate(store_count=Count("stores")).values_list("pk", "name", "store_count")
     return [(pk, _("%(name)s · %(count)d 店") % {"name": name, "count": count}) for pk, name, count in counted]

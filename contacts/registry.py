@@ -1,5 +1,6 @@
 """What this app tells the others at start."""
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts import api_scopes, audit_words, navigation
@@ -18,7 +19,7 @@ from tenants import lanes, provision, quiet, retention
 # Facts are what every later question is asked of: kept long, never shorter than the reports' comparison with last year.
 TIMELINE = retention.Kind("timeline", _("客户时间线"), 1095, retention.older(TimelineEvent, "occurred_at"))
 
-AUDIT_WORDS = {
+AUDIT_WORDS: dict[str, str | Promise] = {
     "contact.unmasked": _("查看完整手机号"),
     "contact.owner_changed": _("更改业绩归属"),
     "contact.details_changed": _("修改客户资料"),
@@ -53,8 +54,11 @@ def register() -> None:
         Permission("org.edit", _("维护门店、大区、经销商与成员"), places),
     )
     navigation.register(
-        NavEntry("contacts", _("客户"), "people", "contacts:contact_list", "users-round", "contacts.view", order=200),
-        NavEntry("groups", _("客户群"), "people", "contacts:group_list", "messages-square", "groups.view", order=210),
+        NavEntry("contacts", _("客户"), "people", "contacts:contact_list", "users-round", "contacts.view", order=90),
+        NavEntry("groups", _("客户群"), "people", "contacts:group_list", "messages-square", "groups.view", order=95),
+        NavEntry(
+            "m-customers", _("客户"), "home", "contacts:phone_list", "users-round", "today.use", order=20, phone=True
+        ),
         NavEntry("org", _("组织"), "admin", "contacts:store_list", "network", "org.view", order=800),
     )
     api_scopes.register("contacts", _("客户"))

@@ -95,9 +95,8 @@ def record_events(events: Sequence[NewEvent]) -> set[str]:
     stages = _Stages.of({e.contact_id for e in unique.values() if e.contact_id})
     now = clock.now()
     rows = [_row(event, places, stages, now) for event in unique.values()]
-    written = dict(
-        (key, pk) for pk, key in insert_rows(TimelineEvent, rows, ignore_conflicts=True, returning=("id", "fact_key"))
-    )
+    inserted = insert_rows(TimelineEvent, rows, ignore_conflicts=True, returning=("id", "fact_key"))
+    written = {key: pk for pk, key in inserted}
     fresh = [TimelineEvent(id=written[row["fact_key"]], **row) for row in rows if row["fact_key"] in written]
     _mark_kinds([row for row in fresh if not unique[row.fact_key].quiet])
     if fresh:

@@ -147,7 +147,7 @@ def _text(cells: Mapping[str, Any], key: str) -> str:
 def _parsed(text: str) -> datetime | None:
     for form in _TIMES:
         try:
-            return datetime.strptime(text, form)
+            return datetime.strptime(text, form)  # noqa: DTZ007 - the tenant's zone is put on by the caller
         except ValueError:
             continue
     return None
@@ -167,7 +167,7 @@ def _minor(value: str, currency: str, label: str) -> int:
     if not value:
         raise BadRow(_("缺少%(label)s") % {"label": label})
     try:
-        amount = Decimal(value.lstrip("¥¥$").replace(",", "").replace(",", ""))
+        amount = Decimal(value.lstrip("\u00a5\uffe5$").replace(",", "").replace("\uff0c", ""))
     except InvalidOperation:
         raise BadRow(_("%(label)s「%(value)s」不是数字") % {"label": label, "value": value}) from None
     if not amount.is_finite():

@@ -212,7 +212,9 @@ def _mark_changes(changes: Iterable[tuple[int, Mapping[str, Any], Follow | None]
 
 
 def _write_periods(pairs: Sequence[_Pair], outcome: Outcome) -> None:
-    closing, opening, fresh = [], [], []
+    closing: list[dict[str, Any]] = []
+    opening: list[dict[str, Any]] = []
+    fresh: list[tuple[_Pair, Period]] = []
     for pair in pairs:
         if pair.follow is None or pair.known is None:
             continue

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from contacts import marks
-from contacts.bulk import clean_text, insert_rows, update_rows
 from contacts.arrivals import NewKey
+from contacts.bulk import clean_text, insert_rows, update_rows
 from contacts.models import GroupChat, GroupMembership, Identity, Member, TimelineEvent
 from contacts.timeline import NewEvent, record_events, roots_of
 from scrm.lib import clock

@@ -63,4 +63,4 @@ def refresh_search(root_ids: Iterable[int]) -> None:
     for contact_id, phone in noted.values_list("contact_id", "phone"):
         phones[family[contact_id]].append(phone)
     rows = [{"id": root, "search_text": searchable(texts[root], phones[root])} for root in sorted(roots)]
-    update_rows(Contact, [row for row in rows if row["search_text"] != before.get(row["id"])])
+    update_rows(Contact, [row for row in rows if row["search_text"] != before.get(int(str(row["id"])))])

@@ -1,7 +1,7 @@
 """What lists need of a person, kept on her root: friends now, first and last adding, owner and store of today."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -30,7 +30,7 @@ def refresh_standing(contact_ids: Iterable[int], *, now: datetime, backfill: boo
     业绩归属: the guide of the first adding owns by default. An earlier adding that we learn of later takes over only
     while nobody has decided otherwise (each OwnershipChange so far came from a first adding).
     """
-    people, family = _load(contact_ids)
+    people = _load(contact_ids)
     if not people:
         return
     claims = {root_id: owner for root_id, person in people.items() if (owner := _first_member(person))}
@@ -48,7 +48,7 @@ def refresh_standing(contact_ids: Iterable[int], *, now: datetime, backfill: boo
     marks.mark(moved, "contact.owner", "contact.store", backfill=backfill)
 
 
-def _load(contact_ids: Iterable[int]) -> tuple[dict[int, _Person], dict[int, int]]:
+def _load(contact_ids: Iterable[int]) -> dict[int, _Person]:
     given = Contact.objects.filter(pk__in=set(contact_ids)).values_list("pk", "root_id")
     roots = {root_id or pk for pk, root_id in given}
     people: dict[int, _Person] = {root: _Person() for root in sorted(roots)}
@@ -66,7 +66,7 @@ def _load(contact_ids: Iterable[int]) -> tuple[dict[int, _Person], dict[int, int
     periods = FollowPeriod.objects.filter(follow_id__in=homes).values_list("added_at", "pk", "follow_id")
     for added_at, pk, follow_id in periods:
         people[homes[follow_id]].addings.append((added_at, pk, follow_id))
-    return people, family
+    return people
 
 
 def _first_member(person: _Person) -> tuple[int, datetime] | None:
@@ -107,7 +107,7 @@ def _claim_owners(people: dict[int, _Person], claims: dict[int, tuple[int, datet
     return moved
 
 
-def _row(person: _Person, new_owner: int | None, stores: dict[int, int | None]) -> dict[str, Any] | None:
+def _row(person: _Person, new_owner: int | None, stores: Mapping[int, int | None]) -> dict[str, Any] | None:
     if person.root is None:
         return None
     owner_id = new_owner or person.root.owner_id

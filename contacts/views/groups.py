@@ -95,6 +95,7 @@ def group_page(request: MemberRequest, pk: int) -> HttpResponse:
             for row in page.rows
         ],
         "shown": len(page.rows),
+        "total": people.count(),
         "next_url": _url(request, page.next_cursor),
         "previous_url": _url(request, page.previous_cursor),
     }

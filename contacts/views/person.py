@@ -1,5 +1,6 @@
 """The customer page: who she is, whose, what happened, what may be done."""
 
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpResponse
@@ -44,6 +45,7 @@ def _page(request: MemberRequest, contact: Contact, **extra: Any) -> dict[str, A
     can_edit = "contacts.edit" in request.permissions
     shown = panels.shown_for(request, contact)
     friends = Member.objects.filter(pk__in=[f.member_id for f in follows if f.relation == Relation.ACTIVE])
+    others = friends.exclude(pk=contact.owner_id) if contact.owner_id else friends
     is_phone = request.scope.is_own_only
     return {
         "shell": "phone.html" if is_phone else "base.html",
@@ -60,7 +62,7 @@ def _page(request: MemberRequest, contact: Contact, **extra: Any) -> dict[str, A
         "aside_panels": [one for one in shown if one.panel.place == "aside"],
         "can_edit": can_edit,
         "stage_form": StageForm(current_id=contact.stage_id) if can_edit else None,
-        "owner_form": OwnerForm(members=friends.exclude(pk=contact.owner_id)) if can_edit and not is_phone else None,
+        "owner_form": OwnerForm(members=others) if can_edit and not is_phone and others.exists() else None,
         "is_opted_out": is_opted_out(contact, now),
         **_timeline(request, contact),
         **extra,
@@ -117,12 +119,18 @@ def _event(row: TimelineEvent) -> dict[str, Any]:
         str(row.store or ""),
     ]
     return {
-        "at": timezone.localtime(row.occurred_at).strftime("%Y-%m-%d %H:%M"),
+        "at": _short(row.occurred_at),
         "machine_at": row.occurred_at.isoformat(),
         "title": kind.label,
         "text": " · ".join(text for text in texts if text),
         "quiet": row.kind == "follow.lost",
     }
+
+
+def _short(at: datetime) -> str:
+    """11-23 10:20 of this year, 2025-11-23 of another."""
+    local = timezone.localtime(at)
+    return local.strftime("%m-%d %H:%M" if local.year == timezone.localtime(clock.now()).year else "%Y-%m-%d")
 
 
 @require_POST

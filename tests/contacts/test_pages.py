@@ -122,6 +122,7 @@ def test_a_page_of_fifty_costs_as_many_queries_as_a_page_of_two(acme_client: Cli
 
 def test_the_customer_page_costs_a_constant_number_of_queries(acme_client: Client) -> None:
     person = make_follow().contact
+    make_follow(person)
     url = f"/contacts/{person.pk}/"
     acme_client.get(url)
     with CaptureQueriesContext(connection) as before:

@@ -1,6 +1,7 @@
 """Periods as a function of facts: properties over generated stories."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,7 +57,7 @@ def test_folding_again_what_was_stored_changes_nothing(starts: list[Start], ends
 def test_periods_are_in_order_and_only_the_last_is_open(starts: list[Start], ends: list[End]) -> None:
     periods = fold(starts, ends)
     assert {one.start.at for one in periods} == {start.at for start in starts}
-    for before, after in zip(periods, periods[1:], strict=False):
+    for before, after in pairwise(periods):
         assert before.ended_at is not None and before.start.at <= before.ended_at <= after.start.at
     assert all(one.ended_at is None or one.ended_at >= one.start.at for one in periods)
 
