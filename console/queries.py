@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Count, Max, Min, Q, QuerySet
 
@@ -34,15 +35,17 @@ class Health:
 
 def list_tenants(text: str = "") -> QuerySet[Tenant]:
     """Merchants, newest first."""
-    rows = Tenant.objects.order_by("-pk")
-    return rows.filter(Q(slug__icontains=text) | Q(name__icontains=text)) if text else rows
+    rows: QuerySet[Tenant] = Tenant.objects.order_by("-pk")
+    if text:
+        rows = rows.filter(Q(slug__icontains=text) | Q(name__icontains=text))
+    return rows
 
 
 def health_of(tenants: Sequence[Tenant]) -> list[Health]:
     """Four queries for any number of merchants."""
     ids, now = [tenant.pk for tenant in tenants], clock.wall()
-    hints = {
-        row["tenant_id"]: row
+    hints: dict[int, dict[str, Any]] = {
+        row["tenant_id"]: dict(row)
         for row in DueHint.objects.filter(tenant_id__in=ids, due_at__lte=now)
         .values("tenant_id")
         .annotate(backlog=Count("pk"), oldest=Min("due_at"))

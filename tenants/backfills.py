@@ -84,5 +84,9 @@ def _step(backfill: Backfill) -> bool:
 def _fail(name: str, error: Exception) -> None:
     Ledger.objects.update_or_create(
         name=name,
-        defaults={"state": "failed", "last_error": f"{type(error).__name__}: {error}"[:2000], "updated_at": clock.wall()},
+        defaults={
+            "state": "failed",
+            "last_error": f"{type(error).__name__}: {error}"[:2000],
+            "updated_at": clock.wall(),
+        },
     )

@@ -9,14 +9,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection as _connection
 
 from scrm.lib import clock, where
 from tenants.models import Tenant, TenantState
 
 PUBLIC = "public"
+connection: Any = _connection  # with the methods of django-tenants' wrapper
 
 
 class NoScope(RuntimeError):

@@ -30,7 +30,9 @@ class TenantHostMiddleware:
         with public_scope():
             domain = Domain.objects.select_related("tenant").filter(domain=host).first()
         if domain is None:
-            return HttpResponseNotFound(_("这个网址没有对应的商户,请检查网址是否写错。"), content_type="text/plain; charset=utf-8")
+            return HttpResponseNotFound(
+                _("这个网址没有对应的商户,请检查网址是否写错。"), content_type="text/plain; charset=utf-8"
+            )
         request.tenant = domain.tenant
         if domain.tenant.state != TenantState.ACTIVE:
             return render(request, "tenants/unavailable.html", {"tenant": domain.tenant}, status=503)

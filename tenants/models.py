@@ -64,7 +64,8 @@ class Tenant(TenantMixin):
                 condition=models.Q(schema_name__regex=r"^(t_[a-z2-7]{16}|public)$"), name="tenant_schema_is_ours"
             ),
             models.CheckConstraint(
-                condition=models.Q(clock_offset_seconds=0) | models.Q(is_sandbox=True), name="only_a_sandbox_shifts_time"
+                condition=models.Q(clock_offset_seconds=0) | models.Q(is_sandbox=True),
+                name="only_a_sandbox_shifts_time",
             ),
         ]
 

@@ -72,10 +72,7 @@ def drain(deadline: datetime) -> bool:
     since = _latest_hour(now)
     seed_rules(current_tenant())
     due = RetentionRule.objects.filter(kind__in=list(_kinds)).exclude(last_pruned_at__gte=since)
-    for rule in due.order_by("kind"):
-        if not _prune(rule, now, deadline):
-            return True
-    return False
+    return any(not _prune(rule, now, deadline) for rule in due.order_by("kind"))
 
 
 def next_due() -> datetime:

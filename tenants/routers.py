@@ -6,20 +6,23 @@ from django.conf import settings
 from django.db import models
 
 from tenants.context import NoScope, current_scope
+from tenants.sides import labels_of
 
 # Models of both sides: in public they are the platform's, in a tenant the merchant's; never read without saying which.
-_DUAL = {name.rsplit(".", 1)[-1] for name in settings.DUAL_APPS}
-_SHARED_ONLY = {name.rsplit(".", 1)[-1] for name in settings.SHARED_APPS} - _DUAL
+_DUAL = labels_of(settings.DUAL_APPS)
+_SHARED_ONLY = labels_of(settings.SHARED_APPS) - _DUAL
 
 
 class ScopeRouter:
     """Refuses; never redirects. Migrations do not pass here."""
 
     def db_for_read(self, model: type[models.Model], **hints: Any) -> str | None:
-        return self._check(model)
+        self._check(model)
+        return None
 
     def db_for_write(self, model: type[models.Model], **hints: Any) -> str | None:
-        return self._check(model)
+        self._check(model)
+        return None
 
     def _check(self, model: type[models.Model]) -> None:
         label = model._meta.app_label

@@ -115,7 +115,9 @@ def _run(ids: list[int], parallel: int) -> Iterator[str]:
         yield from map(upgrade_one, ids)
         return
     name = connection.settings_dict["NAME"]
-    with ProcessPoolExecutor(parallel, mp_context=get_context("spawn"), initializer=children.begin, initargs=(name,)) as pool:
+    with ProcessPoolExecutor(
+        parallel, mp_context=get_context("spawn"), initializer=children.begin, initargs=(name,)
+    ) as pool:
         yield from pool.map(children.upgrade_child, ids)
 
 

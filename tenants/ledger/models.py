@@ -58,7 +58,10 @@ class Job(models.Model):
     NOT_PERSONAL = ("kind", "title", "last_error", "file_path")
 
     class Meta:
-        indexes = [models.Index(fields=["state", "id"], name="job_state"), models.Index(fields=["-created_at"], name="job_recent")]
+        indexes = [
+            models.Index(fields=["state", "id"], name="job_state"),
+            models.Index(fields=["-created_at"], name="job_recent"),
+        ]
 
     @property
     def is_over(self) -> bool:

@@ -3,120 +3,175 @@
 import django.core.validators
 import django.db.models.deletion
 import django_tenants.postgresql_backend.base
-import tenants.models
 from django.db import migrations, models
+
+import tenants.models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='DueHint',
+            name="DueHint",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('tenant_id', models.BigIntegerField()),
-                ('lane', models.CharField(max_length=32)),
-                ('due_at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("tenant_id", models.BigIntegerField()),
+                ("lane", models.CharField(max_length=32)),
+                ("due_at", models.DateTimeField()),
             ],
             options={
-                'indexes': [models.Index(fields=['due_at', 'tenant_id', 'lane'], name='due_hint_due'), models.Index(fields=['tenant_id', 'lane', 'id'], name='due_hint_lane')],
+                "indexes": [
+                    models.Index(fields=["due_at", "tenant_id", "lane"], name="due_hint_due"),
+                    models.Index(fields=["tenant_id", "lane", "id"], name="due_hint_lane"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='LaneLease',
+            name="LaneLease",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('tenant_id', models.BigIntegerField()),
-                ('lane', models.CharField(max_length=32)),
-                ('holder', models.CharField(blank=True, default='', max_length=64)),
-                ('leased_until', models.DateTimeField(blank=True, null=True)),
-                ('visited_at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("tenant_id", models.BigIntegerField()),
+                ("lane", models.CharField(max_length=32)),
+                ("holder", models.CharField(blank=True, default="", max_length=64)),
+                ("leased_until", models.DateTimeField(blank=True, null=True)),
+                ("visited_at", models.DateTimeField()),
             ],
             options={
-                'indexes': [models.Index(fields=['visited_at'], name='lane_lease_visited')],
-                'constraints': [models.UniqueConstraint(fields=('tenant_id', 'lane'), name='one_lease_per_lane')],
+                "indexes": [models.Index(fields=["visited_at"], name="lane_lease_visited")],
+                "constraints": [models.UniqueConstraint(fields=("tenant_id", "lane"), name="one_lease_per_lane")],
             },
         ),
         migrations.CreateModel(
-            name='PlatformAudit',
+            name="PlatformAudit",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('operator_id', models.BigIntegerField(blank=True, null=True)),
-                ('operator_name', models.CharField(blank=True, default='', max_length=80)),
-                ('action', models.CharField(max_length=64)),
-                ('tenant_id', models.BigIntegerField(blank=True, null=True)),
-                ('data', models.JSONField(blank=True, default=dict)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField()),
+                ("operator_id", models.BigIntegerField(blank=True, null=True)),
+                ("operator_name", models.CharField(blank=True, default="", max_length=80)),
+                ("action", models.CharField(max_length=64)),
+                ("tenant_id", models.BigIntegerField(blank=True, null=True)),
+                ("data", models.JSONField(blank=True, default=dict)),
             ],
             options={
-                'indexes': [models.Index(fields=['-at'], name='platform_audit_at')],
+                "indexes": [models.Index(fields=["-at"], name="platform_audit_at")],
             },
         ),
         migrations.CreateModel(
-            name='SchemaUpgrade',
+            name="SchemaUpgrade",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('tenant_id', models.BigIntegerField()),
-                ('target', models.CharField(max_length=64)),
-                ('state', models.CharField(choices=[('pending', '等待'), ('running', '进行中'), ('done', '完成'), ('failed', '失败')], default='pending', max_length=12)),
-                ('last_error', models.TextField(blank=True, default='')),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("tenant_id", models.BigIntegerField()),
+                ("target", models.CharField(max_length=64)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("pending", "等待"), ("running", "进行中"), ("done", "完成"), ("failed", "失败")],
+                        default="pending",
+                        max_length=12,
+                    ),
+                ),
+                ("last_error", models.TextField(blank=True, default="")),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('tenant_id', 'target'), name='one_upgrade_per_target')],
+                "constraints": [models.UniqueConstraint(fields=("tenant_id", "target"), name="one_upgrade_per_target")],
             },
         ),
         migrations.CreateModel(
-            name='Tenant',
+            name="Tenant",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('schema_name', models.CharField(db_index=True, max_length=63, unique=True, validators=[django_tenants.postgresql_backend.base._check_schema_name])),
-                ('slug', models.CharField(max_length=40, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9-]{1,38}[a-z0-9]$')])),
-                ('name', models.CharField(max_length=80)),
-                ('state', models.CharField(choices=[('provisioning', '开通中'), ('active', '正常'), ('suspended', '已停用'), ('dropping', '删除中')], default='provisioning', max_length=16)),
-                ('time_zone', models.CharField(default='Asia/Shanghai', max_length=64, validators=[tenants.models.validate_timezone])),
-                ('currency', models.CharField(default='CNY', max_length=3)),
-                ('policy', models.JSONField(blank=True, default=dict)),
-                ('is_sandbox', models.BooleanField(default=False)),
-                ('clock_offset_seconds', models.BigIntegerField(default=0)),
-                ('provision_step', models.CharField(blank=True, default='', max_length=32)),
-                ('last_error', models.TextField(blank=True, default='')),
-                ('created_at', models.DateTimeField()),
-                ('suspended_at', models.DateTimeField(blank=True, null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "schema_name",
+                    models.CharField(
+                        db_index=True,
+                        max_length=63,
+                        unique=True,
+                        validators=[django_tenants.postgresql_backend.base._check_schema_name],
+                    ),
+                ),
+                (
+                    "slug",
+                    models.CharField(
+                        max_length=40,
+                        unique=True,
+                        validators=[django.core.validators.RegexValidator("^[a-z0-9][a-z0-9-]{1,38}[a-z0-9]$")],
+                    ),
+                ),
+                ("name", models.CharField(max_length=80)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("provisioning", "开通中"),
+                            ("active", "正常"),
+                            ("suspended", "已停用"),
+                            ("dropping", "删除中"),
+                        ],
+                        default="provisioning",
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "time_zone",
+                    models.CharField(
+                        default="Asia/Shanghai", max_length=64, validators=[tenants.models.validate_timezone]
+                    ),
+                ),
+                ("currency", models.CharField(default="CNY", max_length=3)),
+                ("policy", models.JSONField(blank=True, default=dict)),
+                ("is_sandbox", models.BooleanField(default=False)),
+                ("clock_offset_seconds", models.BigIntegerField(default=0)),
+                ("provision_step", models.CharField(blank=True, default="", max_length=32)),
+                ("last_error", models.TextField(blank=True, default="")),
+                ("created_at", models.DateTimeField()),
+                ("suspended_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('schema_name__regex', '^(t_[a-z2-7]{16}|public)$')), name='tenant_schema_is_ours'), models.CheckConstraint(condition=models.Q(('clock_offset_seconds', 0), ('is_sandbox', True), _connector='OR'), name='only_a_sandbox_shifts_time')],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("schema_name__regex", "^(t_[a-z2-7]{16}|public)$")),
+                        name="tenant_schema_is_ours",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("clock_offset_seconds", 0), ("is_sandbox", True), _connector="OR"),
+                        name="only_a_sandbox_shifts_time",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Domain',
+            name="Domain",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('domain', models.CharField(db_index=True, max_length=253, unique=True)),
-                ('is_primary', models.BooleanField(db_index=True, default=True)),
-                ('verified_at', models.DateTimeField(blank=True, null=True)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='domains', to='tenants.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("domain", models.CharField(db_index=True, max_length=253, unique=True)),
+                ("is_primary", models.BooleanField(db_index=True, default=True)),
+                ("verified_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="domains", to="tenants.tenant"
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='CallbackRoute',
+            name="CallbackRoute",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('opaque', models.CharField(max_length=43, unique=True)),
-                ('corp_pk', models.BigIntegerField()),
-                ('credential_pk', models.BigIntegerField()),
-                ('is_active', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField()),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='tenants.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("opaque", models.CharField(max_length=43, unique=True)),
+                ("corp_pk", models.BigIntegerField()),
+                ("credential_pk", models.BigIntegerField()),
+                ("is_active", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField()),
+                ("tenant", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="tenants.tenant")),
             ],
         ),
     ]

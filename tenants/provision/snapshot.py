@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from django.apps import apps
 from django.conf import settings
 from django.db import connection, models
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.migration import Migration
 from django.db.migrations.operations import RunPython, RunSQL, SeparateDatabaseAndState
 from django.db.migrations.recorder import MigrationRecorder
+
+from tenants.sides import labels_of
 
 # Django's own, whose data moves concern rows that a new schema does not have.
 _FOREIGN = {"auth", "contenttypes", "sessions"}
@@ -67,14 +68,15 @@ def head_digest() -> str:
 
 def tenant_labels() -> set[str]:
     """Labels of the apps whose tables stand in each merchant's schema."""
-    return {config.label for config in apps.get_app_configs() if config.name in settings.TENANT_APPS}
+    return labels_of(settings.TENANT_APPS)
 
 
 def _tables(loader: MigrationLoader) -> list[str]:
     """Tables, then foreign keys, then indexes: no statement needs a later one."""
     editor = connection.SchemaEditorClass(connection, collect_sql=True, atomic=False)
     with editor:
-        for model in (MigrationRecorder.Migration, *_models(loader)):
+        recorded: type[models.Model] = MigrationRecorder.Migration
+        for model in (recorded, *_models(loader)):
             editor.create_model(model)
     statements = [statement.rstrip(";") for statement in editor.collected_sql]
     return sorted(statements, key=lambda text: next(i for i, phase in enumerate(_PHASES) if phase.match(text)))
@@ -100,9 +102,11 @@ def _sql_of(operations: Iterable[Any], migration: Migration) -> Iterator[str]:
         if isinstance(operation, SeparateDatabaseAndState):
             yield from _sql_of(operation.database_operations, migration)
         elif isinstance(operation, RunSQL):
-            if not isinstance(operation.sql, (list, tuple)) or not all(isinstance(line, str) for line in operation.sql):
+            lines = operation.sql if isinstance(operation.sql, (list, tuple)) else [None]
+            plain = [line for line in lines if isinstance(line, str)]
+            if len(plain) != len(lines):
                 raise NotReplayable(f"{migration}: RunSQL takes a list of plain statements")
-            yield from operation.sql
+            yield from plain
         elif isinstance(operation, RunPython) and migration.app_label not in _FOREIGN:
             raise NotReplayable(f"{migration}: data moves are backfills, see tenants.backfills")
 

@@ -108,7 +108,7 @@ def activate(tenant: Tenant) -> None:
     jobs.nudge_every_lane(tenant.pk)
 
 
-def missing_tables(tenant: Tenant) -> set[str]:
+def missing_tables(tenant: Tenant) -> frozenset[str]:
     """Tables of the tenant apps that the merchant's own schema does not have."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [tenant.schema_name])

@@ -21,7 +21,7 @@ def set_offset(tenant: Tenant, offset: timedelta) -> Tenant:
     if not settings.ALLOW_SANDBOX or not tenant.is_sandbox:
         raise NotAllowed(_("只有沙箱商户可以调整时间,这个商户不是沙箱。"), code="not_a_sandbox")
     with public_scope(), transaction.atomic():
-        row = Tenant.objects.select_for_update().get(pk=tenant.pk)
+        row: Tenant = Tenant.objects.select_for_update().get(pk=tenant.pk)
         row.clock_offset_seconds = int(offset.total_seconds())
         row.save(update_fields=["clock_offset_seconds"])
         jobs.nudge_every_lane(row.pk)

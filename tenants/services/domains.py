@@ -27,7 +27,7 @@ def add_domain(tenant: Tenant, host: str, *, by: Actor) -> Domain:
         raise UserError(_("%(host)s 不是可用的域名。") % {"host": host}, fields={"host": _("请填商户自己的域名")})
     try:
         with public_scope(), transaction.atomic():
-            row = Domain.objects.create(tenant=tenant, domain=name, is_primary=False, verified_at=clock.wall())
+            row: Domain = Domain.objects.create(tenant=tenant, domain=name, is_primary=False, verified_at=clock.wall())
             record_platform("domain.added", tenant, by=by, host=name)
     except IntegrityError as error:
         raise Conflict(_("%(host)s 已被一个商户使用。") % {"host": name}, fields={"host": _("已被使用")}) from error

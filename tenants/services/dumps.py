@@ -57,9 +57,7 @@ def _dump_schema(schema: str, target: Path) -> dict[str, int]:
         cursor.execute("SELECT pg_export_snapshot()")
         moment = cursor.fetchone()[0]
     rows = count_rows(schema)
-    pgtools.run(
-        "pg_dump", ["--schema", schema, "--snapshot", moment, "--no-owner", "--no-acl", "--file", str(target)]
-    )
+    pgtools.run("pg_dump", ["--schema", schema, "--snapshot", moment, "--no-owner", "--no-acl", "--file", str(target)])
     return rows
 
 
@@ -104,7 +102,9 @@ def _restore(scratch: Path, manifest: dict[str, Any], slug: str) -> Tenant:
         pgtools.run("psql", ["--quiet", "--single-transaction", "--set", "ON_ERROR_STOP=1", "--file", str(sql)])
         arrived = count_rows(schema)
         if arrived != manifest["rows"]:
-            raise UserError(_("恢复后的行数与备份不一致,已撤销:%(tables)s") % {"tables": _differences(arrived, manifest["rows"])})
+            raise UserError(
+                _("恢复后的行数与备份不一致,已撤销:%(tables)s") % {"tables": _differences(arrived, manifest["rows"])}
+            )
         tenant = _register(manifest, slug, schema)
     except BaseException:
         with connection.cursor() as cursor:
@@ -119,8 +119,13 @@ def _restore(scratch: Path, manifest: dict[str, Any], slug: str) -> Tenant:
 def _register(manifest: dict[str, Any], slug: str, schema: str) -> Tenant:
     carried = {**manifest["tenant"], "slug": slug}
     now = clock.wall()
-    tenant = Tenant.objects.create(
-        **carried, schema_name=schema, created_at=now, state=TenantState.SUSPENDED, suspended_at=now, provision_step="active"
+    tenant: Tenant = Tenant.objects.create(
+        **carried,
+        schema_name=schema,
+        created_at=now,
+        state=TenantState.SUSPENDED,
+        suspended_at=now,
+        provision_step="active",
     )
     taken = set(Domain.objects.filter(domain__in=manifest["hosts"]).values_list("domain", flat=True))
     own = f"{slug}.{settings.BASE_DOMAIN}"
@@ -128,7 +133,9 @@ def _register(manifest: dict[str, Any], slug: str, schema: str) -> Tenant:
         if host not in taken:
             Domain.objects.create(tenant=tenant, domain=host, is_primary=host == own, verified_at=now)
     if manifest["head"] == head_digest():
-        SchemaUpgrade.objects.create(tenant_id=tenant.pk, target=head_digest(), state="done", started_at=now, finished_at=now)
+        SchemaUpgrade.objects.create(
+            tenant_id=tenant.pk, target=head_digest(), state="done", started_at=now, finished_at=now
+        )
     return tenant
 
 
@@ -153,4 +160,3 @@ def _differences(arrived: dict[str, int], expected: dict[str, int]) -> str:
     names = sorted(set(arrived) | set(expected))
     wrong = [name for name in names if arrived.get(name) != expected.get(name)]
     return ", ".join(f"{name} {arrived.get(name)}/{expected.get(name)}" for name in wrong[:10])
-

@@ -42,7 +42,9 @@ def record_platform(action: str, tenant: Tenant | None, *, by: Actor, **data: An
     )
 
 
-def create_tenant(slug: str, name: str, *, by: Actor, time_zone: str = "Asia/Shanghai", is_sandbox: bool = False) -> Tenant:
+def create_tenant(
+    slug: str, name: str, *, by: Actor, time_zone: str = "Asia/Shanghai", is_sandbox: bool = False
+) -> Tenant:
     """A merchant's row and its host, still without a schema: tenants.provision opens it.
 
     Raises UserError for a slug that is taken, reserved or not a host name, and for a sandbox on a site that refuses them.
@@ -61,13 +63,17 @@ def create_tenant(slug: str, name: str, *, by: Actor, time_zone: str = "Asia/Sha
             Domain.objects.create(tenant=tenant, domain=host, is_primary=True, verified_at=clock.wall())
             record_platform("tenant.created", tenant, by=by, name=name)
     except IntegrityError as error:
-        raise Conflict(_("商户标识 %(slug)s 已被使用,请换一个。") % {"slug": slug}, fields={"slug": _("已被使用")}) from error
+        raise Conflict(
+            _("商户标识 %(slug)s 已被使用,请换一个。") % {"slug": slug}, fields={"slug": _("已被使用")}
+        ) from error
     return tenant
 
 
 def _check(tenant: Tenant, host: str) -> None:
     if tenant.slug in RESERVED_SLUGS or host == settings.PUBLIC_HOST:
-        raise UserError(_("%(slug)s 是平台保留的标识,请换一个。") % {"slug": tenant.slug}, fields={"slug": _("平台保留")})
+        raise UserError(
+            _("%(slug)s 是平台保留的标识,请换一个。") % {"slug": tenant.slug}, fields={"slug": _("平台保留")}
+        )
     try:
         tenant.clean_fields(exclude=["schema_name", "provision_step"])
     except ValidationError as error:
@@ -124,9 +130,11 @@ def drop(tenant_id: int, typed_slug: str, *, folder: Path, by: Actor) -> Path:
 
 def check_droppable(tenant_id: int, typed_slug: str) -> Tenant:
     """The merchant, if it may be dropped now: see drop(). A drain that began before the suspension ends with its lease."""
-    tenant = Tenant.objects.get(pk=tenant_id)
+    tenant: Tenant = Tenant.objects.get(pk=tenant_id)
     if typed_slug != tenant.slug:
-        raise UserError(_("输入的标识与商户不一致,没有删除。"), fields={"typed": _("请输入 %(slug)s") % {"slug": tenant.slug}})
+        raise UserError(
+            _("输入的标识与商户不一致,没有删除。"), fields={"typed": _("请输入 %(slug)s") % {"slug": tenant.slug}}
+        )
     _require(tenant, TenantState.SUSPENDED, TenantState.DROPPING)
     if LaneLease.objects.filter(tenant_id=tenant.pk, leased_until__gt=clock.wall()).exclude(holder="").exists():
         raise Conflict(_("这个商户还有任务在收尾,请一分钟后再试。"), code="busy")
@@ -143,11 +151,13 @@ def _forget(tenant: Tenant) -> None:
 
 
 def _locked(tenant_id: int) -> Tenant:
-    return Tenant.objects.select_for_update().get(pk=tenant_id)
+    tenant: Tenant = Tenant.objects.select_for_update().get(pk=tenant_id)
+    return tenant
 
 
 def _require(tenant: Tenant, *states: str) -> None:
     if tenant.state not in states:
         raise Conflict(
-            _("商户 %(slug)s 现在是“%(state)s”,不能这样操作。") % {"slug": tenant.slug, "state": tenant.get_state_display()}
+            _("商户 %(slug)s 现在是“%(state)s”,不能这样操作。")
+            % {"slug": tenant.slug, "state": tenant.get_state_display()}
         )

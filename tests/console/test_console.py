@@ -12,7 +12,16 @@ from console.queries import health_of
 from scrm.lib import clock
 from tenants import scheduler, tasks
 from tenants.context import public_scope, tenant_scope
-from tenants.models import Domain, DueHint, LaneLease, PlatformAudit, SchemaUpgrade, Tenant, TenantState, new_schema_name
+from tenants.models import (
+    Domain,
+    DueHint,
+    LaneLease,
+    PlatformAudit,
+    SchemaUpgrade,
+    Tenant,
+    TenantState,
+    new_schema_name,
+)
 from tenants.provision.snapshot import head_digest
 from tests.support.core import make_user
 
@@ -50,7 +59,12 @@ def test_the_list_shows_how_each_merchant_is(operator, acme, globex):
     page = operator.get("/").content.decode()
 
     assert (first.backlog, first.is_late, first.is_at_head) == (1, True, True)
-    assert (second.backlog, second.is_late, second.is_at_head, second.upgrade_error) == (0, False, False, "no space left")
+    assert (second.backlog, second.is_late, second.is_at_head, second.upgrade_error) == (
+        0,
+        False,
+        False,
+        "no space left",
+    )
     assert first.synced_at and not second.synced_at
     assert "acme.testserver" in page and "升级失败" in page
 
@@ -91,7 +105,7 @@ def test_a_merchant_is_opened_used_closed_and_deleted(operator, orders, settings
     assert operator.post(f"/tenants/{tenant.pk}/drop/", {"typed": "initec"}).status_code == 422
     assert orders == []
     operator.post(f"/tenants/{tenant.pk}/drop/", {"typed": "initech"})
-    (name, kwargs), = orders
+    ((name, kwargs),) = orders
     assert name == "tenants.drop"
     tasks.drop_tenant(**kwargs)
 
@@ -105,7 +119,9 @@ def test_a_merchant_is_opened_used_closed_and_deleted(operator, orders, settings
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("field", "value"), [("slug", "acme"), ("slug", "admin"), ("slug", "A B"), ("time_zone", "Mars/Base")])
+@pytest.mark.parametrize(
+    ("field", "value"), [("slug", "acme"), ("slug", "admin"), ("slug", "A B"), ("time_zone", "Mars/Base")]
+)
 def test_a_refused_opening_says_why(operator, orders, acme, field, value):
     body = {"slug": "initech", "name": "x", "time_zone": "Asia/Shanghai", field: value}
     response = operator.post("/tenants/new/", body)

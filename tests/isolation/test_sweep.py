@@ -47,7 +47,11 @@ def address(route: Route, expected: Expect) -> str:
 def answers(client: Client, route: Route, path: str, body: Any) -> Iterator[tuple[str, Any]]:
     """(method, response) for each method the route takes."""
     for method in route.methods:
-        data = {"data": dict(body), "content_type": "application/json"} if route.is_api and method != "get" else {"data": dict(body)}
+        data = (
+            {"data": dict(body), "content_type": "application/json"}
+            if route.is_api and method != "get"
+            else {"data": dict(body)}
+        )
         response = getattr(client, method)(path, **(data if method != "get" else {}))
         if response.status_code != 405:
             yield method, response

@@ -21,7 +21,9 @@ _numbers = count(1)
 T = TypeVar("T")
 
 
-def make_user(role: str | None = "hq", scope: Any = None, *, permissions: list[str] | None = None, **overrides: Any) -> User:
+def make_user(
+    role: str | None = "hq", scope: Any = None, *, permissions: list[str] | None = None, **overrides: Any
+) -> User:
     """A user of the tenant in scope who may log in with PASSWORD.
 
     role: key of a preset (hq operator content service growth region store guide approver it), None for none.

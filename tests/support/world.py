@@ -16,7 +16,13 @@ from tenants.provision.seeds import lay_seeds
 ROOT = Path(__file__).resolve().parents[2]
 SLUGS = ("acme", "globex")
 FIRST_ID = {"acme": 1_000_000, "globex": 1}
-_SOURCES = ("*/migrations/*.py", "*/*/migrations/*.py", "accounts/presets.py", "tenants/provision/*.py", "scrm/lib/db/**/*.py")
+_SOURCES = (
+    "*/migrations/*.py",
+    "*/*/migrations/*.py",
+    "accounts/presets.py",
+    "tenants/provision/*.py",
+    "scrm/lib/db/**/*.py",
+)
 
 
 def tenant(slug: str) -> Tenant:
@@ -123,7 +129,7 @@ def _truncate(schema: str, *, keep: tuple[str, ...]) -> None:
         if not names:
             return
         cursor.execute(
-            " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM \"{schema}\".\"{name}\")" for name in names)
+            " UNION ALL ".join(f'SELECT \'{name}\' WHERE EXISTS (SELECT 1 FROM "{schema}"."{name}")' for name in names)
         )
         full = [name for (name,) in cursor.fetchall()]
         if full:

@@ -26,6 +26,8 @@ def make_lane() -> Iterator[Callable[..., lanes.Lane]]:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
     """The drains asked for, as (tenant_id, lane), instead of messages to a broker."""
     asked: list[tuple[int, str]] = []
-    monkeypatch.setattr(jobs, "send", lambda name, *, queue, kwargs: asked.append((kwargs["tenant_id"], kwargs["lane"])) or True)
+    monkeypatch.setattr(
+        jobs, "send", lambda name, *, queue, kwargs: asked.append((kwargs["tenant_id"], kwargs["lane"])) or True
+    )
     monkeypatch.setattr(jobs, "_claim_wake", lambda tenant_id, lane: True)
     return asked

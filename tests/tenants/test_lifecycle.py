@@ -85,7 +85,11 @@ def test_dropping_takes_the_typed_name_a_suspension_and_a_dump(initech, tmp_path
 def test_a_merchant_still_at_work_is_not_dropped(initech, tmp_path):
     lifecycle.suspend(initech.pk, by=OPERATOR)
     LaneLease.objects.create(
-        tenant_id=initech.pk, lane="sync", holder="x", leased_until=clock.wall().replace(year=2999), visited_at=clock.wall()
+        tenant_id=initech.pk,
+        lane="sync",
+        holder="x",
+        leased_until=clock.wall().replace(year=2999),
+        visited_at=clock.wall(),
     )
     with pytest.raises(Conflict, match="收尾"):
         lifecycle.drop(initech.pk, "initech", folder=tmp_path, by=OPERATOR)
@@ -155,5 +159,3 @@ def test_a_file_that_is_no_dump_says_so(acme, tmp_path):
     other.write_text("hello")
     with pytest.raises(UserError, match="不是商户备份"):
         dumps.restore_tenant(other)
-
-

@@ -23,7 +23,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def newborn(db):
     with public_scope():
-        return Tenant.objects.create(slug="initech", name="Initech", schema_name=new_schema_name(), created_at=clock.wall())
+        return Tenant.objects.create(
+            slug="initech", name="Initech", schema_name=new_schema_name(), created_at=clock.wall()
+        )
 
 
 def test_a_replayed_schema_is_a_migrated_schema(newborn):
@@ -152,6 +154,6 @@ def rows(tenant):
     with connection.cursor() as cursor:
         cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [tenant.schema_name])
         for (table,) in cursor.fetchall():
-            cursor.execute(f'SELECT to_jsonb(t) - \'id\' - \'applied\' FROM "{tenant.schema_name}"."{table}" t')
+            cursor.execute(f"SELECT to_jsonb(t) - 'id' - 'applied' FROM \"{tenant.schema_name}\".\"{table}\" t")
             found[table] = sorted(str(row) for (row,) in cursor.fetchall())
     return found

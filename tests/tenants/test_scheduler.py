@@ -48,7 +48,11 @@ def test_many_hints_of_a_lane_ask_for_one_drain(acme, globex, probe, sent):
 def test_a_leased_lane_is_left_alone(acme, probe, sent):
     hint(acme, -1)
     LaneLease.objects.create(
-        tenant_id=acme.pk, lane="probe", holder="x", leased_until=clock.wall() + timedelta(minutes=1), visited_at=clock.wall()
+        tenant_id=acme.pk,
+        lane="probe",
+        holder="x",
+        leased_until=clock.wall() + timedelta(minutes=1),
+        visited_at=clock.wall(),
     )
     assert scheduler.send_due() == 0
 
@@ -151,4 +155,3 @@ def make_tenant(slug):
     return Tenant.objects.create(
         slug=slug, name=slug, schema_name=new_schema_name(), created_at=clock.wall(), state=TenantState.ACTIVE
     )
-

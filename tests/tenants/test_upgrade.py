@@ -108,7 +108,10 @@ def test_schemas_of_the_release_before_are_brought_to_the_head(at_head, parallel
 def forget_last_migration(tenant: Tenant) -> None:
     """As if the merchant had been opened before analytics existed."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s AND tablename LIKE 'analytics%%'", [tenant.schema_name])
+        cursor.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = %s AND tablename LIKE 'analytics%%'",
+            [tenant.schema_name],
+        )
         tables = ", ".join(f'"{tenant.schema_name}"."{name}"' for (name,) in cursor.fetchall())
         cursor.execute(f"DROP TABLE {tables} CASCADE")
         cursor.execute(f"DELETE FROM \"{tenant.schema_name}\".django_migrations WHERE app = 'analytics'")

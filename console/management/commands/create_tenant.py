@@ -28,7 +28,11 @@ class Command(BaseCommand):
                     tenant = provision(tenant.pk)
                 else:
                     tenant = open_now(
-                        options["slug"], options["name"], by=SYSTEM, time_zone=options["time_zone"], is_sandbox=options["sandbox"]
+                        options["slug"],
+                        options["name"],
+                        by=SYSTEM,
+                        time_zone=options["time_zone"],
+                        is_sandbox=options["sandbox"],
                     )
                 link = issue_admin_link(tenant, by=SYSTEM, username=options["admin"])
         except UserError as error:

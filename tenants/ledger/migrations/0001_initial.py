@@ -4,92 +4,124 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Backfill',
+            name="Backfill",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=80, unique=True)),
-                ('state', models.CharField(choices=[('running', '进行中'), ('done', '完成'), ('failed', '失败')], default='running', max_length=8)),
-                ('cursor', models.JSONField(blank=True, default=dict)),
-                ('rows_done', models.BigIntegerField(default=0)),
-                ('last_error', models.TextField(blank=True, default='')),
-                ('updated_at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=80, unique=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("running", "进行中"), ("done", "完成"), ("failed", "失败")],
+                        default="running",
+                        max_length=8,
+                    ),
+                ),
+                ("cursor", models.JSONField(blank=True, default=dict)),
+                ("rows_done", models.BigIntegerField(default=0)),
+                ("last_error", models.TextField(blank=True, default="")),
+                ("updated_at", models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
-            name='AuditEntry',
+            name="AuditEntry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('actor_kind', models.CharField(choices=[('user', '用户'), ('token', 'API 令牌'), ('system', '系统'), ('platform', '平台')], max_length=8)),
-                ('actor_id', models.BigIntegerField(blank=True, null=True)),
-                ('actor_name', models.CharField(blank=True, default='', max_length=80)),
-                ('action', models.CharField(max_length=64)),
-                ('subject_type', models.CharField(blank=True, default='', max_length=64)),
-                ('subject_id', models.CharField(blank=True, default='', max_length=64)),
-                ('data', models.JSONField(blank=True, default=dict)),
-                ('ip', models.GenericIPAddressField(blank=True, null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField()),
+                (
+                    "actor_kind",
+                    models.CharField(
+                        choices=[("user", "用户"), ("token", "API 令牌"), ("system", "系统"), ("platform", "平台")],
+                        max_length=8,
+                    ),
+                ),
+                ("actor_id", models.BigIntegerField(blank=True, null=True)),
+                ("actor_name", models.CharField(blank=True, default="", max_length=80)),
+                ("action", models.CharField(max_length=64)),
+                ("subject_type", models.CharField(blank=True, default="", max_length=64)),
+                ("subject_id", models.CharField(blank=True, default="", max_length=64)),
+                ("data", models.JSONField(blank=True, default=dict)),
+                ("ip", models.GenericIPAddressField(blank=True, null=True)),
             ],
             options={
-                'indexes': [models.Index(fields=['-at', '-id'], name='audit_at'), models.Index(fields=['subject_type', 'subject_id', '-at'], name='audit_subject')],
+                "indexes": [
+                    models.Index(fields=["-at", "-id"], name="audit_at"),
+                    models.Index(fields=["subject_type", "subject_id", "-at"], name="audit_subject"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='IdempotentRequest',
+            name="IdempotentRequest",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('token_id', models.BigIntegerField()),
-                ('key', models.CharField(max_length=80)),
-                ('request_digest', models.CharField(max_length=64)),
-                ('status', models.SmallIntegerField(blank=True, null=True)),
-                ('body', models.JSONField(blank=True, null=True)),
-                ('created_at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("token_id", models.BigIntegerField()),
+                ("key", models.CharField(max_length=80)),
+                ("request_digest", models.CharField(max_length=64)),
+                ("status", models.SmallIntegerField(blank=True, null=True)),
+                ("body", models.JSONField(blank=True, null=True)),
+                ("created_at", models.DateTimeField()),
             ],
             options={
-                'indexes': [models.Index(fields=['created_at'], name='idempotent_created')],
-                'constraints': [models.UniqueConstraint(fields=('token_id', 'key'), name='one_answer_per_key')],
+                "indexes": [models.Index(fields=["created_at"], name="idempotent_created")],
+                "constraints": [models.UniqueConstraint(fields=("token_id", "key"), name="one_answer_per_key")],
             },
         ),
         migrations.CreateModel(
-            name='Job',
+            name="Job",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=48)),
-                ('state', models.CharField(choices=[('queued', '排队中'), ('running', '进行中'), ('done', '已完成'), ('failed', '失败'), ('cancelled', '已取消')], default='queued', max_length=10)),
-                ('title', models.CharField(max_length=120)),
-                ('params', models.JSONField(blank=True, default=dict)),
-                ('total', models.BigIntegerField(blank=True, null=True)),
-                ('done', models.BigIntegerField(default=0)),
-                ('result', models.JSONField(blank=True, default=dict)),
-                ('last_error', models.TextField(blank=True, default='')),
-                ('file_path', models.CharField(blank=True, default='', max_length=255)),
-                ('created_by_id', models.BigIntegerField(blank=True, null=True)),
-                ('created_at', models.DateTimeField()),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(max_length=48)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "排队中"),
+                            ("running", "进行中"),
+                            ("done", "已完成"),
+                            ("failed", "失败"),
+                            ("cancelled", "已取消"),
+                        ],
+                        default="queued",
+                        max_length=10,
+                    ),
+                ),
+                ("title", models.CharField(max_length=120)),
+                ("params", models.JSONField(blank=True, default=dict)),
+                ("total", models.BigIntegerField(blank=True, null=True)),
+                ("done", models.BigIntegerField(default=0)),
+                ("result", models.JSONField(blank=True, default=dict)),
+                ("last_error", models.TextField(blank=True, default="")),
+                ("file_path", models.CharField(blank=True, default="", max_length=255)),
+                ("created_by_id", models.BigIntegerField(blank=True, null=True)),
+                ("created_at", models.DateTimeField()),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'indexes': [models.Index(fields=['state', 'id'], name='job_state'), models.Index(fields=['-created_at'], name='job_recent')],
+                "indexes": [
+                    models.Index(fields=["state", "id"], name="job_state"),
+                    models.Index(fields=["-created_at"], name="job_recent"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='RetentionRule',
+            name="RetentionRule",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=48, unique=True)),
-                ('keep_days', models.IntegerField()),
-                ('last_pruned_at', models.DateTimeField(blank=True, null=True)),
-                ('last_pruned_rows', models.BigIntegerField(default=0)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(max_length=48, unique=True)),
+                ("keep_days", models.IntegerField()),
+                ("last_pruned_at", models.DateTimeField(blank=True, null=True)),
+                ("last_pruned_rows", models.BigIntegerField(default=0)),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('keep_days__gte', 1)), name='retention_at_least_a_day')],
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("keep_days__gte", 1)), name="retention_at_least_a_day")
+                ],
             },
         ),
     ]

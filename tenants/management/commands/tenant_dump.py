@@ -15,7 +15,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("slug")
-        parser.add_argument("--folder", type=Path, default=Path(settings.MEDIA_ROOT) / "dumps", help="where the archive goes")
+        parser.add_argument(
+            "--folder", type=Path, default=Path(settings.MEDIA_ROOT) / "dumps", help="where the archive goes"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         with public_scope():

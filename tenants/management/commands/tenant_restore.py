@@ -25,4 +25,6 @@ class Command(BaseCommand):
                 tenant = resume(tenant.pk, by=SYSTEM)
         except (UserError, ToolFailed) as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"{tenant.slug}: {tenant.state}, run `manage.py upgrade` if the archive is of an older release")
+        self.stdout.write(
+            f"{tenant.slug}: {tenant.state}, run `manage.py upgrade` if the archive is of an older release"
+        )

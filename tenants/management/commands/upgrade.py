@@ -13,7 +13,9 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--parallel", type=int, default=min(4, os.cpu_count() or 1), help="processes (default: cores, up to 4)")
+        parser.add_argument(
+            "--parallel", type=int, default=min(4, os.cpu_count() or 1), help="processes (default: cores, up to 4)"
+        )
         parser.add_argument("--tenant", help="only this merchant (slug)")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -24,4 +26,6 @@ class Command(BaseCommand):
         if report.stopped_at_canary:
             raise CommandError("the first merchant failed, so the others were left as they are")
         if report.failed:
-            raise CommandError(f"{len(report.failed)} merchants failed; repeat `manage.py upgrade` once the cause is gone")
+            raise CommandError(
+                f"{len(report.failed)} merchants failed; repeat `manage.py upgrade` once the cause is gone"
+            )
