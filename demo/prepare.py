@@ -119,7 +119,7 @@ class Merchant:
                 from demo.history import write
 
                 write.write_history(self.scenario, self.say)
-            prepare_living(self.scenario, self.say)
+                prepare_living(self.scenario, self.say)
         return facts
 
     def _tenant(self) -> Tenant:
