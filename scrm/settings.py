@@ -46,7 +46,14 @@ CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 # --- Apps -------------------------------------------------------------------------------------------------------
 
 # In both lists: log-ins exist on the platform's own host and in every tenant, each in its own schema. Nothing else may be.
-DUAL_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions", "accounts"]
+DUAL_APPS = [
+    "scrm.lib.db.wide.WideContentTypesConfig",
+    "scrm.lib.db.wide.WideAuthConfig",
+    "django.contrib.sessions",
+    "accounts",
+]
+# Django's own tables with 64-bit ids, from their first migration on.
+MIGRATION_MODULES = {"auth": "scrm.lib.db.auth.migrations", "contenttypes": "scrm.lib.db.contenttypes.migrations"}
 
 SHARED_APPS = [
     "console",  # before django_tenants, whose create_tenant knows nothing of our steps

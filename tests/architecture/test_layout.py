@@ -64,7 +64,7 @@ def test_primary_keys_are_wide():
 
 
 def test_no_column_of_django_is_narrow_either():
-    """A 32-bit id cannot be widened on a distributed table. django_migrations counts files, and is Django's to make."""
+    """A 32-bit id cannot be widened on a distributed table."""
     narrow = [
         f"{model._meta.label}.{field.name}"
         for model in apps.get_models(include_auto_created=True)
