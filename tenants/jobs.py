@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import redis
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from scrm.lib import clock
 from scrm.lib.queue import send
@@ -27,12 +27,17 @@ WAKE_SECONDS = 15
 def nudge(lane: str, *, due_at: datetime | None = None) -> None:
     """After commit: the current tenant has work on a lane, now or at a domain instant.
 
-    Raises KeyError for a lane nobody registered, so that a typo fails in the caller's test.
+    However often a transaction says so, it writes one hint for now and one for the earliest later instant per lane; a lane
+    that is nudged for instants plans the following ones itself (next_due). A nudge inside a savepoint that is rolled back
+    may still hint: the drain finds nothing. Raises KeyError for a lane nobody registered, so that a typo fails in the
+    caller's test.
     """
     known = lanes.get(lane)
-    tenant_id = current_tenant().pk
     at = clock.to_wall(due_at) if due_at else None
-    transaction.on_commit(lambda: _hint(tenant_id, known, at), robust=True)
+    hints = _hints_at_hand()
+    hints.add(current_tenant().pk, known, at)
+    if not connection.in_atomic_block:
+        transaction.on_commit(hints, robust=True)
 
 
 def nudge_every_lane(tenant_id: int) -> None:
@@ -56,11 +61,40 @@ def end_wake(tenant_id: int, lane: str) -> None:
         pass  # it expires by itself
 
 
-def _hint(tenant_id: int, lane: lanes.Lane, at: datetime | None) -> None:
-    now = clock.wall()
-    DueHint.objects.create(tenant_id=tenant_id, lane=lane.name, due_at=max(at, now) if at else now)
-    if at is None or at <= now:
-        send_drain(tenant_id, lane)
+class _Hints:
+    """What one transaction leaves due, written in one statement when it has committed."""
+
+    def __init__(self) -> None:
+        self.written = False
+        self._now: dict[tuple[int, str], lanes.Lane] = {}
+        self._later: dict[tuple[int, str], datetime] = {}
+
+    def add(self, tenant_id: int, lane: lanes.Lane, at: datetime | None) -> None:
+        key = (tenant_id, lane.name)
+        if at is None or at <= clock.wall():
+            self._now[key] = lane
+        else:
+            self._later[key] = min(at, self._later.get(key, at))
+
+    def __call__(self) -> None:
+        self.written = True
+        due = [(key, clock.wall()) for key in self._now] + list(self._later.items())
+        DueHint.objects.bulk_create(
+            [DueHint(tenant_id=tenant_id, lane=lane, due_at=at) for (tenant_id, lane), at in due]
+        )
+        for (tenant_id, _name), lane in self._now.items():
+            send_drain(tenant_id, lane)
+
+
+def _hints_at_hand() -> _Hints:
+    """Those of the transaction at hand, else new ones. They hang on the transaction itself, whichever savepoint came first."""
+    for _savepoints, hook, _robust in connection.run_on_commit:
+        if isinstance(hook, _Hints) and not hook.written:
+            return hook
+    hints = _Hints()
+    if connection.in_atomic_block:
+        connection.run_on_commit.append((set(), hints, True))
+    return hints
 
 
 def _hint_every_lane(tenant_id: int) -> None:

@@ -4,11 +4,13 @@ import threading
 from datetime import timedelta
 
 import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Role
 from scrm.lib import clock
 from tenants import drains, jobs, leases
-from tenants.context import public_scope
+from tenants.context import public_scope, tenant_scope
 from tenants.models import DueHint, LaneLease, Tenant, TenantState
 from tests.support.core import in_thread
 
@@ -178,3 +180,50 @@ def test_a_hundred_nudges_are_one_message(acme, make_lane, monkeypatch):
     drains.drain_now(acme.pk, lane)  # took the message
     jobs.nudge(lane.name)
     assert len(messages) == 2
+
+
+def test_a_transaction_writes_one_hint_per_lane_however_often_it_nudges(acme, make_lane, sent):
+    make_lane(lambda deadline: False)
+    make_lane(lambda deadline: False, name="other")
+    soon, later = clock.now() + timedelta(hours=1), clock.now() + timedelta(hours=2)
+    with CaptureQueriesContext(connection) as asked, transaction.atomic():
+        for _item in range(50):
+            with transaction.atomic():
+                jobs.nudge("probe")
+                jobs.nudge("probe", due_at=later)
+                jobs.nudge("probe", due_at=soon)
+                jobs.nudge("other")
+        assert not DueHint.objects.exists(), "a hint came before the commit"
+
+    assert [query["sql"][:11] for query in asked].count("INSERT INTO") == 1
+    rows = DueHint.objects.order_by("due_at", "pk").values_list("lane", "due_at")
+    assert [lane for lane, _due in rows] == ["probe", "other", "probe"]
+    assert rows[2][1] == soon
+    assert sent == [(acme.pk, "probe"), (acme.pk, "other")]
+
+
+def test_a_hint_outlives_the_savepoint_that_nudged_first(acme, make_lane, sent):
+    make_lane(lambda deadline: False)
+    with transaction.atomic():
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            jobs.nudge("probe")
+            raise ZeroDivisionError
+        with transaction.atomic():
+            jobs.nudge("probe")
+    assert DueHint.objects.count() == 1
+
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        jobs.nudge("probe")
+        raise ZeroDivisionError
+    assert DueHint.objects.count() == 1, "a transaction that was rolled back left a hint"
+
+
+def test_each_transaction_has_hints_of_its_own(acme, globex, make_lane, sent):
+    make_lane(lambda deadline: False)
+    with transaction.atomic():
+        jobs.nudge("probe")
+    with tenant_scope(globex), transaction.atomic():
+        jobs.nudge("probe")
+
+    assert sent == [(acme.pk, "probe"), (globex.pk, "probe")]
+    assert list(DueHint.objects.order_by("pk").values_list("tenant_id", flat=True)) == [acme.pk, globex.pk]
