@@ -362,11 +362,12 @@ def _received(job: Job, person: Newcomer, step: int) -> int:
 
 
 def nothing_is_left(job: Job) -> str:
-    """Nothing is parked, waiting or in doubt."""
-    inbox, outbox = job.hq.get("/bridge/inbox/?state=parked"), job.hq.get("/bridge/outbox/?state=parked")
-    for page in (inbox, outbox):
-        if "已搁置" in page.text and "没有" not in page.text:
-            raise CheckFailed(f"{page.path} lists parked rows")
+    """Nothing waits, is parked or is in doubt at the bridge."""
+    page = job.hq.get("/bridge/")
+    left = {
+        what: int(page.find(rf"{what}\D*?(\d+)")) for what in ("回调待处理", "回调已搁置", "调用待重试", "调用已搁置")
+    }
+    expect("rows left over", left, dict.fromkeys(left, 0))
     job.driver.settle()
     return "inbox and outbox are empty"
 
