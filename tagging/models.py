@@ -5,6 +5,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from contacts.models import Contact, Follow
+from scrm.lib.db.deletion import cascade_rows
 from wecom_bridge.models import Corp
 
 
@@ -17,7 +18,7 @@ class TagGroup(models.Model):
         PERSONAL = "personal", _("个人标签")
 
     kind = models.CharField(max_length=8, choices=Kind.choices)
-    corp = models.ForeignKey(Corp, on_delete=models.CASCADE, null=True, blank=True, related_name="+", db_index=False)
+    corp = models.ForeignKey(Corp, on_delete=cascade_rows, null=True, blank=True, related_name="+", db_index=False)
     wecom_group_id = models.CharField(max_length=64, null=True, blank=True)
     name = models.CharField(max_length=64)
     order = models.BigIntegerField(default=0)  # WeCom: larger first

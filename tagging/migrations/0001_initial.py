@@ -3,6 +3,8 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
+import scrm.lib.db.deletion
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -88,7 +90,7 @@ class Migration(migrations.Migration):
                         blank=True,
                         db_index=False,
                         null=True,
-                        on_delete=django.db.models.deletion.CASCADE,
+                        on_delete=scrm.lib.db.deletion.cascade_rows,
                         related_name="+",
                         to="wecom_bridge.corp",
                     ),

@@ -7,6 +7,7 @@ many. CHECK is split off ADD COLUMN: a distributed table refuses a column that a
 from typing import Any
 
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgresWrapper
+from django.db.backends.postgresql.features import DatabaseFeatures as PostgresFeatures
 from django.db.backends.postgresql.operations import DatabaseOperations as PostgresOperations
 from django.db.backends.postgresql.schema import DatabaseSchemaEditor as PostgresSchemaEditor
 from django.db.models import Model
@@ -49,6 +50,13 @@ class DatabaseOperations(PostgresOperations):
         return ""
 
 
+class DatabaseFeatures(PostgresFeatures):
+    """What Django may rely on. It otherwise deletes a row before nullable rows that point at it, and hopes for COMMIT."""
+
+    can_defer_constraint_checks = False
+
+
 class DatabaseWrapper(PostgresWrapper):
+    features_class = DatabaseFeatures
     SchemaEditorClass = DatabaseSchemaEditor
     ops_class = DatabaseOperations
