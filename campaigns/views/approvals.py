@@ -15,6 +15,7 @@ from campaigns.queries import broadcasts as queries
 from campaigns.queries.differences import lines_of
 from campaigns.queries.preflight import covers
 from campaigns.queries.previews import attachments_shown
+from campaigns.rendering import preview
 from campaigns.services import approvals, broadcasts, sops
 from campaigns.services.approvals import approver_ids
 from campaigns.states import reason_name
@@ -54,6 +55,7 @@ def approval_detail(request: MemberRequest, pk: int) -> HttpResponse:
         "approval": approval,
         "author": _names({approval.requested_by_id}).get(approval.requested_by_id, "—"),
         "snapshot": approval.snapshot,
+        "text": preview(approval.snapshot.get("text", "")),
         "attachments": attachments_shown(approval.snapshot.get("attachments", [])),
         "excluded": _excluded(approval.snapshot.get("preflight", {})),
         "earlier": earlier,

@@ -16,6 +16,7 @@ from campaigns.models import Approval, Broadcast
 from campaigns.queries import broadcasts as queries
 from campaigns.queries.audience import describe
 from campaigns.queries.previews import attachments_shown
+from campaigns.rendering import preview
 from campaigns.services import broadcasts, polling, stopping
 from campaigns.states import DeliveryState, PushState, reason_name
 from scrm.lib import clock
@@ -84,7 +85,7 @@ def _common(request: MemberRequest, broadcast: Broadcast) -> dict[str, Any]:
     content = broadcast.content_version
     return {
         "broadcast": broadcast,
-        "text": content.text if content else "",
+        "text": preview(content.text) if content else "",
         "attachments": attachments_shown(content.attachments if content else []),
         "audience": describe(broadcast.audience),
         "tone": TONES[State(broadcast.state)],

@@ -21,7 +21,7 @@ from campaigns.policy import send_policy
 from campaigns.queries.audience import describe
 from campaigns.queries.preflight import Preflight, run_preflight
 from campaigns.queries.previews import attachments_shown
-from campaigns.rendering import allowed_variables, carrier_of, sample_values
+from campaigns.rendering import allowed_variables, carrier_of, preview, sample_values
 from campaigns.services import broadcasts, ledger
 from campaigns.services.broadcasts import Draft
 from campaigns.states import reason_name
@@ -164,7 +164,7 @@ def broadcast_preflight(request: MemberRequest, pk: int) -> HttpResponse:
         "found": found,
         "checks": checks_of(broadcast, found),
         "audience": describe(broadcast.audience),
-        "content": broadcast.content_version,
+        "text": preview(broadcast.content_version.text) if broadcast.content_version else "",
         "attachments": attachments_shown(broadcast.content_version.attachments if broadcast.content_version else []),
         "sender": str(sender) if sender else _("导购"),
         "can_submit": broadcast.state == Broadcast.State.DRAFT and found.reachable and not found.empty_values,
