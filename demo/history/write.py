@@ -74,6 +74,7 @@ def living_people() -> list[Person]:
     return [
         Person(pk, owner or 0, store or 0, added)
         for pk, owner, store, added in rows.values_list("pk", "owner_id", "store_id", "first_added_at")
+        if added is not None
     ]
 
 
