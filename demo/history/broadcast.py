@@ -65,7 +65,9 @@ def _candidates(notify_at: datetime, bought: set[int]) -> tuple[list[Candidate],
     """(who may be sent to, who opted out, whose relation had ended): one follow each, the owner's first."""
     opted_out = set(FollowTag.objects.filter(tag__name=OPT_OUT_TAG).values_list("contact_id", flat=True))
     follows = Follow.objects.filter(added_at__lt=notify_at, contact__root__isnull=True).select_related("contact")
-    pool, silent, ended = {}, {}, {}
+    pool: dict[int, Candidate] = {}
+    silent: dict[int, Candidate] = {}
+    ended: dict[int, Candidate] = {}
     for follow in follows.order_by("contact_id", "-added_at"):
         contact = follow.contact_id
         one = Candidate(contact, follow.pk, follow.member_id, contact in bought)
@@ -206,7 +208,7 @@ def _observe(units: dict[int, Dispatch], deliveries: Sequence[Delivery]) -> None
     sends = {
         unit.pk: MassSend(
             corp_id=unit.sender.corp_id, msgid=unit.msgid, chat_type="single", create_type=0, dispatch_id=unit.pk,
-            created_at=unit.tasked_at, results_final_at=clock.now(),
+            created_at=unit.tasked_at or unit.push.notify_at, results_final_at=clock.now(),
         )
         for unit in units.values()
         if unit.msgid

@@ -16,7 +16,7 @@ from scrm.lib import clock
 from tenants.audit import SYSTEM
 
 BATCH = 2000
-SOURCES = (("pos", 78), ("youzan", 14), ("taobao", 8))
+SOURCES = {"pos": 78, "youzan": 14, "taobao": 8}
 
 
 def write_products(scenario: Scenario) -> None:
@@ -35,7 +35,7 @@ def write_orders(planned: Sequence[PlannedOrder], rng: Random) -> None:
         pk: (store, owner)
         for pk, store, owner in Contact.objects.filter(pk__in=people).values_list("pk", "store_id", "owner_id")
     }
-    names, weights = zip(*SOURCES, strict=True)
+    names, weights = list(SOURCES), list(SOURCES.values())
     by_source: dict[str, list[OrderRow]] = {name: [] for name in names}
     for order in sorted(planned, key=lambda one: one.at):
         assert order.person is not None
