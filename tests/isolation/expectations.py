@@ -159,6 +159,17 @@ TENANT_ROUTES: dict[str, Expect] = {
         approval_detail=Route(pk="campaigns.Broadcast", own={404}),
         approval_approve=Route(pk="campaigns.Broadcast", own={404}),
         approval_reject=Route(pk="campaigns.Broadcast", own={404}),
+        sop_list=Route(),
+        sop_new=Route(),
+        sop_detail=Route(pk="campaigns.Sop"),
+        sop_edit=Route(pk="campaigns.Sop"),
+        sop_people=Route(pk="campaigns.Sop"),
+        sop_pause=Route(pk="campaigns.Sop"),
+        sop_submit=Route(pk="campaigns.Sop"),
+        welcome_list=Route(),
+        welcome_new=Route(),
+        welcome_edit=Route(pk="campaigns.WelcomeTemplate"),
+        welcome_rows=Route(),
         today=Route(),
         # 404 for everybody but the guide whose unit it is
         today_unit=Route(pk="campaigns.Dispatch", own={404}),
@@ -166,6 +177,42 @@ TENANT_ROUTES: dict[str, Expect] = {
         today_skip=Route(pk="campaigns.Dispatch", own={404}),
         today_exclude=Route(pk="campaigns.Dispatch", own={404}),
     ),
+    **_in(
+        "tagging",
+        tag_list=Route(),
+        group_create=Route(),
+        tag_create=Route(pk="tagging.TagGroup"),
+        tag_rename=Route(pk="tagging.Tag"),
+        tag_delete=Route(pk="tagging.Tag"),
+        bulk_tag=Route(),
+        person_tag=Route(pk="contacts.Contact", ids={"tag_pk": "tagging.Tag"}),
+        segment_list=Route(),
+        segment_new=Route(),
+        condition_preview=Route(),
+        segment_detail=Route(pk="tagging.Segment"),
+        segment_edit=Route(pk="tagging.Segment"),
+        segment_why=Route(pk="tagging.Segment", ids={"contact_pk": "contacts.Contact"}),
+        segment_act=Route(pk="tagging.Segment", args={"act": "archive"}),
+        rule_list=Route(),
+        rule_new=Route(),
+        rule_detail=Route(pk="tagging.Rule"),
+        rule_edit=Route(pk="tagging.Rule"),
+        rule_why=Route(pk="tagging.Rule", ids={"contact_pk": "contacts.Contact"}),
+        rule_act=Route(pk="tagging.Rule", args={"act": "disable"}),
+    ),
+    # API resources
+    "api_contacts": Route(),
+    "api_contact": Route(pk="contacts.Contact"),
+    "api_events": Route(),
+    "api_groups": Route(),
+    "api_group": Route(pk="contacts.GroupChat"),
+    "api_group_members": Route(pk="contacts.GroupChat"),
+    "api_orders": Route(),
+    "api_order": Route(pk="commerce.Order"),
+    "api_tags": Route(),
+    "api_segments": Route(),
+    "api_segment": Route(pk="tagging.Segment"),
+    "api_segment_members": Route(pk="tagging.Segment"),
 }
 
 PLATFORM_ROUTES: dict[str, Expect] = {
@@ -262,6 +309,43 @@ def _contacts(maker: str) -> Callable[[], Any]:
     return make
 
 
+def _tag() -> Any:
+    from tests.support import tagging
+
+    return tagging.make_tag("油皮")
+
+
+def _rule() -> Any:
+    from tagging.models import Rule
+    from tests.support.tagging import tree_of
+
+    return Rule.objects.create(name="高客单", tree=tree_of({"all": []}), actions=[], created_at=clock.wall())
+
+
+def _segment() -> Any:
+    from tagging.models import Segment
+    from tests.support.tagging import tree_of
+
+    return Segment.objects.create(name="近30天新加未购", tree=tree_of({"all": []}), created_at=clock.wall())
+
+
+def _sop() -> Any:
+    from datetime import time
+
+    from accounts.scope import EVERYTHING
+    from campaigns.services import sops
+    from tests.support import campaigns
+
+    plan = sops.Plan(steps=[sops.Step(0, time(10), "欢迎来{门店名}")], within=EVERYTHING)
+    return sops.create_sop("新客7天", plan, by=campaigns.author()).sop
+
+
+def _welcome() -> Any:
+    from campaigns.models import WelcomeTemplate
+
+    return WelcomeTemplate.objects.create(name="默认", text="您好", is_default=True, created_at=clock.wall())
+
+
 MAKERS: dict[str, Callable[[], Any]] = {
     "accounts.User": make_user,
     "accounts.Role": lambda: Role.objects.create(name="夜班"),
@@ -278,6 +362,12 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "wecom_bridge.SyncRun": _sync_run,
     "commerce.Order": _order,
     "commerce.OrderImport": _order_import,
+    "tagging.Tag": _tag,
+    "tagging.TagGroup": lambda: _tag().group,
+    "tagging.Rule": _rule,
+    "tagging.Segment": _segment,
     "campaigns.Broadcast": _broadcast,
+    "campaigns.Sop": _sop,
+    "campaigns.WelcomeTemplate": _welcome,
     "campaigns.Dispatch": _dispatch,
 }
