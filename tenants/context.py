@@ -25,6 +25,10 @@ class NoScope(RuntimeError):
     """A query or a task ran outside of any tenant's scope."""
 
 
+class TransactionAcrossTenants(RuntimeError):
+    """A transaction begun for one tenant was about to write for another."""
+
+
 class TenantUnavailable(RuntimeError):
     """The tenant does not exist, or is not in a state to be worked for."""
 
@@ -64,40 +68,57 @@ def get_tenant(tenant_id: int, *, states: tuple[str, ...] = (TenantState.ACTIVE,
 def tenant_scope(tenant: Tenant | int, *, states: tuple[str, ...] = (TenantState.ACTIVE,)) -> Iterator[Tenant]:
     """Work inside one tenant: search path, domain clock, cache keys, files, logs.
 
-    Given an id, the row is read afresh. Raises TenantUnavailable for a suspended or unknown one.
+    Given an id, the row is read afresh. Raises TenantUnavailable for a suspended or unknown one, and TransactionAcrossTenants
+    when a transaction that began inside another tenant is still open.
     """
-    row = get_tenant(tenant, states=states) if isinstance(tenant, int) else tenant
+    row = get_tenant(tenant, states=states) if isinstance(tenant, int) else _checked(tenant, states)
     if row.clock_offset_seconds and not settings.ALLOW_SANDBOX:
         raise TenantUnavailable(f"tenant {row.slug} has a shifted clock, which this site refuses (ALLOW_SANDBOX)")
-    previous_tenant = getattr(connection, "tenant", None)
-    token, name_token = _scope.set(Scope(row)), where.scope_name.set(row.schema_name)
-    connection.set_tenant(row)
-    try:
-        with clock.shifted(row.clock_offset):
-            yield row
-    finally:
-        _scope.reset(token)
-        where.scope_name.reset(name_token)
-        _restore(previous_tenant)
+    _refuse_change(row)
+    with _entered(Scope(row), row.schema_name, row.clock_offset):
+        yield row
 
 
 @contextmanager
 def public_scope() -> Iterator[None]:
     """Work on the shared tables alone, outside of any tenant."""
-    previous_tenant = getattr(connection, "tenant", None)
-    token, name_token = _scope.set(Scope(None)), where.scope_name.set(PUBLIC)
-    connection.set_schema_to_public()
+    with _entered(Scope(None), PUBLIC, timedelta()):
+        yield
+
+
+@contextmanager
+def _entered(scope: Scope, name: str, clock_offset: timedelta) -> Iterator[None]:
+    previous = getattr(connection, "tenant", None)
+    token, name_token = _scope.set(scope), where.scope_name.set(name)
     try:
-        with clock.shifted(timedelta()):
+        _point_at(scope.tenant)
+        with clock.shifted(clock_offset):
             yield
     finally:
         _scope.reset(token)
         where.scope_name.reset(name_token)
-        _restore(previous_tenant)
+        _point_at(previous)
 
 
-def _restore(previous: object) -> None:
-    if isinstance(previous, Tenant):
-        connection.set_tenant(previous)
+def _point_at(tenant: object) -> None:
+    if isinstance(tenant, Tenant):
+        connection.set_tenant(tenant)
     else:
         connection.set_schema_to_public()
+
+
+def _checked(tenant: Tenant, states: tuple[str, ...]) -> Tenant:
+    if tenant.state not in states:
+        raise TenantUnavailable(f"tenant {tenant.pk} is {tenant.state}")
+    return tenant
+
+
+def _refuse_change(tenant: Tenant) -> None:
+    """One transaction, one merchant: on many nodes it would not commit, on one it would hold the rows of both."""
+    here, blocks = _scope.get(), connection.atomic_blocks
+    if here is None or here.tenant is None or here.tenant.pk == tenant.pk:
+        return
+    if blocks and not blocks[-1]._from_testcase:
+        raise TransactionAcrossTenants(
+            f"tenant {tenant.pk} was entered inside a transaction of tenant {here.tenant.pk}"
+        )

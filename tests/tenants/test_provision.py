@@ -103,9 +103,9 @@ def test_a_step_that_breaks_halfway_leaves_nothing_of_itself(newborn, monkeypatc
     assert steps.provision(newborn.pk).state == TenantState.ACTIVE
 
 
-def test_two_at_once_open_it_once(newborn):
+def test_two_at_once_open_it_once(acme, newborn):
     with public_scope(), locks.session_lock(f"provision:{newborn.pk}"):
-        second = in_thread(lambda: steps.provision(newborn.pk), tenant=newborn)
+        second = in_thread(lambda: steps.provision(newborn.pk), tenant=acme)
         with pytest.raises(Conflict):
             second.result()
 
