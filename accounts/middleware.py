@@ -13,6 +13,7 @@ from django.utils.functional import SimpleLazyObject
 from accounts.models import RoleGrant
 from accounts.scope import grants_of, permissions_of
 from accounts.services import sessions
+from scrm.lib.address import client_address
 from tenants.audit import Actor
 
 
@@ -47,4 +48,4 @@ def _actor(request: Any) -> Actor:
     user = request.user
     if not user.is_authenticated:
         return Actor("system")
-    return Actor("user" if request.tenant else "platform", user.pk, user.display_name, request.META.get("REMOTE_ADDR"))
+    return Actor("user" if request.tenant else "platform", user.pk, user.display_name, client_address(request))

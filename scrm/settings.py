@@ -238,7 +238,10 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = _SECURE
 SECURE_HSTS_PRELOAD = _SECURE
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env_bool("TRUST_PROXY", False) else None
+TRUST_PROXY = env_bool("TRUST_PROXY", False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUST_PROXY else None
+# How many proxies of ours a request passes: the client is that entry of X-Forwarded-For from the right.
+PROXY_HOPS = env_int("PROXY_HOPS", 1, minimum=1, maximum=9) if TRUST_PROXY else 0
 X_FRAME_OPTIONS = "DENY"
 
 # --- Language and time ------------------------------------------------------------------------------------------

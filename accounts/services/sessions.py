@@ -13,6 +13,7 @@ from accounts import journal
 from accounts.models import LoginSession, User
 from accounts.sessions import stored_key
 from scrm.lib import clock
+from scrm.lib.address import client_address
 from tenants.audit import Actor
 
 _SEEN_EVERY = 300
@@ -24,7 +25,7 @@ def open_session(request: HttpRequest, user: User) -> LoginSession:
     """Log the user in on this browser: a new session key, a row she can see and end, an audit row."""
     login(request, user, backend=BACKEND)
     request.session.save()
-    now, ip = clock.wall(), request.META.get("REMOTE_ADDR")
+    now, ip = clock.wall(), client_address(request)
     agent = request.headers.get("User-Agent", "")[:200]
     row, _made = LoginSession.objects.update_or_create(  # Django keeps the key of somebody who logs in a second time
         session_digest=stored_key(request.session.session_key or ""),

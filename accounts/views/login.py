@@ -17,6 +17,7 @@ from accounts.models import User
 from accounts.services import sessions
 from accounts.services.links import find_link, use_link
 from accounts.services.login import check_password
+from scrm.lib.address import client_address
 from scrm.lib.errors import UserError
 
 
@@ -32,7 +33,7 @@ def login(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             user = check_password(
-                form.cleaned_data["username"], form.cleaned_data["password"], ip=request.META.get("REMOTE_ADDR")
+                form.cleaned_data["username"], form.cleaned_data["password"], ip=client_address(request)
             )
         except UserError as error:
             form.add_error(None, str(error.message))

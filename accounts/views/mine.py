@@ -14,6 +14,7 @@ from accounts.models import LoginSession
 from accounts.services import login, sessions
 from accounts.services.links import set_password
 from accounts.sessions import stored_key
+from scrm.lib.address import client_address
 from scrm.lib.errors import UserError
 
 
@@ -25,7 +26,7 @@ def password_change(request: MemberRequest) -> HttpResponse:
     form = PasswordChangeForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            login.check_password(request.user.username, form.cleaned_data["old"], ip=request.META.get("REMOTE_ADDR"))
+            login.check_password(request.user.username, form.cleaned_data["old"], ip=client_address(request))
             user = set_password(
                 request.user,
                 form.cleaned_data["password"],

@@ -1,0 +1,26 @@
+"""Who is at the other end of a request."""
+
+import ipaddress
+
+from django.conf import settings
+from django.http import HttpRequest
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """The client's IP address, or None when nobody we trust says one.
+
+    Behind settings.PROXY_HOPS proxies of ours it is that entry of X-Forwarded-For, counted from the right: what stands
+    further left was sent by the client and may be anything. Without a proxy the header means nothing.
+    """
+    peer = request.META.get("REMOTE_ADDR", "")
+    hops = settings.PROXY_HOPS
+    chain = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hops else []
+    named = chain[-hops] if hops and len(chain) >= hops else ""
+    return _address(named) or _address(peer)
+
+
+def _address(text: str) -> str | None:
+    try:
+        return str(ipaddress.ip_address(text.strip().partition("%")[0]))
+    except ValueError:  # a socket file, a host name, nonsense
+        return None
