@@ -158,8 +158,9 @@ TENANT_LIMIT_SET_CALLS = True
 REDIS_URL = env_redis("REDIS_URL")
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "scrm.lib.cache.ForgivingRedisCache",
         "LOCATION": REDIS_URL,
+        "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
         "KEY_FUNCTION": "tenants.paths.cache_key",
     }
 }
