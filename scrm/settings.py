@@ -284,7 +284,10 @@ LOGGING = {
     "filters": {"context": {"()": "scrm.logs.ContextFilter"}},
     "formatters": {
         "json": {"()": "scrm.logs.JsonFormatter"},
-        "text": {"format": "%(levelname).1s %(name)s [%(tenant)s %(request_id)s%(task_id)s] %(message)s"},
+        "text": {
+            "()": "scrm.logs.TextFormatter",
+            "format": "%(levelname).1s %(name)s [%(tenant)s %(request_id)s%(task_id)s] %(message)s",
+        },
     },
     "handlers": {
         "stream": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["context"]},
@@ -295,6 +298,10 @@ LOGGING = {
         "django.server": {"level": "WARNING"},
         "celery": {"level": "WARNING"},
         "kombu": {"level": "WARNING"},
+        # At DEBUG these write whole addresses, tokens included, whatever LOG_LEVEL says.
+        "urllib3": {"level": "WARNING"},
+        "requests": {"level": "WARNING"},
+        "wechatpy": {"level": "WARNING"},
     },
 }
 
