@@ -147,7 +147,7 @@ def _between(expression: Any, leaf: Leaf, now: datetime) -> Any:
 def _within(expression: Any, leaf: Leaf, now: datetime) -> Any:
     assert leaf.window is not None
     span = windows.span(leaf.window, now)
-    tests = []
+    tests: list[Any] = []
     if span.start is not None:
         tests.append((GreaterThan if span.rolling else GreaterThanOrEqual)(expression, span.start))
     if span.end is not None:

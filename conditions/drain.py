@@ -93,7 +93,9 @@ def _touched_people(claimed: list[DirtyMark]) -> dict[int, Touched]:
 
 def _tell(consumer: Consumer, touched: dict[int, Touched], now: datetime) -> None:
     reads = consumer.reads() | {consumer.own_key}
-    live, quiet, keys = [], [], set()
+    live: list[int] = []
+    quiet: list[int] = []
+    keys: set[str] = set()
     for root_id, person in sorted(touched.items()):
         common = reads if EVERYTHING in person.keys else person.keys & reads
         if common:

@@ -11,7 +11,8 @@ PERSON = "contacts.Contact"
 
 def people() -> QuerySet[Any]:
     """All root contacts, in no order."""
-    return apps.get_model(PERSON)._default_manager.filter(root__isnull=True).order_by()
+    found: QuerySet[Any] = apps.get_model(PERSON)._default_manager.filter(root__isnull=True).order_by()
+    return found
 
 
 def roots(contact_ids: Iterable[int]) -> dict[int, int]:

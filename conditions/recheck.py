@@ -112,7 +112,7 @@ class _NextFlip(Func):
     output_field = DateTimeField()
     arity = 4
 
-    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any, *args: Any, **extra: Any) -> tuple[str, Any]:
         parts = [compiler.compile(part) for part in self.get_source_expressions()]
         (birthday, p_birthday), (today, p_today), (ahead, p_ahead), (zone, p_zone) = parts
 

@@ -62,30 +62,29 @@ def _value_holds(node: dict[str, Any], known: Any, kind: str, now: datetime, zon
         return not _value_holds({**node, "op": positive}, known, kind, now, zone)
     if missing:
         return False
-    match op:
-        case "is" | "eq":
-            return bool(known == wanted)
-        case "contains":
-            return wanted in known
-        case "starts_with":
-            return bool(known.startswith(wanted))
-        case "gte":
-            return bool(known >= wanted)
-        case "lte":
-            return bool(known <= wanted)
-        case "between":
-            return bool(wanted[0] <= known <= wanted[1])
-        case "in":
-            return known in wanted
-        case "yes":
-            return known is True
-        case "within":
-            return _in_window(known, node["window"], now, zone)
-        case "older_than":
-            return bool(known + timedelta(days=wanted) <= now)
-        case "upcoming":
-            return 0 <= _days_until(known, now, zone) <= wanted
-    raise ValueError(op)
+    return _positive(op, known, wanted, node.get("window"), now, zone)
+
+
+def _positive(op: str, known: Any, wanted: Any, window: dict[str, Any] | None, now: datetime, zone: str) -> bool:
+    """The positive statements, about a value that is there."""
+    if op == "within":
+        return _in_window(known, window, now, zone)
+    if op == "older_than":
+        return bool(known + timedelta(days=wanted) <= now)
+    if op == "upcoming":
+        return 0 <= _days_until(known, now, zone) <= int(wanted)
+    plain = {
+        "is": lambda: known == wanted,
+        "eq": lambda: known == wanted,
+        "contains": lambda: wanted in known,
+        "starts_with": lambda: known.startswith(wanted),
+        "gte": lambda: known >= wanted,
+        "lte": lambda: known <= wanted,
+        "between": lambda: wanted[0] <= known <= wanted[1],
+        "in": lambda: known in wanted,
+        "yes": lambda: known is True,
+    }
+    return bool(plain[op]())
 
 
 def _days_until(birthday: date, now: datetime, zone: str) -> int:

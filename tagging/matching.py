@@ -32,7 +32,9 @@ def insert_select(
     """INSERT … SELECT a row per person of `rows` (a queryset of contacts) with the same constants; the people written."""
     sql, params = rows.values_list("pk").query.sql_with_params()
     quote = connection.ops.quote_name
-    names = ", ".join(quote(model._meta.get_field(name).column) for name in ("contact", *constants))
+    names = ", ".join(
+        quote(str(getattr(model._meta.get_field(name), "column", name))) for name in ("contact", *constants)
+    )
     marks = "".join(", %s" for _ in constants)
     with connection.cursor() as cursor:
         cursor.execute(

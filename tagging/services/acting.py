@@ -56,7 +56,7 @@ TAG = Kind("tag", gettext_lazy("打标签"), problems=_tag_problems, in_words=_t
 
 
 def _stage(action: Mapping[str, Any]) -> Stage | None:
-    return Stage.objects.filter(pk=action.get("stage"), is_archived=False).first()
+    return Stage.objects.filter(pk=action.get("stage") or 0, is_archived=False).first()
 
 
 def _stage_problems(action: Mapping[str, Any]) -> list[str]:

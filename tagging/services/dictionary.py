@@ -60,7 +60,7 @@ def _create(group: TagGroup, names: Sequence[str]) -> None:
         tag = Tag.objects.create(group=group, corp=group.corp, name=name, is_ours=is_corp)
         if is_corp:
             commands.enqueue(
-                "tag.create", corp=group.corp_id, entity_key=f"taggroup:{group.pk}", subject_id=tag.pk, priority=20
+                "tag.create", corp=group.corp_id or 0, entity_key=f"taggroup:{group.pk}", subject_id=tag.pk, priority=20
             )
 
 
@@ -135,7 +135,7 @@ def _clean_all(names: Sequence[str]) -> list[str]:
 
 
 def _tag(command: OutboundCommand) -> Tag | None:
-    return Tag.objects.select_related("group").filter(pk=command.subject_id, deleted_at__isnull=True).first()
+    return Tag.objects.select_related("group").filter(pk=command.subject_id or 0, deleted_at__isnull=True).first()
 
 
 def _build_create(command: OutboundCommand) -> Call | None:
@@ -179,7 +179,7 @@ def _build_rename(command: OutboundCommand) -> Call | None:
 
 
 def _renamed(command: OutboundCommand, result: Mapping[str, Any]) -> None:
-    Tag.objects.filter(pk=command.subject_id).update(last_error="")
+    Tag.objects.filter(pk=command.subject_id or 0).update(last_error="")
 
 
 def _build_delete(command: OutboundCommand) -> Call | None:

@@ -203,7 +203,7 @@ def tag_event(follow: Follow, tag: Tag, *, added: bool, at: datetime, source: st
 
 def _build(command: OutboundCommand) -> Call | None:
     """Only what is still wished: a later act of somebody may have taken it back."""
-    follow = Follow.objects.select_related("identity", "member").filter(pk=command.subject_id).first()
+    follow = Follow.objects.select_related("identity", "member").filter(pk=command.subject_id or 0).first()
     if follow is None:
         return None
     add = _wished(command, "add", State.ADDING)
@@ -223,7 +223,7 @@ def _build(command: OutboundCommand) -> Call | None:
 
 def _wished(command: OutboundCommand, side: str, state: str) -> list[FollowTag]:
     marks = FollowTag.objects.filter(
-        follow_id=command.subject_id, tag_id__in=command.payload.get(side, []), state=state
+        follow_id=command.subject_id or 0, tag_id__in=command.payload.get(side, []), state=state
     )
     return list(marks.select_related("tag__group", "follow").order_by("tag_id"))
 

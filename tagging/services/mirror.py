@@ -14,7 +14,7 @@ from scrm.lib import clock
 from tagging.models import FollowTag, Tag, TagGroup
 from tagging.services.broken import break_readers_of_tags
 from tagging.services.marks import tag_event
-from wecom_bridge.contracts import PeopleBatch, TagGroupInfo, TagsBatch
+from wecom_bridge.contracts import PeopleBatch, TagGroupInfo, TagInfo, TagsBatch
 from wecom_bridge.models import Corp
 
 State = FollowTag.State
@@ -109,12 +109,8 @@ def _write_tags(corp: Corp, groups: Sequence[TagGroupInfo]) -> None:
         for tag in info.tags
         if not tag.deleted and info.group_id in ids
     }
-    known = {tag.wecom_tag_id: tag for tag in Tag.objects.filter(corp=corp, wecom_tag_id__in=told)}
-    changed = [
-        tag
-        for wecom_id, tag in known.items()
-        if (tag.group_id, tag.name, tag.order, tag.deleted_at) != (told[wecom_id][0], told[wecom_id][1].name[:64], told[wecom_id][1].order, None)
-    ]  # fmt: skip
+    known = {str(tag.wecom_tag_id): tag for tag in Tag.objects.filter(corp=corp, wecom_tag_id__in=told)}
+    changed = [tag for wecom_id, tag in known.items() if _differs(tag, *told[wecom_id])]
     for tag in changed:
         tag.name = f"~{tag.pk}"
     Tag.objects.bulk_update(changed, ["name"])
@@ -129,6 +125,10 @@ def _write_tags(corp: Corp, groups: Sequence[TagGroupInfo]) -> None:
             if wecom_id not in known
         ]
     )
+
+
+def _differs(tag: Tag, group_id: int, info: TagInfo) -> bool:
+    return (tag.group_id, tag.name, tag.order, tag.deleted_at) != (group_id, info.name[:64], info.order, None)
 
 
 # --- Who carries what -------------------------------------------------------------------------------------------
@@ -182,7 +182,9 @@ def _follows_of(corp: Corp, pairs: Iterable[Pair]) -> dict[Pair, Follow]:
     rows = Follow.objects.filter(corp=corp, identity__value__in={external for external, _userid in wanted})
     columns = rows.values_list("pk", "contact_id", "identity_id", "member_id", "identity__value", "member__userid")
     return {
-        (external, userid): Follow(pk=pk, corp_id=corp.pk, contact_id=contact_id, identity_id=identity_id, member_id=member_id)
+        (external, userid): Follow(
+            pk=pk, corp_id=corp.pk, contact_id=contact_id, identity_id=identity_id, member_id=member_id
+        )
         for pk, contact_id, identity_id, member_id, external, userid in columns
         if (external, userid) in wanted
     }

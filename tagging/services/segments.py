@@ -48,7 +48,7 @@ def save_segment(segment: Segment | None, *, name: str, tree: dict[str, Any], by
     name = name.strip()
     if not name or len(name) > 60:
         raise UserError(_("请给人群起一个 60 字以内的名字"), fields={"name": _("1 到 60 个字")})
-    others = Segment.objects.exclude(pk=segment.pk if segment else None)
+    others = Segment.objects.exclude(pk=segment.pk if segment else 0)
     if others.filter(name=name).exists():
         raise UserError(
             _("已有名为「%(name)s」的人群,请换一个名字") % {"name": name}, fields={"name": _("名字已被使用")}
@@ -137,7 +137,7 @@ def drain_builds(deadline: datetime) -> bool:
 
 def _next_to_build() -> Segment | None:
     """A stale segment (or one a killed worker left 计算中) none of whose parents is to be built first."""
-    todo = {row.pk: row for row in waiting_segments()}
+    todo: dict[int, Segment] = {row.pk: row for row in waiting_segments()}
     for row in todo.values():
         if not (values_read(row.tree, "segment") & set(todo)):
             return row

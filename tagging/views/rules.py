@@ -29,7 +29,7 @@ TONES = {"draft": "idle", "on": "ok", "off": "idle", "broken": "bad"}
 @require_GET
 @requires("rules.view")
 def rule_list(request: MemberRequest) -> HttpResponse:
-    rows = list(Rule.objects.order_by("name"))
+    rows: list[Any] = list(Rule.objects.order_by("name"))
     for row in rows:
         row.tone = TONES[row.state]
         row.when, row.then = in_words(row.tree), actions.in_words(row.actions)
@@ -44,7 +44,8 @@ def rule_detail(request: MemberRequest, pk: int) -> HttpResponse:
     if request.GET.get("all") != "1":
         runs = runs.exclude(outcome__has_key="baseline")
     page = keyset_page(runs, ("-entered_at", "-pk"), request.GET.get("cursor", ""))
-    for run in page.rows:
+    shown: list[Any] = list(page.rows)
+    for run in shown:
         run.done = _done(run.outcome, rule)
     can_edit = "rules.edit" in request.permissions
     context = {
@@ -52,7 +53,7 @@ def rule_detail(request: MemberRequest, pk: int) -> HttpResponse:
         "tone": TONES[rule.state],
         "when": in_words(rule.tree),
         "then": actions.in_words(rule.actions),
-        "runs": page.rows,
+        "runs": shown,
         "total": runs.count(),
         "next_url": f"?cursor={page.next_cursor}" if page.next_cursor else "",
         "previous_url": f"?cursor={page.previous_cursor}" if page.previous_cursor else "",
@@ -81,7 +82,8 @@ def _done(outcome: dict[str, Any], rule: Rule) -> str:
 def rule_edit(request: MemberRequest, pk: int | None = None) -> HttpResponse:
     rule = get_object_or_404(Rule, pk=pk) if pk else None
     name, chosen = (rule.name, rule.actions) if rule else ("", [])
-    tree, errors, status = (rule.tree if rule else EVERYONE), [], 200
+    tree, status = (rule.tree if rule else EVERYONE), 200
+    errors: list[str] = []
     mode = request.GET.get("mode", "simple")
     if request.method == "POST":
         tree, errors = posted_tree(request)
@@ -156,15 +158,15 @@ def rule_why(request: MemberRequest, pk: int, contact_pk: int) -> HttpResponse:
     rule = get_object_or_404(Rule, pk=pk)
     contact = get_object_or_404(visible_contacts(request.scope), pk=contact_pk)
     problems = problems_of(rule.tree)
-    runs = list(RuleMatch.objects.filter(rule=rule, contact=contact).order_by("-entered_at")[:20])
-    for run in runs:
+    past: list[Any] = list(RuleMatch.objects.filter(rule=rule, contact=contact).order_by("-entered_at")[:20])
+    for run in past:
         run.done = _done(run.outcome, rule)
     context = {
         "rule": rule,
         "contact": contact,
         "clauses": [] if problems else explain(rule.tree, contact.pk, clock.now()),
         "problems": problems,
-        "runs": runs,
+        "runs": past,
         "now": clock.now(),
     }
     return render(request, "tagging/rule_why.html", context)

@@ -33,7 +33,7 @@ SAMPLE = 10
 @require_GET
 @requires("segments.view")
 def segment_list(request: MemberRequest) -> HttpResponse:
-    rows = list(live_segments())
+    rows: list[Any] = list(live_segments())
     for row in rows:
         row.tone, row.words = TONES[row.state], _words(row)
     context = {

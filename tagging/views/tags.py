@@ -28,7 +28,7 @@ ON_A_PERSON = "contacts.edit"
 def tag_list(request: MemberRequest) -> HttpResponse:
     """Groups with their tags and how many people have each."""
     standing = Tag.objects.filter(deleted_at__isnull=True)
-    groups = list(list_groups().prefetch_related(Prefetch("tags", queryset=standing, to_attr="standing")))
+    groups: list[Any] = list(list_groups().prefetch_related(Prefetch("tags", queryset=standing, to_attr="standing")))
     counts = count_people_per_tag([tag.pk for group in groups for tag in group.standing])
     for group in groups:
         group.can_add = group.kind != TagGroup.Kind.PERSONAL
@@ -133,7 +133,7 @@ def person_tag(request: MemberRequest, pk: int, tag_pk: int) -> HttpResponse:
         origin=_origin(request),
         by=request.actor,
     )
-    if not request.htmx:
+    if not getattr(request, "htmx", False):
         return redirect(reverse("contacts:contact", args=[contact.pk]))
     response = render(
         request, "tagging/_person_panel.html", {"panel": person_panel(request, contact), "contact": contact}

@@ -98,7 +98,9 @@ def open_page(chromium, site, client, width=1440):
     # Over plain HTTP to a name that is not localhost, browsers say they ignore this header.
     page.on(
         "console",
-        lambda said: page.complaints.append(said.text) if said.type == "error" and "Opener-Policy" not in said.text else None,
+        lambda said: (
+            page.complaints.append(said.text) if said.type == "error" and "Opener-Policy" not in said.text else None
+        ),
     )
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
     return page
