@@ -20,7 +20,7 @@ def record_orders(orders: Sequence[Order], *, source: str) -> set[str]:
     ]
     by_id = {order.pk: order for order in bound}
     for refund in Refund.objects.filter(order_id__in=by_id).order_by("pk"):
-        order = by_id[refund.order_id]
+        order = by_id[refund.order_id or 0]
         events.append(_event(order, "order.refunded", refund.refunded_at, f":{refund.pk}", refund.amount_minor, source))
     return record_events(events)
 

@@ -77,7 +77,8 @@ def upsert_orders(
     moved |= _write_refunds({order.pk: wanted[order.number] for order in touched}, refunds)
     for order in changed:
         (report.updated if order.pk in moved else report.unchanged).append(order.number)
-    news = [order for order in touched if order.pk in moved or order in fresh]
+    moved |= {order.pk for order in fresh}
+    news = [order for order in touched if order.pk in moved]
     record_orders(news, source=fact_source)
     changes.tell([OrderChange(o.pk, o.contact_id, o.ordered_at, placed.get(o.pk)) for o in news])
     marks.mark(roots_of(order.contact_id for order in news if order.contact_id).values(), "order")
@@ -88,7 +89,7 @@ def upsert_orders(
 def _known_refunds(orders: Any) -> dict[int, dict[str, Refund]]:
     found: dict[int, dict[str, Refund]] = defaultdict(dict)
     for refund in Refund.objects.filter(order_id__in=[order.pk for order in orders]):
-        found[refund.order_id][refund.number] = refund
+        found[refund.order_id or 0][refund.number] = refund
     return found
 
 
