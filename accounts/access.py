@@ -11,6 +11,7 @@ from django.shortcuts import redirect
 
 from accounts.models import User
 from accounts.scope import DataScope, data_scope
+from scrm.lib.address import local_path
 from tenants.audit import Actor
 
 View = Callable[..., HttpResponse]
@@ -72,5 +73,4 @@ def _to_login(request: HttpRequest) -> HttpResponse:
 
 def _page_of(request: HttpRequest) -> str:
     """The path of the page an htmx request came from, if it is ours."""
-    page, root = request.headers.get("HX-Current-URL", ""), request.build_absolute_uri("/")
-    return "/" + page.removeprefix(root) if page.startswith(root) else "/"
+    return local_path(request, request.headers.get("HX-Current-URL", "")) or "/"

@@ -11,6 +11,7 @@ from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 
+from scrm.lib.address import local_path
 from scrm.lib.errors import UserError
 from scrm.lib.where import request_id
 from scrm.ui.toasts import add_toast
@@ -104,6 +105,4 @@ class UserErrorMiddleware:
 
 def _local_path(request: HttpRequest) -> str:
     """The path of the referring page on this same host, else the path itself."""
-    referer = request.META["HTTP_REFERER"]
-    root = request.build_absolute_uri("/")
-    return "/" + referer.removeprefix(root) if referer.startswith(root) else request.path
+    return local_path(request, request.META["HTTP_REFERER"]) or "/" + request.path.lstrip("/\\")

@@ -1,9 +1,11 @@
 """Who is at the other end of a request."""
 
 import ipaddress
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.http import url_has_allowed_host_and_scheme
 
 
 def client_address(request: HttpRequest) -> str | None:
@@ -17,6 +19,15 @@ def client_address(request: HttpRequest) -> str | None:
     chain = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hops else []
     named = chain[-hops] if hops and len(chain) >= hops else ""
     return _address(named) or _address(peer)
+
+
+def local_path(request: HttpRequest, url: str) -> str | None:
+    """Path and query of an address of this same host, safe to redirect to; None for another's."""
+    if not url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure()):
+        return None
+    parts = urlsplit(url)
+    path = "/" + parts.path.lstrip("/\\")  # two slashes would name another host
+    return f"{path}?{parts.query}" if parts.query else path
 
 
 def _address(text: str) -> str | None:
