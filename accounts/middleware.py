@@ -47,5 +47,5 @@ def _grants(request: Any) -> list[RoleGrant]:
 def _actor(request: Any) -> Actor:
     user = request.user
     if not user.is_authenticated:
-        return Actor("system")
+        return Actor("anonymous", ip=client_address(request))
     return Actor("user" if request.tenant else "platform", user.pk, user.display_name, client_address(request))

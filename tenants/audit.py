@@ -11,9 +11,9 @@ from tenants.ledger.models import AuditEntry
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts: a user of the tenant, an API token, the system itself, or the platform."""
+    """Who acts: a user of the tenant, an API token, the system itself, the platform, or somebody who has not logged in."""
 
-    kind: Literal["user", "token", "system", "platform"]
+    kind: Literal["user", "token", "system", "platform", "anonymous"]
     id: int | None = None
     name: str = ""
     ip: str | None = None

@@ -63,7 +63,7 @@ def _try(name: str, password: str, ip: str | None) -> User | None:
     user.failed_logins += 1
     if user.failed_logins >= NAME_FAILURES:
         user.failed_logins, user.locked_until = 0, now + LOCK
-        journal.record("login.locked", user, by=Actor("system", ip=ip))
+        journal.record("login.locked", user, by=Actor("anonymous", ip=ip))
     user.save(update_fields=["failed_logins", "locked_until"])
     return None
 

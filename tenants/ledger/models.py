@@ -9,8 +9,14 @@ class AuditEntry(models.Model):
 
     at = models.DateTimeField()
     actor_kind = models.CharField(
-        max_length=8,
-        choices=[("user", _("用户")), ("token", _("API 令牌")), ("system", _("系统")), ("platform", _("平台"))],
+        max_length=12,
+        choices=[
+            ("user", _("用户")),
+            ("token", _("API 令牌")),
+            ("system", _("系统")),
+            ("platform", _("平台")),
+            ("anonymous", _("未登录")),
+        ],
     )
     actor_id = models.BigIntegerField(null=True, blank=True)
     actor_name = models.CharField(max_length=80, default="", blank=True)

@@ -12,7 +12,7 @@ from accounts.services import links
 from accounts.sessions import stored_key
 from scrm.lib import clock
 from scrm.lib.errors import UserError
-from tenants.audit import SYSTEM
+from tenants.audit import SYSTEM, Actor
 from tenants.context import public_scope, tenant_scope
 from tenants.ledger.models import AuditEntry
 from tests.support.core import PASSWORD, make_user
@@ -187,6 +187,16 @@ def test_nobody_ends_anothers_session(acme, anonymous, log_in):
     attempt(anonymous, "lin")
     row = LoginSession.objects.get()
     assert log_in("hq").post(f"/account/sessions/{row.pk}/end/").status_code == 404
+
+
+def test_who_has_not_logged_in_is_not_the_system(acme, anonymous):
+    make_user(username="lin")
+    for _guess in range(5):
+        attempt(anonymous, "lin", "wrong")
+
+    entry = AuditEntry.objects.get(action="login.locked")
+    assert (entry.actor_kind, entry.ip) == ("anonymous", "127.0.0.1")
+    assert anonymous.get("/login/").wsgi_request.actor == Actor("anonymous", ip="127.0.0.1")
 
 
 def test_what_the_database_keeps_of_a_session_is_no_log_in(acme, anonymous):

@@ -36,8 +36,14 @@ class Migration(migrations.Migration):
                 (
                     "actor_kind",
                     models.CharField(
-                        choices=[("user", "用户"), ("token", "API 令牌"), ("system", "系统"), ("platform", "平台")],
-                        max_length=8,
+                        choices=[
+                            ("user", "用户"),
+                            ("token", "API 令牌"),
+                            ("system", "系统"),
+                            ("platform", "平台"),
+                            ("anonymous", "未登录"),
+                        ],
+                        max_length=12,
                     ),
                 ),
                 ("actor_id", models.BigIntegerField(blank=True, null=True)),
