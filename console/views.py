@@ -123,7 +123,7 @@ def tenant_drop(request: MemberRequest, pk: int) -> HttpResponse:
 def domain_add(request: MemberRequest, pk: int) -> HttpResponse:
     """Let a merchant answer on a host of its own."""
     row = domains.add_domain(get_object_or_404(Tenant, pk=pk), request.POST.get("host", ""), by=request.actor)
-    messages.success(request, _("%(host)s 已加上。请确认站点的 ALLOWED_HOSTS 和证书也包含它。") % {"host": row.domain})
+    messages.success(request, _("%(host)s 已加上。请确认代理的证书也包含它。") % {"host": row.domain})
     return redirect("console_tenant", pk=pk)
 
 

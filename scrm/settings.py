@@ -39,8 +39,9 @@ BASE_DOMAIN = env_str("BASE_DOMAIN", "scrm.localhost").lower()
 PUBLIC_HOST = env_str("PUBLIC_HOST", f"admin.{BASE_DOMAIN}").lower()
 SITE_SCHEME = env_choice("SITE_SCHEME", "https", ("http", "https"))
 SITE_PORT = env_int("SITE_PORT", 443 if SITE_SCHEME == "https" else 80, minimum=1, maximum=65535)
-# Which tenant a host belongs to is decided by the shared domain table; unknown hosts are refused there.
-ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", f".{BASE_DOMAIN},{PUBLIC_HOST}")
+# Which hosts are served is told by the shared domain table (tenants.middleware), so that a merchant's own host needs no new
+# settings. A list here narrows it further.
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "*")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 
 # --- Apps -------------------------------------------------------------------------------------------------------
@@ -96,6 +97,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 MIDDLEWARE = [
     "scrm.middleware.RequestIdMiddleware",
+    "scrm.middleware.ContentPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "scrm.middleware.HealthMiddleware",
@@ -109,7 +111,6 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "scrm.ui.toasts.ToastMiddleware",
-    "scrm.middleware.ContentPolicyMiddleware",
     "scrm.middleware.UserErrorMiddleware",
 ]
 

@@ -1,6 +1,6 @@
 """Which tenant answers on this host."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from tenants.context import public_scope, tenant_scope
-from tenants.models import Domain, TenantState
+from tenants.models import Domain, Tenant, TenantState
 
 
 class TenantHostMiddleware:
@@ -28,7 +28,15 @@ class TenantHostMiddleware:
             with public_scope():
                 return self.get_response(request)
         with public_scope():
-            domain = Domain.objects.select_related("tenant").filter(domain=host).first()
+            verified = Domain.objects.filter(verified_at__isnull=False)
+            domain = verified.select_related("tenant").filter(domain=host).first()
+        response = self._answer(request, domain)
+        if not host.endswith(f".{settings.BASE_DOMAIN}") and request.is_secure() and settings.SECURE_HSTS_SECONDS:
+            # What hangs below a host that is not ours is not ours to bind to HTTPS, nor to put on a browser's list.
+            response["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
+        return response
+
+    def _answer(self, request: Any, domain: Domain | None) -> HttpResponse:
         if domain is None:
             return HttpResponseNotFound(
                 _("这个网址没有对应的商户,请检查网址是否写错。"), content_type="text/plain; charset=utf-8"
@@ -38,4 +46,18 @@ class TenantHostMiddleware:
             return render(request, "tenants/unavailable.html", {"tenant": domain.tenant}, status=503)
         # Pages speak the tenant's time; what is stored stays UTC.
         with tenant_scope(domain.tenant), timezone.override(ZoneInfo(domain.tenant.time_zone)):
-            return self.get_response(request)
+            response = self.get_response(request)
+        if response.streaming and getattr(response, "file_to_stream", None) is None:
+            response.streaming_content = _chunks_in(domain.tenant, response.streaming_content)  # type: ignore[attr-defined]
+        return response
+
+
+def _chunks_in(tenant: Tenant, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The body of a response that is made while it is sent, after the request has left its scope."""
+    made, end = iter(chunks), object()
+    while True:
+        with tenant_scope(tenant), timezone.override(ZoneInfo(tenant.time_zone)):
+            chunk = next(made, end)
+        if chunk is end:
+            return
+        yield chunk  # type: ignore[misc]

@@ -19,7 +19,7 @@ _HOST = re.compile(r"^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][
 def add_domain(tenant: Tenant, host: str, *, by: Actor) -> Domain:
     """Let the merchant answer on a host of its own. Raises UserError for what is no host name of others, Conflict when taken.
 
-    The site must let the host in at all: ALLOWED_HOSTS, and the proxy's certificate.
+    It is served from the next request on; the proxy's certificate must cover it.
     """
     name = host.strip().lower().rstrip(".")
     ours = name == settings.PUBLIC_HOST or name == settings.BASE_DOMAIN or name.endswith(f".{settings.BASE_DOMAIN}")

@@ -104,7 +104,7 @@ def _build_tenant(slug: str) -> None:
         row = Tenant.objects.create(
             slug=slug, name=slug.title(), schema_name=new_schema_name(), created_at=clock.wall(), is_sandbox=True
         )
-        Domain.objects.create(domain=f"{slug}.testserver", tenant=row, is_primary=True)
+        Domain.objects.create(domain=f"{slug}.testserver", tenant=row, is_primary=True, verified_at=clock.wall())
     steps.create_schema(row)
     steps.create_tables(row)
     _start_ids_at(row.schema_name, FIRST_ID[slug])
