@@ -7,6 +7,7 @@ says so faster. Both come after commit and both may be lost: the scheduler resen
 import logging
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 import redis
 from django.conf import settings
@@ -88,12 +89,13 @@ class _Hints:
 
 def _hints_at_hand() -> _Hints:
     """Those of the transaction at hand, else new ones. They hang on the transaction itself, whichever savepoint came first."""
-    for _savepoints, hook, _robust in connection.run_on_commit:
+    hooks: list[Any] = connection.run_on_commit  # (savepoints, hook, robust)
+    for _savepoints, hook, _robust in hooks:
         if isinstance(hook, _Hints) and not hook.written:
             return hook
     hints = _Hints()
     if connection.in_atomic_block:
-        connection.run_on_commit.append((set(), hints, True))
+        hooks.append((set(), hints, True))
     return hints
 
 

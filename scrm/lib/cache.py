@@ -33,34 +33,35 @@ def _say(error: redis.RedisError) -> None:
 class _Client(RedisCacheClient):
     """Django's client whose failures are misses: nothing is found, and nothing is kept."""
 
-    def add(self, key: str, value: Any, timeout: int | None) -> bool:
+    def add(self, key: Any, value: Any, timeout: Any) -> bool:
         return _or_miss(lambda: super(_Client, self).add(key, value, timeout), True)
 
-    def get(self, key: str, default: Any) -> Any:
+    def get(self, key: Any, default: Any) -> Any:
         return _or_miss(lambda: super(_Client, self).get(key, default), default)
 
-    def set(self, key: str, value: Any, timeout: int | None) -> None:
+    def set(self, key: Any, value: Any, timeout: Any) -> None:
         _or_miss(lambda: super(_Client, self).set(key, value, timeout), None)
 
-    def touch(self, key: str, timeout: int | None) -> bool:
+    def touch(self, key: Any, timeout: Any) -> bool:
         return _or_miss(lambda: super(_Client, self).touch(key, timeout), False)
 
-    def delete(self, key: str) -> bool:
+    def delete(self, key: Any) -> bool:
         return _or_miss(lambda: super(_Client, self).delete(key), False)
 
-    def get_many(self, keys: Any) -> dict[str, Any]:
-        return _or_miss(lambda: super(_Client, self).get_many(keys), {})
+    def get_many(self, keys: Any) -> Any:
+        nothing: dict[Any, Any] = {}
+        return _or_miss(lambda: super(_Client, self).get_many(keys), nothing)
 
-    def has_key(self, key: str) -> bool:
+    def has_key(self, key: Any) -> bool:
         return _or_miss(lambda: super(_Client, self).has_key(key), False)
 
-    def incr(self, key: str, delta: int) -> int:
+    def incr(self, key: Any, delta: Any) -> int:
         found = _or_miss(lambda: super(_Client, self).incr(key, delta), None)
         if found is None:
             raise ValueError(f"Key {key!r} not found.")  # what Django raises for a key that is not there
         return int(found)
 
-    def set_many(self, data: dict[str, Any], timeout: int | None) -> None:
+    def set_many(self, data: Any, timeout: Any) -> None:
         _or_miss(lambda: super(_Client, self).set_many(data, timeout), None)
 
     def delete_many(self, keys: Any) -> None:
