@@ -31,7 +31,7 @@ class CorpCredential(models.Model):
     class Kind(models.TextChoices):
         APP = "app", _("自建应用")
 
-    corp = models.ForeignKey(Corp, on_delete=models.CASCADE, related_name="credentials")
+    corp = models.ForeignKey(Corp, on_delete=models.CASCADE, related_name="credentials", db_index=False)
     kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.APP)
     agent_id = models.CharField(max_length=32, default="", blank=True)
     id_space = models.CharField(max_length=64, default="plain")
@@ -78,8 +78,8 @@ class InboundEvent(models.Model):
     settled_at = models.DateTimeField(null=True, blank=True)
     last_error = models.TextField(default="", blank=True)
 
-    PERSONAL = ("body",)
-    NOT_PERSONAL = ("digest", "lane", "event", "change_type", "entity_key", "last_error")
+    PERSONAL = ("body", "entity_key")
+    NOT_PERSONAL = ("digest", "lane", "event", "change_type", "last_error")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["corp", "digest"], name="one_row_per_event")]
@@ -93,6 +93,8 @@ class InboundEvent(models.Model):
                 fields=["entity_key", "id"], condition=Q(state__in=["waiting", "retry"]), name="inbound_entity"
             ),
             models.Index(fields=["-received_at"], name="inbound_recent"),
+            models.Index(fields=["-id"], condition=Q(state="parked"), name="inbound_parked"),
+            models.Index(fields=["settled_at"], condition=Q(settled_at__isnull=False), name="inbound_settled"),
         ]
 
 
@@ -123,7 +125,7 @@ class OutboundCommand(models.Model):
     lane = models.CharField(max_length=16)
     priority = models.SmallIntegerField(default=50)  # smaller first: welcome 0, a person's act 20, commands 50, sync 80
     entity_key = models.CharField(max_length=200)  # commands of one entity run in order of id
-    dedupe_key = models.CharField(max_length=200, unique=True, null=True, blank=True)
+    dedupe_key = models.CharField(max_length=200, null=True, blank=True)  # the same wish is written once
     payload = models.JSONField(default=dict)
     subject_id = models.BigIntegerField(null=True, blank=True)  # the row it is about, of a model the kind knows
     state = models.CharField(max_length=9, choices=State.choices, default=State.WAITING)
@@ -138,10 +140,19 @@ class OutboundCommand(models.Model):
     last_error = models.TextField(default="", blank=True)
     created_at = models.DateTimeField()
 
-    PERSONAL = ("payload", "result")
-    NOT_PERSONAL = ("kind", "lane", "entity_key", "dedupe_key", "claim_token", "last_error")
+    PERSONAL = ("payload", "result", "entity_key")
+    NOT_PERSONAL = ("kind", "lane", "dedupe_key", "claim_token", "last_error")
 
     class Meta:
+        constraints = [
+            # What may be repeated is wished again when the earlier wish is over; what may happen once is wished once.
+            models.UniqueConstraint(
+                fields=["dedupe_key"],
+                condition=Q(policy="idempotent", state__in=["waiting", "retry", "claimed", "unknown"]),
+                name="one_open_wish",
+            ),
+            models.UniqueConstraint(fields=["dedupe_key"], condition=Q(policy="once"), name="one_wish_ever"),
+        ]
         indexes = [
             models.Index(
                 fields=["lane", "priority", "next_attempt_at", "id"],
@@ -154,6 +165,8 @@ class OutboundCommand(models.Model):
                 name="command_entity",
             ),
             models.Index(fields=["kind", "subject_id"], name="command_subject"),
+            models.Index(fields=["-id"], condition=Q(state="parked"), name="command_parked"),
+            models.Index(fields=["settled_at"], condition=Q(settled_at__isnull=False), name="command_settled"),
         ]
 
 
@@ -200,7 +213,7 @@ class SyncUnit(models.Model):
         FAILED = "failed", _("失败")
         APPLIED = "applied", _("已写入")
 
-    run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="units")
+    run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="units", db_index=False)
     kind = models.CharField(max_length=16)  # members, tags, contacts, group_list, group
     key = models.CharField(max_length=64)  # userid, chat_id, or the list's name
     state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
@@ -226,8 +239,8 @@ class StagedRow(models.Model):
     key = models.CharField(max_length=130)  # e.g. external_userid
     payload = models.JSONField()
 
-    PERSONAL = ("payload",)
-    NOT_PERSONAL = ("kind", "unit_key", "key")
+    PERSONAL = ("payload", "key")
+    NOT_PERSONAL = ("kind", "unit_key")
 
     class Meta:
         constraints = [
@@ -238,7 +251,7 @@ class StagedRow(models.Model):
 class DriftRow(models.Model):
     """Ours and WeCom's differed: what was missing, extra or different, and what was done."""
 
-    run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="drift")
+    run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="drift", db_index=False)
     entity = models.CharField(max_length=16)
     key = models.CharField(max_length=130)
     kind = models.CharField(
@@ -249,8 +262,8 @@ class DriftRow(models.Model):
     repaired_at = models.DateTimeField(null=True, blank=True)
     found_at = models.DateTimeField()
 
-    PERSONAL = ("before", "after")
-    NOT_PERSONAL = ("entity", "key")
+    PERSONAL = ("before", "after", "key")
+    NOT_PERSONAL = ("entity",)
 
     class Meta:
         indexes = [models.Index(fields=["run", "entity", "kind"], name="drift_run")]

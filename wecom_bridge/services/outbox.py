@@ -286,7 +286,11 @@ def next_due(lane: str = LANE) -> datetime | None:
 
 @transaction.atomic
 def retry(command_ids: Sequence[int]) -> int:
-    """A person says: again. Parked and waiting commands are due now; one that may run once is asked about first."""
+    """A person says: again. Parked and waiting commands are due now; one that may run once is asked about first.
+
+    A parked wish that was wished again meanwhile is cancelled: the newer one stands for it. Returns how many are due.
+    """
+    _cancel_superseded(command_ids)
     rows = OutboundCommand.objects.filter(pk__in=command_ids, state__in=(State.PARKED, State.RETRY, State.UNKNOWN))
     doubtful = Q(policy=OutboundCommand.Policy.ONCE, sent_at__isnull=False)
     return rows.update(
@@ -295,6 +299,15 @@ def retry(command_ids: Sequence[int]) -> int:
         next_attempt_at=clock.wall(),
         claimed_until=None,
         claim_token="",
+    )
+
+
+def _cancel_superseded(command_ids: Sequence[int]) -> None:
+    same = OutboundCommand.objects.filter(dedupe_key=OuterRef("dedupe_key"), policy=OutboundCommand.Policy.IDEMPOTENT)
+    newer = same.filter(Q(state__in=OPEN) | Q(state=State.PARKED, pk__in=command_ids, pk__gt=OuterRef("pk")))
+    parked = OutboundCommand.objects.filter(pk__in=command_ids, state=State.PARKED)
+    parked.filter(Exists(newer), policy=OutboundCommand.Policy.IDEMPOTENT).update(
+        state=State.CANCELLED, settled_at=clock.wall()
     )
 
 
