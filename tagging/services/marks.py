@@ -163,14 +163,16 @@ def _first_state(tag: Tag) -> str:
 
 
 def _enqueue(follows: Mapping[int, Follow], plan: _Plan) -> None:
-    for follow_id, (add, remove) in plan.wishes.items():
-        commands.enqueue(
-            COMMAND,
-            corp=follows[follow_id].corp_id,
+    wishes = [
+        commands.Wish(
+            corp_id=follows[follow_id].corp_id,
             entity_key=f"follow:{follow_id}",
             subject_id=follow_id,
             payload={"add": add, "remove": remove},
         )
+        for follow_id, (add, remove) in plan.wishes.items()
+    ]
+    commands.enqueue_many(COMMAND, wishes)
 
 
 def _note_internal(follows: Mapping[int, Follow], plan: _Plan, origin: str, now: datetime) -> None:
