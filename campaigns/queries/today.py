@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db.models import Count, Q, QuerySet
 
 from campaigns.models import Delivery, Dispatch
-from campaigns.states import DeliveryState, DispatchState
+from campaigns.states import DeliveryState, DispatchState, PushKind
 
 _D = DispatchState
 TO_DECIDE = (_D.WAITING,)
@@ -30,6 +30,15 @@ class Unit:
     @property
     def can_skip(self) -> bool:
         return self.dispatch.state in (_D.WAITING, _D.AGREED)
+
+    @property
+    def is_group(self) -> bool:
+        return self.dispatch.push.kind == PushKind.GROUP
+
+    @property
+    def is_coming(self) -> bool:
+        """Agreed to; WeCom has no task yet."""
+        return self.dispatch.state in (_D.AGREED, _D.CREATING)
 
     @property
     def must_send(self) -> bool:

@@ -6,6 +6,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils.translation import gettext as _
 
+from campaigns import changes
 from campaigns.models import Delivery, Dispatch
 from campaigns.services.broadcasts import LANE
 from campaigns.states import SKIP_REASONS, DeliveryState, DispatchState
@@ -30,6 +31,7 @@ def agree(dispatch_id: int, *, member_ids: Collection[int], by: Actor) -> Dispat
     dispatch.state, dispatch.agreed_at, dispatch.agreed_by_id = DispatchState.AGREED, clock.now(), by.id
     dispatch.save(update_fields=["state", "agreed_at", "agreed_by_id"])
     audit.record("dispatch.agreed", dispatch, by=by, push=dispatch.push_id)
+    changes.tell([dispatch.push_id])
     jobs.nudge(LANE, due_at=dispatch.push.notify_at)
     return dispatch
 
@@ -61,6 +63,7 @@ def skip(dispatch_id: int, *, member_ids: Collection[int], reason: str, note: st
         state=DeliveryState.SKIPPED, reason="guide_skipped", settled_at=now
     )
     audit.record("dispatch.skipped", dispatch, by=by, push=dispatch.push_id, reason=reason)
+    changes.tell([dispatch.push_id])
     jobs.nudge(LANE)
     return dispatch
 
@@ -83,6 +86,7 @@ def exclude(
     if left_out:
         Dispatch.objects.filter(pk=dispatch.pk).update(planned=F("planned") - left_out)
         audit.record("dispatch.excluded", dispatch, by=by, push=dispatch.push_id, count=left_out)
+        changes.tell([dispatch.push_id])
     return left_out
 
 

@@ -5,6 +5,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import RoleGrant, User
 from accounts.scope import DataScope
+from campaigns import changes
 from campaigns.models import Approval, Broadcast, Push
 from campaigns.policy import send_policy
 from campaigns.queries.preflight import covers, frame_of, verdicts_of
@@ -51,6 +52,7 @@ def approve_broadcast(
     assert broadcast.content_version is not None
     units = cut_dispatches(push, broadcast.content_version)
     _release(broadcast, approval, push, by=by, is_own=is_own)
+    changes.tell([push.pk])
     audit.record(
         "broadcast.approved", broadcast, by=by, version=broadcast.version, count=push.audience_count,
         digest=push.audience_hash, units=units, own_release=is_own,

@@ -6,6 +6,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Exists, F, OuterRef, Q
 
 from accounts.scope import EVERYTHING
+from campaigns import changes
 from campaigns.models import Delivery, Dispatch, Push
 from campaigns.policy import SendPolicy, send_policy
 from campaigns.queries.verdicts import Frame, delivery_verdicts, group_delivery_verdicts
@@ -49,6 +50,7 @@ def claim_due(limit: int = 50) -> int:
         left = _planned_counts(units)
         for unit in units:
             _ask(unit, left.get(unit.pk, 0), now)
+        changes.tell([push.pk])
     return len(units)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from campaigns import changes
 from campaigns.models import Delivery, Dispatch
 from campaigns.services import stopping
 from campaigns.services.broadcasts import LANE
@@ -38,6 +39,7 @@ def record_task(dispatch_id: int, *, msgid: str, fail_list: Iterable[str]) -> No
     planned.update(state=DeliveryState.TASKED)
     unit.state, unit.msgid, unit.tasked_at, unit.poll_at = DispatchState.TASKED, msgid, now, first_poll(now)
     unit.save(update_fields=["state", "msgid", "tasked_at", "poll_at"])
+    changes.tell([unit.push_id])
     if unit.stop_wanted_at:
         stopping.ask_wecom(unit)
     jobs.nudge(LANE, due_at=unit.poll_at)
@@ -52,6 +54,7 @@ def record_refusal(dispatch_id: int, *, message: str) -> None:
     _record_failed(Delivery.objects.filter(dispatch=unit, state=DeliveryState.PLANNED), "no_task", now)
     unit.state, unit.reason, unit.note, unit.ended_at = DispatchState.FAILED, "no_task", message[:200], now
     unit.save(update_fields=["state", "reason", "note", "ended_at"])
+    changes.tell([unit.push_id])
     jobs.nudge(LANE)
 
 
@@ -90,6 +93,7 @@ def record_task_state(dispatch_id: int, task_list: Iterable[Mapping[str, Any]], 
         unit.state = DispatchState.CONFIRMED  # a stop that came too late has lost the race
         unit.poll_at = next_poll(unit, now)
         unit.save(update_fields=["state", "confirmed_at", "poll_at"])
+        changes.tell([unit.push_id])
         ask_results(unit, "")
         return
     if unit.state == DispatchState.STOPPING:
@@ -163,6 +167,7 @@ def record_results(dispatch_id: int, send_list: Iterable[Mapping[str, Any]], nex
         unsettled.update(state=DeliveryState.UNKNOWN, reason="no_result", settled_at=now)
     unit.state, unit.poll_at, unit.ended_at = DispatchState.DONE, None, now
     unit.save(update_fields=["state", "poll_at", "ended_at"])
+    changes.tell([unit.push_id])
     jobs.nudge(LANE)
 
 
@@ -189,6 +194,8 @@ def _settle(unit: Dispatch, answers: Mapping[str, Mapping[str, Any]], now: datet
         ["state", "reason", "sent_at", "settled_at"],
         batch_size=1000,
     )
+    if any(changed.values()):
+        changes.tell([unit.push_id])
     for kind, rows in changed.items():
         _tell(kind, rows, now)
 

@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import Min
 from django.utils.translation import gettext as _
 
+from campaigns import changes
 from campaigns.models import Delivery, Enrollment, EnrollmentStep, Push, SopStep, SopVersion
 from campaigns.policy import send_policy
 from campaigns.queries.audience import ids_sql, scope_from_json
@@ -87,6 +88,7 @@ def _cut(step: SopStep, slot_at: datetime, rows: Sequence[EnrollmentStep], now: 
     push.save(update_fields=["audience_count", "audience_hash"])
     cut_dispatches(push, step.content_version)
     _write_outcomes(push, rows, now)
+    changes.tell([push.pk])
     jobs.nudge(LANE, due_at=push.confirm_by)
 
 
@@ -152,13 +154,16 @@ def _leave(enrollments: Sequence[Enrollment], reason: str | dict[int, str], now:
     Enrollment.objects.bulk_update(enrollments, ["state", "ended_at", "end_reason", "next_due_at"], batch_size=1000)
     EnrollmentStep.objects.filter(enrollment__in=enrollments, state="due").update(state="skipped", reason="exited")
     versions = {row.version_id for row in enrollments}
-    Delivery.objects.filter(
+    shrinking = Delivery.objects.filter(
         push__kind=PushKind.SOP,
         push__source_id__in=versions,
         contact_id__in=[row.contact_id for row in enrollments],
         state=DeliveryState.PLANNED,
         dispatch__state__in=[DispatchState.WAITING, DispatchState.AGREED],
-    ).update(state=DeliveryState.SKIPPED, reason="exited", settled_at=now)
+    )
+    pushes = set(shrinking.values_list("push_id", flat=True))
+    shrinking.update(state=DeliveryState.SKIPPED, reason="exited", settled_at=now)
+    changes.tell(pushes)
 
 
 def next_due() -> datetime | None:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from campaigns import changes
 from campaigns.models import Broadcast, Delivery, Dispatch, Push
 from campaigns.services.broadcasts import LANE
 from campaigns.states import OPEN_DELIVERY, DeliveryState, DispatchState, PushState
@@ -90,6 +91,7 @@ def _end_here(units: Iterable[Dispatch], now: datetime) -> None:
         Delivery.objects.filter(dispatch_id__in=ids, state__in=OPEN_DELIVERY).update(
             state=delivery_state, reason=reason, settled_at=now
         )
+    changes.tell(push.pk for push in by_push)
 
 
 def ask_wecom(unit: Dispatch) -> None:
@@ -143,6 +145,7 @@ def _settle_unsent(unit: Dispatch, command_state: str, now: datetime) -> bool:
         )
         unit.state, unit.reason, unit.ended_at, unit.poll_at = DispatchState.FAILED, "no_result", now, None
         unit.save(update_fields=["state", "reason", "ended_at", "poll_at"])
+        changes.tell([unit.push_id])
         return True
     unit.poll_at = now + LOOK_AGAIN * 10
     unit.save(update_fields=["poll_at"])

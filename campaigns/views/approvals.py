@@ -60,6 +60,7 @@ def approval_detail(request: MemberRequest, pk: int) -> HttpResponse:
         "excluded": _excluded(approval.snapshot.get("preflight", {})),
         "earlier": earlier,
         "difference": lines_of(earlier.snapshot, approval.snapshot) if earlier else [],
+        "is_decided": approval.state != Approval.State.PENDING,
         "is_pending": approval.state == Approval.State.PENDING and approval.expires_at > clock.now(),
         "is_own": is_own,
         "may_release_own": is_own and approver_ids() == {request.user.pk},

@@ -107,6 +107,7 @@ def _content_page(request: MemberRequest, form: ContentForm, target: str, broadc
         "broadcast": broadcast,
         "steps": stepper("content", broadcast),
         "variables": allowed_variables(carrier_of(target)),
+        "sample_sender": sample_values()["导购名"],
         "sample_json": json.dumps(sample_values(), ensure_ascii=False),
         "attachments": attachments_shown(
             broadcast.content_version.attachments if broadcast and broadcast.content_version else []

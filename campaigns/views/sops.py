@@ -14,7 +14,7 @@ from campaigns.forms.sops import EXITS, SopForm, StepFormSet, steps_of
 from campaigns.models import Enrollment, Sop, SopVersion
 from campaigns.queries import broadcasts as pushes
 from campaigns.queries import sops as queries
-from campaigns.rendering import allowed_variables, preview
+from campaigns.rendering import allowed_variables, preview, sample_values
 from campaigns.services import sops
 from campaigns.services.sops import Plan
 from campaigns.triggers import find_trigger
@@ -57,6 +57,9 @@ def sop_detail(request: MemberRequest, pk: int) -> HttpResponse:
         "version": version,
         "steps": steps,
         "tone": TONES[sop.state],
+        "can_pause": sop.state == "on",
+        "can_resume": sop.state == "paused",
+        "sample_sender": sample_values()["导购名"],
         "trigger": find_trigger(version.trigger).label,
         "exit": in_words(version.exit_tree) if version.exit_tree else "",
         "pending": queries.waiting_request(version),

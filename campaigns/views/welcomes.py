@@ -73,6 +73,7 @@ def welcome_edit(request: MemberRequest, pk: int | None = None) -> HttpResponse:
         "form": form,
         "template": template,
         "variables": allowed_variables("welcome"),
+        "sample_sender": sample_values()["导购名"],
         "sample_json": json.dumps(sample_values(), ensure_ascii=False),
     }
     return render(request, "campaigns/welcome_edit.html", context, status=422 if form.errors else 200)
