@@ -36,7 +36,7 @@ def push():
 def counted(push):
     """The rollup after its drain, checked against the rows metric by metric; metric → number, without zeroes."""
     buckets.drain(clock.wall() + timedelta(seconds=30))
-    rollup = {name: 0 for name in PUSH_FILTERS}
+    rollup = dict.fromkeys(PUSH_FILTERS, 0)
     for name, value in PushMetric.objects.filter(push_id=push.pk, window_days=0).values_list("metric", "value"):
         if name in rollup:
             rollup[name] += value

@@ -35,7 +35,9 @@ def drain() -> None:
 
 
 def metric(push, name: str, window: int = 0) -> int:
-    return sum(PushMetric.objects.filter(push_id=push.pk, metric=name, window_days=window).values_list("value", flat=True))
+    return sum(
+        PushMetric.objects.filter(push_id=push.pk, metric=name, window_days=window).values_list("value", flat=True)
+    )
 
 
 def sent_push(contacts):
@@ -73,9 +75,13 @@ def test_recomputing_twice_changes_nothing():
     make_order(people.make_follow().contact, ordered_at=people.at(60))
     drain()
     day = buckets.tenant_day(people.at(60))
-    before = list(DayMetric.objects.filter(day=day).values_list("metric", "value", "store_id", "member_id").order_by("metric"))
+    before = list(
+        DayMetric.objects.filter(day=day).values_list("metric", "value", "store_id", "member_id").order_by("metric")
+    )
     days.recompute(day, 0)
-    after = list(DayMetric.objects.filter(day=day).values_list("metric", "value", "store_id", "member_id").order_by("metric"))
+    after = list(
+        DayMetric.objects.filter(day=day).values_list("metric", "value", "store_id", "member_id").order_by("metric")
+    )
     assert before == after != []
 
 
