@@ -8,7 +8,7 @@ import math
 import threading
 from datetime import timedelta
 
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import Error, close_old_connections, connection
 from django.db.models import Exists, Min, OuterRef
 
 from scrm.lib import clock
@@ -42,7 +42,7 @@ class Scheduler:
         while not self._stopping.is_set():
             try:
                 self.tick()
-            except DatabaseError:
+            except Error:  # InterfaceError, of a connection that broke, is no DatabaseError
                 logger.exception("the scheduler cannot reach the database; trying again")
             finally:
                 close_old_connections()

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from scrm.lib import clock
@@ -126,6 +126,25 @@ def test_only_a_sandbox_may_move_its_clock(acme, settings):
     acme.is_sandbox, settings.ALLOW_SANDBOX = True, False
     with pytest.raises(NotAllowed):
         set_offset(acme, timedelta(days=1))
+
+
+@pytest.mark.parametrize("error", [InterfaceError("connection already closed"), OperationalError("away")])
+def test_a_database_that_is_away_is_waited_for(monkeypatch, error):
+    running, ticks = scheduler.Scheduler(), []
+
+    def tick():
+        ticks.append(1)
+        if len(ticks) == 1:
+            raise error
+        running.stop()
+
+    monkeypatch.setattr(running, "tick", tick)
+    monkeypatch.setattr(scheduler, "TICK_SECONDS", 0.01)
+    monkeypatch.setattr(scheduler, "close_old_connections", lambda: None)
+
+    running.run()
+
+    assert len(ticks) == 2
 
 
 @pytest.mark.django_db(transaction=True)

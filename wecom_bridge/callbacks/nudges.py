@@ -9,7 +9,7 @@ import logging
 import threading
 from datetime import datetime
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from scrm.lib import clock
 from tenants import jobs, lanes
@@ -22,7 +22,10 @@ EVERY_SECONDS = 0.1
 IDLE_SECONDS = 2.0
 
 _lock = threading.Condition()
-_noted: dict[tuple[int, str], datetime] = {}
+# tenant, lane → the earliest and the latest due instant. The first must not wait for the last (a customer behind a group
+# that settles), and the last must not be lost when the first is drained.
+_Noted = dict[tuple[int, str], tuple[datetime, datetime]]
+_noted: _Noted = {}
 _thread: threading.Thread | None = None
 
 
@@ -31,7 +34,8 @@ def note(tenant_id: int, lane: str, due: datetime) -> None:
     global _thread
     key = (tenant_id, lane)
     with _lock:
-        _noted[key] = max(due, _noted.get(key, due))
+        first, last = _noted.get(key, (due, due))
+        _noted[key] = (min(due, first), max(due, last))
         if _thread is None or not _thread.is_alive():
             # Not a daemon: a process that ends writes what it noted first.
             _thread = threading.Thread(target=_run, name="callback-nudges", daemon=False)
@@ -56,19 +60,20 @@ def _run() -> None:
         connection.close()
 
 
-def _flush(taken: dict[tuple[int, str], datetime]) -> None:
+def _flush(taken: _Noted) -> None:
     now = clock.wall()
     try:
         with public_scope():
             DueHint.objects.bulk_create(
-                DueHint(tenant_id=tenant_id, lane=lane, due_at=max(due, now))
-                for (tenant_id, lane), due in taken.items()
+                DueHint(tenant_id=tenant_id, lane=lane, due_at=due)
+                for (tenant_id, lane), (first, last) in taken.items()
+                for due in sorted({max(first, now), max(last, now)})
             )
-    except DatabaseError:
+    except Error:
         logger.exception("due hints not written; the sweep will find the rows")
         connection.close()
-    for (tenant_id, lane), due in taken.items():
-        if due <= now:
+    for (tenant_id, lane), (first, _last) in taken.items():
+        if first <= now:
             jobs.send_drain(tenant_id, lanes.get(lane))
 
 

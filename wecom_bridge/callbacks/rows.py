@@ -9,7 +9,7 @@ import threading
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 from psycopg2.extras import execute_values
 
 from scrm.lib import clock
@@ -29,6 +29,10 @@ VALUES %s ON CONFLICT DO NOTHING
 """
 
 Row = tuple[object, ...]
+
+
+class NotStored(Exception):
+    """No row was committed: the callback must not be acknowledged. The cause says why."""
 
 
 def build(corp_pk: int, event: Event, plain: bytes) -> tuple[Row, datetime]:
@@ -60,7 +64,8 @@ class _Waiter:
     row: Row
     woken: threading.Event = field(default_factory=threading.Event)
     is_leader: bool = False
-    error: DatabaseError | None = None
+    is_stored: bool = False  # only a commit says so; whatever ends the writer otherwise leaves it as it is
+    error: Exception | None = None
 
 
 class _Group:
@@ -98,7 +103,7 @@ _groups_lock = threading.Lock()
 
 
 def store(tenant: Tenant, row: Row) -> None:
-    """Write the row, or find it already there. Returns after the commit; raises DatabaseError when there was none."""
+    """Write the row, or find it already there. Returns after the commit; raises NotStored when there was none."""
     with _groups_lock:
         group = _groups.setdefault(tenant.schema_name, _Group())
     waiter = group.join(row)
@@ -106,8 +111,8 @@ def store(tenant: Tenant, row: Row) -> None:
         waiter.woken.wait()
     if waiter.is_leader:
         _lead(tenant, group)
-    if waiter.error is not None:
-        raise waiter.error
+    if not waiter.is_stored:
+        raise NotStored from waiter.error
 
 
 def _lead(tenant: Tenant, group: _Group) -> None:
@@ -123,12 +128,15 @@ def _lead(tenant: Tenant, group: _Group) -> None:
 def _write_all(tenant: Tenant, waiters: list[_Waiter]) -> None:
     try:
         insert(tenant, [waiter.row for waiter in waiters])
-    except DatabaseError as error:
+    except Exception as error:
         if len(waiters) == 1:
             waiters[0].error = error
             return
         for waiter in waiters:
             _write_all(tenant, [waiter])
+    else:
+        for waiter in waiters:
+            waiter.is_stored = True
 
 
 def insert(tenant: Tenant, rows: list[Row]) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 
-from django.db import DatabaseError
+from django.db import Error
 from django.http import HttpRequest, HttpResponse
 from django.http.request import RawPostDataException, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
@@ -22,24 +22,27 @@ MAX_BODY = 256 * 1024
 def callback(request: HttpRequest, opaque: str) -> HttpResponse:
     """GET: WeCom verifies the address. POST: an event; answered `success` after its row is committed.
 
-    403 wrong signature, key or corp; 400 truncated or not XML; 413 giant; 404 unknown address; 503 tenant suspended.
-    Nothing of these is stored.
+    403 wrong signature, key or corp; 400 truncated or not XML; 413 giant; 404 unknown address; 503 tenant suspended, or
+    the database away. Nothing of these is stored.
     """
     try:
-        route = routes.find(opaque)
-        if request.method == "GET":
-            return HttpResponse(_open(request, route, request.GET.get("echostr", "")), content_type="text/plain")
-        plain = _open(request, route, parsing.encrypted_part(_body(request)))
-        event = parsing.understand(plain, clock.now() + route.tenant.clock_offset)
+        return _take(request, opaque)
     except Refused as refused:
         logger.warning("callback to %s… refused with %s: %s", opaque[:6], refused.status, refused.cause)
         return HttpResponse(refused.cause, status=refused.status, content_type="text/plain")
-    row, due = rows.build(route.corp_pk, event, plain)
-    try:
-        rows.store(route.tenant, row)
-    except DatabaseError:
+    except (rows.NotStored, Error):
         logger.exception("callback to %s… not stored; WeCom will send it again", opaque[:6])
         return HttpResponse("try again", status=503, content_type="text/plain")
+
+
+def _take(request: HttpRequest, opaque: str) -> HttpResponse:
+    route = routes.find(opaque)
+    if request.method == "GET":
+        return HttpResponse(_open(request, route, request.GET.get("echostr", "")), content_type="text/plain")
+    plain = _open(request, route, parsing.encrypted_part(_body(request)))
+    event = parsing.understand(plain, clock.now() + route.tenant.clock_offset)
+    row, due = rows.build(route.corp_pk, event, plain)
+    rows.store(route.tenant, row)
     if event.lane:
         nudges.note(route.tenant.pk, event.lane, due)
     return HttpResponse(b"success", content_type="text/plain")
