@@ -320,6 +320,9 @@ class CommandKind:
     (the row it is about moved on) and the command is cancelled.
     on_result, on_refused: inside the transaction that settles the command. on_refused gets a final refusal; retryable
     answers (-1, 45009, 45033, time-outs of idempotent calls) never reach it.
+    on_parked, on_cancelled: optional, inside the same transaction as well. Parked: the tries are used up and a person has to
+    decide (retry, or drop, which is told to on_refused); of a `once` kind, sent_at says that the call may have happened. Cancelled: build
+    found nothing left to call for.
     settle: outside any transaction, for policy `once` after a lost answer; see Settled.
     """
 
@@ -329,6 +332,8 @@ class CommandKind:
     on_result: "Callable[[OutboundCommand, Mapping[str, Any]], None]"
     on_refused: "Callable[[OutboundCommand, Refusal], None]"
     settle: "Callable[[OutboundCommand, WeComReader], Settled | None] | None" = None
+    on_parked: "Callable[[OutboundCommand], None] | None" = None
+    on_cancelled: "Callable[[OutboundCommand], None] | None" = None
     lane: Literal["welcome", "outbound"] = "outbound"
     priority: int = 50
     max_attempts: int = 8

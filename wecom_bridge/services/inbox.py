@@ -18,6 +18,7 @@ from wecom_bridge.gateway import CallError, Gateway, gateway_for
 from wecom_bridge.models import Corp, InboundEvent
 from wecom_bridge.services.backoff import next_try
 from wecom_bridge.services.dirty import Dirty, read_again, to_batches
+from wecom_bridge.services.errors import in_words
 from wecom_bridge.services.parallel import run_all
 
 logger = logging.getLogger(__name__)
@@ -158,7 +159,7 @@ def _put_back(rows: Sequence[InboundEvent], error: Exception) -> None:
             attempts=row.attempts - 1 if held else row.attempts,
             next_attempt_at=next_try(row.attempts, now, call.retry_after if call else None),
             claimed_until=None,
-            last_error=str(error)[:500] if call else f"{type(error).__name__}: {error}"[:500],
+            last_error=in_words(error),
         )
 
 

@@ -18,6 +18,7 @@ from wecom_bridge.contracts import Call, CommandKind, Refusal, Settled, command_
 from wecom_bridge.gateway import CallError, Gateway, gateway_for
 from wecom_bridge.models import OutboundCommand
 from wecom_bridge.services.backoff import next_try
+from wecom_bridge.services.errors import in_words
 from wecom_bridge.services.parallel import run_all
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ ASKS_AT_MOST = 60  # of a command whose result is unknown; then a person decides
 LANE = "outbound"
 BREATH = timedelta(seconds=0.5)  # a row that is due but held by another drain is not asked for without a pause
 
+Ready = tuple[OutboundCommand, Call, Gateway]
+
 
 def drain(deadline: datetime, lane: str = LANE) -> bool:
     """Work until nothing is due or the slice is over; True when it stopped with work left."""
@@ -39,7 +42,7 @@ def drain(deadline: datetime, lane: str = LANE) -> bool:
         commands = claim(clock.wall(), lane)
         if not commands:
             return False
-        _run(commands)
+        _run(commands, deadline)
     return OutboundCommand.objects.filter(_due(clock.wall(), lane)).exists()
 
 
@@ -88,10 +91,15 @@ def claim(now: datetime, lane: str, limit: int = BATCH) -> list[OutboundCommand]
     return rows
 
 
-def _run(commands: Sequence[OutboundCommand]) -> None:
+def _run(commands: Sequence[OutboundCommand], deadline: datetime) -> None:
+    """Ask about the unknown, build the others, call them in waves. What the slice has no time for is given back unsent."""
     doors: dict[int, Gateway] = {}
-    ready: list[tuple[OutboundCommand, Call, Gateway]] = []
+    ready: list[Ready] = []
+    late: list[OutboundCommand] = []
     for command in commands:
+        if clock.wall() >= deadline:
+            late.append(command)
+            continue
         try:
             gateway = doors.get(command.corp_id) or doors.setdefault(command.corp_id, gateway_for(command.corp))
             if command.state == State.UNKNOWN:
@@ -102,14 +110,29 @@ def _run(commands: Sequence[OutboundCommand]) -> None:
             _not_called(command, error)
             continue
         if call is None:
-            _finish(command, state=State.CANCELLED)
+            _cancel(command)
         else:
             ready.append((command, call, gateway))
-    for start in range(0, len(ready), WIDTH):
-        _call_some(ready[start : start + WIDTH])
+    while ready and clock.wall() < deadline:
+        _call_some(ready[:WIDTH])
+        del ready[:WIDTH]
+    _give_back([*late, *(command for command, _call, _gateway in ready)])
 
 
-def _call_some(ready: list[tuple[OutboundCommand, Call, Gateway]]) -> None:
+def _give_back(commands: Sequence[OutboundCommand]) -> None:
+    """Claimed, but nothing was done for them: due at once, and no attempt counted."""
+    for command in commands:
+        unknown = command.state == State.UNKNOWN
+        OutboundCommand.objects.filter(pk=command.pk, claim_token=command.claim_token).update(
+            state=State.UNKNOWN if unknown else State.RETRY if command.attempts > 1 else State.WAITING,
+            attempts=command.attempts - 1,
+            next_attempt_at=clock.wall() if unknown else F("next_attempt_at"),
+            claimed_until=None,
+            claim_token="",
+        )
+
+
+def _call_some(ready: list[Ready]) -> None:
     """Mark, call side by side, settle one by one."""
     marked = [item for item in ready if _mark_sent(item[0])]
     for (command, _call, _gateway), outcome in run_all(
@@ -149,6 +172,22 @@ def _settle(command: OutboundCommand, kind: CommandKind, result: Mapping[str, An
     row.result, row.sent_at = dict(result), command.sent_at
     kind.on_result(row, result)
     _finish(row, state=State.DONE, result=dict(result), errcode=0)
+
+
+def _cancel(command: OutboundCommand) -> None:
+    """There is nothing left to call for."""
+    kind = command_kind(command.kind)
+    try:
+        with transaction.atomic():
+            row = _locked(command)
+            if row is None:
+                return
+            if kind.on_cancelled is not None:
+                kind.on_cancelled(row)
+            _finish(row, state=State.CANCELLED)
+    except Exception as failure:
+        logger.exception("the end of command %s could not be recorded", command.pk)
+        _again(command, failure)
 
 
 def _locked(command: OutboundCommand) -> OutboundCommand | None:
@@ -191,10 +230,29 @@ def _again(command: OutboundCommand, error: Exception) -> None:
     held = isinstance(error, CallError) and error.held
     kind = find_kind(command.kind)
     is_over = command.attempts >= (kind.max_attempts if kind else 8) and not held
+    waits = State.RETRY
     if command.state == State.UNKNOWN:
-        _put_back(command, State.PARKED if command.attempts >= ASKS_AT_MOST and not held else State.UNKNOWN, error)
+        waits, is_over = State.UNKNOWN, command.attempts >= ASKS_AT_MOST and not held
+    if is_over:
+        _park(command, kind, waits, error)
     else:
-        _put_back(command, State.PARKED if is_over else State.RETRY, error)
+        _put_back(command, waits, error)
+
+
+def _park(command: OutboundCommand, kind: CommandKind | None, waits: str, error: Exception) -> None:
+    """A person decides from here on, and the app is told with it; if it cannot be told now, the command waits on as `waits`."""
+    try:
+        with transaction.atomic():
+            row = _locked(command)
+            if row is None:
+                return
+            row.state, row.sent_at = waits, command.sent_at if waits == State.UNKNOWN else None
+            if kind is not None and kind.on_parked is not None:
+                kind.on_parked(row)
+            _put_back(command, State.PARKED, error)
+    except Exception as failure:
+        logger.exception("parking of command %s could not be told", command.pk)
+        _put_back(command, waits, failure)
 
 
 def find_kind(name: str) -> CommandKind | None:
@@ -217,7 +275,7 @@ def _put_back(command: OutboundCommand, state: str, error: Exception, **values: 
         claimed_until=None,
         claim_token="",
         errcode=call.errcode if call else None,
-        last_error=str(error)[:500] if call else f"{type(error).__name__}: {error}"[:500],
+        last_error=in_words(error),
         **values,
     )
 
@@ -231,7 +289,7 @@ def _refused(command: OutboundCommand, error: CallError) -> None:
             if row is None:
                 return
             kind.on_refused(row, Refusal(error.errcode, error.message))
-            _finish(row, state=State.FAILED, errcode=error.errcode, last_error=str(error)[:500])
+            _finish(row, state=State.FAILED, errcode=error.errcode, last_error=in_words(error))
     except Exception as failure:
         logger.exception("refusal of command %s could not be recorded", command.pk)
         _again(command, failure)

@@ -16,6 +16,7 @@ from wecom_bridge.gateway import CallError, gateway_for
 from wecom_bridge.models import Corp, InboundEvent
 from wecom_bridge.services import inbox, outbox
 from wecom_bridge.services.dirty import fact_of
+from wecom_bridge.services.errors import in_words
 
 logger = logging.getLogger(__name__)
 
@@ -78,4 +79,4 @@ def _tell_resolver(row: InboundEvent) -> None:
             resolver(row.corp, fact_of(row))
     except Exception as error:
         logger.exception("welcome of event %s failed", row.pk)
-        row.last_error = f"welcome: {type(error).__name__}: {error}"[:500]
+        row.last_error = f"welcome: {in_words(error)}"

@@ -15,6 +15,7 @@ from scrm.lib import clock
 from wecom_bridge import contracts as c
 from wecom_bridge.gateway import CallError, Gateway, parse
 from wecom_bridge.models import StagedRow, SyncRun, SyncUnit
+from wecom_bridge.services.errors import in_words
 from wecom_bridge.services.parallel import run_all
 from wecom_bridge.services.sync import staging
 from wecom_bridge.services.sync.pause import note_error
@@ -79,7 +80,7 @@ def fetch(run: SyncRun, gateway: Gateway, deadline: datetime) -> None:
             if isinstance(page, CallError):
                 _take_error(unit, page, queue, buffer)
             elif isinstance(page, Exception):
-                _take_error(unit, CallError(f"broken answer ({page!r})"[:200]), queue, buffer)
+                _take_error(unit, CallError(f"broken answer: {in_words(page)}"), queue, buffer)
             else:
                 _take_page(run, unit, page, queue, buffer)
             if len(buffer.rows) >= FLUSH_ROWS:

@@ -9,6 +9,7 @@ from wecom_bridge import contracts as c
 from wecom_bridge.gateway import CallError, Gateway
 from wecom_bridge.gateway.errors import GROUP_GONE
 from wecom_bridge.models import SyncRun, SyncUnit
+from wecom_bridge.services.errors import in_words
 from wecom_bridge.services.parallel import run_all
 from wecom_bridge.services.sync.customers import WIDTH, due_units
 from wecom_bridge.services.sync.pause import note_error
@@ -70,7 +71,7 @@ def fetch(run: SyncRun, gateway: Gateway, deadline: datetime) -> None:
             elif isinstance(outcome, CallError) and outcome.errcode == GROUP_GONE:
                 gone.append(unit)
             else:
-                error = outcome if isinstance(outcome, CallError) else CallError(f"broken answer ({outcome!r})"[:200])
+                error = outcome if isinstance(outcome, CallError) else CallError(f"broken answer: {in_words(outcome)}")
                 errors.append((unit, error))
         _tell(run, read_at, groups, gone)
         for unit, error in errors:
