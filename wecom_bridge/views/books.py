@@ -32,11 +32,19 @@ def outbox_list(request: MemberRequest) -> HttpResponse:
     return _list(request, "wecom_bridge/outbox.html", OutboundCommand, queries.list_commands, "bridge_outbox")
 
 
+# How a state looks on the pages: the tones of the status pill.
+TONES = {
+    "done": "ok", "parked": "bad", "failed": "bad", "retry": "warn", "unknown": "warn", "claimed": "run", "waiting": "wait",
+}  # fmt: skip
+
+
 def _list(request: MemberRequest, template: str, model: Any, find: Any, route: str) -> HttpResponse:
     state = request.GET.get("state", "")
     state = state if state in model.State.values else ""
     before = request.GET.get("before", "")
     rows, following = find(state, int(before) if before.isdecimal() and len(before) < 19 else None)
+    for row in rows:
+        row.tone = TONES.get(row.state, "idle")
     counts = queries.count_by_state(model)
     url = reverse(route)
     tabs = [{"label": _("全部"), "url": url, "active": not state, "count": sum(counts.values())}]
