@@ -21,6 +21,14 @@ class Product(models.Model):
         return self.name
 
 
+class CreditSource(models.TextChoices):
+    """Why an order counts for a guide or a store; empty: for none."""
+
+    EXPLICIT = "explicit", _("订单来源写明")
+    OWNER = "owner", _("下单时的归属导购")
+    LAST_TOUCH = "last_touch", _("最近一次触达")
+
+
 class Order(models.Model):
     """A paid order, by source and number. The buyer's keys are kept so that it can bind later."""
 
@@ -44,17 +52,19 @@ class Order(models.Model):
     buyer_phone = models.CharField(max_length=20, default="", blank=True)  # E.164
     buyer_unionid = models.CharField(max_length=130, default="", blank=True)
     buyer_external_userid = models.CharField(max_length=130, default="", blank=True)
-    # As of the order: explicit in the source, else the owner's of then.
-    store = models.ForeignKey(Store, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
+    # As of the order. member_source and store_source say whether the channel named them or they were derived.
+    store = models.ForeignKey(Store, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False)
     region = models.ForeignKey(
-        Region, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+        Region, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
     dealer = models.ForeignKey(
-        Dealer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+        Dealer, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
     member = models.ForeignKey(
-        Member, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+        Member, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
+    member_source = models.CharField(max_length=10, choices=CreditSource.choices, default="", db_default="", blank=True)
+    store_source = models.CharField(max_length=10, choices=CreditSource.choices, default="", db_default="", blank=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
@@ -66,6 +76,14 @@ class Order(models.Model):
             models.UniqueConstraint(fields=["source", "number"], name="one_order_per_number"),
             models.CheckConstraint(
                 condition=Q(total_minor__gte=0, refunded_minor__gte=0), name="order_money_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=Q(member__isnull=True, member_source="") | (Q(member__isnull=False) & ~Q(member_source="")),
+                name="order_member_has_a_source",
+            ),
+            models.CheckConstraint(
+                condition=Q(store__isnull=True, store_source="") | (Q(store__isnull=False) & ~Q(store_source="")),
+                name="order_store_has_a_source",
             ),
         ]
         indexes = [
@@ -83,7 +101,7 @@ class Order(models.Model):
 
 
 class OrderLine(models.Model):
-    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines")
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines", db_index=False)
     position = models.SmallIntegerField()
     product = models.ForeignKey(Product, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     name = models.CharField(max_length=120)
@@ -97,24 +115,34 @@ class OrderLine(models.Model):
 
 
 class Refund(models.Model):
-    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="refunds")
+    """Money given back, by source and number. It may come before its order: it waits under the order's number and binds
+    when the order arrives."""
+
+    source = models.CharField(max_length=24)
+    order_number = models.CharField(max_length=64)
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, null=True, blank=True, related_name="refunds")
     number = models.CharField(max_length=64)
     amount_minor = models.BigIntegerField()
     refunded_at = models.DateTimeField()
 
-    NOT_PERSONAL = ("number",)
+    NOT_PERSONAL = ("source", "order_number", "number")
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["order", "number"], name="one_refund_per_number"),
+            models.UniqueConstraint(fields=["source", "number"], name="one_refund_per_number"),
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="refund_is_positive"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["source", "order_number"], condition=Q(order__isnull=True), name="refund_without_order"
+            )
         ]
 
 
 class StoreDailySales(models.Model):
     """A store's total sales of a day over all channels, net of refunds: the denominator of private-domain share."""
 
-    store = models.ForeignKey(Store, on_delete=models.CASCADE, related_name="+")
+    store = models.ForeignKey(Store, on_delete=models.PROTECT, related_name="+", db_index=False)
     day = models.DateField()
     amount_minor = models.BigIntegerField()
     source = models.CharField(max_length=24, default="import")

@@ -1,11 +1,14 @@
-"""Which guide and store an order counts for: what the source says, else her owner of then. Written once."""
+"""Which guide and store an order counts for: what the source says, else her owner of then. Written once.
+
+Order.member_source and store_source keep which of the two it was, so that a derived answer is never taken for the channel's word.
+"""
 
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from commerce.models import Order
+from commerce.models import CreditSource, Order
 from contacts.models import OwnershipChange
 from contacts.timeline import Places, roots_of
 
@@ -20,9 +23,12 @@ def attribute(orders: Sequence[Order]) -> None:
     for order in orders:
         if order.member_id is None and order.contact_id is not None:
             order.member_id = owners.at(order.contact_id, order.ordered_at)
+            order.member_source = CreditSource.OWNER.value if order.member_id else ""
     places = Places.of({order.member_id for order in orders}, {order.store_id for order in orders})
     for order in orders:
         store_id, region_id, dealer_id = places.at(order.member_id, order.ordered_at, store_id=order.store_id)
+        if order.store_id is None and store_id is not None:
+            order.store_source = order.member_source  # the guide's store, by the same word as the guide
         order.store_id, order.region_id, order.dealer_id = store_id, region_id, dealer_id
 
 

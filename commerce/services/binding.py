@@ -102,9 +102,11 @@ def _bound_row(order: Order) -> dict[str, Any]:
         "bound_by",
         "bound_at",
         "store_id",
+        "store_source",
         "region_id",
         "dealer_id",
         "member_id",
+        "member_source",
         "updated_at",
     )
     return {column: getattr(order, column) for column in columns}

@@ -10,10 +10,11 @@ from django.utils.translation import gettext as _
 
 from commerce import changes
 from commerce.changes import OrderChange
-from commerce.models import Order, OrderLine, Product, Refund
+from commerce.models import CreditSource, Order, OrderLine, Product
 from commerce.services.attribution import attribute
 from commerce.services.binding import find_people
 from commerce.services.facts import record_orders
+from commerce.services.refunds import RefundBook, refunds_of, settle
 from commerce.services.rows import LineRow, OrderRow, RefundRow, Report
 from contacts import marks
 from contacts.bulk import clean_text, insert_rows, update_rows
@@ -26,7 +27,8 @@ from tenants.audit import Actor
 # What an order's row is made of, in the order of insertion.
 _INSERTED = (
     "source", "number", "status", "currency", "total_minor", "refunded_minor", "ordered_at", "contact_id", "bound_by", "bound_at",
-    "buyer_phone", "buyer_unionid", "buyer_external_userid", "store_id", "region_id", "dealer_id", "member_id", "created_at", "updated_at",
+    "buyer_phone", "buyer_unionid", "buyer_external_userid", "store_id", "region_id", "dealer_id", "member_id",
+    "member_source", "store_source", "created_at", "updated_at",
 )  # fmt: skip
 _UPDATED = tuple(name for name in _INSERTED if name not in ("source", "number", "created_at"))
 
@@ -48,33 +50,35 @@ def upsert_orders(
         order.number: order
         for order in Order.objects.select_for_update(of=("self",)).filter(source=source, number__in=wanted)
     }
-    refunds = _known_refunds(known.values())
+    refunds = RefundBook.of(source, refunds_of(wanted))
     report = Report()
     fresh: list[Order] = []
     changed: list[Order] = []
     before: dict[int, tuple[Any, ...]] = {}
     placed = {order.pk: order.ordered_at for order in known.values()}
+    stood = {order.pk: _credit(order) for order in known.values()}
     for number, row in wanted.items():
         order = known.get(number)
         try:
             if order is None:
-                fresh.append(_filled(Order(source=source, number=number, created_at=now), row, {}, now))
+                fresh.append(_filled(Order(source=source, number=number, created_at=now), row, refunds, now))
                 report.created.append(number)
                 continue
             before[order.pk] = _state(order)
-            changed.append(_filled(_of_same_currency(order, row), row, refunds[order.pk], now))
+            changed.append(_filled(_of_same_currency(order, row), row, refunds, now))
         except UserError as error:
             if not collect:
                 raise
             report.rejected[number] = error.message
     touched = fresh + changed
     _bind([order for order in touched if order.contact_id is None], now)
-    attribute([order for order in touched if order.pk is None or order.member_id is None or order.store_id is None])
+    attribute([order for order in touched if order.member_id is None or _credit(order) != stood.get(order.pk)])
     _insert(fresh)
     moved = {order.pk for order in changed if _state(order) != before[order.pk]}
     update_rows(Order, [_row(order, ("id", *_UPDATED)) for order in changed if order.pk in moved])
     moved |= _write_lines({order.pk: wanted[order.number] for order in touched}, {order.pk for order in fresh})
-    moved |= _write_refunds({order.pk: wanted[order.number] for order in touched}, refunds)
+    ids = {order.number: order.pk for order in touched}
+    moved |= refunds.write(refunds_of({number: wanted[number] for number in ids}), ids)
     for order in changed:
         (report.updated if order.pk in moved else report.unchanged).append(order.number)
     moved |= {order.pk for order in fresh}
@@ -86,13 +90,6 @@ def upsert_orders(
     return report
 
 
-def _known_refunds(orders: Any) -> dict[int, dict[str, Refund]]:
-    found: dict[int, dict[str, Refund]] = defaultdict(dict)
-    for refund in Refund.objects.filter(order_id__in=[order.pk for order in orders]):
-        found[refund.order_id or 0][refund.number] = refund
-    return found
-
-
 def _of_same_currency(order: Order, row: OrderRow) -> Order:
     if order.currency != row.currency:
         raise UserError(_("订单 %(number)s 的币种由 %(old)s 变为 %(new)s,请先核对来源。")
@@ -100,23 +97,32 @@ def _of_same_currency(order: Order, row: OrderRow) -> Order:
     return order
 
 
-def _filled(order: Order, row: OrderRow, refunds: Mapping[str, Refund], now: datetime) -> Order:
+def _filled(order: Order, row: OrderRow, refunds: RefundBook, now: datetime) -> Order:
     """The order as the row says. Buyer keys and attribution only ever gain: an export without the phone takes none away."""
-    amounts = {number: refund.amount_minor for number, refund in refunds.items()}
-    amounts |= {refund.number: refund.amount_minor for refund in row.refunds or ()}
-    if sum(amounts.values()) > row.total_minor:
-        raise UserError(_("订单 %(number)s 的退款金额大于实付金额。") % {"number": row.number})
     order.currency, order.total_minor, order.ordered_at = row.currency, row.total_minor, row.ordered_at
-    order.refunded_minor = sum(amounts.values())
-    is_refunded = row.status == Order.Status.PAID and 0 < order.total_minor == order.refunded_minor
-    order.status = Order.Status.REFUNDED if is_refunded else Order.Status(row.status)
+    order.status = Order.Status(row.status)
+    settle(order, refunds.total(order.number, row.refunds or ()))
+    refunds.claim(order.number, row.refunds or ())
     order.buyer_phone = row.phone or order.buyer_phone
     order.buyer_unionid = row.unionid or order.buyer_unionid
     order.buyer_external_userid = row.external_userid or order.buyer_external_userid
-    order.member_id = row.member_id or order.member_id
-    order.store_id = row.store_id or order.store_id
+    _name_credit(order, row)
     order.updated_at = now
     return order
+
+
+def _name_credit(order: Order, row: OrderRow) -> None:
+    """The guide and store that the channel names; a derived store follows a guide who is named later."""
+    if row.member_id:
+        if row.member_id != order.member_id and order.store_source != CreditSource.EXPLICIT:
+            order.store_id, order.store_source = None, ""
+        order.member_id, order.member_source = row.member_id, CreditSource.EXPLICIT.value
+    if row.store_id:
+        order.store_id, order.store_source = row.store_id, CreditSource.EXPLICIT.value
+
+
+def _credit(order: Order) -> tuple[int | None, int | None]:
+    return order.member_id, order.store_id
 
 
 def _state(order: Order) -> tuple[Any, ...]:
@@ -139,7 +145,7 @@ def _insert(fresh: Sequence[Order]) -> None:
         order.pk = pk
 
 
-# --- Lines and refunds --------------------------------------------------------------------------------------------
+# --- Lines --------------------------------------------------------------------------------------------------------
 
 
 def _write_lines(rows: Mapping[int, OrderRow], fresh: set[int]) -> set[int]:
@@ -179,32 +185,6 @@ def _products(lines: Any) -> dict[str, int]:
     rows = [{"code": code, "name": clean_text(names[code], 120), "category": "", "is_active": True} for code in missing]
     found |= {code: pk for pk, code in insert_rows(Product, rows, returning=("id", "code"))}
     return found
-
-
-def _write_refunds(rows: Mapping[int, OrderRow], known: Mapping[int, Mapping[str, Refund]]) -> set[int]:
-    fresh, changed, touched = [], [], set()
-    for pk, row in rows.items():
-        for refund in row.refunds or ():
-            old = known.get(pk, {}).get(refund.number)
-            if old is None:
-                fresh.append(_refund(pk, refund))
-            elif (old.amount_minor, old.refunded_at) != (refund.amount_minor, refund.refunded_at):
-                changed.append({"id": old.pk, "amount_minor": refund.amount_minor, "refunded_at": refund.refunded_at})
-            else:
-                continue
-            touched.add(pk)
-    insert_rows(Refund, fresh)
-    update_rows(Refund, changed)
-    return touched
-
-
-def _refund(order_id: int, refund: RefundRow) -> dict[str, Any]:
-    return {
-        "order_id": order_id,
-        "number": refund.number,
-        "amount_minor": refund.amount_minor,
-        "refunded_at": refund.refunded_at,
-    }
 
 
 __all__ = ["LineRow", "OrderRow", "RefundRow", "Report", "upsert_orders"]

@@ -13,6 +13,7 @@ from contacts.models.organisation import (
 )
 from contacts.models.people import (
     Contact,
+    ContactMerge,
     ContactPhone,
     EndedBy,
     Follow,
@@ -26,6 +27,7 @@ from contacts.models.timeline import FactSource, TimelineEvent
 
 __all__ = [
     "Contact",
+    "ContactMerge",
     "ContactPhone",
     "Dealer",
     "Department",

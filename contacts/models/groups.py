@@ -18,12 +18,13 @@ class GroupChat(models.Model):
         INHERITED = 3, _("离职继承完成")
 
     corp = models.ForeignKey(Corp, on_delete=models.CASCADE, related_name="+", db_index=False)
+    id_space = models.CharField(max_length=64, default="plain", db_default="plain")
     chat_id = models.CharField(max_length=64)
     name = models.CharField(max_length=200, default="", blank=True)
     notice = models.TextField(default="", blank=True)
-    owner = models.ForeignKey(Member, on_delete=models.SET_NULL, null=True, blank=True, related_name="owned_groups")
+    owner = models.ForeignKey(Member, on_delete=models.PROTECT, null=True, blank=True, related_name="owned_groups")
     owner_userid = models.CharField(max_length=64, default="", blank=True)
-    store = models.ForeignKey(Store, on_delete=models.SET_NULL, null=True, blank=True, related_name="group_chats")
+    store = models.ForeignKey(Store, on_delete=models.PROTECT, null=True, blank=True, related_name="group_chats")
     status = models.SmallIntegerField(choices=Status.choices, default=Status.NORMAL)
     member_version = models.CharField(max_length=64, default="", blank=True)
     member_count = models.IntegerField(default=0)
@@ -34,10 +35,10 @@ class GroupChat(models.Model):
     synced_at = models.DateTimeField(null=True, blank=True)
 
     PERSONAL = ("name", "notice")
-    NOT_PERSONAL = ("chat_id", "owner_userid", "member_version")
+    NOT_PERSONAL = ("id_space", "chat_id", "owner_userid", "member_version")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["corp", "chat_id"], name="one_group_per_chat_id")]
+        constraints = [models.UniqueConstraint(fields=["corp", "chat_id", "id_space"], name="one_group_per_chat_id")]
 
     def __str__(self) -> str:
         return self.name
@@ -49,7 +50,7 @@ class GroupMembership(models.Model):
     `userid` is a member's userid or an external_userid, whichever `kind` says; contact or member where we know them.
     """
 
-    group = models.ForeignKey(GroupChat, on_delete=models.CASCADE, related_name="memberships")
+    group = models.ForeignKey(GroupChat, on_delete=models.CASCADE, related_name="memberships", db_index=False)
     kind = models.SmallIntegerField(choices=[(1, _("企业成员")), (2, _("客户"))])
     userid = models.CharField(max_length=64)
     name = models.CharField(max_length=128, default="", blank=True)
@@ -57,7 +58,7 @@ class GroupMembership(models.Model):
     contact = models.ForeignKey(
         "contacts.Contact", on_delete=models.SET_NULL, null=True, blank=True, related_name="group_memberships"
     )
-    member = models.ForeignKey(Member, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    member = models.ForeignKey(Member, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     joined_at = models.DateTimeField()
     join_scene = models.IntegerField(default=0)
     invitor_userid = models.CharField(max_length=64, default="", blank=True)
@@ -65,8 +66,8 @@ class GroupMembership(models.Model):
     left_at = models.DateTimeField(null=True, blank=True)
     quit_scene = models.IntegerField(null=True, blank=True)
 
-    PERSONAL = ("name", "group_nickname")
-    NOT_PERSONAL = ("userid", "invitor_userid", "state")
+    PERSONAL = ("userid", "invitor_userid", "name", "group_nickname")  # both ids may be a customer's
+    NOT_PERSONAL = ("state",)
 
     class Meta:
         constraints = [

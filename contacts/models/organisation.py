@@ -1,4 +1,7 @@
-"""总部 → 大区 → 门店 → 导购, and dealers across regions. Placements carry time: history stays where it happened."""
+"""总部 → 大区 → 门店 → 导购, and dealers across regions. Placements carry time: history stays where it happened.
+
+Places and members are never deleted, since facts name them: they are archived (archived_at), and every fact's key to one is PROTECT.
+"""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -14,6 +17,7 @@ class Region(models.Model):
 
     name = models.CharField(max_length=40, unique=True)
     order = models.SmallIntegerField(default=0)
+    archived_at = models.DateTimeField(null=True, blank=True)
 
     NOT_PERSONAL = ("name",)
 
@@ -25,6 +29,7 @@ class Dealer(models.Model):
     """经销商/加盟商: owns stores, may span regions, sees only its own."""
 
     name = models.CharField(max_length=60, unique=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
 
     NOT_PERSONAL = ("name",)
 
@@ -52,6 +57,7 @@ class Store(models.Model):
     is_open = models.BooleanField(default=True)
     opened_on = models.DateField(null=True, blank=True)
     closed_on = models.DateField(null=True, blank=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
 
     NOT_PERSONAL = ("code", "name", "city", "address", "phone", "opening_hours")
 
@@ -62,7 +68,7 @@ class Store(models.Model):
 class StorePlacement(models.Model):
     """A store was in this region, with this dealer, from then to then."""
 
-    store = models.ForeignKey(Store, on_delete=models.CASCADE, related_name="placements")
+    store = models.ForeignKey(Store, on_delete=models.PROTECT, related_name="placements", db_index=False)
     region = models.ForeignKey(Region, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     dealer = models.ForeignKey(Dealer, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     placed_from = models.DateTimeField()
@@ -74,11 +80,12 @@ class StorePlacement(models.Model):
                 fields=["store"], condition=Q(placed_to__isnull=True), name="one_open_placement_per_store"
             ),
             models.CheckConstraint(
-                condition=Q(placed_to__isnull=True) | Q(placed_to__gte=F("placed_from")),
+                condition=Q(placed_to__isnull=True) | Q(placed_to__gt=F("placed_from")),
                 name="store_placement_in_order",
             ),
+            # Also the index of reads by time. Spans that overlap are kept out by the writers, who lock the store.
+            models.UniqueConstraint(fields=["store", "placed_from"], name="one_store_placement_per_start"),
         ]
-        indexes = [models.Index(fields=["store", "-placed_from"], name="store_placement_time")]
 
 
 class Department(models.Model):
@@ -109,7 +116,9 @@ class Member(models.Model):
         LEFT = "left", _("已离职")
         UNKNOWN = "unknown", _("未知")
 
-    corp = models.ForeignKey(Corp, on_delete=models.CASCADE, related_name="members")
+    corp = models.ForeignKey(Corp, on_delete=models.CASCADE, related_name="members", db_index=False)
+    # A provider sees other ids of the same people than the corp itself (CorpCredential.id_space).
+    id_space = models.CharField(max_length=64, default="plain", db_default="plain")
     userid = models.CharField(max_length=64)
     name = models.CharField(max_length=64, default="", blank=True)
     alias = models.CharField(max_length=64, default="", blank=True)
@@ -120,16 +129,17 @@ class Member(models.Model):
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.UNKNOWN)
     # Has customer-contact permission (appears in get_follow_user_list).
     has_customer_contact = models.BooleanField(default=False)
-    store = models.ForeignKey(Store, on_delete=models.SET_NULL, null=True, blank=True, related_name="members")
+    store = models.ForeignKey(Store, on_delete=models.PROTECT, null=True, blank=True, related_name="members")
     search_text = models.CharField(max_length=400, default="", blank=True)
     left_at = models.DateTimeField(null=True, blank=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
     synced_at = models.DateTimeField(null=True, blank=True)
 
     PERSONAL = ("name", "alias", "position", "mobile", "avatar_url", "search_text")
-    NOT_PERSONAL = ("userid", "department_ids")
+    NOT_PERSONAL = ("id_space", "userid", "department_ids")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["corp", "userid"], name="one_member_per_userid")]
+        constraints = [models.UniqueConstraint(fields=["corp", "userid", "id_space"], name="one_member_per_userid")]
 
     def __str__(self) -> str:
         return self.name or self.userid
@@ -138,8 +148,8 @@ class Member(models.Model):
 class MemberPlacement(models.Model):
     """A guide worked at this store from then to then."""
 
-    member = models.ForeignKey(Member, on_delete=models.CASCADE, related_name="placements")
-    store = models.ForeignKey(Store, on_delete=models.CASCADE, related_name="member_placements")
+    member = models.ForeignKey(Member, on_delete=models.PROTECT, related_name="placements", db_index=False)
+    store = models.ForeignKey(Store, on_delete=models.PROTECT, related_name="member_placements")
     placed_from = models.DateTimeField()
     placed_to = models.DateTimeField(null=True, blank=True)
 
@@ -149,11 +159,12 @@ class MemberPlacement(models.Model):
                 fields=["member"], condition=Q(placed_to__isnull=True), name="one_open_placement_per_member"
             ),
             models.CheckConstraint(
-                condition=Q(placed_to__isnull=True) | Q(placed_to__gte=F("placed_from")),
+                condition=Q(placed_to__isnull=True) | Q(placed_to__gt=F("placed_from")),
                 name="member_placement_in_order",
             ),
+            # Also the index of reads by time. Spans that overlap are kept out by the writers, who lock the member.
+            models.UniqueConstraint(fields=["member", "placed_from"], name="one_member_placement_per_start"),
         ]
-        indexes = [models.Index(fields=["member", "-placed_from"], name="member_placement_time")]
 
 
 class MemberAccount(models.Model):

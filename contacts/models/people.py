@@ -26,8 +26,8 @@ class Contact(models.Model):
     corp_name = models.CharField(max_length=128, default="", blank=True)
     stage = models.ForeignKey(Stage, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False)
     stage_since = models.DateTimeField(null=True, blank=True)
-    owner = models.ForeignKey(Member, on_delete=models.SET_NULL, null=True, blank=True, related_name="owned_contacts")
-    store = models.ForeignKey(Store, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
+    owner = models.ForeignKey(Member, on_delete=models.PROTECT, null=True, blank=True, related_name="owned_contacts")
+    store = models.ForeignKey(Store, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False)
     custom = models.JSONField(default=dict, blank=True)
     # 免打扰: no push of any sender reaches her until then; `forever` without an end.
     opt_out_since = models.DateTimeField(null=True, blank=True)
@@ -42,7 +42,7 @@ class Contact(models.Model):
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
-    PERSONAL = ("name", "avatar_url", "corp_name", "custom", "search_text")
+    PERSONAL = ("name", "avatar_url", "gender", "birthday", "corp_name", "custom", "search_text")
     NOT_PERSONAL = ("opt_out_source",)
 
     class Meta:
@@ -55,6 +55,9 @@ class Contact(models.Model):
             ),
             models.Index(
                 fields=["stage", "-last_added_at", "-id"], condition=Q(root__isnull=True), name="contact_stage_recent"
+            ),
+            models.Index(
+                fields=["owner", "-last_added_at", "-id"], condition=Q(root__isnull=True), name="contact_owner_recent"
             ),
             GinIndex(OpClass("search_text", name="gin_trgm_ops"), name="contact_search"),
         ]
@@ -80,21 +83,22 @@ class Identity(models.Model):
 
     kind = models.CharField(max_length=8, choices=Kind.choices)
     scope = models.CharField(max_length=64)
+    id_space = models.CharField(max_length=64, default="plain", db_default="plain")
     value = models.CharField(max_length=130)
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="identities")
     created_at = models.DateTimeField()
 
     PERSONAL = ("value",)
-    NOT_PERSONAL = ("scope",)
+    NOT_PERSONAL = ("scope", "id_space")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["kind", "scope", "value"], name="one_identity_each")]
+        constraints = [models.UniqueConstraint(fields=["kind", "scope", "value", "id_space"], name="one_identity_each")]
 
 
 class ContactPhone(models.Model):
     """A phone somebody noted. Not unique: a phone on two people binds nothing and is listed as 待合并."""
 
-    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="phones")
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="phones", db_index=False)
     phone = models.CharField(max_length=20)  # E.164
     source = models.CharField(max_length=40)  # remark:<follow>, order, import, manual
     created_at = models.DateTimeField()
@@ -126,11 +130,11 @@ class Follow(models.Model):
     """A guide and a customer know each other (好友关系). Remark, phones and tags are hers about him; relation is the truth."""
 
     corp = models.ForeignKey(Corp, on_delete=models.CASCADE, related_name="+", db_index=False)
-    identity = models.ForeignKey(Identity, on_delete=models.CASCADE, related_name="follows")
+    identity = models.ForeignKey(Identity, on_delete=models.CASCADE, related_name="follows", db_index=False)
     contact = models.ForeignKey(
-        Contact, on_delete=models.CASCADE, related_name="follows"
+        Contact, on_delete=models.CASCADE, related_name="follows", db_index=False
     )  # identity.contact, for indexes
-    member = models.ForeignKey(Member, on_delete=models.CASCADE, related_name="follows")
+    member = models.ForeignKey(Member, on_delete=models.PROTECT, related_name="follows", db_index=False)
     remark = models.CharField(max_length=64, default="", blank=True)
     description = models.CharField(max_length=400, default="", blank=True)
     remark_company = models.CharField(max_length=64, default="", blank=True)
@@ -159,7 +163,7 @@ class Follow(models.Model):
 class FollowPeriod(models.Model):
     """One adding, from its beginning to its end. Welcome, attribution, retention and cohorts hang on it."""
 
-    follow = models.ForeignKey(Follow, on_delete=models.CASCADE, related_name="periods")
+    follow = models.ForeignKey(Follow, on_delete=models.CASCADE, related_name="periods", db_index=False)
     added_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
     ended_by = models.CharField(max_length=9, choices=EndedBy.choices, default="", blank=True)
@@ -167,12 +171,12 @@ class FollowPeriod(models.Model):
     state = models.CharField(max_length=64, default="", blank=True)
     source = models.CharField(max_length=10)  # FactSource
     # Where the guide stood when it began: history is written once.
-    store = models.ForeignKey(Store, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    store = models.ForeignKey(Store, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     region = models.ForeignKey(
-        Region, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+        Region, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
     dealer = models.ForeignKey(
-        Dealer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+        Dealer, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
 
     NOT_PERSONAL = ("state", "source", "ended_by")
@@ -184,21 +188,58 @@ class FollowPeriod(models.Model):
             models.CheckConstraint(
                 condition=Q(ended_at__isnull=True) | Q(ended_at__gte=F("added_at")), name="period_in_order"
             ),
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True, ended_by="") | (Q(ended_at__isnull=False) & ~Q(ended_by="")),
+                name="period_end_has_a_cause",
+            ),
         ]
-        indexes = [models.Index(fields=["added_at"], name="period_added")]
+        indexes = [
+            models.Index(fields=["added_at"], name="period_added"),
+            models.Index(fields=["state"], condition=~Q(state=""), name="period_state"),
+        ]
 
 
 class OwnershipChange(models.Model):
     """业绩归属 moved from one guide to another."""
 
-    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="ownership_changes")
-    from_member = models.ForeignKey(Member, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
-    to_member = models.ForeignKey(Member, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="ownership_changes", db_index=False)
+    from_member = models.ForeignKey(Member, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    to_member = models.ForeignKey(Member, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     changed_at = models.DateTimeField()
-    reason = models.CharField(max_length=24, default="", blank=True)  # first_add, manual, transfer, leave
+    reason = models.CharField(max_length=24, default="", blank=True)  # first_add, manual, transfer, leave, merge
     actor_id = models.BigIntegerField(null=True, blank=True)
 
     NOT_PERSONAL = ("reason",)
 
     class Meta:
         indexes = [models.Index(fields=["contact", "-changed_at"], name="ownership_contact")]
+
+
+class ContactMerge(models.Model):
+    """`gone` and everybody who counted as her became `kept` at an instant, and what was taken over then; until undone.
+
+    moved_ids: the rows whose root changed (gone first). taken: column of kept → [before, after], as JSON has them.
+    """
+
+    kept = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="merges")
+    gone = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="merged_away", db_index=False)
+    moved_ids = ArrayField(models.BigIntegerField())
+    taken = models.JSONField(default=dict, blank=True)
+    source = models.CharField(max_length=16)  # unionid, manual
+    merged_at = models.DateTimeField()
+    actor_id = models.BigIntegerField(null=True, blank=True)
+    # Rows that the take-over wrote; an undo takes them back while nothing came after them.
+    transition_id = models.BigIntegerField(null=True, blank=True)
+    ownership_id = models.BigIntegerField(null=True, blank=True)
+    undone_at = models.DateTimeField(null=True, blank=True)
+    undone_by_id = models.BigIntegerField(null=True, blank=True)
+
+    PERSONAL = ("taken",)
+    NOT_PERSONAL = ("source", "moved_ids")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["gone"], condition=Q(undone_at__isnull=True), name="merged_away_once"),
+            models.CheckConstraint(condition=~Q(kept=F("gone")), name="merge_of_two"),
+        ]
+        indexes = [models.Index(fields=["gone", "merged_at"], name="merge_gone")]

@@ -26,7 +26,9 @@ class Stage(models.Model):
 class StageTransition(models.Model):
     """A contact went from one stage to another. Store and guide as of then."""
 
-    contact = models.ForeignKey("contacts.Contact", on_delete=models.CASCADE, related_name="stage_transitions")
+    contact = models.ForeignKey(
+        "contacts.Contact", on_delete=models.CASCADE, related_name="stage_transitions", db_index=False
+    )
     from_stage = models.ForeignKey(
         Stage, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
@@ -34,15 +36,21 @@ class StageTransition(models.Model):
     changed_at = models.DateTimeField()
     source = models.CharField(
         max_length=8,
-        choices=[("rule", _("规则")), ("manual", _("人工")), ("import", _("导入")), ("backfill", _("回填"))],
+        choices=[
+            ("rule", _("规则")),
+            ("manual", _("人工")),
+            ("import", _("导入")),
+            ("backfill", _("回填")),
+            ("merge", _("合并")),
+        ],
     )
     reason = models.CharField(max_length=200, default="", blank=True)
     actor_id = models.BigIntegerField(null=True, blank=True)
     store = models.ForeignKey(
-        "contacts.Store", on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+        "contacts.Store", on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
     member = models.ForeignKey(
-        "contacts.Member", on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+        "contacts.Member", on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
 
     PERSONAL = ("reason",)

@@ -37,18 +37,18 @@ class TimelineEvent(models.Model):
     identity = models.ForeignKey(
         Identity, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
     )
-    group = models.ForeignKey(GroupChat, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    group = models.ForeignKey(GroupChat, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     member = models.ForeignKey(
-        Member, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+        Member, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
-    store = models.ForeignKey(Store, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
+    store = models.ForeignKey(Store, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False)
     region = models.ForeignKey(
-        Region, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+        Region, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
     dealer = models.ForeignKey(
-        Dealer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+        Dealer, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
-    stage = models.ForeignKey(Stage, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
+    stage = models.ForeignKey(Stage, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False)
     # The user (kind user:<id>), rule, API token or system that acted; empty for the customer herself.
     actor = models.CharField(max_length=40, default="", blank=True)
     # What it is about: `order:12`, `push:7`, `tag:4`.

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from contacts import marks
-from contacts.bulk import clean_text, insert_rows, update_rows
+from contacts.bulk import clean_text, insert_rows, lock_rows, update_rows
 from contacts.models import Contact, Department, Member, MemberPlacement
+from contacts.services import placements
 from contacts.services.search import searchable
 from scrm.lib import clock
 from tenants import locks
@@ -138,13 +139,10 @@ def move_members(moves: Sequence[tuple[Member, int | None]], *, now: datetime) -
     """Members work at another store from now on: placements, their store of today, and that of the customers they own."""
     if not moves:
         return
-    moved = [member.pk for member, _store in moves]
-    standing = MemberPlacement.objects.filter(member_id__in=moved, placed_to__isnull=True)
-    # A placement that began at this very instant (or, by a late clock, after it) ends where it began.
-    update_rows(MemberPlacement, [{"id": row.pk, "placed_to": max(now, row.placed_from)} for row in standing])
-    insert_rows(MemberPlacement, [
-        {"member_id": member.pk, "store_id": store_id, "placed_from": now} for member, store_id in moves if store_id
-    ])  # fmt: skip
+    moved = lock_rows(Member, (member.pk for member, _store in moves))
+    placements.write(MemberPlacement, {
+        member.pk: {"store_id": store_id} if store_id else None for member, store_id in moves
+    }, now=now)  # fmt: skip
     update_rows(Member, [{"id": member.pk, "store_id": store_id} for member, store_id in moves])
     owned = list(Contact.objects.filter(owner_id__in=moved, root__isnull=True).values_list("pk", "owner_id"))
     homes = {member.pk: store_id for member, store_id in moves}

@@ -1,11 +1,14 @@
 """Stores, regions, dealers, who works where, which log-in is whom. Moves are placements: history stays where it happened."""
 
+from datetime import datetime
+
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import User
 from contacts import marks
 from contacts.models import Contact, Dealer, Department, Member, MemberAccount, Region, Store, StorePlacement
+from contacts.services import placements
 from contacts.services.members import move_members, place_members
 from scrm.lib import clock
 from scrm.lib.errors import UserError
@@ -24,14 +27,18 @@ def save_store(store: Store, *, by: Actor) -> Store:
     store.save(update_fields=columns)
     if is_new:
         # A first placement reaches back: facts from before the merchant joined us belong to it.
-        StorePlacement.objects.create(store=store, region=store.region, dealer=store.dealer, placed_from=now)
+        _place_store(store, now)
     elif before and (before.region_id, before.dealer_id) != (store.region_id, store.dealer_id):
-        StorePlacement.objects.filter(store=store, placed_to__isnull=True).update(placed_to=now)
-        StorePlacement.objects.create(store=store, region=store.region, dealer=store.dealer, placed_from=now)
+        _place_store(store, now)
         marks.mark(Contact.objects.filter(store=store, root__isnull=True).values_list("pk", flat=True), "contact.store")
     audit.record("store.created" if is_new else "store.changed", store, by=by, code=store.code,
                  region=store.region_id, dealer=store.dealer_id)  # fmt: skip
     return store
+
+
+def _place_store(store: Store, now: datetime) -> None:
+    spot = {"region_id": store.region_id, "dealer_id": store.dealer_id}
+    placements.write(StorePlacement, {store.pk: spot}, now=now)
 
 
 @transaction.atomic

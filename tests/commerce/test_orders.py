@@ -10,7 +10,7 @@ from commerce.models import Order, OrderLine, Product, Refund
 from commerce.services.binding import bind_by_hand, bind_waiting
 from commerce.services.orders import upsert_orders
 from commerce.services.rows import LineRow, RefundRow
-from contacts.models import Contact, ContactPhone, TimelineEvent
+from contacts.models import Contact, ContactPhone, OwnershipChange, TimelineEvent
 from contacts.services.ownership import assign_owner
 from scrm.lib.errors import UserError
 from tenants.audit import SYSTEM
@@ -180,9 +180,9 @@ def test_many_orders_cost_as_many_statements_as_few() -> None:
             order_row(
                 external_userid=external,
                 lines=(LineRow("面膜", Decimal(2), 10_000, "SKU"),),
-                refunds=(RefundRow("R", 1, at(99)),),
+                refunds=(RefundRow(f"R{size}-{index}", 1, at(99)),),
             )
-            for _ in range(size)
+            for index in range(size)
         ]
         with CaptureQueriesContext(connection) as captured:
             upsert_orders(rows, source="pos", by=SYSTEM)
@@ -190,3 +190,23 @@ def test_many_orders_cost_as_many_statements_as_few() -> None:
 
     cost(1)
     assert cost(2) == cost(200)
+
+
+def test_an_order_says_whether_its_guide_and_store_were_named_or_derived() -> None:
+    owner = make_member(store=make_store())
+    contact = make_follow(member=owner, added_at=at(0)).contact
+    OwnershipChange.objects.create(contact=contact, to_member=owner, changed_at=at(0), reason="first_add")
+    derived = make_order(contact)
+    assert (derived.member, derived.member_source) == (owner, "owner")
+    assert (derived.store, derived.store_source) == (owner.store, "owner")
+
+    seller = make_member(store=make_store())
+    named = make_order(contact, member_id=seller.pk)
+    assert (named.member_source, named.store, named.store_source) == ("explicit", seller.store, "explicit")
+    nobodys = make_order()
+    assert (nobodys.member_source, nobodys.store_source) == ("", "")
+
+    # The channel names the guide later: its word replaces what was derived, the store with it.
+    upsert_orders([order_row(number=derived.number, member_id=seller.pk)], source="pos", by=SYSTEM)
+    derived.refresh_from_db()
+    assert (derived.member, derived.member_source, derived.store) == (seller, "explicit", seller.store)
