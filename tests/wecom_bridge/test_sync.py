@@ -3,8 +3,10 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection as database
 from django.db import transaction
 
+from contacts.models import Follow
 from scrm.lib import clock
 from tenants.audit import SYSTEM
 from tenants.ledger.models import Job
@@ -12,7 +14,7 @@ from tests.support.core import in_thread
 from wecom_bridge import contracts
 from wecom_bridge.contracts import Inventory
 from wecom_bridge.models import StagedRow, SyncRun, SyncUnit
-from wecom_bridge.services.sync import customers, drive, runs, staging
+from wecom_bridge.services.sync import customers, drive, runs, staging, statistics
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -225,3 +227,15 @@ def test_whatever_a_remark_holds_is_staged_as_it_is(connection):
         staging.write([staging.staged_customer(run.pk, "an", item)] * 2)
 
     assert StagedRow.objects.get().payload["follow_info"]["remark"] == remark
+
+
+def test_the_tables_that_were_filled_have_fresh_statistics(wecom, connection, monkeypatch):
+    """With the apps' own handlers: the planner knows how many customers there are as soon as they are written."""
+    monkeypatch.setattr(statistics, "MANY_ROWS", 50)
+    start(connection)
+
+    drain()
+
+    with database.cursor() as cursor:
+        cursor.execute("SELECT reltuples FROM pg_class WHERE oid = 'contacts_follow'::regclass")
+        assert cursor.fetchone()[0] == Follow.objects.count() == 704

@@ -15,6 +15,7 @@ from wecom_bridge.models import Corp, StagedRow, SyncRun, SyncUnit
 from wecom_bridge.services.backoff import next_try
 from wecom_bridge.services.sync import customers, groups, removals
 from wecom_bridge.services.sync.pause import Paused, say_paused
+from wecom_bridge.services.sync.statistics import refresh_statistics
 
 State = SyncRun.State
 BREATH = timedelta(seconds=1)
@@ -96,7 +97,10 @@ def _customers(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None
 
 
 def _write(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
-    return "group_lists" if customers.apply(run, deadline) else None
+    if not customers.apply(run, deadline):
+        return None
+    refresh_statistics()
+    return "group_lists"
 
 
 def _group_lists(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
