@@ -1,0 +1,110 @@
+"""What a test asks for inside the merchant, in a process with the stack's settings: `python -m tests.e2e.inside SLUG FUNCTION JSON`.
+
+Only preparation that has no page of its own, or whose page is not the subject of the test. Each function returns what JSON can hold.
+"""
+
+import json
+import os
+import sys
+from typing import Any
+
+
+def make_user(username: str, name: str, role: str, password: str) -> int:
+    """A log-in with a preset role over everything; its id."""
+    from django.contrib.auth.hashers import make_password
+
+    from accounts.models import Role, RoleGrant, User
+    from scrm.lib import clock
+
+    fields = {"display_name": name, "password": make_password(password), "created_at": clock.wall()}
+    user, _is_new = User.objects.update_or_create(username=username, defaults=fields)
+    RoleGrant.objects.get_or_create(user=user, role=Role.objects.get(key=role), scope_kind="all", scope_id=0)
+    return int(user.pk)
+
+
+def tag_newcomers(tag: str) -> dict[str, Any]:
+    """An enabled rule: whoever was first added within a day is tagged; those of before are left alone. The tag's ids."""
+    from tagging.models import Tag
+    from tagging.services import rules
+    from tenants.audit import SYSTEM
+
+    row = Tag.objects.get(name=tag, deleted_at__isnull=True, wecom_tag_id__isnull=False)
+    came = {"field": "contact.first_added_at", "op": "within", "window": {"days": 1}}
+    tree = {"version": 1, "root": {"all": [came]}}
+    rule = rules.save_rule(
+        None, name=f"新客打「{tag}」", tree=tree, rule_actions=[{"kind": "tag", "add": [row.pk]}], by=SYSTEM
+    )
+    rules.enable_rule(rule, by=SYSTEM)
+    return {"id": row.pk, "wecom_id": row.wecom_tag_id}
+
+
+def welcome_everybody(text: str) -> None:
+    """One enabled default welcome."""
+    from campaigns.models import WelcomeTemplate
+    from campaigns.services import welcomes
+    from tenants.audit import SYSTEM
+
+    standing = WelcomeTemplate.objects.filter(is_default=True).first()
+    welcomes.save_template(
+        standing, name="默认欢迎语", text=text, neutral_text="", attachments=[], store=None,
+        state="", priority=0, is_default=True, is_enabled=True, by=SYSTEM,
+    )  # fmt: skip
+
+
+def release_to_everybody(name: str, text: str, author: int, approver: int) -> dict[str, Any]:
+    """A broadcast to every friend, approved, to be told of at once; each guide's unit agreed to. Its push and units."""
+    from datetime import timedelta
+
+    from accounts.scope import EVERYTHING
+    from campaigns.models import Dispatch
+    from campaigns.services import agreeing, approvals, broadcasts
+    from contacts.models import Contact
+    from scrm.lib import clock
+    from tenants.audit import Actor
+
+    friends = Contact.objects.filter(follows__relation="active").distinct().values_list("pk", flat=True)
+    now = clock.now()
+    draft = broadcasts.Draft(
+        name=name, message_class="service", text=text, audience={"contacts": list(friends)}, within=EVERYTHING,
+        notify_at=now + timedelta(seconds=1), confirm_by=now + timedelta(hours=9),
+    )  # fmt: skip
+    broadcast = broadcasts.create_broadcast(draft, by=Actor("user", author, "作者"))
+    broadcasts.submit_broadcast(broadcast.pk, by=Actor("user", author, "作者"))
+    released = approvals.approve_broadcast(broadcast.pk, by=Actor("user", approver, "审批人"), scope=EVERYTHING)
+    units = list(Dispatch.objects.filter(push_id=released.push_id))
+    for unit in units:
+        agreeing.agree(unit.pk, member_ids=[unit.sender_id], by=Actor("user", author, "导购"))
+    return {"push": released.push_id, "units": len(units), "planned": sum(unit.planned for unit in units)}
+
+
+def read_ledger() -> None:
+    """Have the corp's mass sends read now, as the composer does when somebody opens it."""
+    from campaigns.services import ledger
+
+    for corp in ledger.connected_corps():
+        ledger.start_reading(corp.pk)
+
+
+def look_again(push: int) -> int:
+    """Ask WeCom now what became of a push."""
+    from campaigns.services import polling
+
+    return polling.refresh_push(push)
+
+
+def main() -> None:
+    import django
+
+    django.setup()
+    from tenants.context import tenant_scope
+    from tenants.models import Tenant
+
+    slug, function, given = sys.argv[1:4]
+    with tenant_scope(Tenant.objects.get(slug=slug)):
+        result: Any = globals()[function](**json.loads(given))
+    print(json.dumps(result, default=str))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scrm.settings")
+    main()
