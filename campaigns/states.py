@@ -6,16 +6,34 @@ from django.utils.translation import gettext_lazy as _
 
 
 class PushKind(models.TextChoices):
+    """What carries it."""
+
     BROADCAST = "broadcast", _("群发")
-    GROUP = "group", _("客户群群发")
     SOP = "sop", _("SOP")
+    MOMENT = "moment", _("朋友圈")
     ONE_TO_ONE = "one_to_one", _("1对1任务")
+
+
+class PushTarget(models.TextChoices):
+    """Whom its deliveries are for, whatever carries it. NONE: it has no deliveries; a moment's viewers are only observed."""
+
+    PEOPLE = "people", _("客户")
+    GROUPS = "groups", _("客户群")
+    NONE = "none", _("无")
 
 
 class PushState(models.TextChoices):
     FROZEN = "frozen", _("待导购确认")
     ENDED = "ended", _("已结束")
     STOPPED = "stopped", _("已停止")
+
+
+class ApprovalState(models.TextChoices):
+    PENDING = "pending", _("待审批")
+    APPROVED = "approved", _("已通过")
+    REJECTED = "rejected", _("已驳回")
+    LAPSED = "lapsed", _("审批已过期")
+    VOID = "void", _("内容已修改,审批作废")
 
 
 class DispatchState(models.TextChoices):
@@ -44,6 +62,22 @@ class DeliveryState(models.TextChoices):
     STOPPED = "stopped", _("已停止")
     UNKNOWN = "unknown", _("未知")
 
+
+# Decided once: who asks again makes a new request.
+APPROVAL_NEXT: dict[str, frozenset[str]] = {
+    ApprovalState.PENDING: frozenset({"approved", "rejected", "lapsed", "void"}),
+    ApprovalState.APPROVED: frozenset(),
+    ApprovalState.REJECTED: frozenset(),
+    ApprovalState.LAPSED: frozenset(),
+    ApprovalState.VOID: frozenset(),
+}
+
+# Over when its last unit is: stopped where somebody stopped the whole push, ended otherwise.
+PUSH_NEXT: dict[str, frozenset[str]] = {
+    PushState.FROZEN: frozenset({"ended", "stopped"}),
+    PushState.ENDED: frozenset(),
+    PushState.STOPPED: frozenset(),
+}
 
 DISPATCH_NEXT: dict[str, frozenset[str]] = {
     # creating, done: where the tenant lets silence agree.
@@ -76,6 +110,17 @@ DELIVERY_NEXT: dict[str, frozenset[str]] = {
     DeliveryState.STOPPED: frozenset({"sent", "failed"}),
     DeliveryState.UNKNOWN: frozenset({"sent", "failed"}),
 }
+
+# Back to `planned`, in another guide's unit: only with a DeliveryMove, from a unit that is over without having sent, and
+# only for these reasons. Whom her guide left out, whom WeCom refused and whose end is unknown stay where they are.
+DELIVERY_MOVES: dict[str, frozenset[str]] = {
+    DeliveryState.SKIPPED: frozenset({"guide_skipped"}),
+    DeliveryState.EXPIRED: frozenset({"deadline"}),
+    DeliveryState.STOPPED: frozenset({"stopped"}),
+    DeliveryState.FAILED: frozenset({"no_task"}),
+}
+# Their stop is settled: WeCom has said that nothing of them was sent, or never had a task of theirs.
+MOVES_FROM = frozenset({DispatchState.SKIPPED, DispatchState.EXPIRED, DispatchState.STOPPED, DispatchState.FAILED})
 
 # Why a target was not reached: excluded at the freeze, or skipped, failed later. Registered reasons of other apps join at start.
 REASONS: dict[str, Promise] = {
@@ -118,6 +163,11 @@ FINAL_DELIVERY = frozenset(DeliveryState.values) - frozenset(OPEN_DELIVERY)
 def may_follow(table: dict[str, frozenset[str]], old: str, new: str) -> bool:
     """Whether a row in state `old` may become `new`."""
     return new in table[old]
+
+
+def may_move(dispatch_state: str, delivery_state: str, reason: str) -> bool:
+    """Whether a delivery in this state, for this reason, may leave its unit in that state for another guide's."""
+    return dispatch_state in MOVES_FROM and reason in DELIVERY_MOVES.get(delivery_state, frozenset())
 
 
 def reason_name(reason: str) -> str:

@@ -9,7 +9,7 @@ from campaigns.services import results
 from campaigns.services.claiming import CREATE
 from campaigns.services.polling import REMIND
 from campaigns.services.stopping import CANCEL
-from campaigns.states import DeliveryState, DispatchState, PushKind
+from campaigns.states import DeliveryState, DispatchState, PushTarget
 from scrm.lib import clock
 from wecom_bridge.contracts import Call, CommandKind, Refusal, Settled, WeComReader, register_command
 from wecom_bridge.models import OutboundCommand
@@ -44,7 +44,7 @@ def build_create(command: OutboundCommand) -> Call | None:
 
 def _recipients(unit: Dispatch) -> dict[str, Any]:
     planned = Delivery.objects.filter(dispatch=unit, state=DeliveryState.PLANNED).order_by("pk")
-    if unit.push.kind == PushKind.GROUP:
+    if unit.push.target == PushTarget.GROUPS:
         return {"chat_type": "group", "chat_id_list": list(planned.values_list("group__chat_id", flat=True))}
     people = list(planned.values_list("external_userid", flat=True))
     return {"chat_type": "single", "external_userid": people, "allow_select": False}
@@ -82,7 +82,7 @@ def _listed(unit: Dispatch, reader: WeComReader) -> Iterator[Mapping[str, Any]]:
     assert unit.claimed_at is not None
     start, end = int((unit.claimed_at - SLACK).timestamp()), int((clock.now() + SLACK).timestamp())
     asked: dict[str, Any] = {
-        "chat_type": "group" if unit.push.kind == PushKind.GROUP else "single",
+        "chat_type": "group" if unit.push.target == PushTarget.GROUPS else "single",
         "start_time": start, "end_time": end, "filter_type": 0, "limit": LIST_PAGE,
     }  # fmt: skip
     for answer in _pages(reader, "get_groupmsg_list_v2", asked):
@@ -109,7 +109,7 @@ def _is_ours(msgid: str, unit: Dispatch, reader: WeComReader) -> bool:
 
 def _refused(msgid: str, unit: Dispatch, reader: WeComReader) -> list[str]:
     """The fail_list of the lost answer: of people, whoever was asked for and is not in the task."""
-    if unit.push.kind == PushKind.GROUP:
+    if unit.push.target == PushTarget.GROUPS:
         return []  # of groups only the sent ones are listed
     asked = {"msgid": msgid, "userid": unit.sender.userid, "limit": PAGE}
     taken = {
@@ -179,6 +179,11 @@ def cancel_refused(command: OutboundCommand, refusal: Refusal) -> None:
     results.record_stop(command.subject_id or 0)
 
 
+def cancel_over(command: OutboundCommand) -> None:
+    """The stop never reached WeCom, or had nothing left to stop: the last look decides, nobody waits in 停止中."""
+    results.record_stop(command.subject_id or 0)
+
+
 def _nothing(command: OutboundCommand, answer: Any) -> None:
     """A reminder leaves no trace but its count."""
 
@@ -211,6 +216,8 @@ def register() -> None:
             build=_build_cancel,
             on_result=cancelled,
             on_refused=cancel_refused,
+            on_parked=cancel_over,
+            on_cancelled=cancel_over,
             priority=20,
         )
     )

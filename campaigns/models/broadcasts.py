@@ -6,12 +6,13 @@ from django.utils.translation import gettext_lazy as _
 
 from campaigns.models.content import ContentVersion
 from campaigns.models.pushes import Push
+from campaigns.states import ApprovalState
 
 
 class Campaign(models.Model):
     """活动: name, dates, goal, budget; holds what serves it."""
 
-    name = models.CharField(max_length=60, unique=True)
+    name = models.CharField(max_length=60)
     starts_on = models.DateField(null=True, blank=True)
     ends_on = models.DateField(null=True, blank=True)
     goal = models.CharField(max_length=200, default="", blank=True)
@@ -19,8 +20,16 @@ class Campaign(models.Model):
     partner = models.CharField(max_length=60, default="", blank=True)
     owner_id = models.BigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField()
+    archived_at = models.DateTimeField(null=True, blank=True)
 
     NOT_PERSONAL = ("name", "goal", "partner")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name"], condition=Q(archived_at__isnull=True), name="one_living_campaign_per_name"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -69,18 +78,13 @@ class Broadcast(models.Model):
 
 
 class Approval(models.Model):
-    """A request for 审批 of one version of a broadcast or SOP, with what the approver was shown."""
+    """A request for 审批 of one version of a broadcast or SOP, with what the approver was shown. Approved once per version."""
 
-    class State(models.TextChoices):
-        PENDING = "pending", _("待审批")
-        APPROVED = "approved", _("已通过")
-        REJECTED = "rejected", _("已驳回")
-        LAPSED = "lapsed", _("审批已过期")
-        VOID = "void", _("内容已修改,审批作废")
+    State = ApprovalState
 
     subject_kind = models.CharField(max_length=10, choices=[("broadcast", _("群发")), ("sop", _("SOP"))])
-    subject_id = models.BigIntegerField()
-    subject_version = models.BigIntegerField()
+    subject_id = models.BigIntegerField()  # Broadcast's id; of a SOP the SopVersion's, not the Sop's
+    subject_version = models.BigIntegerField()  # Broadcast.version; of a SOP SopVersion.number, which never changes
     state = models.CharField(max_length=8, choices=State.choices, default=State.PENDING)
     level = models.CharField(max_length=8, choices=[("store", _("店长")), ("region", _("大区")), ("hq", _("总部"))])
     snapshot = models.JSONField(default=dict, blank=True)  # content, audience and preflight counts as submitted
@@ -98,6 +102,11 @@ class Approval(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["subject_kind", "subject_id"], condition=Q(state="pending"), name="one_pending_approval"
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["subject_kind", "subject_id", "subject_version"],
+                condition=Q(state="approved"),
+                name="approved_once_per_version",
+            ),
         ]
         indexes = [models.Index(fields=["state", "expires_at"], name="approval_state")]

@@ -28,7 +28,7 @@ class Content(models.Model):
 class ContentVersion(models.Model):
     """Text and attachments in WeCom's shape; variables in braces. Never edited: an edit is the next number."""
 
-    content = models.ForeignKey(Content, on_delete=models.PROTECT, related_name="versions")
+    content = models.ForeignKey(Content, on_delete=models.PROTECT, related_name="versions", db_index=False)
     number = models.IntegerField()
     text = models.TextField(default="", blank=True)  # ≤ 4000 bytes once rendered
     attachments = models.JSONField(

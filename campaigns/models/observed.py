@@ -43,6 +43,7 @@ class LedgerCoverage(models.Model):
 class MassSendResult(models.Model):
     """What one recipient of a mass message got, as WeCom says: 0 not sent, 1 sent, 2 not a friend, 3 quota."""
 
+    corp = models.ForeignKey(Corp, on_delete=models.CASCADE, related_name="+", db_index=False)
     mass_send = models.ForeignKey(MassSend, on_delete=models.CASCADE, related_name="results", db_index=False)
     userid = models.CharField(max_length=64)
     target = models.CharField(max_length=130)  # external_userid or chat_id
@@ -54,4 +55,4 @@ class MassSendResult(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["mass_send", "userid", "target"], name="one_result_per_target")]
-        indexes = [models.Index(fields=["target", "sent_at"], name="mass_result_target")]
+        indexes = [models.Index(fields=["corp", "target", "sent_at"], name="mass_result_target")]

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from campaigns.models.content import ContentVersion, MessageClass
-from campaigns.states import DeliveryState, DispatchState, PushKind, PushState
+from campaigns.states import DeliveryState, DispatchState, PushKind, PushState, PushTarget
 from contacts.models import Contact, Dealer, Follow, GroupChat, Member, Region, Store
 
 
@@ -15,6 +15,7 @@ class Push(models.Model):
     """One frozen audience. A broadcast has one per version; a SOP one per (version, step, slot)."""
 
     kind = models.CharField(max_length=12, choices=PushKind.choices)
+    target = models.CharField(max_length=8, choices=PushTarget.choices)  # whom the deliveries are for
     source_id = models.BigIntegerField()  # Broadcast or SopVersion, as the kind says
     source_version = models.BigIntegerField()  # the broadcast's version; the SOP step's id
     slot_at = models.DateTimeField(null=True, blank=True)  # a SOP push's instant; null for a broadcast
@@ -39,6 +40,11 @@ class Push(models.Model):
                 nulls_distinct=False,
                 name="one_push_per_source",
             ),
+            # Only a moment is for nobody in particular.
+            models.CheckConstraint(
+                condition=Q(kind="moment", target="none") | ~Q(kind="moment") & ~Q(target="none"),
+                name="push_kind_has_its_target",
+            ),
             models.CheckConstraint(
                 condition=Q(confirm_by__gt=models.F("notify_at")), name="push_deadline_after_notice"
             ),
@@ -55,7 +61,7 @@ class Push(models.Model):
 class Dispatch(models.Model):
     """A unit: one sender, one rendered content, at most 10,000 people or 2,000 groups, one WeCom task."""
 
-    push = models.ForeignKey(Push, on_delete=models.PROTECT, related_name="dispatches")
+    push = models.ForeignKey(Push, on_delete=models.PROTECT, related_name="dispatches", db_index=False)
     sender = models.ForeignKey(Member, on_delete=models.PROTECT, related_name="+", db_index=False)
     chunk = models.SmallIntegerField(default=0)
     content_version = models.ForeignKey(ContentVersion, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -171,10 +177,29 @@ class Delivery(models.Model):
 
 
 class DeliveryMove(models.Model):
-    """A delivery passed from one guide's unit to another's; only from a unit whose stop is settled."""
+    """A delivery passed from one guide's unit to another's; only where campaigns.states.may_move allows it.
 
-    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="moves")
+    The delivery names the new voice; who was to speak before, and to which external_userid, is kept here.
+    """
+
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="moves", db_index=False)
     from_dispatch = models.ForeignKey(Dispatch, on_delete=models.PROTECT, related_name="+", db_index=False)
     to_dispatch = models.ForeignKey(Dispatch, on_delete=models.PROTECT, related_name="+", db_index=False)
+    from_follow = models.ForeignKey(
+        Follow, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )  # null for a group
+    from_member = models.ForeignKey(Member, on_delete=models.PROTECT, related_name="+", db_index=False)
+    from_external_userid = models.CharField(max_length=130, default="", blank=True)  # empty for a group
     moved_at = models.DateTimeField()
     actor_id = models.BigIntegerField(null=True, blank=True)
+
+    PERSONAL = ("from_external_userid",)
+
+    class Meta:
+        constraints = [
+            # A unit left is over: nobody comes back to it, so nobody leaves it twice.
+            models.UniqueConstraint(fields=["delivery", "from_dispatch"], name="one_move_out_of_a_unit"),
+            models.CheckConstraint(
+                condition=~Q(from_dispatch=models.F("to_dispatch")), name="delivery_moves_to_another_unit"
+            ),
+        ]

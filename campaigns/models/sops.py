@@ -1,15 +1,18 @@
 """SOP: released versions of dated steps, and the customers running through them (在跑客户)."""
 
+from dataclasses import dataclass
+from datetime import time
+
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.models.content import ContentVersion
-from contacts.models import Contact, Follow
+from contacts.models import Contact, Follow, GroupChat
 
 
 class Sop(models.Model):
-    name = models.CharField(max_length=60, unique=True)
+    name = models.CharField(max_length=60)
     state = models.CharField(
         max_length=8,
         choices=[("draft", _("草稿")), ("on", _("运行中")), ("paused", _("已暂停")), ("off", _("已停用"))],
@@ -20,6 +23,11 @@ class Sop(models.Model):
 
     NOT_PERSONAL = ("name",)
 
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name"], condition=~Q(state="off"), name="one_living_sop_per_name")
+        ]
+
     def __str__(self) -> str:
         return self.name
 
@@ -27,7 +35,7 @@ class Sop(models.Model):
 class SopVersion(models.Model):
     """What 审批 releases, once. Who entered under a version finishes under it."""
 
-    sop = models.ForeignKey(Sop, on_delete=models.CASCADE, related_name="versions")
+    sop = models.ForeignKey(Sop, on_delete=models.CASCADE, related_name="versions", db_index=False)
     number = models.IntegerField()
     trigger = models.CharField(max_length=32)  # registered in campaigns.triggers: follow_added, segment_entered …
     trigger_params = models.JSONField(default=dict, blank=True)
@@ -46,23 +54,60 @@ class SopVersion(models.Model):
         constraints = [models.UniqueConstraint(fields=["sop", "number"], name="one_sop_version_per_number")]
 
 
-class SopStep(models.Model):
-    """Day N at a send slot: a mass message through the guide, or a 1对1 task for her."""
+@dataclass(frozen=True)
+class Sending:
+    """What a step that sends something has. day: 0 = the day of entry; slot: tenant time, one of the tenant's send slots."""
 
-    version = models.ForeignKey(SopVersion, on_delete=models.CASCADE, related_name="steps")
+    day: int
+    slot: time
+    content: ContentVersion
+
+
+class SopStep(models.Model):
+    """Day N at a send slot: a mass message through the guide, or a 1对1 task for her.
+
+    Which columns a step needs, its kind says; each kind has a CHECK for them.
+    """
+
+    version = models.ForeignKey(SopVersion, on_delete=models.CASCADE, related_name="steps", db_index=False)
     position = models.SmallIntegerField()
-    day = models.SmallIntegerField()  # 0 = the day of entry
-    slot = models.TimeField()  # tenant time; one of the tenant's send slots
     kind = models.CharField(max_length=12, choices=[("mass", _("群发")), ("one_to_one", _("1对1任务"))], default="mass")
-    content_version = models.ForeignKey(ContentVersion, on_delete=models.PROTECT, related_name="+")
+    day = models.SmallIntegerField(null=True, blank=True)
+    slot = models.TimeField(null=True, blank=True)
+    content_version = models.ForeignKey(
+        ContentVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    params = models.JSONField(default=dict, blank=True)  # what only its kind knows
+
+    NOT_PERSONAL = ("params",)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["version", "position"], name="one_step_per_position")]
+        constraints = [
+            models.UniqueConstraint(fields=["version", "position"], name="one_step_per_position"),
+            models.CheckConstraint(
+                condition=~Q(kind="mass") | Q(day__gte=0, slot__isnull=False, content_version__isnull=False),
+                name="mass_step_has_its_day_and_content",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind="one_to_one") | Q(day__gte=0, slot__isnull=False, content_version__isnull=False),
+                name="one_to_one_step_has_its_day_and_content",
+            ),
+        ]
         ordering = ("position",)
+
+    @property
+    def sending(self) -> Sending:
+        """When it sends what. Raises ValueError for a step of a kind that sends nothing."""
+        if self.day is None or self.slot is None or self.content_version is None:
+            raise ValueError(f"SOP step {self.pk} sends nothing")
+        return Sending(self.day, self.slot, self.content_version)
 
 
 class Enrollment(models.Model):
-    """A customer runs through a SOP version."""
+    """A customer, or a group chat, runs through a SOP version.
+
+    target: as a Delivery's, `c<id>` of a root contact or `g<id>` of a group chat.
+    """
 
     class State(models.TextChoices):
         RUNNING = "running", _("在跑")
@@ -71,11 +116,15 @@ class Enrollment(models.Model):
 
     version = models.ForeignKey(SopVersion, on_delete=models.PROTECT, related_name="enrollments", db_index=False)
     sop = models.ForeignKey(Sop, on_delete=models.CASCADE, related_name="enrollments", db_index=False)
-    contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="enrollments")
+    target = models.CharField(max_length=24)
+    contact = models.ForeignKey(Contact, on_delete=models.PROTECT, null=True, blank=True, related_name="enrollments")
+    group = models.ForeignKey(
+        GroupChat, on_delete=models.PROTECT, null=True, blank=True, related_name="enrollments", db_index=False
+    )
     follow = models.ForeignKey(
         Follow, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
-    trigger_key = models.CharField(max_length=120)  # the fact that enrolled her: enrolled once for it
+    trigger_key = models.CharField(max_length=120)  # the fact that enrolled it: enrolled once for it
     state = models.CharField(max_length=8, choices=State.choices, default=State.RUNNING)
     entered_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -83,27 +132,31 @@ class Enrollment(models.Model):
     is_holdout = models.BooleanField(default=False)
     next_due_at = models.DateTimeField(null=True, blank=True)  # slot of the next step
 
-    NOT_PERSONAL = ("trigger_key", "end_reason")
+    NOT_PERSONAL = ("target", "trigger_key", "end_reason")
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["sop", "contact", "trigger_key"], name="enrolled_once_per_fact"),
-            models.UniqueConstraint(
-                fields=["sop", "contact"], condition=Q(state="running"), name="runs_once_at_a_time"
+            models.UniqueConstraint(fields=["sop", "target", "trigger_key"], name="enrolled_once_per_fact"),
+            models.UniqueConstraint(fields=["sop", "target"], condition=Q(state="running"), name="runs_once_at_a_time"),
+            models.CheckConstraint(
+                condition=Q(contact__isnull=False, group__isnull=True) | Q(contact__isnull=True, group__isnull=False),
+                name="enrollment_is_of_a_person_or_a_group",
             ),
         ]
         indexes = [
             models.Index(fields=["next_due_at", "id"], condition=Q(state="running"), name="enrollment_due"),
             models.Index(fields=["version", "state"], name="enrollment_version"),
+            models.Index(fields=["group"], condition=Q(group__isnull=False), name="enrollment_group"),
         ]
 
 
 class EnrollmentStep(models.Model):
     """What became of one step for one enrolment."""
 
-    enrollment = models.ForeignKey(Enrollment, on_delete=models.CASCADE, related_name="steps")
+    enrollment = models.ForeignKey(Enrollment, on_delete=models.CASCADE, related_name="steps", db_index=False)
     step = models.ForeignKey(SopStep, on_delete=models.PROTECT, related_name="+", db_index=False)
     slot_at = models.DateTimeField()
+    moved_from = models.DateTimeField(null=True, blank=True)  # the slot it overflowed from; it moves once
     state = models.CharField(
         max_length=8,
         choices=[("due", _("待执行")), ("pushed", _("已成任务")), ("missed", _("已错过")), ("skipped", _("未执行"))],
@@ -115,5 +168,10 @@ class EnrollmentStep(models.Model):
     NOT_PERSONAL = ("reason",)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["enrollment", "step"], name="one_outcome_per_step")]
+        constraints = [
+            models.UniqueConstraint(fields=["enrollment", "step"], name="one_outcome_per_step"),
+            models.CheckConstraint(
+                condition=Q(moved_from__isnull=True) | Q(moved_from__lt=F("slot_at")), name="step_moves_to_a_later_slot"
+            ),
+        ]
         indexes = [models.Index(fields=["slot_at", "step"], condition=Q(state="due"), name="enrollment_step_due")]

@@ -5,6 +5,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from contacts.models import FollowPeriod, Store
+from wecom_bridge.models import Corp
 
 
 class WelcomeTemplate(models.Model):
@@ -30,7 +31,10 @@ class WelcomeTemplate(models.Model):
 
 
 class WelcomeSend(models.Model):
-    """What became of the welcome of one adding. Written when the callback brings a code, before anything is called."""
+    """What became of one welcome code. Written when the callback brings it, before anything is called.
+
+    A half add and the full add after it may each bring a code: two sends of one period.
+    """
 
     class State(models.TextChoices):
         WAITING = "waiting", _("待发送")
@@ -41,10 +45,9 @@ class WelcomeSend(models.Model):
         LATE = "late", _("超过20秒")
         UNKNOWN = "unknown", _("未知")
 
+    corp = models.ForeignKey(Corp, on_delete=models.CASCADE, related_name="+", db_index=False)
     code_digest = models.CharField(max_length=64, unique=True, null=True, blank=True)
-    period = models.OneToOneField(
-        FollowPeriod, on_delete=models.SET_NULL, null=True, blank=True, related_name="welcome"
-    )
+    period = models.ForeignKey(FollowPeriod, on_delete=models.SET_NULL, null=True, blank=True, related_name="welcomes")
     member_userid = models.CharField(max_length=64)
     external_userid = models.CharField(max_length=130)
     template = models.ForeignKey(WelcomeTemplate, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
@@ -58,4 +61,16 @@ class WelcomeSend(models.Model):
     NOT_PERSONAL = ("code_digest", "member_userid", "reason")
 
     class Meta:
-        indexes = [models.Index(fields=["-received_at"], name="welcome_recent")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["period"], condition=Q(state="no_code"), name="said_once_that_there_was_no_code"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["-received_at"], name="welcome_recent"),
+            models.Index(
+                fields=["corp", "external_userid", "member_userid"],
+                condition=Q(period__isnull=True),
+                name="welcome_unbound",
+            ),
+        ]

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db.models import Count, Q, QuerySet
 
 from campaigns.models import Delivery, Dispatch
-from campaigns.states import DeliveryState, DispatchState, PushKind
+from campaigns.states import DeliveryState, DispatchState, PushTarget
 
 _D = DispatchState
 TO_DECIDE = (_D.WAITING,)
@@ -33,7 +33,7 @@ class Unit:
 
     @property
     def is_group(self) -> bool:
-        return self.dispatch.push.kind == PushKind.GROUP
+        return self.dispatch.push.target == PushTarget.GROUPS
 
     @property
     def is_coming(self) -> bool:

@@ -170,8 +170,8 @@ received AS (
   WHERE d.sent_at >= %(quota_from)s AND d.sent_at < %(quota_to)s
   UNION ALL
   SELECT v.root_id FROM voice v
-  JOIN {T["mass_result"]} r ON r.target = v.external_userid AND r.status = 1
-  JOIN {T["mass_send"]} s ON s.id = r.mass_send_id AND s.corp_id = v.corp_id AND s.dispatch_id IS NULL
+  JOIN {T["mass_result"]} r ON r.corp_id = v.corp_id AND r.target = v.external_userid AND r.status = 1
+  JOIN {T["mass_send"]} s ON s.id = r.mass_send_id AND s.dispatch_id IS NULL
   WHERE r.sent_at >= %(quota_from)s AND r.sent_at < %(quota_to)s AND (%(personal)s OR s.create_type = 0)
 ),
 spent AS (SELECT root_id FROM received GROUP BY root_id HAVING count(*) >= %(quota)s)"""

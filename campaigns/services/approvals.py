@@ -12,7 +12,7 @@ from campaigns.queries.preflight import covers, frame_of, verdicts_of
 from campaigns.services.broadcasts import LANE, check_complete, send_back
 from campaigns.services.cutting import cut_dispatches
 from campaigns.services.freezing import Frozen, freeze_groups, freeze_people, planned_count
-from campaigns.states import PushKind
+from campaigns.states import PushKind, PushTarget
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, NotAllowed, UserError
 from tenants import audit, jobs
@@ -104,7 +104,8 @@ def _freeze(broadcast: Broadcast) -> Push:
         broadcast.notify_at is not None and broadcast.confirm_by is not None and broadcast.content_version is not None
     )
     push = Push.objects.create(
-        kind=PushKind.GROUP if broadcast.target == "groups" else PushKind.BROADCAST,
+        kind=PushKind.BROADCAST,
+        target=PushTarget.GROUPS if broadcast.target == "groups" else PushTarget.PEOPLE,
         source_id=broadcast.pk,
         source_version=broadcast.version,
         title=broadcast.name,

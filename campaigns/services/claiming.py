@@ -10,7 +10,7 @@ from campaigns import changes
 from campaigns.models import Delivery, Dispatch, Push
 from campaigns.policy import SendPolicy, send_policy
 from campaigns.queries.verdicts import Frame, delivery_verdicts, group_delivery_verdicts
-from campaigns.states import DeliveryState, DispatchState, PushKind
+from campaigns.states import DeliveryState, DispatchState, PushTarget
 from scrm.lib import clock
 from tenants.locks import lock_in_transaction
 from wecom_bridge import commands
@@ -88,7 +88,7 @@ def shrink(push: Push, dispatch_ids: list[int], *, now: datetime, policy: SendPo
         push_id=push.pk,
         counts_planned=False,
     )
-    judge = group_delivery_verdicts if push.kind == PushKind.GROUP else delivery_verdicts
+    judge = group_delivery_verdicts if push.target == PushTarget.GROUPS else delivery_verdicts
     statement, params = judge(dispatch_ids, frame)
     table = Delivery._meta.db_table
     with connection.cursor() as cursor:

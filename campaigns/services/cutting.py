@@ -8,7 +8,7 @@ from django.db.models import Count
 from campaigns.models import ContentVersion, Delivery, Dispatch, Push
 from campaigns.rendering import render
 from campaigns.services.contents import message_digest
-from campaigns.states import DeliveryState, PushKind
+from campaigns.states import DeliveryState, PushTarget
 from contacts.models import Member
 
 MAX_PEOPLE = 10_000
@@ -20,7 +20,7 @@ def cut_dispatches(push: Push, content: ContentVersion) -> int:
 
     Constant statements. Runs in the transaction of the freeze.
     """
-    chunk_size = MAX_GROUPS if push.kind == PushKind.GROUP else MAX_PEOPLE
+    chunk_size = MAX_GROUPS if push.target == PushTarget.GROUPS else MAX_PEOPLE
     planned = Delivery.objects.filter(push=push, state=DeliveryState.PLANNED, dispatch__isnull=True)
     sizes = dict(planned.values_list("member_id").annotate(n=Count("pk")).order_by())
     senders = Member.objects.select_related("store").filter(pk__in=sizes).order_by("pk")

@@ -57,6 +57,7 @@ def enrol(version: SopVersion, events: Sequence[TimelineEvent], *, now: datetime
         Enrollment(
             version=version,
             sop_id=version.sop_id,
+            target=f"c{root}",
             contact_id=root,
             follow_id=follows.get((event.identity_id, event.member_id)),
             trigger_key=event.fact_key[:120],
@@ -115,7 +116,8 @@ def _schedule(version: SopVersion, trigger_keys: Sequence[str], now: datetime) -
 
 
 def _step(enrollment: Enrollment, step: SopStep, now: datetime, policy: SendPolicy) -> EnrollmentStep:
-    slot_at = slot_of(enrollment.entered_at, step.day, step.slot, policy)
+    sending = step.sending
+    slot_at = slot_of(enrollment.entered_at, sending.day, sending.slot, policy)
     state: Any = "missed" if slot_at <= now else "due"
     return EnrollmentStep(enrollment=enrollment, step=step, slot_at=slot_at, state=state)
 

@@ -164,6 +164,7 @@ def _record_results(corp_id: int, payload: Mapping[str, Any], answer: Mapping[st
     send = MassSend.objects.get(corp_id=corp_id, msgid=payload["msgid"])
     rows = [
         MassSendResult(
+            corp_id=corp_id,
             mass_send=send,
             userid=payload["userid"],
             target=row.get("external_userid") or row.get("chat_id") or "",

@@ -11,7 +11,7 @@ from campaigns import changes
 from campaigns.models import Delivery, Dispatch
 from campaigns.services import stopping
 from campaigns.services.broadcasts import LANE
-from campaigns.states import FINAL_DISPATCH, DeliveryState, DispatchState, PushKind
+from campaigns.states import FINAL_DISPATCH, DeliveryState, DispatchState, PushTarget
 from contacts.models import FactSource
 from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
@@ -149,7 +149,7 @@ def record_results(dispatch_id: int, send_list: Iterable[Mapping[str, Any]], nex
     """A page of get_groupmsg_send_result. After the last page: done, or looked at again, or the rest is 未知."""
     unit = _locked(dispatch_id)
     now = clock.now()
-    is_group = unit.push.kind == PushKind.GROUP
+    is_group = unit.push.target == PushTarget.GROUPS
     key = "chat_id" if is_group else "external_userid"
     _settle(unit, {row[key]: row for row in send_list if row.get(key)}, now, is_group=is_group)
     if next_cursor:

@@ -16,7 +16,7 @@ from campaigns.services.broadcasts import LANE
 from campaigns.services.cutting import cut_dispatches
 from campaigns.services.enrolling import holdout_key, move_on
 from campaigns.services.freezing import freeze_people
-from campaigns.states import DeliveryState, DispatchState, PushKind
+from campaigns.states import DeliveryState, DispatchState, PushKind, PushTarget
 from campaigns.times import default_confirm_by
 from conditions.compiler import compile_tree
 from conditions.people import people
@@ -65,14 +65,15 @@ def _mark(steps: Sequence[EnrollmentStep], state: str) -> None:
 
 
 def _cut(step: SopStep, slot_at: datetime, rows: Sequence[EnrollmentStep], now: datetime) -> None:
-    policy, version = send_policy(), step.version
+    policy, version, sending = send_policy(), step.version, step.sending
     push = Push.objects.create(
         kind=PushKind.SOP,
+        target=PushTarget.PEOPLE,
         source_id=version.pk,
         source_version=step.pk,
         slot_at=slot_at,
-        title=_("%(name)s 第 %(day)d 天") % {"name": version.sop.name, "day": step.day},
-        message_class=step.content_version.content.message_class,
+        title=_("%(name)s 第 %(day)d 天") % {"name": version.sop.name, "day": sending.day},
+        message_class=sending.content.content.message_class,
         holdout_percent=version.holdout_percent,
         notify_at=slot_at,
         confirm_by=default_confirm_by(slot_at, policy),
@@ -82,23 +83,27 @@ def _cut(step: SopStep, slot_at: datetime, rows: Sequence[EnrollmentStep], now: 
         at=max(slot_at, now), now=now, message_class=push.message_class, policy=policy,
         within=scope_from_json(version.within), push_id=push.pk,
     )  # fmt: skip
-    audience = Contact.objects.filter(pk__in=[row.enrollment.contact_id for row in rows])
+    audience = Contact.objects.filter(pk__in=_contact_ids(rows))
     frozen = freeze_people(push, people_verdicts(ids_sql(audience), frame), holdout_key=holdout_key(version))
     push.audience_count, push.audience_hash = frozen.count, frozen.digest
     push.save(update_fields=["audience_count", "audience_hash"])
-    cut_dispatches(push, step.content_version)
+    cut_dispatches(push, sending.content)
     _write_outcomes(push, rows, now)
     changes.tell([push.pk])
     jobs.nudge(LANE, due_at=push.confirm_by)
 
 
+def _contact_ids(rows: Sequence[EnrollmentStep]) -> list[int]:
+    return [row.enrollment.contact_id for row in rows if row.enrollment.contact_id]
+
+
 def _write_outcomes(push: Push, rows: Sequence[EnrollmentStep], now: datetime) -> None:
     """What the freeze made of each enrolment's step; who can never be reached again leaves the SOP."""
-    roots = roots_of(row.enrollment.contact_id for row in rows)
+    roots = roots_of(_contact_ids(rows))
     reasons = dict(Delivery.objects.filter(push=push).values_list("contact_id", "reason"))
     for row in rows:
         row.push_id = push.pk
-        row.reason = reasons.get(roots.get(row.enrollment.contact_id, 0), "")
+        row.reason = reasons.get(roots.get(row.enrollment.contact_id or 0), "")
         row.state = "skipped" if row.reason else "pushed"
     EnrollmentStep.objects.bulk_update(rows, ["push_id", "reason", "state"], batch_size=1000)
     leaving = [row.enrollment for row in rows if row.reason in ENDING]
@@ -121,7 +126,7 @@ def consume_exits(root_ids: Sequence[int], keys: frozenset[str], now: datetime) 
     for version in versions:
         if keys & set(version.field_keys):
             rows = list(running.filter(version=version).select_for_update(of=("self",)))
-            matching = _matching(version, [row.contact_id for row in rows], now)
+            matching = _matching(version, [row.contact_id for row in rows if row.contact_id], now)
             _leave([row for row in rows if row.contact_id in matching], "exit_rule", now)
 
 
@@ -138,7 +143,7 @@ def _matching(version: SopVersion, contact_ids: Collection[int], now: datetime) 
 
 def _exit_by_tree(version: SopVersion, rows: list[EnrollmentStep], now: datetime) -> list[EnrollmentStep]:
     """Asked again before each step: a condition may have come true by time alone. Who stays."""
-    matching = _matching(version, [row.enrollment.contact_id for row in rows], now)
+    matching = _matching(version, _contact_ids(rows), now)
     leaving = [row.enrollment for row in rows if row.enrollment.contact_id in matching]
     _leave(leaving, "exit_rule", now)
     return [row for row in rows if row.enrollment.contact_id not in matching]
@@ -157,7 +162,7 @@ def _leave(enrollments: Sequence[Enrollment], reason: str | dict[int, str], now:
     shrinking = Delivery.objects.filter(
         push__kind=PushKind.SOP,
         push__source_id__in=versions,
-        contact_id__in=[row.contact_id for row in enrollments],
+        target__in=[row.target for row in enrollments],
         state=DeliveryState.PLANNED,
         dispatch__state__in=[DispatchState.WAITING, DispatchState.AGREED],
     )

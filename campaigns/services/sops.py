@@ -59,7 +59,7 @@ def create_sop(name: str, plan: Plan, *, by: Actor) -> SopVersion:
     """A SOP with its first, unreleased version. Raises UserError for a taken name or a plan that cannot be sent."""
     if not name.strip():
         raise UserError(_("请给 SOP 起个名字。"), code="no_name", fields={"name": "required"})
-    if Sop.objects.filter(name=name.strip()).exists():
+    if Sop.objects.filter(name=name.strip()).exclude(state="off").exists():
         raise UserError(_("已有同名的 SOP,请换个名字。"), code="name_taken", fields={"name": "taken"})
     sop = Sop.objects.create(name=name.strip(), created_by_id=by.id, created_at=clock.now())
     audit.record("sop.created", sop, by=by)
@@ -172,15 +172,16 @@ def _level(version: SopVersion, store_ids: list[int]) -> str:
 
 def _snapshot(version: SopVersion, store_ids: list[int]) -> dict[str, Any]:
     steps = version.steps.select_related("content_version__content").order_by("position")
+    sendings = [step.sending for step in steps]
     shown = [
         {
-            "when": _("第 %(day)d 天 %(slot)s") % {"day": step.day, "slot": f"{step.slot:%H:%M}"},
-            "text": preview(step.content_version.text),
+            "when": _("第 %(day)d 天 %(slot)s") % {"day": sending.day, "slot": f"{sending.slot:%H:%M}"},
+            "text": preview(sending.content.text),
             "shown": [],
         }
-        for step in steps
+        for sending in sendings
     ]
-    classes = {step.content_version.content.message_class for step in steps}
+    classes = {sending.content.content.message_class for sending in sendings}
     return {
         "name": version.sop.name,
         "text": "\n".join(f"{one['when']}: {one['text']}" for one in shown),

@@ -39,6 +39,7 @@ def resolve(corp: Corp, fact: EventFact) -> None:
     member = Member.objects.select_related("store").filter(corp=corp, userid=userid).first()
     template = choose(member.store_id if member else None, fact.fields.get("State", ""))
     send = WelcomeSend(
+        corp=corp,
         code_digest=code_digest(corp, code),
         member_userid=userid,
         external_userid=external_userid,

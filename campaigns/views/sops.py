@@ -47,7 +47,7 @@ def sop_detail(request: MemberRequest, pk: int) -> HttpResponse:
     version = queries.latest_versions([sop.pk])[sop.pk]
     counts = queries.step_counts(version)
     steps = [
-        {"step": step, "text": preview(step.content_version.text), "counts": counts.get(step.pk, {})}
+        {"step": step, "text": preview(step.sending.content.text), "counts": counts.get(step.pk, {})}
         for step in version.steps.select_related("content_version__content")
     ]
     recent = list(queries.pushes_of(sop.versions.values_list("pk", flat=True)))
@@ -136,12 +136,12 @@ def _days(version: SopVersion | None) -> list[dict[str, Any]]:
         return []
     return [
         {
-            "day": step.day,
-            "slot": f"{step.slot:%H:%M}",
-            "text": step.content_version.text,
-            "message_class": step.content_version.content.message_class,
+            "day": sending.day,
+            "slot": f"{sending.slot:%H:%M}",
+            "text": sending.content.text,
+            "message_class": sending.content.content.message_class,
         }
-        for step in version.steps.select_related("content_version__content")
+        for sending in (step.sending for step in version.steps.select_related("content_version__content"))
     ]
 
 

@@ -20,7 +20,7 @@ from campaigns.models import (
 )
 from campaigns.rendering import render
 from campaigns.services.contents import message_digest
-from campaigns.states import DeliveryState, DispatchState, PushKind, PushState
+from campaigns.states import DeliveryState, DispatchState, PushKind, PushState, PushTarget
 from contacts.models import Follow, Member, Relation
 from contacts.timeline import NewEvent, record_events
 from demo.history.audience import Candidate, Planned, plan_audience
@@ -99,8 +99,9 @@ def _push(audience: Sequence[Planned], scenario: Scenario, notify_at: datetime) 
         confirm_by=confirm_by, created_by_id=author.pk, created_at=drafted, updated_at=approved,
     )  # fmt: skip
     push = Push.objects.create(
-        kind=PushKind.BROADCAST, source_id=broadcast.pk, source_version=1, title=TITLE, message_class="promotion",
-        state=PushState.ENDED, audience_count=len(audience), audience_hash=_digest(audience), holdout_percent=5,
+        kind=PushKind.BROADCAST, target=PushTarget.PEOPLE, source_id=broadcast.pk, source_version=1, title=TITLE,
+        message_class="promotion", state=PushState.ENDED, audience_count=len(audience), audience_hash=_digest(audience),
+        holdout_percent=5,
         notify_at=notify_at, confirm_by=confirm_by, frozen_at=approved, ended_at=confirm_by + timedelta(minutes=5),
     )  # fmt: skip
     broadcast.push = push
@@ -218,8 +219,8 @@ def _observe(units: dict[int, Dispatch], deliveries: Sequence[Delivery]) -> None
     MassSendResult.objects.bulk_create(
         [
             MassSendResult(
-                mass_send=sends[row.dispatch_id], userid=userids[row.dispatch_id], target=row.external_userid,
-                status=WECOM_STATUS[row.reason or "sent"], sent_at=row.sent_at,
+                corp_id=sends[row.dispatch_id].corp_id, mass_send=sends[row.dispatch_id], userid=userids[row.dispatch_id],
+                target=row.external_userid, status=WECOM_STATUS[row.reason or "sent"], sent_at=row.sent_at,
             )
             for row in deliveries
             if row.dispatch_id in sends

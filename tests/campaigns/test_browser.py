@@ -143,6 +143,7 @@ def world():
             name="默认", text="{客户昵称}您好", neutral_text="您好", is_default=True, created_at=clock.now()
         )
         WelcomeSend.objects.create(
+            corp=people.make_corp(),
             code_digest="x",
             member_userid="a",
             external_userid="b",

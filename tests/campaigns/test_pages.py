@@ -235,7 +235,13 @@ def test_a_welcome_is_written_with_a_preview_and_its_outcomes_shown(log_in):
     assert refused.status_code == 422 and "不带昵称" in refused.content.decode()
     follow(client.post("/welcomes/new/", {**form, "neutral_text": "您好"}))
     WelcomeSend.objects.create(
-        code_digest="x", member_userid="a", external_userid="b", state="sent", latency_ms=800, received_at=clock.wall()
+        corp=people.make_corp(),
+        code_digest="x",
+        member_userid="a",
+        external_userid="b",
+        state="sent",
+        latency_ms=800,
+        received_at=clock.wall(),
     )
     page = client.get("/welcomes/").content.decode()
     assert "0.8" in page

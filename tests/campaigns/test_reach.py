@@ -130,7 +130,7 @@ def spend(guide, contact, number, *, create_type=1):
             created_at=make.local(8),
         )
         MassSendResult.objects.create(
-            mass_send=send, userid=guide.userid, target=target, status=1, sent_at=make.local(8)
+            corp=guide.corp, mass_send=send, userid=guide.userid, target=target, status=1, sent_at=make.local(8)
         )
 
 
@@ -178,7 +178,7 @@ def test_groups_go_through_their_owners(guide):
         dismissed.pk: "dismissed",
     }
     [unit] = make.units(push)
-    assert (unit.sender, unit.planned, push.kind) == (guide, 2, "group")
+    assert (unit.sender, unit.planned, push.target) == (guide, 2, "groups")
 
 
 def test_a_group_whose_owner_changed_is_not_sent_by_the_old_one(guide):
