@@ -53,7 +53,13 @@ def _by_relation(people: Any, value: str) -> Any:
 
 
 def _stores(scope: DataScope) -> list[listing.Option]:
-    return [(str(pk), name) for pk, name in visible_stores(scope).order_by("name").values_list("pk", "name")]
+    return [
+        (str(pk), name)
+        for pk, name in visible_stores(scope)
+        .filter(archived_at__isnull=True)
+        .order_by("name")
+        .values_list("pk", "name")
+    ]
 
 
 def _guides(scope: DataScope) -> list[listing.Option]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from contacts.models import Dealer, Member, Region, Stage, Store
@@ -45,6 +46,9 @@ class StoreForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for name, model in (("region", Region), ("dealer", Dealer)):
+            standing = Q(archived_at__isnull=True) | Q(pk=getattr(self.instance, f"{name}_id"))
+            self.fields[name].queryset = model.objects.filter(standing)  # type: ignore[attr-defined]
         self.fields["region"].empty_label = _("未分大区")  # type: ignore[attr-defined]
         self.fields["dealer"].empty_label = _("直营")  # type: ignore[attr-defined]
 
@@ -66,4 +70,6 @@ class DealerForm(forms.ModelForm):
 class MemberStoreForm(forms.Form):
     """Where a member works, set by hand."""
 
-    store = forms.ModelChoiceField(Store.objects.all(), label=_("门店"), required=False, empty_label=_("不属于门店"))
+    store = forms.ModelChoiceField(
+        Store.objects.filter(archived_at__isnull=True), label=_("门店"), required=False, empty_label=_("不属于门店")
+    )

@@ -128,20 +128,24 @@ def timeline_of(contact: Contact) -> QuerySet[TimelineEvent]:
 
 
 def list_regions(ids: Iterable[int] | None = None) -> list[tuple[int, str]]:
-    """(id, name with the number of stores) of regions, all by default: for scopes and their label."""
-    regions = Region.objects.all() if ids is None else Region.objects.filter(pk__in=list(ids))
+    """(id, name with the number of stores) of regions, all that are not archived by default: for scopes and their label."""
+    regions = (
+        Region.objects.filter(archived_at__isnull=True) if ids is None else Region.objects.filter(pk__in=list(ids))
+    )
     return _with_stores(regions.order_by("order", "name"))
 
 
 def list_dealers(ids: Iterable[int] | None = None) -> list[tuple[int, str]]:
     """(id, name with the number of stores) of dealers."""
-    dealers = Dealer.objects.all() if ids is None else Dealer.objects.filter(pk__in=list(ids))
+    dealers = (
+        Dealer.objects.filter(archived_at__isnull=True) if ids is None else Dealer.objects.filter(pk__in=list(ids))
+    )
     return _with_stores(dealers.order_by("name"))
 
 
 def list_stores(ids: Iterable[int] | None = None) -> list[tuple[int, str]]:
     """(id, name) of stores."""
-    stores = Store.objects.all() if ids is None else Store.objects.filter(pk__in=list(ids))
+    stores = Store.objects.filter(archived_at__isnull=True) if ids is None else Store.objects.filter(pk__in=list(ids))
     return list(stores.order_by("name").values_list("pk", "name"))
 
 

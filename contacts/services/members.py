@@ -87,7 +87,7 @@ def _write_members(batch: MembersBatch, now: datetime) -> None:
         if row is None:
             fresh.append({"corp_id": batch.corp.pk, "userid": userid} | values | {"synced_at": batch.read_at})
         elif (row.synced_at is None or row.synced_at <= batch.read_at) and _differs(row, values):
-            changed.append({"id": row.pk} | values | {"left_at": None, "synced_at": batch.read_at})
+            changed.append({"id": row.pk} | values | {"left_at": None, "archived_at": None, "synced_at": batch.read_at})
     insert_rows(Member, fresh, ignore_conflicts=True)
     update_rows(Member, changed)
 

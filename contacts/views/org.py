@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q
 from django.forms import ModelForm
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -15,10 +15,11 @@ from accounts.models import User
 from contacts.forms import DealerForm, MemberStoreForm, RegionForm, StoreForm
 from contacts.models import Dealer, Department, Member, Region, Store
 from contacts.queries import visible_members, visible_stores
-from contacts.services import organisation
+from contacts.services import archiving, organisation
 from scrm.lib.errors import UserError
 from scrm.lib.paging import keyset_page
 
+_STORES = Count("stores", filter=Q(stores__archived_at__isnull=True))
 _ACTIVE_MEMBERS = Count("members", filter=~Q(members__status=Member.Status.LEFT), distinct=True)
 
 
@@ -38,6 +39,7 @@ def store_list(request: MemberRequest) -> HttpResponse:
     """门店: by region, with guides and customers of today."""
     stores = visible_stores(request.scope).select_related("region", "dealer").annotate(member_count=_ACTIVE_MEMBERS)
     text, region = request.GET.get("q", "").strip(), request.GET.get("region", "")
+    stores = stores.filter(archived_at__isnull=not request.GET.get("archived"))
     if text:
         stores = stores.filter(Q(name__icontains=text) | Q(code__icontains=text) | Q(city__icontains=text))
     if region:
@@ -45,7 +47,7 @@ def store_list(request: MemberRequest) -> HttpResponse:
     page = keyset_page(stores, ("name", "pk"), request.GET.get("cursor", ""), size=100)
     context = {
         "tabs": _tabs(request, "stores"), "rows": page.rows, "total": stores.count(), "shown": len(page.rows),
-        "regions": Region.objects.order_by("order", "name"), "is_filtered": bool(text or region),
+        "regions": Region.objects.filter(archived_at__isnull=True).order_by("order", "name"), "is_filtered": bool(text or region or request.GET.get("archived")),
         "can_edit": "org.edit" in request.permissions, **_pager(request, page),
     }  # fmt: skip
     return render(request, "contacts/store_list.html", context)
@@ -69,7 +71,9 @@ def store_edit(request: MemberRequest, pk: int) -> HttpResponse:
 @require_GET
 @requires("org.edit")
 def region_list(request: MemberRequest) -> HttpResponse:
-    rows = Region.objects.annotate(store_count=Count("stores")).order_by("order", "name")
+    rows = Region.objects.annotate(store_count=_STORES).order_by(
+        F("archived_at").asc(nulls_first=True), "order", "name"
+    )
     return render(
         request, "contacts/place_list.html", {"tabs": _tabs(request, "regions"), "rows": rows, **_words("region")}
     )
@@ -91,7 +95,7 @@ def region_edit(request: MemberRequest, pk: int) -> HttpResponse:
 @require_GET
 @requires("org.edit")
 def dealer_list(request: MemberRequest) -> HttpResponse:
-    rows = Dealer.objects.annotate(store_count=Count("stores")).order_by("name")
+    rows = Dealer.objects.annotate(store_count=_STORES).order_by(F("archived_at").asc(nulls_first=True), "name")
     return render(
         request, "contacts/place_list.html", {"tabs": _tabs(request, "dealers"), "rows": rows, **_words("dealer")}
     )
@@ -133,8 +137,39 @@ def _save_form(
     if request.method == "POST" and form.is_valid():
         save(form.save(commit=False), by=request.actor)
         return redirect(back)
-    context = {"form": form, "heading": heading, "back": back}
+    archive_url = reverse(f"contacts:{noun}_archive", args=[row.pk]) if row.pk else ""
+    context = {"form": form, "heading": heading, "back": back, "row": row, "archive_url": archive_url}
     return render(request, "contacts/place_form.html", context, status=422 if request.method == "POST" else 200)
+
+
+@require_POST
+@requires("org.edit")
+def store_archive(request: MemberRequest, pk: int) -> HttpResponse:
+    return _archive(request, get_object_or_404(visible_stores(request.scope), pk=pk), "contacts:store_list")
+
+
+@require_POST
+@requires("org.edit")
+def region_archive(request: MemberRequest, pk: int) -> HttpResponse:
+    return _archive(request, get_object_or_404(Region, pk=pk), "contacts:region_list")
+
+
+@require_POST
+@requires("org.edit")
+def dealer_archive(request: MemberRequest, pk: int) -> HttpResponse:
+    return _archive(request, get_object_or_404(Dealer, pk=pk), "contacts:dealer_list")
+
+
+@require_POST
+@requires("org.edit")
+def member_archive(request: MemberRequest, pk: int) -> HttpResponse:
+    return _archive(request, _get_member(request, pk), "contacts:member_list")
+
+
+def _archive(request: MemberRequest, row: archiving.Place, back: str) -> HttpResponse:
+    """Archive the row, or bring it back when the form says undo."""
+    (archiving.restore if "undo" in request.POST else archiving.archive)(row, by=request.actor)
+    return redirect(back)
 
 
 @require_http_methods(["GET", "POST"])
@@ -157,7 +192,7 @@ def department_map(request: MemberRequest) -> HttpResponse:
     context = {
         "tabs": _tabs(request, "departments"),
         "rows": rows,
-        "stores": visible_stores(request.scope).order_by("name"),
+        "stores": visible_stores(request.scope).filter(archived_at__isnull=True).order_by("name"),
     }
     return render(request, "contacts/department_map.html", context)
 
@@ -180,12 +215,13 @@ def member_list(request: MemberRequest) -> HttpResponse:
         members = members.filter(search_text__contains=text)
     if status == "unplaced":
         members = members.filter(store__isnull=True).exclude(status=Member.Status.LEFT)
-    elif status:
+    elif status and status != "archived":
         members = members.filter(status=status)
+    members = members.filter(archived_at__isnull=status != "archived")
     page = keyset_page(members, ("name", "pk"), request.GET.get("cursor", ""))
     context = {
         "tabs": _tabs(request, "members"), "rows": page.rows, "total": members.count(), "shown": len(page.rows),
-        "statuses": [*Member.Status.choices, ("unplaced", _("未分门店"))], "is_filtered": bool(text or status),
+        "statuses": [*Member.Status.choices, ("unplaced", _("未分门店")), ("archived", _("已归档"))], "is_filtered": bool(text or status),
         "can_edit": "org.edit" in request.permissions, **_pager(request, page),
     }  # fmt: skip
     return render(request, "contacts/member_list.html", context)
