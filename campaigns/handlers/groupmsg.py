@@ -179,9 +179,8 @@ def cancel_refused(command: OutboundCommand, refusal: Refusal) -> None:
     results.record_stop(command.subject_id or 0)
 
 
-def cancel_over(command: OutboundCommand) -> None:
-    """The stop never reached WeCom, or had nothing left to stop: the last look decides, nobody waits in 停止中."""
-    results.record_stop(command.subject_id or 0)
+def cancel_parked(command: OutboundCommand) -> None:
+    results.record_stop_parked(command.subject_id or 0)
 
 
 def _nothing(command: OutboundCommand, answer: Any) -> None:
@@ -216,8 +215,7 @@ def register() -> None:
             build=_build_cancel,
             on_result=cancelled,
             on_refused=cancel_refused,
-            on_parked=cancel_over,
-            on_cancelled=cancel_over,
+            on_parked=cancel_parked,
             priority=20,
         )
     )

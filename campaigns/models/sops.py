@@ -54,6 +54,10 @@ class SopVersion(models.Model):
         constraints = [models.UniqueConstraint(fields=["sop", "number"], name="one_sop_version_per_number")]
 
 
+# A CHECK that comes to NULL holds: `day >= 0` alone would let a missing day pass.
+_SENDS = Q(day__isnull=False, day__gte=0, slot__isnull=False, content_version__isnull=False)
+
+
 @dataclass(frozen=True)
 class Sending:
     """What a step that sends something has. day: 0 = the day of entry; slot: tenant time, one of the tenant's send slots."""
@@ -85,11 +89,11 @@ class SopStep(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["version", "position"], name="one_step_per_position"),
             models.CheckConstraint(
-                condition=~Q(kind="mass") | Q(day__gte=0, slot__isnull=False, content_version__isnull=False),
+                condition=~Q(kind="mass") | _SENDS,
                 name="mass_step_has_its_day_and_content",
             ),
             models.CheckConstraint(
-                condition=~Q(kind="one_to_one") | Q(day__gte=0, slot__isnull=False, content_version__isnull=False),
+                condition=~Q(kind="one_to_one") | _SENDS,
                 name="one_to_one_step_has_its_day_and_content",
             ),
         ]

@@ -3,10 +3,11 @@
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from campaigns.models import Dispatch, Push
-from campaigns.services import results
+from campaigns.services import results, stopping
 from campaigns.services.broadcasts import LANE
 from campaigns.states import DispatchState
 from scrm.lib import clock
@@ -18,7 +19,10 @@ from wecom_bridge import commands
 REMIND = "groupmsg.remind"
 REMINDERS = 3  # per unit and 24 hours, WeCom's limit
 REMINDER_WINDOW = timedelta(hours=24)
-_WATCHED = (DispatchState.TASKED, DispatchState.CONFIRMED)
+_OPEN = (DispatchState.TASKED, DispatchState.CONFIRMED, DispatchState.STOPPING)
+# Over, with people whose end is 未知 where a look is due.
+_OVER = (DispatchState.DONE, DispatchState.STOPPED, DispatchState.EXPIRED)
+_WATCHED = Q(state__in=_OPEN) | Q(state__in=_OVER, poll_at__isnull=False)
 # A look whose answer never came back is asked again after this long.
 LOOK_LASTS = timedelta(minutes=30)
 
@@ -30,23 +34,30 @@ def poll_due(limit: int = 300) -> int:
         units = list(
             Dispatch.objects.select_for_update(of=("self",), skip_locked=True)
             .select_related("sender")
-            .filter(state__in=_WATCHED, poll_at__lte=now)
+            .filter(_WATCHED, poll_at__lte=now)
             .order_by("poll_at")[:limit]
         )
         for unit in units:
-            unit.poll_at = now + LOOK_LASTS
-            if unit.state == DispatchState.CONFIRMED:
-                results.ask_results(unit, "")
-            else:
-                results.ask_task(unit)
+            unit.poll_at = results.late_look(unit, now) if unit.state in _OVER else now + LOOK_LASTS
+            _look(unit)
         Dispatch.objects.bulk_update(units, ["poll_at"])
     return len(units)
 
 
+def _look(unit: Dispatch) -> None:
+    """Ask what its state leaves open. A stop without an answer is wished again, and whether the guide was faster is asked."""
+    if unit.state == DispatchState.TASKED:
+        results.ask_task(unit)
+    elif unit.state != DispatchState.STOPPING:
+        results.ask_results(unit, "")
+    elif stopping.wish_stop(unit):
+        results.ask_task(unit)
+
+
 @transaction.atomic
 def refresh_push(push_id: int) -> int:
-    """Look at WeCom now for every open unit of a push. How many units."""
-    due = Dispatch.objects.filter(push_id=push_id, state__in=_WATCHED)
+    """Look at WeCom now for every unit of a push that is open or has people whose end is 未知. How many units."""
+    due = Dispatch.objects.filter(_WATCHED, push_id=push_id)
     number = due.update(poll_at=clock.now())
     if number:
         jobs.nudge(LANE)

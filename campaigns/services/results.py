@@ -21,6 +21,9 @@ from wecom_bridge import commands
 POLL = "groupmsg.poll"
 # After the guide confirmed, WeCom needs a moment for every recipient; then whoever has no result is 未知.
 RESULTS_WITHIN = timedelta(hours=48)
+# WeCom's word on whoever is 未知 may still come: asked for daily, until it is of no use to anybody.
+LATE_EVERY = timedelta(days=1)
+LATE_UNTIL = timedelta(days=30)
 TASK_SENT = 2
 # get_groupmsg_send_result: 0 not sent, 1 sent, 2 not a friend, 3 quota.
 OUTCOMES = {1: (DeliveryState.SENT, ""), 2: (DeliveryState.FAILED, "not_friend"), 3: (DeliveryState.FAILED, "quota")}
@@ -77,6 +80,21 @@ def next_poll(unit: Dispatch, now: datetime) -> datetime:
     return clock.from_unix((int(now.timestamp()) // seconds + 1) * seconds)
 
 
+def late_look(unit: Dispatch, now: datetime) -> datetime | None:
+    """When to ask again for the results of a unit that is over; None when that has been done for long enough."""
+    coming = now + LATE_EVERY
+    return coming if coming <= (unit.confirmed_at or unit.tasked_at or now) + LATE_UNTIL else None
+
+
+def _look_late(unit: Dispatch, now: datetime) -> None:
+    """Look again tomorrow while somebody of a unit that is over is 未知."""
+    unknown = Delivery.objects.filter(dispatch=unit, state=DeliveryState.UNKNOWN)
+    unit.poll_at = late_look(unit, now) if unit.msgid and unknown.exists() else None
+    unit.save(update_fields=["poll_at"])
+    if unit.poll_at:
+        jobs.nudge(LANE, due_at=unit.poll_at)
+
+
 def record_task_state(dispatch_id: int, task_list: Iterable[Mapping[str, Any]], *, after_stop: bool = False) -> None:
     """What get_groupmsg_task says. Confirmed: ask for the results. Not: look again, or settle a stop.
 
@@ -117,6 +135,16 @@ def record_stop(dispatch_id: int) -> None:
         ask_task(unit, after_stop=True)
 
 
+def record_stop_parked(dispatch_id: int) -> None:
+    """The stop did not reach WeCom, which may still have the task: it is wished again, and never taken for done."""
+    unit = _locked(dispatch_id)
+    if unit.state != DispatchState.STOPPING:
+        return
+    unit.poll_at = clock.now() + stopping.STOP_AGAIN
+    unit.save(update_fields=["poll_at"])
+    jobs.nudge(LANE, due_at=unit.poll_at)
+
+
 def ask_results(unit: Dispatch, cursor: str) -> None:
     """Ask for a page of results."""
     _ask(unit, {"step": "results", "cursor": cursor})
@@ -132,13 +160,14 @@ def record_no_answer(dispatch_id: int, *, after_stop: bool) -> None:
     """WeCom refused to say. The unit is looked at again; after a stop, what was at WeCom is 未知."""
     unit = _locked(dispatch_id)
     if unit.state in FINAL_DISPATCH:
-        return
+        return  # poll_due has set the next late look
     now = clock.now()
     if unit.state == DispatchState.STOPPING and after_stop:
         Delivery.objects.filter(dispatch=unit, state=DeliveryState.TASKED).update(
             state=DeliveryState.UNKNOWN, reason="no_result", settled_at=now
         )
         stopping.settle_stopped(unit, now)
+        _look_late(unit, now)
         return
     unit.poll_at = next_poll(unit, now)
     unit.save(update_fields=["poll_at"])
@@ -146,7 +175,10 @@ def record_no_answer(dispatch_id: int, *, after_stop: bool) -> None:
 
 
 def record_results(dispatch_id: int, send_list: Iterable[Mapping[str, Any]], next_cursor: str) -> None:
-    """A page of get_groupmsg_send_result. After the last page: done, or looked at again, or the rest is 未知."""
+    """A page of get_groupmsg_send_result. After the last page: done, or looked at again, or the rest is 未知.
+
+    Of a unit that is over, too: what WeCom says late still wins over 未知.
+    """
     unit = _locked(dispatch_id)
     now = clock.now()
     is_group = unit.push.target == PushTarget.GROUPS
@@ -154,6 +186,9 @@ def record_results(dispatch_id: int, send_list: Iterable[Mapping[str, Any]], nex
     _settle(unit, {row[key]: row for row in send_list if row.get(key)}, now, is_group=is_group)
     if next_cursor:
         ask_results(unit, next_cursor)
+        return
+    if unit.state in FINAL_DISPATCH:
+        _look_late(unit, now)
         return
     if unit.state != DispatchState.CONFIRMED:
         return
@@ -165,8 +200,9 @@ def record_results(dispatch_id: int, send_list: Iterable[Mapping[str, Any]], nex
             jobs.nudge(LANE, due_at=unit.poll_at)
             return
         unsettled.update(state=DeliveryState.UNKNOWN, reason="no_result", settled_at=now)
-    unit.state, unit.poll_at, unit.ended_at = DispatchState.DONE, None, now
-    unit.save(update_fields=["state", "poll_at", "ended_at"])
+    unit.state, unit.ended_at = DispatchState.DONE, now
+    unit.save(update_fields=["state", "ended_at"])
+    _look_late(unit, now)
     changes.tell([unit.push_id])
     jobs.nudge(LANE)
 

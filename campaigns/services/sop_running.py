@@ -103,7 +103,7 @@ def _write_outcomes(push: Push, rows: Sequence[EnrollmentStep], now: datetime) -
     reasons = dict(Delivery.objects.filter(push=push).values_list("contact_id", "reason"))
     for row in rows:
         row.push_id = push.pk
-        row.reason = reasons.get(roots.get(row.enrollment.contact_id or 0), "")
+        row.reason = reasons.get(roots.get(row.enrollment.contact_id or 0, 0), "")
         row.state = "skipped" if row.reason else "pushed"
     EnrollmentStep.objects.bulk_update(rows, ["push_id", "reason", "state"], batch_size=1000)
     leaving = [row.enrollment for row in rows if row.reason in ENDING]

@@ -22,6 +22,8 @@ CANCEL = "groupmsg.cancel"
 _HERE = (DispatchState.WAITING, DispatchState.AGREED)
 _AT_WECOM = (DispatchState.TASKED,)
 LOOK_AGAIN = timedelta(seconds=30)
+# A stop WeCom has not answered is wished again after this long: its command may have been given up.
+STOP_AGAIN = timedelta(minutes=30)
 
 
 def end_overdue(limit: int = 500) -> int:
@@ -95,11 +97,21 @@ def _end_here(units: Iterable[Dispatch], now: datetime) -> None:
 
 
 def ask_wecom(unit: Dispatch) -> None:
-    """待确认发送 → 停止中: take the task back at WeCom; the last look afterwards says whether the guide was faster."""
-    unit.state, unit.poll_at = DispatchState.STOPPING, None
-    unit.stop_wanted_at = unit.stop_wanted_at or clock.now()
+    """待确认发送 → 停止中: take the task back at WeCom; the last look afterwards says whether the guide was faster.
+
+    Until then it stays 停止中: while WeCom may still have the task, nobody may be told that it was stopped.
+    """
+    now = clock.now()
+    unit.state, unit.poll_at = DispatchState.STOPPING, now + STOP_AGAIN
+    unit.stop_wanted_at = unit.stop_wanted_at or now
     unit.save(update_fields=["state", "poll_at", "stop_wanted_at"])
-    commands.enqueue(
+    jobs.nudge(LANE, due_at=unit.poll_at)
+    wish_stop(unit)
+
+
+def wish_stop(unit: Dispatch) -> bool:
+    """Let WeCom take the task back, unless that wish stands already. Whether it was written now."""
+    wish = commands.enqueue(
         CANCEL,
         corp=unit.sender.corp_id,
         entity_key=f"groupmsg.poll:{unit.pk}",
@@ -107,6 +119,7 @@ def ask_wecom(unit: Dispatch) -> None:
         dedupe_key=f"groupmsg.cancel:{unit.pk}",
         priority=20,
     )
+    return wish is not None
 
 
 def settle_stopped(unit: Dispatch, now: datetime) -> None:

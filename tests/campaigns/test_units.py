@@ -11,6 +11,7 @@ from scrm.lib import clock
 from scrm.lib.errors import Conflict, TryLater, UserError
 from tests.support import campaigns as make
 from tests.support import contacts as people
+from wecom_bridge.contracts import command_kind
 from wecom_bridge.models import OutboundCommand
 
 pytestmark = pytest.mark.django_db
@@ -272,6 +273,80 @@ def test_a_guide_faster_than_the_deadline_has_sent(push, unit):
     push.refresh_from_db()
     assert make.states(push) == {"sent": 3}
     assert push.state == "ended"
+
+
+def end_parked(command):
+    """The bridge gave the command up; its kind is told, as the settling transaction does."""
+    OutboundCommand.objects.filter(pk=command.pk).update(state="parked")
+    told = command_kind(command.kind).on_parked
+    if told is not None:
+        told(command)
+
+
+def test_a_stop_that_was_given_up_is_wished_again_and_never_taken_for_done(push, unit):
+    tasked(unit)
+    with make.at_time(make.local(20, 30)):
+        drain()
+        end_parked(commands("groupmsg.cancel")[0])
+        drain()
+    unit.refresh_from_db()
+    assert (unit.state, make.states(push), len(commands("groupmsg.cancel"))) == ("stopping", {"tasked": 3}, 1)
+    assert tasks.next_due() == unit.poll_at
+    with make.at_time(make.local(21, 5)):
+        drain()
+        drain()
+        assert len(commands("groupmsg.cancel")) == 2  # once more, while it is open
+        results.record_stop(unit.pk)
+        results.record_task_state(unit.pk, [], after_stop=True)
+    unit.refresh_from_db()
+    assert (unit.state, unit.poll_at, make.states(push)) == ("expired", None, {"expired": 3})
+
+
+def test_a_guide_who_confirms_while_the_stop_is_given_up_has_sent(push, unit):
+    tasked(unit)
+    with make.at_time(make.local(20, 30)):
+        drain()
+        end_parked(commands("groupmsg.cancel")[0])
+    with make.at_time(make.local(21, 5)):
+        drain()
+        confirm(unit)
+    unit.refresh_from_db()
+    assert unit.state == "confirmed"
+
+
+def test_whose_end_is_unknown_is_asked_for_daily_until_thirty_days(push, unit):
+    tasked(unit)
+    with make.at_time(make.local(10, 30)):
+        confirm(unit)
+    with make.at_time(make.local(11, day=2)):
+        answer(unit, 1)
+        unit.refresh_from_db()
+        assert (unit.state, unit.poll_at is not None, make.states(push)) == ("done", True, {"sent": 1, "unknown": 2})
+        OutboundCommand.objects.filter(kind=results.POLL).delete()
+    for day in (3, 4):
+        with make.at_time(make.local(12, day=day)):
+            drain()
+            drain()
+    assert [command.payload["step"] for command in commands(results.POLL)] == ["results"] * 2
+    with make.at_time(make.local(12, day=4)):
+        answer(unit, 1, after=1)
+    unit.refresh_from_db()
+    assert (unit.state, make.states(push)) == ("done", {"sent": 2, "unknown": 1})
+    with make.at_time(make.local(12, day=30)):
+        answer(unit, 1)
+    unit.refresh_from_db()
+    assert unit.poll_at is None
+
+
+def test_a_late_answer_for_everybody_ends_the_looking(push, unit):
+    tasked(unit)
+    with make.at_time(make.local(10, 30)):
+        confirm(unit)
+    with make.at_time(make.local(11, day=2)):
+        answer(unit)
+        answer(unit, 1, 1, 3)
+    unit.refresh_from_db()
+    assert (unit.poll_at, make.states(push)) == (None, {"sent": 2, "failed": 1})
 
 
 def test_stopping_a_push_ends_what_is_here_and_asks_wecom_for_the_rest():

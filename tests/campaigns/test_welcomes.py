@@ -152,6 +152,30 @@ def test_the_welcome_hangs_on_the_adding_it_greeted(guide):
     assert send.period == FollowPeriod.objects.get()
 
 
+def test_a_half_add_and_the_full_add_after_it_are_two_sends_of_one_period(guide):
+    template()
+    half, full = arrive(guide, "HALF"), arrive(guide, "FULL")
+    row = people.person_row("wmnew", people.follow_info(guide.userid, clock.now()))
+    for change, code in (("add_half_external_contact", "HALF"), ("add_external_contact", "FULL")):
+        event = people.event_fact(change, "wmnew", guide.userid, clock.now(), WelcomeCode=code)
+        for handler in contracts.handlers_for("people"):
+            handler(people.people_batch(row, corp=guide.corp, events=[event]))
+    period = FollowPeriod.objects.get()
+    assert set(period.welcomes.values_list("pk", flat=True)) == {half.pk, full.pk}
+
+
+def test_a_welcome_of_another_corp_is_not_bound(guide):
+    template()
+    other = people.make_member(corp=people.make_corp(name="另一家"), userid=guide.userid)
+    send = arrive(other)
+    event = people.event_fact("add_external_contact", "wmnew", guide.userid, clock.now(), WelcomeCode="CODE2")
+    row = people.person_row("wmnew", people.follow_info(guide.userid, clock.now()))
+    for handler in contracts.handlers_for("people"):
+        handler(people.people_batch(row, corp=guide.corp, events=[event]))
+    send.refresh_from_db()
+    assert send.period is None
+
+
 def test_an_add_without_a_code_is_counted(guide):
     event = people.event_fact("add_external_contact", "wmnew", guide.userid, clock.now())
     row = people.person_row("wmnew", people.follow_info(guide.userid, clock.now()))
