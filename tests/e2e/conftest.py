@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from tests.e2e.desks import DESK, Desk, chromium
+from tests.e2e.desks import DESK, WITH_PICTURES, Desk, chromium
 from tests.e2e.stack import Stack, running_stack
 
 
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The product, running, with 小满面包房 after her first sync."""
-    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+    """The product, running, with 小满面包房 after her first sync; for pictures with her past."""
+    with running_stack(tmp_path_factory.mktemp("stack"), with_past=WITH_PICTURES) as running:
         yield running
 
 

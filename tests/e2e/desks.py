@@ -15,6 +15,7 @@ from tests.frontend.browser import ARGUMENTS, find_chromium
 DESK, PHONE = (1440, 900), (375, 812)
 IMAGES = ROOT / "docs/images"
 WAIT_MS = 15_000
+WITH_PICTURES = os.environ.get("SCREENSHOTS") == "1"
 
 
 @contextmanager
@@ -79,7 +80,7 @@ class Desk:
 
     def picture(self, name: str) -> None:
         """docs/images/<name>.png, when SCREENSHOTS=1 asks for pictures."""
-        if os.environ.get("SCREENSHOTS") == "1":
+        if WITH_PICTURES:
             self.page.wait_for_load_state("networkidle")
             self.page.evaluate("document.fonts.ready")
             IMAGES.mkdir(parents=True, exist_ok=True)

@@ -85,6 +85,23 @@ def read_ledger() -> None:
         ledger.start_reading(corp.pk)
 
 
+def reconcile() -> int:
+    """Read everything from WeCom again and compare; the run's id."""
+    from tenants.audit import SYSTEM
+    from wecom_bridge.models import Corp
+    from wecom_bridge.services.sync.runs import start_sync
+
+    return int(start_sync(Corp.objects.get(), by=SYSTEM).pk)
+
+
+def check_rollups() -> dict[str, Any]:
+    """Compare the rollups with their rows."""
+    from analytics.services.check import check_rollups
+
+    found = check_rollups()
+    return {"checked": found.checked, "differing": found.differing, "differences": found.differences}
+
+
 def look_again(push: int) -> int:
     """Ask WeCom now what became of a push."""
     from campaigns.services import polling

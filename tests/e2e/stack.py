@@ -50,8 +50,8 @@ FOREIGN = (
 class Stack:
     """A running stack with one merchant, 小满面包房. Made by `running_stack`."""
 
-    def __init__(self, folder: Path, *, own_valkey: bool = False) -> None:
-        self.folder, self.name = folder, f"e2e_{secrets.token_hex(4)}"
+    def __init__(self, folder: Path, *, own_valkey: bool = False, with_past: bool = False) -> None:
+        self.folder, self.name, self.with_past = folder, f"e2e_{secrets.token_hex(4)}", with_past
         self.log = folder / "stack.log"
         self._stream = self.log.open("w", encoding="utf-8")
         self.console = Console(self._stream, colour=False)
@@ -77,7 +77,8 @@ class Stack:
             self.supervisor = Supervisor(ROOT, self.environment(), self._values(), self.console, self.interrupt)
             self._step("upgrade", *MIGRATE)
             self.supervisor.start([service for service in SERVICES if service.name not in BACKING])
-            self._step("prepare", "{python}", "manage.py", "demo_prepare", "--only", SLUG, "--no-history")
+            past = () if self.with_past else ("--no-history",)
+            self._step("prepare", "{python}", "manage.py", "demo_prepare", "--only", SLUG, *past)
             self.info = json.loads((self.folder / "info.json").read_text())
         except RuntimeProblem as problem:
             raise RuntimeProblem(f"{problem}\n{self.tail()}") from problem
@@ -285,9 +286,9 @@ def wait_until(what: str, look: Callable[[], Any], seconds: float = 30) -> Any:
 
 
 @contextmanager
-def running_stack(folder: Path, *, own_valkey: bool = False) -> Iterator[Stack]:
-    """A stack that is gone afterwards, whatever happens."""
-    stack = Stack(folder, own_valkey=own_valkey)
+def running_stack(folder: Path, *, own_valkey: bool = False, with_past: bool = False) -> Iterator[Stack]:
+    """A stack that is gone afterwards, whatever happens. with_past: the merchant has her year of orders and messages."""
+    stack = Stack(folder, own_valkey=own_valkey, with_past=with_past)
     try:
         stack.start()
         yield stack

@@ -127,9 +127,13 @@ def test_the_main_job(stack, desk):
     wait_until("the new tag", lambda: stack.value("SELECT count(*) FROM tagging_tag WHERE wecom_tag_id = %s", tag_id))
 
     hq = desk("hq")
-    hq.open("/contacts/")
-    hq.see("共 620 位客户")
+    hq.open("/")
     hq.fits()
+    hq.picture("home-1440")
+    hq.open("/contacts/")
+    hq.see(f"共 {stack.value('SELECT count(*) FROM contacts_contact WHERE root_id IS NULL')} 位客户")
+    hq.fits()
+    hq.picture("contacts-1440")
     make_rule(hq, TAG)
 
     people = {}
@@ -172,6 +176,13 @@ def test_the_main_job(stack, desk):
         "external_userid": people["试吃来客2号"],
     }  # fmt: skip
     stack.visitor().api("POST", "/api/v1/orders/", {"source": "pos", "orders": [order]})
+    driver.settle()
+    buyer = "SELECT contact_id FROM contacts_identity WHERE value = %s"
+    guide.open(f"/contacts/{stack.value(buyer, people['试吃来客2号'])}/")
+    guide.see("E2E-1")
+    guide.fits()
+    guide.picture("customer-375")
+
     driver.move_to(until + timedelta(minutes=5))
     hq.open(f"/broadcasts/{broadcast}/")
     hq.see("已结束")
