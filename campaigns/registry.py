@@ -8,6 +8,7 @@ from campaigns.handlers import groupmsg, ledger, welcome
 from campaigns.services import enrolling, sop_running
 from conditions import consumers
 from contacts import timeline
+from contacts.services import merging
 from tenants import lanes, quiet
 
 HEADING = _("触达")
@@ -39,6 +40,7 @@ def register() -> None:
     lanes.register(lanes.Lane("campaigns", queue="campaigns", drain=tasks.drain, next_due=tasks.next_due))
     quiet.register("campaigns", tasks.count_due)
     timeline.on_recorded(enrolling.on_facts)
+    merging.on_merged(sop_running.on_merged)
     consumers.register(
         consumers.Consumer(
             "campaigns.sop_exits", reads=sop_running.exit_keys, consume=sop_running.consume_exits, order=300

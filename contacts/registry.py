@@ -22,6 +22,7 @@ TIMELINE = retention.Kind("timeline", _("客户时间线"), 1095, retention.olde
 AUDIT_WORDS: dict[str, str | Promise] = {
     "contact.unmasked": _("查看完整手机号"),
     "contact.owner_changed": _("更改业绩归属"),
+    "contact.merge_undone": _("撤销客户合并"),
     "contact.details_changed": _("修改客户资料"),
     "contacts.exported": _("导出客户"),
     "contacts.export_downloaded": _("下载客户导出文件"),

@@ -14,6 +14,7 @@ from django.utils.functional import Promise
 
 from contacts import marks
 from contacts.bulk import insert_rows
+from contacts.lineage import Lineage
 from contacts.models import Contact, FactSource, MemberPlacement, StageTransition, StorePlacement, TimelineEvent
 from scrm.lib import clock
 
@@ -138,6 +139,7 @@ class Restated:
 def restate_events(changes: Sequence[Restated], *, dropped: Sequence[TimelineEvent] = ()) -> None:
     """Put recorded facts right, and drop those that another row now tells. Rare; listeners hear of the old and the new time."""
     rows: list[TimelineEvent] = list(dropped)
+    moved: list[tuple[TimelineEvent, TimelineEvent]] = []
     if dropped:
         TimelineEvent.objects.filter(pk__in=[event.pk for event in dropped]).delete()
     wanted = {change.fact_key: change for change in changes}
@@ -145,14 +147,29 @@ def restate_events(changes: Sequence[Restated], *, dropped: Sequence[TimelineEve
         change = wanted[event.fact_key]
         if (event.kind, event.occurred_at) == (change.kind, change.occurred_at):
             continue
-        rows.append(copy(event))
+        moved.append((copy(event), event))
         event.kind, event.occurred_at = change.kind, change.occurred_at
-        event.save(update_fields=["kind", "occurred_at"])
-        rows.append(event)
+    _restand(moved)
+    rows += [row for pair in moved for row in pair]
     if rows:
         _mark_kinds(rows)
         for listener in _restated:
             listener(rows)
+
+
+def _restand(changes: Sequence[tuple[TimelineEvent, TimelineEvent]]) -> None:
+    """Write facts (old form, new form) whose time was put right, with where everybody stood at that time."""
+    if not changes:
+        return
+    places = Places.of({old.member_id for old, _new in changes}, {old.store_id for old, _new in changes})
+    stages = _Stages.of({old.contact_id for old, _new in changes if old.contact_id})
+    for old, event in changes:
+        # A store other than the guide's of then was named by the fact itself, and stands.
+        derived = places.at(old.member_id, old.occurred_at)[0]
+        named = old.store_id if old.store_id != derived else None
+        event.store_id, event.region_id, event.dealer_id = places.at(event.member_id, event.occurred_at, store_id=named)
+        event.stage_id = stages.at(event.contact_id, event.occurred_at)
+        event.save(update_fields=["kind", "occurred_at", "store", "region", "dealer", "stage"])
 
 
 def on_restated(listener: Listener) -> None:
@@ -228,24 +245,29 @@ def _span_at(spans: Sequence[Any], at: datetime) -> Any | None:
 
 @dataclass
 class _Stages:
-    """Which stage a person was in at an instant."""
+    """Which stage a person was in at an instant, over all rows of her."""
 
-    transitions: dict[int, list[tuple[datetime, int | None, int]]]
+    lineage: Lineage
+    transitions: dict[int, list[tuple[Any, ...]]]
 
     @classmethod
     def of(cls, contact_ids: set[int]) -> "_Stages":
         found: dict[int, list[Any]] = defaultdict(list)
+        lineage = Lineage.of(contact_ids)
         if contact_ids:
-            rows = StageTransition.objects.filter(contact_id__in=contact_ids).order_by("changed_at", "id")
+            everybody = lineage.everybody(contact_ids)
+            rows = StageTransition.objects.filter(contact_id__in=everybody).order_by("changed_at", "id")
             for contact_id, at, before, after in rows.values_list(
                 "contact_id", "changed_at", "from_stage_id", "to_stage_id"
             ):
                 found[contact_id].append((at, before, after))
-        return cls(dict(found))
+        return cls(lineage, dict(found))
 
     def at(self, contact_id: int | None, at: datetime) -> int | None:
-        rows = self.transitions.get(contact_id or 0, [])
-        index = bisect_right([row[0] for row in rows], at) - 1
-        if index >= 0:
-            return rows[index][2]
+        if contact_id is None:
+            return None
+        found = self.lineage.latest(self.transitions, contact_id, at)
+        if found:
+            return int(found[2])
+        rows = self.transitions.get(contact_id, [])
         return rows[0][1] if rows else None

@@ -11,6 +11,7 @@ from accounts.permissions import register as register_permissions
 from conditions import consumers
 from conditions.consumers import Consumer
 from contacts import panels, timeline
+from contacts.services import merging
 from tagging import actions, fields, handlers, listing
 from tagging.models import RuleMatch, SegmentChange
 from tagging.services import rules, segments
@@ -44,6 +45,7 @@ def register() -> None:
     consumers.register(Consumer("segments", segments.reads, segments.consume, order=200))
     consumers.register(Consumer("rules", rules.reads, rules.consume, absorb=rules.absorb, order=300))
     lanes.register(lanes.Lane(segments.LANE, queue="segments", drain=segments.drain_builds, lease_seconds=300))
+    merging.on_merged(rules.on_merged)
     quiet.register("segment_builds", _count_builds)
     retention.register(
         retention.Kind(

@@ -10,6 +10,7 @@ from analytics.definitions import PUSH_FILTERS, push_rows
 from analytics.models import DayMetric, DirtyBucket, PushMetric, RollupCheck
 from analytics.services.days import day_bounds, rows_of
 from campaigns.models import Push
+from contacts.services.merging import deep_branches
 from scrm.lib import clock
 from tenants.context import current_tenant
 
@@ -23,7 +24,7 @@ Comparison = dict[str, Any]
 
 def check_rollups() -> RollupCheck:
     """Compare the recent buckets that have no pending mark, and write down what differs."""
-    compared = [*_pushes(), *_days()]
+    compared = [*_pushes(), *_days(), *_people()]
     wrong = [one for one in compared if one["rollup"] != one["rows"]]
     now = clock.wall()
     RollupCheck.objects.filter(at__lt=now - timedelta(days=KEEP_DAYS)).delete()
@@ -49,6 +50,11 @@ def _pushes() -> Iterator[Comparison]:
         for metric in PUSH_FILTERS:
             rows = push_rows([pk], metric).count()
             yield {"topic": "push", "key": pk, "metric": metric, "rollup": stored.get((pk, metric), 0), "rows": rows}
+
+
+def _people() -> Iterator[Comparison]:
+    """Every count by person takes one step to her root: there is no row further away."""
+    yield {"topic": "people", "key": 0, "metric": "people.deep_branches", "rollup": 0, "rows": deep_branches().count()}
 
 
 def _days() -> Iterator[Comparison]:

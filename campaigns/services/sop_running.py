@@ -21,6 +21,7 @@ from campaigns.times import default_confirm_by
 from conditions.compiler import compile_tree
 from conditions.people import people
 from contacts.models import Contact
+from contacts.services.merging import Merged
 from contacts.timeline import roots_of
 from scrm.lib import clock
 from tenants import jobs
@@ -169,6 +170,12 @@ def _leave(enrollments: Sequence[Enrollment], reason: str | dict[int, str], now:
     pushes = set(shrinking.values_list("push_id", flat=True))
     shrinking.update(state=DeliveryState.SKIPPED, reason="exited", settled_at=now)
     changes.tell(pushes)
+
+
+def on_merged(merged: Merged) -> None:
+    """Two customers are one: the runs of the one that is gone end, so that nobody gets a step twice."""
+    running = Enrollment.objects.filter(contact_id__in=merged.moved, state=Enrollment.State.RUNNING)
+    _leave(list(running.select_for_update(of=("self",)).order_by("pk")), "merged", merged.at)
 
 
 def next_due() -> datetime | None:

@@ -3,14 +3,15 @@
 Order.member_source and store_source keep which of the two it was, so that a derived answer is never taken for the channel's word.
 """
 
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from commerce.models import CreditSource, Order
+from contacts.lineage import Lineage
 from contacts.models import OwnershipChange
-from contacts.timeline import Places, roots_of
+from contacts.timeline import Places
 
 
 def attribute(orders: Sequence[Order]) -> None:
@@ -33,22 +34,22 @@ def attribute(orders: Sequence[Order]) -> None:
 
 
 class _Owners:
-    """Who owned whom at any instant."""
+    """Who owned whom at any instant, over all rows of a person."""
 
-    def __init__(self, roots: dict[int, int], changes: dict[int, list[tuple[datetime, int | None]]]) -> None:
-        self._roots, self._changes = roots, changes
+    def __init__(self, lineage: Lineage, changes: dict[int, list[tuple[Any, ...]]]) -> None:
+        self._lineage, self._changes = lineage, changes
 
     @classmethod
     def of(cls, contact_ids: Iterable[int]) -> "_Owners":
-        roots = roots_of(contact_ids)
-        changes: dict[int, list[tuple[datetime, int | None]]] = defaultdict(list)
-        if roots:
-            rows = OwnershipChange.objects.filter(contact_id__in=set(roots.values())).order_by("changed_at", "id")
+        wanted = set(contact_ids)
+        lineage = Lineage.of(wanted)
+        changes: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+        if wanted:
+            rows = OwnershipChange.objects.filter(contact_id__in=lineage.everybody(wanted)).order_by("changed_at", "id")
             for contact_id, at, member_id in rows.values_list("contact_id", "changed_at", "to_member_id"):
                 changes[contact_id].append((at, member_id))
-        return cls(roots, changes)
+        return cls(lineage, changes)
 
     def at(self, contact_id: int, at: datetime) -> int | None:
-        rows = self._changes.get(self._roots.get(contact_id, contact_id), [])
-        index = bisect_right([row[0] for row in rows], at) - 1
-        return rows[index][1] if index >= 0 else None
+        found = self._lineage.latest(self._changes, contact_id, at)
+        return found[1] if found else None

@@ -1,51 +1,214 @@
-"""Two contacts turn out to be one person: facts stay where they are, only roots change."""
+"""Two contacts turn out to be one person: facts stay where they are, only roots change. What changed is written down
+(ContactMerge), so that it can be undone."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, cast
 
-from django.db.models import Q
+from django.db import transaction
+from django.db.models import Field, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from contacts import marks
-from contacts.models import Contact
+from contacts.models import Contact, ContactMerge, OwnershipChange, StageTransition
 from contacts.services.search import refresh_search
 from contacts.services.standing import refresh_standing
 from contacts.timeline import roots_of
+from scrm.lib import clock
+from scrm.lib.errors import UserError
+from tenants import audit, locks
+from tenants.audit import Actor
 
 
-def merge_roots(pairs: Iterable[tuple[int, int]], *, now: datetime) -> set[int]:
+@dataclass(frozen=True)
+class Merged:
+    """What became of two people: `kept` is the root of `moved` now."""
+
+    kept: int
+    gone: int
+    moved: tuple[int, ...]
+    at: datetime
+
+
+Listener = Callable[[Merged], None]
+_listeners: list[Listener] = []
+AUTOMATIC = "unionid"
+_TAKEN = ("name", "stage_id", "stage_since", "owner_id", "store_id", "birthday")
+_OPT_OUT = ("opt_out_since", "opt_out_until", "opt_out_source")
+
+
+def on_merged(listener: Listener) -> None:
+    """Call `listener` in the transaction of each merge, once roots have changed: what runs twice for one person ends there."""
+    if listener not in _listeners:
+        _listeners.append(listener)
+
+
+def merge_roots(
+    pairs: Iterable[tuple[int, int]], *, now: datetime, source: str = AUTOMATIC, actor_id: int | None = None
+) -> set[int]:
     """Make the older root of each pair the root of both; the roots that grew. Inside the caller's transaction.
 
     Owner, stage and opt-out of the remaining root stand; an empty one is taken over. An opt-out of either is kept, since it
-    protects the person.
+    protects the person. A pair that somebody took apart is not joined again by WeCom's word.
     """
     grown: set[int] = set()
+    locks.lock_in_transaction("people")
     for first, second in pairs:
-        roots = sorted(set(roots_of([first, second]).values()))
-        if len(roots) == 2:
-            _merge(roots[0], roots[1], now)
-            grown.add(roots[0])
-            grown.discard(roots[1])
-    if grown:
-        refresh_standing(grown, now=now)
-        refresh_search(grown)
-        marks.mark(grown, marks.EVERYTHING)
+        rows = _locked_roots(first, second)
+        if len(rows) < 2 or (source == AUTOMATIC and _was_undone(rows)):
+            continue
+        merged = _merge(rows[0], rows[1], now, source, actor_id)
+        grown.add(merged.kept)
+        grown.discard(merged.gone)
+        for listener in _listeners:
+            listener(merged)
+    _refresh(grown, now)
     return grown
 
 
-def _merge(kept: int, gone: int, now: datetime) -> None:
-    rows = {row.pk: row for row in Contact.objects.select_for_update().filter(pk__in=[kept, gone]).order_by("pk")}
-    root, branch = rows[kept], rows[gone]
-    Contact.objects.filter(Q(pk=gone) | Q(root_id=gone)).update(root_id=kept, updated_at=now)
-    for column in ("name", "stage_id", "stage_since", "owner_id", "store_id", "birthday"):
+def _refresh(roots: Iterable[int], now: datetime, *, reclaim: bool = False) -> None:
+    roots = set(roots)
+    if roots:
+        refresh_standing(roots, now=now, reclaim=reclaim)
+        refresh_search(roots)
+        marks.mark(roots, marks.EVERYTHING)
+
+
+def _locked_roots(first: int, second: int) -> list[Contact]:
+    """The roots of both, locked, the older first; one row when they are one person already.
+
+    A root that another transaction merged while we waited is a branch now: then its root is looked for again. A root is
+    never a branch, so that people are found in one step.
+    """
+    while True:
+        roots = set(roots_of([first, second]).values())
+        rows = list(Contact.objects.select_for_update(of=("self",)).filter(pk__in=roots).order_by("pk"))
+        if all(row.root_id is None for row in rows):
+            return rows
+        first, second = rows[0].pk, rows[-1].pk
+
+
+def _was_undone(rows: list[Contact]) -> bool:
+    both = [row.pk for row in rows]
+    return ContactMerge.objects.filter(kept_id__in=both, gone_id__in=both, undone_at__isnull=False).exists()
+
+
+def _merge(root: Contact, branch: Contact, now: datetime, source: str, actor_id: int | None) -> Merged:
+    moved = (branch.pk, *Contact.objects.filter(root=branch).order_by("pk").values_list("pk", flat=True))
+    before = {name: getattr(root, name) for name in (*_TAKEN, *_OPT_OUT)}
+    stage_id, owner_id = root.stage_id, root.owner_id
+    Contact.objects.filter(Q(pk=branch.pk) | Q(root=branch)).update(root=root, updated_at=now)
+    _take_over(root, branch)
+    root.updated_at = now
+    root.save(update_fields=[*_TAKEN, *_OPT_OUT, "updated_at"])
+    taken = {
+        name: [_plain(old), _plain(getattr(root, name))] for name, old in before.items() if getattr(root, name) != old
+    }
+    ContactMerge.objects.create(
+        kept=root, gone=branch, moved_ids=list(moved), taken=taken, source=source, merged_at=now, actor_id=actor_id,
+        transition_id=_settle_stage(root, branch, stage_id, now, actor_id),
+        ownership_id=_settle_owner(root, branch, owner_id, now, actor_id),
+    )  # fmt: skip
+    return Merged(root.pk, branch.pk, moved, now)
+
+
+def _take_over(root: Contact, branch: Contact) -> None:
+    for column in _TAKEN:
         if not getattr(root, column):
             setattr(root, column, getattr(branch, column))
     if branch.opt_out_since and not (root.opt_out_since and root.opt_out_until is None):
         later = branch.opt_out_until is None or root.opt_out_until is None or branch.opt_out_until > root.opt_out_until
         if later:
-            root.opt_out_since, root.opt_out_until = branch.opt_out_since, branch.opt_out_until
-            root.opt_out_source = branch.opt_out_source
-    root.updated_at = now
-    root.save(
-        update_fields=["name", "stage", "stage_since", "owner", "store", "birthday", "opt_out_since", "opt_out_until",
-                       "opt_out_source", "updated_at"]
+            for column in _OPT_OUT:
+                setattr(root, column, getattr(branch, column))
+
+
+def _settle_stage(
+    root: Contact, branch: Contact, before: int | None, now: datetime, actor_id: int | None
+) -> int | None:
+    """The stage of the one person from now on, as the record's last word, where the two stood apart."""
+    if root.stage_id is None or branch.stage_id is None or branch.stage_id == before:
+        return None
+    row = StageTransition.objects.create(
+        contact=root, from_stage_id=before or None, to_stage_id=root.stage_id, changed_at=now, source="merge",
+        actor_id=actor_id, store_id=root.store_id, member_id=root.owner_id,
     )  # fmt: skip
+    return row.pk
+
+
+def _settle_owner(
+    root: Contact, branch: Contact, before: int | None, now: datetime, actor_id: int | None
+) -> int | None:
+    if before is not None or root.owner_id is None:
+        return None
+    row = OwnershipChange.objects.create(
+        contact=root, to_member_id=root.owner_id, changed_at=now, reason="merge", actor_id=actor_id
+    )
+    return row.pk
+
+
+# --- Undoing --------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def undo_merge(merge_id: int, *, by: Actor) -> ContactMerge:
+    """Make two people of one again. What was taken over goes back unless somebody decided otherwise since.
+
+    The rows that came with her leave with her; facts were never moved. Raises UserError when the merge is undone already, or
+    when the kept one was merged into somebody else since (that merge has to be undone first).
+    """
+    locks.lock_in_transaction("people")
+    merge = ContactMerge.objects.select_for_update(of=("self",)).get(pk=merge_id)
+    if merge.undone_at is not None:
+        raise UserError(_("这次合并已撤销。"))
+    rows = Contact.objects.select_for_update(of=("self",)).filter(pk__in=[merge.kept_id, *merge.moved_ids])
+    people = {row.pk: row for row in rows.order_by("pk")}
+    root, now = people[merge.kept_id], clock.now()
+    if root.root_id is not None:
+        raise UserError(_("这位客户之后又与其他客户合并,请先撤销后来的合并。"))
+    apart = [pk for pk in merge.moved_ids if pk in people and people[pk].root_id == root.pk]
+    Contact.objects.filter(pk=merge.gone_id).update(root=None, updated_at=now)
+    Contact.objects.filter(pk__in=set(apart) - {merge.gone_id}).update(root=merge.gone_id, updated_at=now)
+    _give_back(merge, root, now)
+    merge.undone_at, merge.undone_by_id = now, by.id if by.kind == "user" else None
+    merge.save(update_fields=["undone_at", "undone_by_id"])
+    _refresh([merge.kept_id, merge.gone_id], now, reclaim=True)
+    audit.record("contact.merge_undone", root, by=by, merge=merge.pk, kept=merge.kept_id, gone=merge.gone_id)
+    return merge
+
+
+def _give_back(merge: ContactMerge, root: Contact, now: datetime) -> None:
+    """The columns and records the merge wrote, while nothing came after them."""
+    if merge.transition_id and _is_last(StageTransition.objects.filter(contact=root), merge.transition_id):
+        StageTransition.objects.filter(pk=merge.transition_id).delete()
+    if merge.ownership_id and _is_last(OwnershipChange.objects.filter(contact=root), merge.ownership_id):
+        OwnershipChange.objects.filter(pk=merge.ownership_id).delete()
+    columns = []
+    for name, (before, after) in merge.taken.items():
+        if _plain(getattr(root, name)) == after:
+            setattr(root, name, _typed(name, before))
+            columns.append(name)
+    root.updated_at = now
+    root.save(update_fields=[*columns, "updated_at"])
+
+
+def _is_last(records: QuerySet[Any], pk: int) -> bool:
+    return records.order_by("changed_at", "pk").values_list("pk", flat=True).last() == pk
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _typed(name: str, value: Any) -> Any:
+    column = cast("Field[Any, Any]", Contact._meta.get_field(name))
+    return column.to_python(value)
+
+
+# --- A look at the whole -----------------------------------------------------------------------------------------------
+
+
+def deep_branches() -> QuerySet[Contact]:
+    """Rows whose root is itself a branch: there are none unless something wrote past merge_roots."""
+    return Contact.objects.filter(root__root__isnull=False)

@@ -24,17 +24,20 @@ class _Person:
     addings: list[tuple[datetime, int, int]] = field(default_factory=list)  # (added_at, period id, follow id)
 
 
-def refresh_standing(contact_ids: Iterable[int], *, now: datetime, backfill: bool = False) -> None:
+def refresh_standing(
+    contact_ids: Iterable[int], *, now: datetime, backfill: bool = False, reclaim: bool = False
+) -> None:
     """Compute counts, dates, owner and store of these people's roots. A constant number of statements.
 
     业绩归属: the guide of the first adding owns by default. An earlier adding that we learn of later takes over only
-    while nobody has decided otherwise (each OwnershipChange so far came from a first adding).
+    while nobody has decided otherwise (each OwnershipChange so far came from a first adding). reclaim: a later one too, as
+    after an undone merge, whose earlier adding is another person's again.
     """
     people = _load(contact_ids)
     if not people:
         return
     claims = {root_id: owner for root_id, person in people.items() if (owner := _first_member(person))}
-    moved = _claim_owners(people, claims)
+    moved = _claim_owners(people, claims, reclaim)
     stores = dict(
         Member.objects.filter(pk__in=set(moved.values()) | {p.root.owner_id for p in people.values() if p.root and p.root.owner_id})
         .values_list("pk", "store_id")
@@ -77,7 +80,7 @@ def _first_member(person: _Person) -> tuple[int, datetime] | None:
     return member_id, at
 
 
-def _claim_owners(people: dict[int, _Person], claims: dict[int, tuple[int, datetime]]) -> dict[int, int]:
+def _claim_owners(people: dict[int, _Person], claims: dict[int, tuple[int, datetime]], reclaim: bool) -> dict[int, int]:
     """Write first-add ownership; root id → the member who owns her from now on, where that is news."""
     open_ = {root for root in claims if (known := people[root].root) and known.owner_id is None}
     differing = {
@@ -97,7 +100,12 @@ def _claim_owners(people: dict[int, _Person], claims: dict[int, tuple[int, datet
                 continue
             fresh.append({"contact_id": root, "from_member_id": None, "to_member_id": member_id, "changed_at": at,
                           "reason": FIRST_ADD, "actor_id": None})  # fmt: skip
-        elif len(changes) == 1 and changes[0].reason == FIRST_ADD and root in differing and at < changes[0].changed_at:
+        elif (
+            len(changes) == 1
+            and changes[0].reason == FIRST_ADD
+            and root in differing
+            and (reclaim or at < changes[0].changed_at)
+        ):
             corrected.append({"id": changes[0].pk, "to_member_id": member_id, "changed_at": at})
         else:
             continue

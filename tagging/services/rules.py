@@ -19,6 +19,7 @@ from conditions.drain import LOCK
 from conditions.reading import field_keys
 from conditions.schema import validate
 from conditions.tree import is_everyone
+from contacts.services.merging import Merged
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
 from tagging import actions
@@ -216,3 +217,13 @@ def _act(rule: Rule, root_ids: Sequence[int], now: datetime) -> dict[int, dict[s
         for pk, note in kind.run(rule, root_ids, action, now).items():
             done[pk]["actions"].append(note)
     return done
+
+
+def on_merged(merged: Merged) -> None:
+    """Two customers are one: of two open matches of a rule hers stays, and the other ends. A single one stays open, so that
+    the rule does not act on her once more."""
+    taken: set[int] = set()
+    for contact_id in (merged.kept, *merged.moved):
+        open_matches = RuleMatch.objects.filter(contact_id=contact_id, left_at__isnull=True)
+        open_matches.filter(rule_id__in=taken).update(left_at=merged.at)
+        taken |= set(open_matches.values_list("rule_id", flat=True))
