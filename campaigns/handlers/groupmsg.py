@@ -6,6 +6,7 @@ from typing import Any
 
 from campaigns.models import Delivery, Dispatch
 from campaigns.services import results
+from campaigns.services.asking import POLL
 from campaigns.services.claiming import CREATE
 from campaigns.services.polling import REMIND
 from campaigns.services.stopping import CANCEL
@@ -200,7 +201,7 @@ def register() -> None:
     )
     register_command(
         CommandKind(
-            name=results.POLL,
+            name=POLL,
             policy="idempotent",
             build=build_poll,
             on_result=polled,

@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from campaigns.models import Dispatch, Push
-from campaigns.services import results, stopping
+from campaigns.services import asking, stopping
 from campaigns.services.broadcasts import LANE
 from campaigns.states import DispatchState
 from scrm.lib import clock
@@ -38,7 +38,7 @@ def poll_due(limit: int = 300) -> int:
             .order_by("poll_at")[:limit]
         )
         for unit in units:
-            unit.poll_at = results.late_look(unit, now) if unit.state in _OVER else now + LOOK_LASTS
+            unit.poll_at = asking.late_look(unit, now) if unit.state in _OVER else now + LOOK_LASTS
             _look(unit)
         Dispatch.objects.bulk_update(units, ["poll_at"])
     return len(units)
@@ -47,11 +47,11 @@ def poll_due(limit: int = 300) -> int:
 def _look(unit: Dispatch) -> None:
     """Ask what its state leaves open. A stop without an answer is wished again, and whether the guide was faster is asked."""
     if unit.state == DispatchState.TASKED:
-        results.ask_task(unit)
+        asking.ask_task(unit)
     elif unit.state != DispatchState.STOPPING:
-        results.ask_results(unit, "")
+        asking.ask_results(unit, "")
     elif stopping.wish_stop(unit):
-        results.ask_task(unit)
+        asking.ask_task(unit)
 
 
 @transaction.atomic

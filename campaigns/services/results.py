@@ -10,20 +10,16 @@ from typing import Any
 from campaigns import changes
 from campaigns.models import Delivery, Dispatch
 from campaigns.services import stopping
+from campaigns.services.asking import ask_results, ask_task, first_poll, late_look, next_poll
 from campaigns.services.broadcasts import LANE
 from campaigns.states import FINAL_DISPATCH, DeliveryState, DispatchState, PushTarget
 from contacts.models import FactSource
 from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
 from tenants import jobs
-from wecom_bridge import commands
 
-POLL = "groupmsg.poll"
 # After the guide confirmed, WeCom needs a moment for every recipient; then whoever has no result is 未知.
 RESULTS_WITHIN = timedelta(hours=48)
-# WeCom's word on whoever is 未知 may still come: asked for daily, until it is of no use to anybody.
-LATE_EVERY = timedelta(days=1)
-LATE_UNTIL = timedelta(days=30)
 TASK_SENT = 2
 # get_groupmsg_send_result: 0 not sent, 1 sent, 2 not a friend, 3 quota.
 OUTCOMES = {1: (DeliveryState.SENT, ""), 2: (DeliveryState.FAILED, "not_friend"), 3: (DeliveryState.FAILED, "quota")}
@@ -67,25 +63,6 @@ def _record_failed(deliveries: Any, reason: str, now: datetime) -> None:
     _tell("push.failed", rows, now, reason)
 
 
-def first_poll(now: datetime) -> datetime:
-    """A guide may confirm at once: look within a minute."""
-    return now + timedelta(minutes=1)
-
-
-def next_poll(unit: Dispatch, now: datetime) -> datetime:
-    """When to look again: every minute at first, then slower. Whole minutes, so that units are looked at together."""
-    age = now - (unit.confirmed_at or unit.tasked_at or now)
-    step = 1 if age < timedelta(minutes=10) else 5 if age < timedelta(hours=1) else 30
-    seconds = step * 60
-    return clock.from_unix((int(now.timestamp()) // seconds + 1) * seconds)
-
-
-def late_look(unit: Dispatch, now: datetime) -> datetime | None:
-    """When to ask again for the results of a unit that is over; None when that has been done for long enough."""
-    coming = now + LATE_EVERY
-    return coming if coming <= (unit.confirmed_at or unit.tasked_at or now) + LATE_UNTIL else None
-
-
 def _look_late(unit: Dispatch, now: datetime) -> None:
     """Look again tomorrow while somebody of a unit that is over is 未知."""
     unknown = Delivery.objects.filter(dispatch=unit, state=DeliveryState.UNKNOWN)
@@ -123,11 +100,6 @@ def record_task_state(dispatch_id: int, task_list: Iterable[Mapping[str, Any]], 
     jobs.nudge(LANE, due_at=unit.poll_at)
 
 
-def ask_task(unit: Dispatch, *, after_stop: bool = False) -> None:
-    """Ask whether the guide confirmed."""
-    _ask(unit, {"step": "task", "after_stop": after_stop})
-
-
 def record_stop(dispatch_id: int) -> None:
     """WeCom took the stop (or had none to take): one last look says whether the guide was faster."""
     unit = _locked(dispatch_id)
@@ -143,17 +115,6 @@ def record_stop_parked(dispatch_id: int) -> None:
     unit.poll_at = clock.now() + stopping.STOP_AGAIN
     unit.save(update_fields=["poll_at"])
     jobs.nudge(LANE, due_at=unit.poll_at)
-
-
-def ask_results(unit: Dispatch, cursor: str) -> None:
-    """Ask for a page of results."""
-    _ask(unit, {"step": "results", "cursor": cursor})
-
-
-def _ask(unit: Dispatch, payload: dict[str, Any]) -> None:
-    commands.enqueue(
-        POLL, corp=unit.sender.corp_id, entity_key=f"groupmsg.poll:{unit.pk}", subject_id=unit.pk, payload=payload
-    )
 
 
 def record_no_answer(dispatch_id: int, *, after_stop: bool) -> None:

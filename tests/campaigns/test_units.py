@@ -5,6 +5,7 @@ import pytest
 from campaigns import tasks
 from campaigns.models import Delivery, Dispatch, Push
 from campaigns.services import agreeing, claiming, polling, results, stopping
+from campaigns.services.asking import POLL
 from campaigns.states import DELIVERY_NEXT, DISPATCH_NEXT, FINAL_DISPATCH
 from contacts.models import TimelineEvent
 from scrm.lib import clock
@@ -322,12 +323,12 @@ def test_whose_end_is_unknown_is_asked_for_daily_until_thirty_days(push, unit):
         answer(unit, 1)
         unit.refresh_from_db()
         assert (unit.state, unit.poll_at is not None, make.states(push)) == ("done", True, {"sent": 1, "unknown": 2})
-        OutboundCommand.objects.filter(kind=results.POLL).delete()
+        OutboundCommand.objects.filter(kind=POLL).delete()
     for day in (3, 4):
         with make.at_time(make.local(12, day=day)):
             drain()
             drain()
-    assert [command.payload["step"] for command in commands(results.POLL)] == ["results"] * 2
+    assert [command.payload["step"] for command in commands(POLL)] == ["results"] * 2
     with make.at_time(make.local(12, day=4)):
         answer(unit, 1, after=1)
     unit.refresh_from_db()
