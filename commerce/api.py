@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from accounts.api_base import ReadViewSet
 from commerce.models import Order, OrderLine, Refund
 from commerce.services.orders import upsert_orders
+from commerce.services.refunds import LateRefund, upsert_refunds
 from commerce.services.rows import LineRow, OrderRow, RefundRow
 from contacts.models import Member, Store
 from contacts.phones import normalise_phone
@@ -33,7 +34,7 @@ class LineData(serializers.ModelSerializer[OrderLine]):
 
 
 class RefundData(serializers.ModelSerializer[Refund]):
-    """A refund, by its number within the order."""
+    """A refund, by its number within the source."""
 
     amount_minor = serializers.IntegerField(min_value=1, max_value=10**12)
 
@@ -98,6 +99,31 @@ class BatchReport(serializers.Serializer[Any]):
     unbound = serializers.IntegerField()
 
 
+class LateRefundForm(serializers.ModelSerializer[Refund]):
+    """A refund that names its order, which may come later."""
+
+    amount_minor = serializers.IntegerField(min_value=1, max_value=10**12)
+
+    class Meta:
+        model = Refund
+        fields = ("order_number", "number", "amount_minor", "refunded_at")
+
+
+class RefundBatchForm(serializers.Serializer[Any]):
+    """Up to 500 refunds of one source."""
+
+    source = serializers.RegexField(r"^[\w\-]{1,24}$", default="api")
+    refunds = LateRefundForm(many=True, allow_empty=False, max_length=MAX_BATCH)
+
+
+class RefundBatchReport(serializers.Serializer[Any]):
+    """What became of them, by number: counted (the order is known), waiting for the order, or rejected with the reason."""
+
+    counted = serializers.ListField(child=serializers.CharField())
+    waiting = serializers.ListField(child=serializers.CharField())
+    rejected = serializers.DictField(child=serializers.CharField())
+
+
 class OrderViewSet(ReadViewSet):
     """Orders, newest first. ?source=, ?number=, ?contact_id=, ?bound=no."""
 
@@ -133,6 +159,18 @@ class OrderViewSet(ReadViewSet):
         )
         report.rejected |= refused
         return Response(BatchReport(report).data)
+
+    @extend_schema(request=RefundBatchForm, responses=RefundBatchReport)
+    def refund(self, request: Request) -> Response:
+        """Take up to 500 refunds apart from their orders; one whose order is not known yet waits for it."""
+        form = RefundBatchForm(data=request.data)
+        form.is_valid(raise_exception=True)
+        rows = [
+            LateRefund(one["order_number"], RefundRow(one["number"], one["amount_minor"], one["refunded_at"]))
+            for one in form.validated_data["refunds"]
+        ]
+        report = upsert_refunds(rows, source=form.validated_data["source"], by=self.actor, fact_source="api")
+        return Response(RefundBatchReport(report).data)
 
 
 def _rows(orders: list[dict[str, Any]]) -> tuple[list[OrderRow], dict[str, str]]:

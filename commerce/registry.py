@@ -24,6 +24,7 @@ def register() -> None:
         {
             "orders.imported": _("导入订单"),
             "orders.rejects_downloaded": _("下载未导入的订单行"),
+            "refunds.taken": _("接收退款"),
             "order.bound": _("人工绑定订单"),
         }
     )

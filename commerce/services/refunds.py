@@ -118,7 +118,8 @@ def settle(order: Order, refunded: int) -> None:
 def upsert_refunds(rows: Sequence[LateRefund], *, source: str, by: Actor, fact_source: str = "import") -> RefundReport:
     """Take refunds that come without their order. Idempotent, set-based; the last of a number given twice wins.
 
-    Refunds above an order's total, or under a number of another order, are told in the report; the others come in.
+    Where an order's refunds exceed its total, or one carries a number of another order, those of this order are told in the
+    report; the others come in.
     """
     locks.lock_in_transaction("orders")
     given: dict[str, list[RefundRow]] = defaultdict(list)

@@ -79,6 +79,23 @@ def test_orders_come_in_by_batch_and_are_told_one_by_one(api: Client) -> None:
     assert TimelineEvent.objects.get(kind="order.paid").source == "api"
 
 
+def test_refunds_come_in_apart_from_their_orders(api: Client) -> None:
+    paid = {"total_minor": 1000, "ordered_at": "2026-01-31T18:30:00+08:00"}
+    batch = [{"number": "A1", **paid}, {"number": "A2", **paid}]
+    answer(api.post("/api/v1/orders/", {"source": "erp", "orders": batch}, "application/json"))
+    when = "2026-02-01T00:00:00+08:00"
+    refunds = [
+        {"order_number": order, "number": number, "amount_minor": amount, "refunded_at": when}
+        for order, number, amount in (("A1", "R1", 400), ("A2", "R2", 1001), ("A3", "R3", 7))
+    ]
+    report = answer(api.post("/api/v1/orders/refunds/", {"source": "erp", "refunds": refunds}, "application/json"))
+    assert (report["counted"], report["waiting"], set(report["rejected"])) == (["R1"], ["R3"], {"R2"})
+
+    answer(api.post("/api/v1/orders/", {"source": "erp", "orders": [{"number": "A3", **paid}]}, "application/json"))
+    money = dict(Order.objects.values_list("number", "refunded_minor"))
+    assert money == {"A1": 400, "A2": 0, "A3": 7}
+
+
 def test_a_batch_is_limited_and_idempotent_by_key(api: Client) -> None:
     one = {"total_minor": 1, "ordered_at": "2026-01-31T18:30:00+08:00"}
     many = {"orders": [{"number": str(n), **one} for n in range(501)]}
