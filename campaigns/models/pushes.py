@@ -68,12 +68,12 @@ class Dispatch(models.Model):
     text = models.TextField(default="", blank=True)  # rendered for this sender and store
     attachments = models.JSONField(default=list, blank=True)
     content_digest = models.CharField(max_length=64)
-    store = models.ForeignKey(Store, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
+    store = models.ForeignKey(Store, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False)
     region = models.ForeignKey(
-        Region, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+        Region, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
     dealer = models.ForeignKey(
-        Dealer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+        Dealer, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
     state = models.CharField(max_length=10, choices=DispatchState.choices, default=DispatchState.WAITING)
     reason = models.CharField(max_length=24, default="", blank=True)
@@ -139,15 +139,15 @@ class Delivery(models.Model):
     reason = models.CharField(max_length=24, default="", blank=True)
     note = models.CharField(max_length=60, default="", blank=True)  # why the guide left this person out
     # As of the freeze.
-    store = models.ForeignKey(Store, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False)
+    store = models.ForeignKey(Store, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False)
     member = models.ForeignKey(
-        Member, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+        Member, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
     region = models.ForeignKey(
-        Region, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+        Region, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
     dealer = models.ForeignKey(
-        Dealer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+        Dealer, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
     frozen_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True, blank=True)
