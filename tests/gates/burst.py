@@ -126,6 +126,8 @@ def compare(burst: Burst) -> dict[str, int]:
         "welcomes": _welcomes(burst),
         "messages": _messages(burst),
     }
+    reasons = "SELECT reason, count(*) n FROM campaigns_delivery WHERE state = 'excluded' GROUP BY reason"
+    counted |= {f"excluded: {row['reason']}": row["n"] for row in burst.stack.rows(reasons)}
     stuck = burst.stack.rows(
         "SELECT kind, state, last_error FROM wecom_bridge_outboundcommand WHERE settled_at IS NULL"
     )
@@ -212,8 +214,10 @@ def _messages(burst: Burst) -> int:
     received = Counter(row["external_userid"] for row in sent if TEXT in str(row["content"]))
     assert set(received.values()) == {1}
     ours = burst.stack.rows(
-        "SELECT external_userid, state FROM campaigns_delivery WHERE push_id = %s", burst.released["push"]
+        "SELECT external_userid, state, reason FROM campaigns_delivery WHERE push_id = %s", burst.released["push"]
     )
     assert {row["external_userid"] for row in ours if row["state"] == "sent"} == set(received)
     assert not {row["state"] for row in ours} & {"planned", "tasked", "unknown"}
+    planned = [row for row in ours if row["state"] != "excluded"]
+    assert [row for row in planned if row["state"] != "sent"] == [], "everybody planned is a friend with quota left"
     return len(received)
