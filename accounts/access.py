@@ -47,7 +47,7 @@ def requires(permission: str | None, *, with_old_password: bool = False) -> Call
             request.scope = data_scope(request.user, permission, grants=request.grants)
             return view(request, *args, **kwargs)
 
-        guarded.required_permission = permission  # type: ignore[attr-defined]
+        guarded.required_permission = permission  # type: ignore[attr-defined]  # set here for the page or the sweep, no column of the model
         return guarded
 
     return wrap
@@ -57,7 +57,7 @@ def public(reason: str) -> Callable[[View], View]:
     """Marks a view that anybody may open, and why: the isolation sweep expects such a mark on every open route."""
 
     def wrap(view: View) -> View:
-        view.public_reason = reason  # type: ignore[attr-defined]
+        view.public_reason = reason  # type: ignore[attr-defined]  # set here for the page or the sweep, no column of the model
         return view
 
     return wrap

@@ -75,7 +75,7 @@ class UserForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["grants"].choices = grant_choices()  # type: ignore[attr-defined]
+        self.fields["grants"].choices = grant_choices()  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
         self.fields["username"].disabled = self.instance.pk is not None
         if self.instance.pk:
             rows = RoleGrant.objects.filter(user=self.instance).values_list("role_id", "scope_kind", "scope_id")
@@ -117,7 +117,7 @@ class RoleForm(forms.Form):
         groups: dict[str, list[tuple[str, str]]] = {}
         for permission in offered_permissions():
             groups.setdefault(str(permission.group), []).append((permission.code, str(permission.label)))
-        self.fields["permissions"].choices = list(groups.items())  # type: ignore[attr-defined]
+        self.fields["permissions"].choices = list(groups.items())  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
 
 
 class TokenForm(forms.Form):
@@ -129,7 +129,7 @@ class TokenForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["scopes"].choices = api_scopes.choices()  # type: ignore[attr-defined]
+        self.fields["scopes"].choices = api_scopes.choices()  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
 
     def expires_at(self) -> Any:
         """The instant, or None for never."""

@@ -42,7 +42,7 @@ class ReportForm(forms.Form):
         super().__init__(data)
         offers = {"region": regions, "store": stores, "guide": members}
         for name, rows in offers.items():
-            self.fields[name].queryset = rows  # type: ignore[attr-defined]
+            self.fields[name].queryset = rows  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
 
     def choice(self) -> Choice:
         """The choice; fields that do not validate count as not chosen, and the form shows their error."""
@@ -70,8 +70,8 @@ class FunnelForm(ReportForm):
 
     def __init__(self, data: Any, *, pushes: QuerySet[Push], **offers: Any) -> None:
         super().__init__({"window": "7", **data.dict()} if hasattr(data, "dict") else data, **offers)
-        self.fields["push"].queryset = pushes  # type: ignore[attr-defined]
-        self.fields["push"].label_from_instance = push_label  # type: ignore[attr-defined]
+        self.fields["push"].queryset = pushes  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
+        self.fields["push"].label_from_instance = push_label  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
 
 
 def push_label(push: Push) -> str:

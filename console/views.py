@@ -142,5 +142,5 @@ def audit_list(request: MemberRequest) -> HttpResponse:
     """What the platform's operators did."""
     page = keyset_page(PlatformAudit.objects.all(), ("-at", "-pk"), request.GET.get("cursor", ""))
     for row in page.rows:
-        row.label = action_label(row.action)  # type: ignore[attr-defined]
+        row.label = action_label(row.action)  # type: ignore[attr-defined]  # set here for the page or the sweep, no column of the model
     return render(request, "console/audit.html", {"page": page})

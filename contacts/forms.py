@@ -17,7 +17,7 @@ class StageForm(forms.Form):
 
     def __init__(self, *args: Any, current_id: int | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["stage"].queryset = Stage.objects.filter(is_archived=False).exclude(pk=current_id or 0)  # type: ignore[attr-defined]
+        self.fields["stage"].queryset = Stage.objects.filter(is_archived=False).exclude(pk=current_id or 0)  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
 
 
 class OwnerForm(forms.Form):
@@ -29,7 +29,7 @@ class OwnerForm(forms.Form):
 
     def __init__(self, *args: Any, members: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["member"].queryset = members  # type: ignore[attr-defined]
+        self.fields["member"].queryset = members  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
 
 
 class StoreForm(forms.ModelForm):
@@ -48,9 +48,9 @@ class StoreForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         for name, model in (("region", Region), ("dealer", Dealer)):
             standing = Q(archived_at__isnull=True) | Q(pk=getattr(self.instance, f"{name}_id"))
-            self.fields[name].queryset = model.objects.filter(standing)  # type: ignore[attr-defined]
-        self.fields["region"].empty_label = _("未分大区")  # type: ignore[attr-defined]
-        self.fields["dealer"].empty_label = _("直营")  # type: ignore[attr-defined]
+            self.fields[name].queryset = model.objects.filter(standing)  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
+        self.fields["region"].empty_label = _("未分大区")  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
+        self.fields["dealer"].empty_label = _("直营")  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
 
 
 class RegionForm(forms.ModelForm):

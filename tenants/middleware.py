@@ -48,7 +48,7 @@ class TenantHostMiddleware:
         with tenant_scope(domain.tenant), timezone.override(ZoneInfo(domain.tenant.time_zone)):
             response = self.get_response(request)
         if response.streaming and getattr(response, "file_to_stream", None) is None:
-            response.streaming_content = _chunks_in(domain.tenant, response.streaming_content)  # type: ignore[attr-defined]
+            response.streaming_content = _chunks_in(domain.tenant, response.streaming_content)  # type: ignore[attr-defined]  # set here for the page or the sweep, no column of the model
         return response
 
 

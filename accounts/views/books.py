@@ -54,5 +54,5 @@ def audit_list(request: MemberRequest) -> HttpResponse:
     filters = form.cleaned_data if form.is_bound and form.is_valid() else {}
     page = keyset_page(list_audit(filters), ("-at", "-pk"), request.GET.get("cursor", ""))
     for row in page.rows:
-        row.label = action_label(row.action)  # type: ignore[attr-defined]
+        row.label = action_label(row.action)  # type: ignore[attr-defined]  # set here for the page or the sweep, no column of the model
     return render(request, "accounts/audit.html", {"form": form, "page": page})

@@ -36,7 +36,7 @@ class AudienceForm(forms.Form):
         super().__init__(*args, **kwargs)
         segments = [(row.pk, f"{row.name}({row.size})") for row in live_segments()]
         first = [(KEEP, kept)] if kept else [("", _("请选择"))]
-        self.fields["segment"].choices = [*first, *segments]  # type: ignore[attr-defined]
+        self.fields["segment"].choices = [*first, *segments]  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
 
     def audience(self) -> dict[str, Any] | None:
         """The audience chosen; None keeps the one that is there."""
@@ -59,7 +59,7 @@ class GroupAudienceForm(forms.Form):
             .select_related("owner", "store")
             .order_by("store__name", "pk")
         )
-        self.fields["groups"].choices = [(row.pk, _group_label(row)) for row in rows]  # type: ignore[attr-defined]
+        self.fields["groups"].choices = [(row.pk, _group_label(row)) for row in rows]  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
 
     def audience(self) -> dict[str, Any]:
         return {"groups": self.cleaned_data["groups"]}

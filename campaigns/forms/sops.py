@@ -33,7 +33,7 @@ class SopForm(forms.Form):
 
     def __init__(self, *args: Any, is_new: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["trigger"].choices = [(one.key, one.label) for one in all_triggers()]  # type: ignore[attr-defined]
+        self.fields["trigger"].choices = [(one.key, one.label) for one in all_triggers()]  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
         if not is_new:
             self.fields["name"].disabled = True
 
@@ -49,7 +49,7 @@ class StepForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         slots = send_policy().slots
-        self.fields["slot"].choices = [(f"{slot:%H:%M}", f"{slot:%H:%M}") for slot in slots]  # type: ignore[attr-defined]
+        self.fields["slot"].choices = [(f"{slot:%H:%M}", f"{slot:%H:%M}") for slot in slots]  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
 
     def step(self) -> Step:
         data = self.cleaned_data
