@@ -33,7 +33,9 @@ class Lineage:
         wanted = set(contact_ids)
         while wanted:
             known |= wanted
-            found = ContactMerge.objects.filter(Q(gone_id__in=wanted) | Q(kept_id__in=wanted)).exclude(pk__in=merges)
+            found = ContactMerge.objects.filter(Q(gone_id__any_of=wanted) | Q(kept_id__any_of=wanted)).exclude(
+                pk__in=merges
+            )
             merges |= {merge.pk: merge for merge in found}
             wanted = {pk for merge in merges.values() for pk in (merge.kept_id, merge.gone_id)} - known
         return cls(_spans(merges.values()), _families(merges.values()))

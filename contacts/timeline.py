@@ -6,20 +6,39 @@ from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils.functional import Promise
 
 from contacts import marks
-from contacts.bulk import insert_rows
 from contacts.lineage import Lineage
 from contacts.models import Contact, FactSource, MemberPlacement, StageTransition, StorePlacement, TimelineEvent
 from scrm.lib import clock
+from scrm.lib.db.bulk import insert_rows
 
 Renderer = Callable[[TimelineEvent], str]
-Listener = Callable[[Sequence[TimelineEvent]], None]
+
+
+class Fact(NamedTuple):
+    """A row of the timeline as listeners see it; a model instance each would cost more than writing the rows."""
+
+    id: int
+    kind: str
+    occurred_at: datetime
+    source: str
+    contact_id: int | None
+    identity_id: int | None
+    member_id: int | None
+    store_id: int | None
+    region_id: int | None
+    dealer_id: int | None
+    subject: str
+    fact_key: str
+
+
+Listener = Callable[[Sequence[Fact]], None]
 
 
 @dataclass(frozen=True)
@@ -98,8 +117,12 @@ def record_events(events: Sequence[NewEvent]) -> set[str]:
     rows = [_row(event, places, stages, now) for event in unique.values()]
     inserted = insert_rows(TimelineEvent, rows, ignore_conflicts=True, returning=("id", "fact_key"))
     written = {key: pk for pk, key in inserted}
-    fresh = [TimelineEvent(id=written[row["fact_key"]], **row) for row in rows if row["fact_key"] in written]
-    _mark_kinds([row for row in fresh if not unique[row.fact_key].quiet])
+    fresh = [
+        Fact(written[row["fact_key"]], *(row[name] for name in Fact._fields[1:]))
+        for row in rows
+        if row["fact_key"] in written
+    ]
+    _mark_kinds([fact for fact in fresh if not unique[fact.fact_key].quiet])
     if fresh:
         for listener in _listeners:
             listener(fresh)
@@ -117,11 +140,11 @@ def _row(event: NewEvent, places: "Places", stages: "_Stages", now: datetime) ->
     }  # fmt: skip
 
 
-def _mark_kinds(rows: Sequence[TimelineEvent]) -> None:
+def _mark_kinds(facts: Sequence[Fact]) -> None:
     people: dict[tuple[str, bool], set[int]] = defaultdict(set)
-    for row in rows:
-        if row.contact_id:
-            people[row.kind, row.source == FactSource.BACKFILL].add(row.contact_id)
+    for fact in facts:
+        if fact.contact_id:
+            people[fact.kind, fact.source == FactSource.BACKFILL].add(fact.contact_id)
     roots = roots_of(set().union(*people.values())) if people else {}
     for (kind, is_backfill), contact_ids in sorted(people.items()):
         marks.mark({roots[pk] for pk in contact_ids if pk in roots}, f"event.{kind}", backfill=is_backfill)
@@ -151,10 +174,15 @@ def restate_events(changes: Sequence[Restated], *, dropped: Sequence[TimelineEve
         event.kind, event.occurred_at = change.kind, change.occurred_at
     _restand(moved)
     rows += [row for pair in moved for row in pair]
-    if rows:
-        _mark_kinds(rows)
+    facts = [_fact_of(row) for row in rows]
+    if facts:
+        _mark_kinds(facts)
         for listener in _restated:
-            listener(rows)
+            listener(facts)
+
+
+def _fact_of(event: TimelineEvent) -> Fact:
+    return Fact(*(getattr(event, name) for name in Fact._fields))
 
 
 def _restand(changes: Sequence[tuple[TimelineEvent, TimelineEvent]]) -> None:
@@ -183,7 +211,7 @@ def roots_of(contact_ids: Iterable[int]) -> dict[int, int]:
     wanted = set(contact_ids)
     if not wanted:
         return {}
-    rows = Contact.objects.filter(pk__in=wanted).values_list("pk", Coalesce(F("root_id"), F("pk")))
+    rows = Contact.objects.filter(pk__any_of=wanted).values_list("pk", Coalesce(F("root_id"), F("pk")))
     return dict(rows)
 
 
@@ -256,7 +284,7 @@ class _Stages:
         lineage = Lineage.of(contact_ids)
         if contact_ids:
             everybody = lineage.everybody(contact_ids)
-            rows = StageTransition.objects.filter(contact_id__in=everybody).order_by("changed_at", "id")
+            rows = StageTransition.objects.filter(contact_id__any_of=everybody).order_by("changed_at", "id")
             for contact_id, at, before, after in rows.values_list(
                 "contact_id", "changed_at", "from_stage_id", "to_stage_id"
             ):

@@ -12,6 +12,8 @@ class TenantsConfig(AppConfig):
         post_migrate.disconnect(create_contenttypes)
         post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
 
+        from scrm.lib.db import lookups
         from tenants import registry
 
+        lookups.register()
         registry.fill()

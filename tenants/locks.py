@@ -15,10 +15,11 @@ def lock_key(name: str) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
-def lock_in_transaction(name: str) -> None:
-    """Wait for the lock; it is held until the surrounding transaction ends."""
+def lock_in_transaction(name: str, *, shared: bool = False) -> None:
+    """Wait for the lock; it is held until the surrounding transaction ends. shared: others may share it, nobody has it alone."""
+    suffix = "_shared" if shared else ""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [lock_key(name)])
+        cursor.execute(f"SELECT pg_advisory_xact_lock{suffix}(%s)", [lock_key(name)])
 
 
 def try_lock_in_transaction(name: str) -> bool:

@@ -146,7 +146,8 @@ class PersonRow:
 class PeopleBatch:
     """kind `people`. gone: external_userids WeCom refuses as no relation (84061) for the named member: (external, userid).
 
-    complete_userids: members whose whole customer list is within this batch and the earlier ones of the same sync run.
+    alongside: another batch of the same first sync, with other people, is being written at the same time. A handler that meets
+    somebody whom both might touch raises Contended, and hears of the batch again when it is alone.
     """
 
     corp: "Corp"
@@ -155,6 +156,11 @@ class PeopleBatch:
     rows: Sequence[PersonRow] = ()
     events: Sequence[EventFact] = ()
     gone: Sequence[tuple[str, str]] = ()
+    alongside: bool = False
+
+
+class Contended(Exception):
+    """This batch cannot be written beside another: tell it again, alone."""
 
 
 @dataclass(frozen=True)

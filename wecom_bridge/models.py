@@ -213,9 +213,11 @@ class SyncUnit(models.Model):
         FAILED = "failed", _("失败")
         APPLIED = "applied", _("已写入")
 
+    WRITE = "write"  # a kind: the staged people after `cursor`, up to and with `key`
+
     run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="units", db_index=False)
-    kind = models.CharField(max_length=16)  # members, tags, contacts, group_list, group
-    key = models.CharField(max_length=64)  # userid, chat_id, or the list's name
+    kind = models.CharField(max_length=16)  # list, contacts, write, group_list, group
+    key = models.CharField(max_length=130)  # userid, chat_id, the list's name, or the last external_userid to write
     state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
     cursor = models.CharField(max_length=255, default="", blank=True)
     fetched = models.BigIntegerField(default=0)
@@ -223,7 +225,8 @@ class SyncUnit(models.Model):
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=200, default="", blank=True)
 
-    NOT_PERSONAL = ("kind", "key", "cursor", "last_error")
+    PERSONAL = ("key", "cursor")
+    NOT_PERSONAL = ("kind", "last_error")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "kind", "key"], name="one_unit_per_key")]
@@ -244,7 +247,7 @@ class StagedRow(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["run", "kind", "unit_key", "key"], name="one_staged_row_per_key")
+            models.UniqueConstraint(fields=["run", "kind", "key", "unit_key"], name="one_staged_row_per_pair")
         ]
 
 

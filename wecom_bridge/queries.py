@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from django.db.models import Count, Model, QuerySet
+from django.db.models import Count, Model, QuerySet, Sum
 from django.utils.translation import gettext as _
 
 from tenants.context import current_tenant
@@ -66,13 +66,19 @@ def count_units(run: SyncRun, kind: str) -> tuple[int, int]:
     return units.exclude(state=SyncUnit.State.WAITING).count(), units.count()
 
 
+def count_written(run: SyncRun) -> int:
+    """Relations told to the handlers so far."""
+    told = SyncUnit.objects.filter(run=run, kind=SyncUnit.WRITE).aggregate(n=Sum("fetched"))["n"]
+    return int(told or run.counts.get("applied", 0))
+
+
 def list_steps(run: SyncRun) -> list[dict[str, Any]]:
     """The steps of a run as ui/stepper wants them, with their figures."""
     people, groups = count_units(run, "contacts"), count_units(run, "group")
     steps = [
         (_("组织与标签"), ("directory", "tags"), ""),
         (_("读取客户"), ("customers",), _("%(done)s / %(all)s 位成员") % {"done": people[0], "all": people[1]}),
-        (_("写入客户"), ("write",), _("%(n)s 段好友关系") % {"n": run.counts.get("applied", 0)}),
+        (_("写入客户"), ("write",), _("%(n)s 段好友关系") % {"n": count_written(run)}),
         (_("客户群"), ("group_lists", "groups"), _("%(done)s / %(all)s 个群") % {"done": groups[0], "all": groups[1]}),
         (_("核对与完成"), ("compare", "remove", "finish"), ""),
     ]

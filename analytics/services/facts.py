@@ -10,11 +10,12 @@ from analytics.definitions import WINDOWS
 from analytics.services.buckets import mark, tenant_day
 from campaigns.models import Delivery
 from commerce.changes import OrderChange
-from contacts.models import Contact, TimelineEvent
+from contacts.models import Contact
+from contacts.timeline import Fact
 from scrm.lib import clock
 
 
-def mark_buckets_of(events: Sequence[TimelineEvent]) -> None:
+def mark_buckets_of(events: Sequence[Fact]) -> None:
     """Mark the days, stage counts and push funnels that these facts change."""
     if not events:
         return
@@ -45,7 +46,7 @@ def _days(start: date, end: date) -> Iterable[date]:
     return (start + timedelta(days=step) for step in range(max(0, (end - start).days)))
 
 
-def _pushes_named(events: Sequence[TimelineEvent]) -> set[int]:
+def _pushes_named(events: Sequence[Fact]) -> set[int]:
     subjects = {event.subject for event in events if event.subject.startswith("push:")}
     return {int(subject.removeprefix("push:")) for subject in subjects if subject.removeprefix("push:").isdigit()}
 

@@ -13,13 +13,13 @@ from campaigns.services.broadcasts import LANE
 from campaigns.triggers import LIVE_SOURCES, all_triggers
 from conditions.compiler import compile_tree
 from conditions.people import people
-from contacts.models import Follow, TimelineEvent
-from contacts.timeline import roots_of
+from contacts.models import Follow
+from contacts.timeline import Fact, roots_of
 from scrm.lib import clock
 from tenants import jobs
 
 
-def on_facts(events: Sequence[TimelineEvent]) -> None:
+def on_facts(events: Sequence[Fact]) -> None:
     """Enrol whom the facts start a SOP for: live facts only, once per fact, once at a time per SOP."""
     kinds = {trigger.kind: trigger.key for trigger in all_triggers()}
     relevant = [event for event in events if event.kind in kinds and event.contact_id and event.source in LIVE_SOURCES]
@@ -42,14 +42,14 @@ def running_versions(trigger_keys: Iterable[str]) -> list[SopVersion]:
     return [row for row in rows if row.trigger in wanted]
 
 
-def enrol(version: SopVersion, events: Sequence[TimelineEvent], *, now: datetime) -> int:
+def enrol(version: SopVersion, events: Sequence[Fact], *, now: datetime) -> int:
     """Enrol the people of the facts in a version. How many entered. A constant number of queries."""
     roots = roots_of(event.contact_id for event in events if event.contact_id)
     inside = [event for event in events if event.contact_id in roots and _is_within(version, event)]
     allowed = _entering(version, {roots[event.contact_id or 0] for event in inside}, now)
     follows = _follows_of(inside)
-    first: dict[int, TimelineEvent] = {}
-    for event in sorted(inside, key=lambda one: (one.occurred_at, one.pk)):
+    first: dict[int, Fact] = {}
+    for event in sorted(inside, key=lambda one: (one.occurred_at, one.id)):
         root = roots[event.contact_id or 0]
         if root in allowed:
             first.setdefault(root, event)
@@ -70,7 +70,7 @@ def enrol(version: SopVersion, events: Sequence[TimelineEvent], *, now: datetime
     return _schedule(version, [row.trigger_key for row in rows], now)
 
 
-def _is_within(version: SopVersion, event: TimelineEvent) -> bool:
+def _is_within(version: SopVersion, event: Fact) -> bool:
     scope = scope_from_json(version.within)
     if scope.sees_all:
         return True
@@ -85,7 +85,7 @@ def _entering(version: SopVersion, root_ids: set[int], now: datetime) -> set[int
     return set(people().filter(compile_tree(version.entry_tree, now), pk__in=root_ids).values_list("pk", flat=True))
 
 
-def _follows_of(events: Sequence[TimelineEvent]) -> dict[tuple[int | None, int | None], int]:
+def _follows_of(events: Sequence[Fact]) -> dict[tuple[int | None, int | None], int]:
     rows = Follow.objects.filter(
         identity_id__in=[event.identity_id for event in events], member_id__in=[event.member_id for event in events]
     )

@@ -13,10 +13,10 @@ from commerce.services.attribution import attribute
 from commerce.services.facts import record_orders
 from contacts import marks
 from contacts.arrivals import NewKey
-from contacts.bulk import update_rows
 from contacts.models import Contact, ContactPhone, Identity
 from contacts.timeline import roots_of
 from scrm.lib import clock
+from scrm.lib.db.bulk import update_rows
 from scrm.lib.errors import UserError
 from tenants import audit, locks
 from tenants.audit import Actor
@@ -116,9 +116,9 @@ def on_new_keys(keys: Sequence[NewKey]) -> None:
     """Keys appeared on people: their waiting orders bind. Runs in the transaction in which they appeared."""
     condition = Q()
     for kind, column in _COLUMNS.items():
-        values = sorted({key.value for key in keys if key.kind == kind})
+        values = {key.value for key in keys if key.kind == kind}
         if values:
-            condition |= Q(**{f"{column}__in": values}) & ~Q(**{column: ""})
+            condition |= Q(**{f"{column}__any_of": values}) & ~Q(**{column: ""})
     if not condition:
         return
     waiting = list(Order.objects.select_for_update(of=("self",)).filter(condition, contact__isnull=True).order_by("pk"))

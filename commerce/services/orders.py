@@ -17,9 +17,9 @@ from commerce.services.facts import record_orders
 from commerce.services.refunds import RefundBook, refunds_of, settle
 from commerce.services.rows import LineRow, OrderRow, RefundRow, Report
 from contacts import marks
-from contacts.bulk import clean_text, insert_rows, update_rows
 from contacts.timeline import roots_of
 from scrm.lib import clock
+from scrm.lib.db.bulk import clean_text, insert_rows, update_rows
 from scrm.lib.errors import UserError
 from tenants import locks
 from tenants.audit import Actor

@@ -16,9 +16,9 @@ from commerce.models import Order, Refund
 from commerce.services.facts import record_orders
 from commerce.services.rows import OrderRow, RefundRow
 from contacts import marks
-from contacts.bulk import insert_rows, update_rows
 from contacts.timeline import roots_of
 from scrm.lib import clock
+from scrm.lib.db.bulk import insert_rows, update_rows
 from scrm.lib.errors import UserError
 from tenants import audit, locks
 from tenants.audit import Actor

@@ -9,9 +9,9 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from contacts import marks
-from contacts.bulk import clean_text
 from contacts.models import Contact
 from scrm.lib import clock
+from scrm.lib.db.bulk import clean_text
 from scrm.lib.errors import UserError
 from tenants import audit
 from tenants.audit import Actor

@@ -7,12 +7,12 @@ people who have nothing yet but the follows of this batch, the same values are c
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from contacts.bulk import clean_text, insert_rows
 from contacts.models import Member, OwnershipChange
 from contacts.phones import normalise_phone
 from contacts.services.people import Known
 from contacts.services.search import searchable
 from contacts.services.standing import FIRST_ADD
+from scrm.lib.db.bulk import clean_text, insert_rows
 from wecom_bridge.contracts import FollowInfo, PersonRow
 
 

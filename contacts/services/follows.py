@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from contacts import marks
-from contacts.bulk import clean_text, insert_rows, update_rows
 from contacts.models import EndedBy, Follow, FollowPeriod, Relation, TimelineEvent
 from contacts.services.people import Known
 from contacts.services.periods import End, Period, Start, fold
 from contacts.timeline import NewEvent, Places, Restated, record_events, restate_events, roots_of
+from scrm.lib.db.bulk import clean_text, insert_rows, update_rows
 from wecom_bridge.contracts import FollowInfo
 from wecom_bridge.models import Corp
 
@@ -102,17 +102,17 @@ def apply_pairs(
 
 def _load(pairs: Sequence[_Pair]) -> None:
     by_ids = {(pair.known.identity_id, pair.member_id): pair for pair in pairs if pair.known}
-    old = [pair.known.identity_id for pair in pairs if pair.known and not pair.known.is_new]
+    old = {pair.known.identity_id for pair in pairs if pair.known and not pair.known.is_new}
     follows = {}
-    for follow in Follow.objects.filter(identity_id__in=old) if old else ():
+    for follow in Follow.objects.filter(identity_id__any_of=old) if old else ():
         pair = by_ids.get((follow.identity_id, follow.member_id))
         if pair:
             pair.follow = follow
             follows[follow.pk] = pair
-    for period in FollowPeriod.objects.filter(follow_id__in=follows).order_by("added_at") if follows else ():
+    for period in FollowPeriod.objects.filter(follow_id__any_of=set(follows)).order_by("added_at") if follows else ():
         follows[period.follow_id].periods.append(period)
     by_digest = {pair.digest: pair for pair in pairs}
-    loose = TimelineEvent.objects.filter(subject__in=by_digest, fact_key__startswith="follow.loose:")
+    loose = TimelineEvent.objects.filter(subject__any_of=set(by_digest), fact_key__startswith="follow.loose:")
     for event in loose:
         by_digest[event.subject].loose.append(event)
 

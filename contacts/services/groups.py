@@ -8,10 +8,10 @@ from typing import Any
 
 from contacts import marks
 from contacts.arrivals import NewKey
-from contacts.bulk import clean_text, insert_rows, update_rows
 from contacts.models import GroupChat, GroupMembership, Identity, Member, TimelineEvent
 from contacts.timeline import NewEvent, record_events, roots_of
 from scrm.lib import clock
+from scrm.lib.db.bulk import clean_text, insert_rows, update_rows
 from tenants import locks
 from wecom_bridge.contracts import EventFact, GroupChatInfo, GroupMemberInfo, GroupsBatch, RemovalsBatch
 from wecom_bridge.models import Corp
@@ -249,7 +249,7 @@ def on_new_keys(keys: Sequence[NewKey]) -> None:
     homes = {key.value: key.contact_id for key in keys if key.kind == Identity.Kind.EXTERNAL_USERID}
     if not homes:
         return
-    rows = list(GroupMembership.objects.filter(userid__in=homes, kind=EXTERNAL, contact__isnull=True))
+    rows = list(GroupMembership.objects.filter(userid__any_of=set(homes), kind=EXTERNAL, contact__isnull=True))
     if not rows:
         return
     update_rows(GroupMembership, [{"id": row.pk, "contact_id": homes[row.userid]} for row in rows])

@@ -24,12 +24,12 @@ TRANSFER = "DELETE_BY_TRANSFER"
 
 
 def apply_people(batch: PeopleBatch) -> None:
-    """Contacts, identities, follows, periods, phones, ownership, search text and timeline of a batch.
+    """Contacts, identities, follows, periods, phones, ownership, search text and timeline of a batch. Raises Contended.
 
     Idempotent; a constant number of statements. A customer who deleted her guide still appears in every read of the guide's
     list: only a newer createtime, or an add event after the deletion, makes them friends again. A half-add is no relation until the add.
     """
-    lock_people()
+    lock_people(shared=batch.alongside)
     now = clock.now()
     people = {row.person.external_userid: row.person for row in batch.rows}
     facts = _facts(batch.rows, batch.events)
@@ -37,7 +37,14 @@ def apply_people(batch: PeopleBatch) -> None:
         _note_gone(facts, pair, batch)
     with arrivals.held():
         columns = _first_columns(batch)
-        known = resolve_people(batch.corp, people, now=now, backfill=batch.source == "backfill", initial=columns)
+        known = resolve_people(
+            batch.corp,
+            people,
+            now=now,
+            backfill=batch.source == "backfill",
+            initial=columns,
+            strangers_only=batch.alongside,
+        )
         settled = firstsight.settle(known, columns)
         firstsight.note_owners(settled, columns)
         renamed = refresh_details(people, known, now=now)
@@ -65,9 +72,12 @@ def apply_lost_follows(batch: RemovalsBatch) -> None:
         _apply(batch.corp, batch.source, batch.read_at, facts, {}, set(), clock.now())
 
 
-def lock_people() -> None:
-    """One writer of people at a time per merchant: periods and identities are read, thought about, and written."""
-    locks.lock_in_transaction("people")
+def lock_people(*, shared: bool = False) -> None:
+    """One writer of people at a time per merchant: periods and identities are read, thought about, and written.
+
+    shared: for batches that tell of strangers only, and of different ones.
+    """
+    locks.lock_in_transaction("people", shared=shared)
 
 
 def _apply(
@@ -123,7 +133,7 @@ def _known_others(corp: Corp, externals: set[str]) -> dict[str, Known]:
     """People whom only an event named: known if they have an identity."""
     if not externals:
         return {}
-    rows = Identity.objects.filter(kind=Identity.Kind.EXTERNAL_USERID, scope=corp.corp_id, value__in=externals)
+    rows = Identity.objects.filter(kind=Identity.Kind.EXTERNAL_USERID, scope=corp.corp_id, value__any_of=externals)
     return {
         value: Known(pk, contact_id, False) for value, pk, contact_id in rows.values_list("value", "pk", "contact_id")
     }

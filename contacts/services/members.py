@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from contacts import marks
-from contacts.bulk import clean_text, insert_rows, lock_rows, update_rows
 from contacts.models import Contact, Department, Member, MemberPlacement
 from contacts.services import placements
 from contacts.services.search import searchable
 from scrm.lib import clock
+from scrm.lib.db.bulk import clean_text, insert_rows, lock_rows, update_rows
 from tenants import locks
 from wecom_bridge.contracts import DepartmentInfo, MemberInfo, MembersBatch
 from wecom_bridge.models import Corp

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from contacts.models import Contact, FactSource, Stage, TimelineEvent
+from contacts.models import Contact, FactSource, Stage
 from contacts.services.stages import change_stage
-from contacts.timeline import roots_of
+from contacts.timeline import Fact, roots_of
 from tenants.audit import SYSTEM
 
 # People found by the first sync were added long ago: their stage is unknown, not 新添加.
 SOURCES = (FactSource.CALLBACK, FactSource.RECONCILE)
 
 
-def enter_first_stage(events: Sequence[TimelineEvent]) -> None:
+def enter_first_stage(events: Sequence[Fact]) -> None:
     """Hear of facts as they are recorded, in their transaction; one move per instant of adding."""
     added = {
         e.contact_id: e.occurred_at for e in events if e.kind == "follow.added" and e.source in SOURCES and e.contact_id

@@ -7,11 +7,11 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from contacts import marks
-from contacts.bulk import insert_rows, update_rows
 from contacts.models import Contact, Follow, Member, OwnershipChange, Relation
 from contacts.services.stages import actor_label
 from contacts.timeline import NewEvent, record_events, roots_of
 from scrm.lib import clock
+from scrm.lib.db.bulk import insert_rows, update_rows
 from scrm.lib.errors import UserError
 from tenants import audit
 from tenants.audit import Actor

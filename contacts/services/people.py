@@ -9,11 +9,11 @@ from django.db.models import Q
 
 from contacts import arrivals, marks
 from contacts.arrivals import NewKey
-from contacts.bulk import clean_text, insert_rows, update_rows
 from contacts.models import Contact, Identity
 from contacts.services.merging import merge_roots
 from contacts.timeline import roots_of
-from wecom_bridge.contracts import ExternalContactInfo
+from scrm.lib.db.bulk import clean_text, insert_rows, update_rows
+from wecom_bridge.contracts import Contended, ExternalContactInfo
 from wecom_bridge.models import Corp
 
 
@@ -33,10 +33,12 @@ def resolve_people(
     now: datetime,
     backfill: bool = False,
     initial: Mapping[str, Mapping[str, Any]] | None = None,
+    strangers_only: bool = False,
 ) -> dict[str, Known]:
     """external_userid → Known, for every person given; contacts and identities are made where missing.
 
     initial: further columns of contacts that are made, by external_userid, the same ones for all of them.
+    strangers_only: raises Contended when any of them is known.
 
     A unionid that another contact already has joins the person to it: at her first appearance directly, later by a merge
     of roots. A constant number of statements, plus some per merge. The caller holds the people lock.
@@ -44,6 +46,8 @@ def resolve_people(
     if not people:
         return {}
     found = _identities(corp, people)
+    if found and strangers_only:
+        raise Contended
     wanted = {external: _keys(corp, info) for external, info in people.items()}
     fresh, joins = _place(wanted, found)
     created = _make_contacts({external: people[external] for external in fresh}, now, initial or {})
@@ -55,17 +59,16 @@ def resolve_people(
     for external, keys in wanted.items():
         if homes[external] is None:
             homes[external] = by_union[keys[-1]]
+    missing = {key: homes[external] for external, keys in sorted(wanted.items()) for key in keys if key not in found}
     rows = [
-        {"kind": kind, "scope": scope, "value": value, "contact_id": homes[external], "created_at": now}
-        for external, keys in sorted(wanted.items())
-        for kind, scope, value in keys
-        if (kind, scope, value) not in found
+        {"kind": kind, "scope": scope, "value": value, "contact_id": contact_id, "created_at": now}
+        for (kind, scope, value), contact_id in missing.items()
     ]
-    written = insert_rows(
-        Identity, rows, ignore_conflicts=True, returning=("id", "kind", "scope", "value", "contact_id")
-    )
+    # Without ignoring conflicts: under the lock there is none, and beside another writer it must not pass unseen.
+    written = insert_rows(Identity, rows, returning=("id", "kind", "scope", "value", "contact_id"))
     found |= {(kind, scope, value): (pk, contact_id) for pk, kind, scope, value, contact_id in written}
-    merge_roots(_disagreements(wanted, found), now=now)
+    if pairs := _disagreements(wanted, found):
+        merge_roots(pairs, now=now)
     arrivals.tell([NewKey(kind, value, contact_id) for _pk, kind, _scope, value, contact_id in written])
     new = set(created.values())
     marks.mark(new, marks.EVERYTHING, backfill=backfill)
@@ -85,10 +88,10 @@ def _keys(corp: Corp, info: ExternalContactInfo) -> list[Key]:
 
 def _identities(corp: Corp, people: Mapping[str, ExternalContactInfo]) -> dict[Key, tuple[int, int]]:
     """The identities that exist: key → (id, contact)."""
-    condition = Q(kind=Identity.Kind.EXTERNAL_USERID, scope=corp.corp_id, value__in=list(people))
+    condition = Q(kind=Identity.Kind.EXTERNAL_USERID, scope=corp.corp_id, value__any_of=set(people))
     unions = {info.unionid for info in people.values() if info.unionid}
     if unions and corp.open_account:
-        condition |= Q(kind=Identity.Kind.UNIONID, scope=corp.open_account, value__in=unions)
+        condition |= Q(kind=Identity.Kind.UNIONID, scope=corp.open_account, value__any_of=unions)
     rows = Identity.objects.filter(condition).values_list("kind", "scope", "value", "pk", "contact_id")
     return {(kind, scope, value): (pk, contact_id) for kind, scope, value, pk, contact_id in rows}
 
@@ -140,7 +143,7 @@ def refresh_details(
     pending = {known[external].contact_id: info for external, info in people.items() if not known[external].is_new}
     columns = ("name", "avatar_url", "gender", "kind", "corp_name")
     rows, renamed, regendered = [], set(), set()
-    for contact in Contact.objects.filter(pk__in=pending).only("pk", *columns):
+    for contact in Contact.objects.filter(pk__any_of=set(pending)).only("pk", *columns):
         details = _details(pending[contact.pk])
         if all(getattr(contact, column) == value for column, value in details.items()):
             continue

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from contacts import arrivals
 from contacts.arrivals import NewKey
-from contacts.bulk import insert_rows
 from contacts.models import ContactPhone
 from contacts.phones import normalise_phone
+from scrm.lib.db.bulk import insert_rows
 
 
 def sync_remark_mobiles(
@@ -26,7 +26,7 @@ def sync_remark_mobiles(
     standing: dict[tuple[int, str, str], int] = {}
     if not all_new:
         rows = ContactPhone.objects.filter(
-            source__in=[f"remark:{pk}" for pk in mobiles], contact_id__in=[c for c, _ in mobiles.values()]
+            source__any_of={f"remark:{pk}" for pk in mobiles}, contact_id__any_of={c for c, _ in mobiles.values()}
         )
         standing = {
             (c, phone, source): pk for pk, c, phone, source in rows.values_list("pk", "contact_id", "phone", "source")

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from contacts.bulk import insert_rows, update_rows
 from contacts.models import MemberPlacement, StorePlacement
+from scrm.lib.db.bulk import insert_rows, update_rows
 
 Spot = Mapping[str, int | None]
 

@@ -7,8 +7,8 @@ from functools import lru_cache
 from django.db.models import Q
 from pypinyin import Style, lazy_pinyin
 
-from contacts.bulk import update_rows
 from contacts.models import Contact, ContactPhone, Follow
+from scrm.lib.db.bulk import update_rows
 
 
 @lru_cache(maxsize=16384)
@@ -50,16 +50,16 @@ def refresh_search(root_ids: Iterable[int]) -> None:
     phones: dict[int, list[str]] = defaultdict(list)
     before: dict[int, str] = {}
     family: dict[int, int] = {}
-    people = Contact.objects.filter(Q(pk__in=roots) | Q(root_id__in=roots)).order_by("id")
+    people = Contact.objects.filter(Q(pk__any_of=roots) | Q(root_id__any_of=roots)).order_by("id")
     for pk, root_id, name, search_text in people.values_list("pk", "root_id", "name", "search_text"):
         family[pk] = root_id or pk
         texts[family[pk]].append(name)
         if root_id is None:
             before[pk] = search_text
-    remarks = Follow.objects.filter(contact_id__in=family).exclude(remark="").order_by("id")
+    remarks = Follow.objects.filter(contact_id__any_of=set(family)).exclude(remark="").order_by("id")
     for contact_id, remark in remarks.values_list("contact_id", "remark"):
         texts[family[contact_id]].append(remark)
-    noted = ContactPhone.objects.filter(contact_id__in=family).order_by("id")
+    noted = ContactPhone.objects.filter(contact_id__any_of=set(family)).order_by("id")
     for contact_id, phone in noted.values_list("contact_id", "phone"):
         phones[family[contact_id]].append(phone)
     rows = [{"id": root, "search_text": searchable(texts[root], phones[root])} for root in sorted(roots)]

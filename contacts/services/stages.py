@@ -7,10 +7,10 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from contacts import marks
-from contacts.bulk import clean_text, insert_rows, update_rows
 from contacts.models import Contact, FactSource, Stage, StageTransition
 from contacts.timeline import NewEvent, record_events, roots_of
 from scrm.lib import clock
+from scrm.lib.db.bulk import clean_text, insert_rows, update_rows
 from scrm.lib.errors import UserError
 from tenants import audit
 from tenants.audit import Actor

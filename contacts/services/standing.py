@@ -9,8 +9,8 @@ from typing import Any
 from django.db.models import Q
 
 from contacts import marks
-from contacts.bulk import insert_rows, update_rows
 from contacts.models import Contact, Follow, FollowPeriod, Member, OwnershipChange, Relation
+from scrm.lib.db.bulk import insert_rows, update_rows
 
 FIRST_ADD = "first_add"
 
@@ -52,21 +52,23 @@ def refresh_standing(
 
 
 def _load(contact_ids: Iterable[int]) -> dict[int, _Person]:
-    given = Contact.objects.filter(pk__in=set(contact_ids)).values_list("pk", "root_id")
+    given = Contact.objects.filter(pk__any_of=set(contact_ids)).values_list("pk", "root_id")
     roots = {root_id or pk for pk, root_id in given}
     people: dict[int, _Person] = {root: _Person() for root in sorted(roots)}
     family: dict[int, int] = {}
     columns = ("pk", "root_id", "owner_id", "store_id", "active_follows", "first_added_at", "last_added_at")
-    for contact in Contact.objects.filter(Q(pk__in=roots) | Q(root_id__in=roots)).only(*columns):
+    for contact in Contact.objects.filter(Q(pk__any_of=roots) | Q(root_id__any_of=roots)).only(*columns):
         family[contact.pk] = contact.root_pk
         if contact.root_id is None:
             people[contact.pk].root = contact
     homes: dict[int, int] = {}
-    follows = Follow.objects.filter(contact_id__in=family).values_list("pk", "contact_id", "member_id", "relation")
+    follows = Follow.objects.filter(contact_id__any_of=set(family)).values_list(
+        "pk", "contact_id", "member_id", "relation"
+    )
     for pk, contact_id, member_id, relation in follows:
         homes[pk] = family[contact_id]
         people[homes[pk]].follows[pk] = (member_id, relation)
-    periods = FollowPeriod.objects.filter(follow_id__in=homes).values_list("added_at", "pk", "follow_id")
+    periods = FollowPeriod.objects.filter(follow_id__any_of=set(homes)).values_list("added_at", "pk", "follow_id")
     for added_at, pk, follow_id in periods:
         people[homes[follow_id]].addings.append((added_at, pk, follow_id))
     return people
@@ -88,7 +90,7 @@ def _claim_owners(people: dict[int, _Person], claims: dict[int, tuple[int, datet
     }
     decided: dict[int, list[OwnershipChange]] = defaultdict(list)
     if differing or open_:
-        for change in OwnershipChange.objects.filter(contact_id__in=differing | open_):
+        for change in OwnershipChange.objects.filter(contact_id__any_of=differing | open_):
             decided[change.contact_id].append(change)
     moved: dict[int, int] = {}
     fresh, corrected = [], []

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from random import Random
 
-from contacts.bulk import insert_rows, update_rows
 from contacts.models import Contact, Stage, StageTransition
 from contacts.timeline import NewEvent, record_events
 from demo.history.people import Person
 from demo.scenarios.model import Scenario
+from scrm.lib.db.bulk import insert_rows, update_rows
 
 DORMANT_AFTER, LAPSED_AFTER = timedelta(days=60), timedelta(days=120)
 LOYAL_ORDERS = 4

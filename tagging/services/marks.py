@@ -6,7 +6,7 @@ WeCom's mark_tag knows one member and one customer per call, so one command is o
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -25,6 +25,15 @@ from wecom_bridge.models import OutboundCommand
 
 State = FollowTag.State
 COMMAND = "tag.mark"
+
+
+class FollowKeys(NamedTuple):
+    """What facts and marks need of a follow; a first sync comes with thousands, and model instances are slow to make."""
+
+    pk: int
+    contact_id: int
+    identity_id: int
+    member_id: int
 
 
 @transaction.atomic
@@ -184,7 +193,9 @@ def _note_internal(follows: Mapping[int, Follow], plan: _Plan, origin: str, now:
     timeline.record_events(events)
 
 
-def tag_event(follow: Follow, tag: Tag, *, added: bool, at: datetime, source: str, why: str) -> timeline.NewEvent:
+def tag_event(
+    follow: Follow | FollowKeys, tag: Tag, *, added: bool, at: datetime, source: str, why: str
+) -> timeline.NewEvent:
     """The fact that a follow gained or lost a tag."""
     kind = "tag.added" if added else "tag.removed"
     return timeline.NewEvent(

@@ -8,12 +8,12 @@ from django.db.models import Q
 
 from conditions import dirty
 from contacts import timeline
-from contacts.bulk import insert_rows
 from contacts.models import Follow
 from scrm.lib import clock
+from scrm.lib.db.bulk import insert_rows
 from tagging.models import FollowTag, Tag, TagGroup
 from tagging.services.broken import break_readers_of_tags
-from tagging.services.marks import tag_event
+from tagging.services.marks import FollowKeys, tag_event
 from wecom_bridge.contracts import PeopleBatch, TagGroupInfo, TagInfo, TagsBatch
 from wecom_bridge.models import Corp
 
@@ -140,7 +140,7 @@ Pair = tuple[str, str]  # (external_userid, userid)
 class _Diff:
     """What a read of follows changes about tags."""
 
-    fresh: list[tuple[Follow, Tag]] = field(default_factory=list)
+    fresh: list[tuple[FollowKeys, Tag]] = field(default_factory=list)
     confirmed: list[FollowTag] = field(default_factory=list)
     gone: list[FollowTag] = field(default_factory=list)
 
@@ -165,7 +165,9 @@ def apply_people_tags(batch: PeopleBatch) -> None:
         ).select_related("group")
     }
     marks: dict[int, list[FollowTag]] = {}
-    rows = FollowTag.objects.select_for_update(of=("self",)).filter(follow__in=[row.pk for row in follows.values()])
+    rows = FollowTag.objects.select_for_update(of=("self",)).filter(
+        follow_id__any_of={row.pk for row in follows.values()}
+    )
     for mark in rows.select_related("tag__group").order_by("pk"):
         marks.setdefault(mark.follow_id, []).append(mark)
     diff = _Diff()
@@ -176,17 +178,13 @@ def apply_people_tags(batch: PeopleBatch) -> None:
     _write(diff, batch)
 
 
-def _follows_of(corp: Corp, pairs: Iterable[Pair]) -> dict[Pair, Follow]:
-    """Follows by pair, with the columns that facts and marks need: a first sync comes with thousands."""
+def _follows_of(corp: Corp, pairs: Iterable[Pair]) -> dict[Pair, FollowKeys]:
+    """The follows of pairs that are known. One query."""
     wanted = set(pairs)
-    rows = Follow.objects.filter(corp=corp, identity__value__in={external for external, _userid in wanted})
+    rows = Follow.objects.filter(corp=corp, identity__value__any_of={external for external, _userid in wanted})
     columns = rows.values_list("pk", "contact_id", "identity_id", "member_id", "identity__value", "member__userid")
     return {
-        (external, userid): Follow(
-            pk=pk, corp_id=corp.pk, contact_id=contact_id, identity_id=identity_id, member_id=member_id
-        )
-        for pk, contact_id, identity_id, member_id, external, userid in columns
-        if (external, userid) in wanted
+        (external, userid): FollowKeys(*keys) for *keys, external, userid in columns if (external, userid) in wanted
     }
 
 
@@ -208,7 +206,7 @@ def _ensure_personal_tags(corp: Corp, names: set[str]) -> dict[str, Tag]:
 
 def _compare(
     diff: _Diff,
-    follow: Follow,
+    follow: FollowKeys,
     wanted: Sequence[Tag],
     marks: Sequence[FollowTag],
     read_at: datetime,
@@ -231,7 +229,7 @@ def _compare(
             diff.gone.append(mark)
 
 
-def _mark_row(follow: Follow, tag: Tag, at: datetime) -> dict[str, object]:
+def _mark_row(follow: FollowKeys, tag: Tag, at: datetime) -> dict[str, object]:
     return {
         "follow_id": follow.pk,
         "contact_id": follow.contact_id,

@@ -1,14 +1,18 @@
 """The short way of a first sync writes what the general way writes."""
 
+import threading
 from datetime import timedelta
 
 import pytest
+from django.db import IntegrityError, transaction
 
 from contacts.models import Contact, Follow, OwnershipChange
 from contacts.services import inbound
+from contacts.services.members import ensure_members
 from scrm.lib import clock
+from tests.support.core import in_thread
 from tests.support.wecom import make_corp
-from wecom_bridge.contracts import ExternalContactInfo, FollowInfo, PeopleBatch, PersonRow
+from wecom_bridge.contracts import Contended, ExternalContactInfo, FollowInfo, PeopleBatch, PersonRow
 
 pytestmark = pytest.mark.django_db
 NOW = clock.from_unix(1718000000)
@@ -62,3 +66,49 @@ def test_a_second_guide_in_a_later_batch_is_counted(db):
     person = Contact.objects.get(name="王小雨")
     assert (person.active_follows, person.owner.userid) == (2, "an") and "小雨" in person.search_text
     assert OwnershipChange.objects.get(contact=person).to_member.userid == "an"
+
+
+def stranger(external, unionid="", userid="lin"):
+    return PersonRow(ExternalContactInfo(external, external, 1, unionid=unionid), (follow(userid, 3),), False)
+
+
+def test_beside_another_batch_only_strangers_are_written(db):
+    corp = make_corp()
+    inbound.apply_people(PeopleBatch(corp, "backfill", NOW, [stranger("wm1")]))
+
+    with pytest.raises(Contended), transaction.atomic():
+        inbound.apply_people(PeopleBatch(corp, "backfill", NOW, [stranger("wm1"), stranger("wm2")], alongside=True))
+
+    assert Contact.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_batches_at_once_that_share_a_unionid_do_not_make_two_people(acme):
+    """The second waits for the first, fails on the key, and is told again alone."""
+    corp = make_corp(open_account="open")
+    ensure_members(corp, ["lin"])
+    wrote, may_commit = threading.Event(), threading.Event()
+
+    def first():
+        with transaction.atomic():
+            inbound.apply_people(PeopleBatch(corp, "backfill", NOW, [stranger("wm1", "union")], alongside=True))
+            wrote.set()
+            may_commit.wait(10)
+
+    def second():
+        with transaction.atomic():
+            inbound.apply_people(PeopleBatch(corp, "backfill", NOW, [stranger("wm2", "union")], alongside=True))
+
+    running = in_thread(first)
+    assert wrote.wait(10)
+    other = in_thread(second)
+    other.join(0.5)
+    may_commit.set()
+    running.result()
+    with pytest.raises(IntegrityError):
+        other.result()
+    with transaction.atomic():
+        inbound.apply_people(PeopleBatch(corp, "backfill", NOW, [stranger("wm2", "union")]))
+
+    person = Contact.objects.get()
+    assert person.active_follows == 2

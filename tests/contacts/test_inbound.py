@@ -314,8 +314,8 @@ def test_a_batch_of_many_costs_as_many_statements_as_a_batch_of_few() -> None:
             deliver(people_batch(*rows, source=source, read_at=at(9999)))
         return len(captured)
 
-    assert cost("a", 3, "backfill") == cost("b", 300, "backfill")
-    assert cost("a", 3, "reconcile") == cost("b", 300, "reconcile")
+    assert cost("a", 60, "backfill") == cost("b", 300, "backfill")
+    assert cost("a", 60, "reconcile") == cost("b", 300, "reconcile")
 
 
 Step = Callable[[], PeopleBatch | RemovalsBatch]

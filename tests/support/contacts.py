@@ -192,9 +192,9 @@ def event_fact(change_type: str, external_userid: str, userid: str, occurred_at:
 
 def people_batch(
     *rows: PersonRow, corp: Corp | None = None, source: str = "callback", read_at: datetime | None = None,
-    events: Sequence[EventFact] = (), gone: Sequence[tuple[str, str]] = (),
+    events: Sequence[EventFact] = (), gone: Sequence[tuple[str, str]] = (), alongside: bool = False,
 ) -> PeopleBatch:  # fmt: skip
-    return PeopleBatch(corp or make_corp(), source, read_at or clock.now(), rows, events, gone)  # type: ignore[arg-type]
+    return PeopleBatch(corp or make_corp(), source, read_at or clock.now(), rows, events, gone, alongside)  # type: ignore[arg-type]
 
 
 def members_batch(*members: MemberInfo, corp: Corp | None = None, **overrides: Any) -> MembersBatch:

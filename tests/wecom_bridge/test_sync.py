@@ -14,7 +14,8 @@ from tests.support.core import in_thread
 from wecom_bridge import contracts
 from wecom_bridge.contracts import Inventory
 from wecom_bridge.models import StagedRow, SyncRun, SyncUnit
-from wecom_bridge.services.sync import customers, drive, runs, staging, statistics
+from wecom_bridge.queries import count_written
+from wecom_bridge.services.sync import drive, runs, staging, statistics, writing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -187,7 +188,8 @@ def test_an_empty_list_where_we_had_many_waits_for_a_person_who_may_keep_all(wec
 
 
 def test_a_sync_goes_on_where_it_was_stopped(wecom, connection, listening, ours, monkeypatch):
-    monkeypatch.setattr(customers, "APPLY_ROWS", 100)
+    monkeypatch.setattr(writing, "ROWS", 100)
+    monkeypatch.setattr(writing, "PARTS", 1)
     told = []
 
     def breaks(batch):
@@ -200,13 +202,60 @@ def test_a_sync_goes_on_where_it_was_stopped(wecom, connection, listening, ours,
     with pytest.raises(RuntimeError):
         drain()
     calls = len(wecom.calls("externalcontact/batch/get_by_user"))
-    assert the_run().step == "write" and the_run().counts["applied"] == 200
+    assert the_run().step == "write" and 0 < count_written(the_run()) <= 200
 
     drain()
 
     assert the_run().state == "done"
     assert len(wecom.calls("externalcontact/batch/get_by_user")) == calls, "nothing is read twice"
     assert the_run().counts["applied"] == 704
+
+
+def test_two_writers_tell_everything_once_and_everybody_whole(wecom, connection, listening, ours, monkeypatch):
+    monkeypatch.setattr(writing, "ROWS", 60)
+    start(connection)
+
+    drain()
+
+    batches = listening["people"]
+    people = [row.person.external_userid for batch in batches for row in batch.rows]
+    assert the_run().state == "done" and the_run().counts["applied"] == 704
+    assert len(people) == len(set(people)), "all guides of a person come in one batch"
+    assert len(follows_told(listening)) == 704
+    assert all(batch.alongside for batch in batches) and len(batches) > 11
+    assert not SyncUnit.objects.filter(kind=SyncUnit.WRITE).exists()
+
+
+def test_a_person_with_more_guides_than_a_batch_holds_still_comes_whole(
+    wecom, connection, listening, ours, monkeypatch
+):
+    monkeypatch.setattr(writing, "ROWS", 1)
+    start(connection)
+
+    drain()
+
+    people = [row.person.external_userid for batch in listening["people"] for row in batch.rows]
+    assert len(people) == len(set(people)) and len(follows_told(listening)) == 704
+
+
+def test_a_batch_that_cannot_be_written_beside_another_is_told_again_alone(
+    wecom, connection, listening, ours, monkeypatch
+):
+    monkeypatch.setattr(writing, "ROWS", 60)
+    tries = []
+
+    def refuses(batch):
+        tries.append(batch.alongside)
+        if batch.alongside:
+            raise contracts.Contended
+
+    contracts.on_batch("people", order=1, name="refuses", handler=refuses)
+    start(connection)
+
+    drain()
+
+    assert the_run().state == "done" and len(follows_told(listening)) == 704
+    assert tries.count(True) == tries.count(False) and not any(batch.alongside for batch in listening["people"])
 
 
 def test_a_cursor_gone_stale_reads_that_guide_again(wecom, connection, listening, ours):

@@ -1,21 +1,16 @@
-"""Each guide's customers: read page by page into staging, several guides at once; then told to the handlers in big batches."""
+"""Each guide's customers: read page by page into staging, several guides at once."""
 
-import gc
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import orjson
 from django.db import transaction
-from django.db.models import Q, TextField
-from django.db.models.functions import Cast
+from django.db.models import Q
 
 from scrm.lib import clock
-from wecom_bridge import contracts as c
-from wecom_bridge.gateway import CallError, Gateway, parse
+from wecom_bridge.gateway import CallError, Gateway
 from wecom_bridge.models import StagedRow, SyncRun, SyncUnit
 from wecom_bridge.services.errors import in_words
 from wecom_bridge.services.parallel import run_all
@@ -24,7 +19,6 @@ from wecom_bridge.services.sync.pause import note_error
 
 WIDTH = 8
 FLUSH_ROWS = 1_000
-APPLY_ROWS = 2_000
 BAD_CURSOR = 50100
 
 Page = tuple[list[dict[str, Any]], str]
@@ -114,57 +108,3 @@ def _take_error(unit: SyncUnit, error: CallError, queue: _Queue, buffer: _Buffer
         unit.cursor, unit.fetched = "", 0
         unit.save(update_fields=["cursor", "fetched"])
     queue.units.append(unit)
-
-
-def apply(run: SyncRun, deadline: datetime) -> bool:
-    """Tell the handlers what is staged, a batch per transaction; True when all of it is told."""
-    while clock.wall() < deadline:
-        with _no_collecting():
-            some = _apply_some(run)
-        if not some:
-            return True
-    return False
-
-
-@contextmanager
-def _no_collecting() -> Iterator[None]:
-    """A batch makes some hundred thousand objects and drops them together: looking for cycles among them again and again
-    took a fifth of its processor time. Between batches the collector runs as always."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-@transaction.atomic
-def _apply_some(run: SyncRun) -> bool:
-    """The next rows, and how far we are, in one transaction: nobody writes staging any more, so ids are an order here."""
-    fresh = SyncRun.objects.select_for_update(of=("self",)).select_related("corp").get(pk=run.pk)
-    after = int(fresh.counts.get("applied_id", 0))
-    staged = StagedRow.objects.filter(run=run, kind="contacts", pk__gt=after).order_by("pk")
-    # As text: Django's JSON decoding of thousands of payloads costs more than reading them.
-    rows = list(staged.values_list("pk", Cast("payload", TextField()))[:APPLY_ROWS])
-    if not rows:
-        return False
-    source: c.Source = "backfill" if fresh.kind == "first" else "reconcile"
-    batch = c.PeopleBatch(
-        fresh.corp, source, fresh.started_at + clock.offset(), rows=_people([orjson.loads(text) for _pk, text in rows])
-    )
-    for handler in c.handlers_for("people"):
-        handler(batch)
-    fresh.counts = fresh.counts | {"applied_id": rows[-1][0], "applied": fresh.counts.get("applied", 0) + len(rows)}
-    fresh.save(update_fields=["counts"])
-    run.counts = fresh.counts
-    return True
-
-
-def _people(items: list[dict[str, Any]]) -> list[c.PersonRow]:
-    """A row per customer, with the follows that these items tell of."""
-    people: dict[str, tuple[c.ExternalContactInfo, list[c.FollowInfo]]] = {}
-    for item in items:
-        person, follow = parse.batch_entry(item)
-        people.setdefault(person.external_userid, (person, []))[1].append(follow)
-    return [c.PersonRow(person, tuple(follows), False) for person, follows in people.values()]

@@ -12,8 +12,9 @@ from tenants.ledger.models import Job
 from wecom_bridge import contracts as c
 from wecom_bridge.gateway import CallError, Gateway, gateway_for
 from wecom_bridge.models import Corp, StagedRow, SyncRun, SyncUnit
+from wecom_bridge.queries import count_written
 from wecom_bridge.services.backoff import next_try
-from wecom_bridge.services.sync import customers, groups, removals
+from wecom_bridge.services.sync import customers, groups, removals, writing
 from wecom_bridge.services.sync.pause import Paused, say_paused
 from wecom_bridge.services.sync.statistics import refresh_statistics
 
@@ -97,7 +98,7 @@ def _customers(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None
 
 
 def _write(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
-    if not customers.apply(run, deadline):
+    if not writing.write(run, deadline):
         return None
     refresh_statistics()
     return "group_lists"
@@ -140,6 +141,7 @@ def _finish(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
     totals = counts(run)
     with transaction.atomic():
         StagedRow.objects.filter(run=run)._raw_delete(using="default")
+        SyncUnit.objects.filter(run=run, kind=SyncUnit.WRITE).delete()
         SyncRun.objects.filter(pk=run.pk).update(state=State.DONE, finished_at=now, counts=totals, last_error="")
         Corp.objects.filter(pk=run.corp_id).update(last_synced_at=now, connected_at=run.corp.connected_at or now)
     run.state, run.counts, run.finished_at = State.DONE, totals, now
@@ -166,9 +168,7 @@ def _source(run: SyncRun) -> c.Source:
 def counts(run: SyncRun) -> dict[str, object]:
     """Figures of a run for its page: units by kind and state, rows read, rows written."""
     units = SyncUnit.objects.filter(run=run)
-    figures: dict[str, object] = {
-        name: value for name, value in run.counts.items() if name in ("applied_id", "applied")
-    }
+    figures: dict[str, object] = {"applied": count_written(run)}
     figures["customers"] = units.filter(kind="contacts").aggregate(n=Sum("fetched"))["n"] or 0
     for kind in ("contacts", "group"):
         states = units.filter(kind=kind).values_list("state", flat=True)
@@ -178,10 +178,10 @@ def counts(run: SyncRun) -> dict[str, object]:
 
 def show_progress(run: SyncRun) -> None:
     """The job's figures: every unit counts once for reading and once for writing."""
-    units = SyncUnit.objects.filter(run=run).exclude(kind="group_list")
+    units = SyncUnit.objects.filter(run=run).exclude(kind__in=("group_list", SyncUnit.WRITE))
     total, waiting = units.count(), units.filter(state=SyncUnit.State.WAITING).count()
     rows = units.filter(kind="contacts").aggregate(n=Sum("fetched"))["n"] or 0
-    written = run.counts.get("applied", 0) / rows if rows else float(run.step not in ("directory", "tags", "customers"))
+    written = count_written(run) / rows if rows else float(run.step not in ("directory", "tags", "customers"))
     over = run.state == State.DONE
     values: dict[str, Any] = {
         "total": total * 2,
