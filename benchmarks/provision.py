@@ -29,7 +29,6 @@ class Provision(Benchmark):
 
     def prepare(self) -> None:
         self.detail["server"] = require_durable_server()
-        merchants.migrate_public()
         snapshot()  # built once per process; what a worker does before its first merchant
         with public_scope():
             self._model = provision(create_tenant(merchants.slug(), "x", by=SYSTEM).pk)

@@ -29,7 +29,6 @@ class ProvisionFlat(Benchmark):
 
     def prepare(self) -> None:
         self.detail["server"] = require_durable_server()
-        merchants.migrate_public()
         merchants.drop_all()
         snapshot()
         self._open(5)
