@@ -18,6 +18,7 @@ from scrm.lib import clock
 
 # Deadlines before claims: a unit whose time is over is never claimed.
 STEPS: tuple[Callable[[], int], ...] = (
+    ledger.refresh_due,
     lapse_approvals,
     end_overdue,
     settle_unsent,
@@ -25,7 +26,6 @@ STEPS: tuple[Callable[[], int], ...] = (
     claim_due,
     poll_due,
     close_pushes,
-    ledger.refresh_due,
 )
 _AT_WORK = (DispatchState.WAITING, DispatchState.AGREED, DispatchState.TASKED, DispatchState.CREATING)
 
@@ -55,10 +55,12 @@ def next_due() -> datetime | None:
 def _next_claim() -> datetime | None:
     now = clock.now()
     ready = [DispatchState.AGREED, *([DispatchState.WAITING] if send_policy().silence_agrees else [])]
-    coming = Push.objects.filter(
-        state=PushState.FROZEN, stop_wanted_at__isnull=True, notify_at__gt=now, dispatches__state__in=ready
-    )
-    return coming.aggregate(at=Min("notify_at"))["at"]
+    open_pushes = Push.objects.filter(state=PushState.FROZEN, stop_wanted_at__isnull=True, dispatches__state__in=ready)
+    coming = open_pushes.filter(notify_at__gt=now).aggregate(at=Min("notify_at"))["at"]
+    # Units whose notice has come but wait for the ledger (claiming.claimable).
+    waiting = open_pushes.filter(notify_at__lte=now, confirm_by__gt=now + ledger.LAST_CALL)
+    last = waiting.aggregate(at=Min("confirm_by"))["at"]
+    return min(filter(None, (coming, last - ledger.LAST_CALL if last else None)), default=None)
 
 
 def _next_deadline() -> datetime | None:

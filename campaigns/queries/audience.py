@@ -71,6 +71,11 @@ def get_segment(segment_id: int) -> Segment:
     return segment
 
 
+def unfinished_segment(audience: dict[str, Any]) -> Segment | None:
+    """The audience's segment, while its stored members are not what its condition says: being computed, or broken."""
+    return Segment.objects.filter(pk=audience.get("segment") or 0).exclude(state=Segment.State.FRESH).first()
+
+
 def describe(audience: dict[str, Any]) -> str:
     """The audience in words."""
     if audience.get("segment"):

@@ -80,7 +80,7 @@ class Params:
                 "quota_from": quota_from,
                 "quota_to": quota_to,
                 "quota": quota,
-                "covered_corps": covered_corps(frame, quota_from),
+                "covered_corps": covered_corps(frame.now, quota_from, frame.policy),
                 "personal": frame.policy.quota_counts_personal,
                 "opt_out_tag": frame.policy.opt_out_tag,
                 "counts_planned": frame.counts_planned,
@@ -88,9 +88,9 @@ class Params:
         )
 
 
-def covered_corps(frame: Frame, since: datetime) -> list[int]:
+def covered_corps(now: datetime, since: datetime, policy: SendPolicy) -> list[int]:
     """Corps whose ledger reaches from the beginning of the quota period to (nearly) now; the others are 额度未知."""
-    fresh = frame.now - timedelta(hours=frame.policy.ledger_hours)
+    fresh = now - timedelta(hours=policy.ledger_hours)
     covered = LedgerCoverage.objects.filter(covered_from__lte=since, covered_to__gte=fresh)
     return list(covered.values_list("corp_id", flat=True))
 

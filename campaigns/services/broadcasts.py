@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from accounts.scope import DataScope
 from campaigns.models import Approval, Broadcast, ContentVersion
 from campaigns.policy import send_policy
-from campaigns.queries.audience import describe, scope_as_json
+from campaigns.queries.audience import describe, scope_as_json, unfinished_segment
 from campaigns.queries.preflight import Preflight, level_of, run_preflight
 from campaigns.rendering import carrier_of, check_message
 from campaigns.services.contents import create_content, revise_content
@@ -200,6 +200,13 @@ def check_complete(broadcast: Broadcast) -> None:
         raise UserError(_("请先写内容。"), code="no_content")
     content = broadcast.content_version
     check_message(content.text, content.attachments, carrier_of(broadcast.target))
+    segment = unfinished_segment(broadcast.audience)
+    if segment is not None:
+        raise UserError(
+            _("人群「%(name)s」%(state)s,现在的名单不完整。请等它变成已更新,再体检一次。")
+            % {"name": segment.name, "state": segment.get_state_display()},
+            code="segment_unfinished",
+        )
 
 
 def check_reach(found: Preflight) -> None:

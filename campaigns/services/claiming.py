@@ -10,6 +10,7 @@ from campaigns import changes
 from campaigns.models import Delivery, Dispatch, Push
 from campaigns.policy import SendPolicy, send_policy
 from campaigns.queries.verdicts import Frame, delivery_verdicts, group_delivery_verdicts
+from campaigns.services.ledger import LAST_CALL, corps_to_wait_for
 from campaigns.states import DeliveryState, DispatchState, PushTarget
 from scrm.lib import clock
 from tenants.locks import lock_in_transaction
@@ -20,7 +21,7 @@ STOOD_LONG_ENOUGH = timedelta(hours=2)
 
 
 def claimable(now: datetime, policy: SendPolicy) -> Q:
-    """Units that may become WeCom tasks now."""
+    """Units that may become WeCom tasks now. Those of a corp whose ledger is too old wait for it while their deadline allows."""
     due = Q(
         push__notify_at__lte=now,
         push__confirm_by__gt=now,
@@ -30,7 +31,8 @@ def claimable(now: datetime, policy: SendPolicy) -> Q:
     ready = Q(state=DispatchState.AGREED)
     if policy.silence_agrees:
         ready |= Q(state=DispatchState.WAITING, push__frozen_at__lte=F("push__notify_at") - STOOD_LONG_ENOUGH)
-    return due & ready
+    waits = Q(sender__corp_id__in=corps_to_wait_for(now, policy), push__confirm_by__gt=now + LAST_CALL)
+    return due & ready & ~(waits & Q(push__target=PushTarget.PEOPLE))
 
 
 def claim_due(limit: int = 50) -> int:

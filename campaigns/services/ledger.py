@@ -11,7 +11,12 @@ from typing import Any
 from django.db import transaction
 
 from campaigns.models import Dispatch, LedgerCoverage, MassSend, MassSendResult
+from campaigns.policy import SendPolicy
+from campaigns.queries.verdicts import covered_corps
+from campaigns.services.broadcasts import LANE
+from campaigns.times import quota_window
 from scrm.lib import clock
+from tenants import jobs
 from wecom_bridge import commands
 from wecom_bridge.models import Corp
 
@@ -23,6 +28,8 @@ READ_AGAIN = timedelta(days=3)
 FRESH_FOR = timedelta(hours=20)
 GIVE_UP_AFTER = timedelta(hours=2)
 RETRY_AFTER = timedelta(minutes=30)
+# Until so long before its 确认截止时间 a push waits for a ledger that has grown old; then it goes on with what is known.
+LAST_CALL = timedelta(minutes=30)
 CHAT_TYPES = ("single", "group")
 PAGE = 100
 
@@ -36,6 +43,15 @@ def connected_corps() -> Iterable[Corp]:
     return Corp.objects.filter(is_active=True, connected_at__isnull=False).order_by("pk")
 
 
+def corps_to_wait_for(now: datetime, policy: SendPolicy) -> set[int]:
+    """Connected corps whose ledger is too old to judge anybody's quota: after an outage everybody would be 额度未知, for good.
+
+    A reading of each is under way or will be tried again.
+    """
+    connected = {corp.pk for corp in connected_corps()}
+    return connected - set(covered_corps(now, quota_window(now, policy)[0], policy)) if connected else set()
+
+
 @transaction.atomic
 def start_reading(corp_id: int, *, older_than: timedelta = timedelta()) -> bool:
     """Read the corp's mass sends up to now, unless that is young enough or under way. Whether one was started."""
@@ -44,8 +60,7 @@ def start_reading(corp_id: int, *, older_than: timedelta = timedelta()) -> bool:
     coverage = LedgerCoverage.objects.select_for_update().get(corp_id=corp_id)
     if coverage.covered_to and now - coverage.covered_to < older_than:
         return False
-    pause = GIVE_UP_AFTER if coverage.awaited else RETRY_AFTER if coverage.last_error else timedelta()
-    if coverage.reading_to and now - coverage.reading_to < pause:
+    if coverage.reading_to and now - coverage.reading_to < _pause(coverage):
         return False
     start = coverage.covered_to - READ_AGAIN if coverage.covered_to else now - BACK_AT_FIRST
     coverage.reading_from, coverage.reading_to, coverage.awaited = start, now, 0
@@ -122,6 +137,7 @@ def _count_down(coverage: LedgerCoverage, more: int) -> None:
         coverage.covered_from = min(filter(None, (coverage.covered_from, coverage.reading_from)))
         coverage.covered_to, coverage.reading_to, coverage.awaited = coverage.reading_to, None, 0
         coverage.last_error = ""
+        jobs.nudge(LANE)  # what waited for it goes on
     coverage.save(update_fields=["awaited", "covered_from", "covered_to", "reading_to", "last_error"])
 
 
@@ -186,12 +202,19 @@ def _record_results(corp_id: int, payload: Mapping[str, Any], answer: Mapping[st
 
 
 def next_due() -> datetime | None:
-    """When the next reading is wanted."""
-    connected = {corp.pk for corp in connected_corps()}
-    if not connected:
-        return None
-    reached = dict(LedgerCoverage.objects.filter(corp_id__in=connected).values_list("corp_id", "covered_to"))
-    if any(reached.get(corp_id) is None for corp_id in connected):
-        # The first reading is under way, or failed: look again without haste.
-        return clock.now() + timedelta(hours=1)
-    return min(at for at in reached.values() if at) + FRESH_FOR
+    """When the next reading is wanted, or the one under way is given up."""
+    coverages = {row.corp_id: row for row in LedgerCoverage.objects.all()}
+    moments = [_next_reading(coverages.get(corp.pk)) for corp in connected_corps()]
+    return min(moments, default=None)
+
+
+def _next_reading(coverage: LedgerCoverage | None) -> datetime:
+    if coverage is None:
+        return clock.now()
+    wanted = coverage.covered_to + FRESH_FOR if coverage.covered_to else clock.now()
+    return max(wanted, coverage.reading_to + _pause(coverage)) if coverage.reading_to else wanted
+
+
+def _pause(coverage: LedgerCoverage) -> timedelta:
+    """How long after the beginning of the latest reading another one may begin."""
+    return GIVE_UP_AFTER if coverage.awaited else RETRY_AFTER if coverage.last_error else timedelta()

@@ -9,9 +9,10 @@ from django.utils.translation import gettext as _
 
 from campaigns import changes
 from campaigns.models import Delivery, Enrollment, EnrollmentStep, Push, SopStep, SopVersion
-from campaigns.policy import send_policy
+from campaigns.policy import SendPolicy, send_policy
 from campaigns.queries.audience import ids_sql, scope_from_json
 from campaigns.queries.verdicts import Frame, people_verdicts
+from campaigns.services import ledger
 from campaigns.services.broadcasts import LANE
 from campaigns.services.cutting import cut_dispatches
 from campaigns.services.enrolling import holdout_key, move_on
@@ -41,7 +42,8 @@ def _run_one() -> bool:
     due = EnrollmentStep.objects.filter(
         state="due", slot_at__lte=now, enrollment__state=Enrollment.State.RUNNING, enrollment__sop__state="on"
     )
-    first = due.order_by("slot_at", "step_id").values("step_id", "slot_at").first()
+    slots = due.order_by("slot_at", "step_id").values("step_id", "slot_at").distinct()
+    first = next((row for row in slots if not _waits(row["slot_at"], now)), None)
     if first is None:
         return False
     steps = list(due.filter(**first).select_for_update(of=("self",)).select_related("enrollment"))
@@ -53,6 +55,16 @@ def _run_one() -> bool:
         _cut(step, first["slot_at"], staying, now)
     move_on([row.enrollment for row in steps], now)
     return True
+
+
+def _waits(slot_at: datetime, now: datetime) -> bool:
+    """Whether the ledger should be read first, and the day's deadline leaves the time for it."""
+    policy = send_policy()
+    return slot_at <= now < _last_call(slot_at, policy) and bool(ledger.corps_to_wait_for(now, policy))
+
+
+def _last_call(slot_at: datetime, policy: SendPolicy) -> datetime:
+    return default_confirm_by(slot_at, policy) - ledger.LAST_CALL
 
 
 def _is_cut(step: SopStep, slot_at: datetime) -> bool:
@@ -182,9 +194,11 @@ def next_due() -> datetime | None:
     """The domain instant of the next step of anybody."""
     running = Enrollment.objects.filter(state=Enrollment.State.RUNNING, sop__state="on")
     found: datetime | None = running.aggregate(at=Min("next_due_at"))["at"]
-    return found
+    return _last_call(found, send_policy()) if found and _waits(found, clock.now()) else found
 
 
 def count_due(now: datetime) -> int:
-    """Enrolments with a step due now."""
-    return Enrollment.objects.filter(state=Enrollment.State.RUNNING, sop__state="on", next_due_at__lte=now).count()
+    """Enrolments with a step due now, which does not wait for the ledger."""
+    due = Enrollment.objects.filter(state=Enrollment.State.RUNNING, sop__state="on", next_due_at__lte=now)
+    slots = [at for at in due.values_list("next_due_at", flat=True).distinct() if at and not _waits(at, now)]
+    return due.filter(next_due_at__in=slots).count() if slots else 0

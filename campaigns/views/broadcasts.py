@@ -118,26 +118,33 @@ def _detail_context(request: MemberRequest, broadcast: Broadcast) -> dict[str, A
         .first()
     )
     is_open = push.state == PushState.FROZEN
+    example = units[0] if units else None  # each unit has its own text: one of them is shown, as its guide sees it
     agreed = [unit.agreed_at for unit in units if unit.agreed_at]
     confirmed = [unit.confirmed_at for unit in units if unit.confirmed_at]
-    return _common(request, broadcast) | {
-        "push": push,
-        "progress": progress,
-        "word": state_word(broadcast, progress),
-        "lines": queries.sum_of(push, request.scope),
-        "stores": queries.by_store(units, queries.sent_counts(push, request.scope)),
-        "skipped": [(unit, reason_name(unit.reason)) for unit in units if unit.state == "skipped"],
-        "failed_units": [unit for unit in units if unit.state == "failed"],
-        "approval": approval,
-        "approver": User.objects.filter(pk=approval.decided_by_id or 0).first() if approval else None,
-        "first_agreed": min(agreed, default=None),
-        "first_confirmed": min(confirmed, default=None),
-        "is_open": is_open,
-        "can_stop": is_open and push.stop_wanted_at is None and "broadcasts.edit" in request.permissions,
-        "can_remind": is_open and any(unit.state == "tasked" for unit in units) and _may_remind(request),
-        "stop": stopping.stop_counts(push.pk) if is_open else None,
-        "now": clock.now(),
-    }
+    shown = {"text": example.text, "attachments": attachments_shown(example.attachments)} if example else {}
+    return (
+        _common(request, broadcast)
+        | shown
+        | {
+            "example": example,
+            "push": push,
+            "progress": progress,
+            "word": state_word(broadcast, progress),
+            "lines": queries.sum_of(push, request.scope),
+            "stores": queries.by_store(units, queries.sent_counts(push, request.scope)),
+            "skipped": [(unit, reason_name(unit.reason)) for unit in units if unit.state == "skipped"],
+            "failed_units": [unit for unit in units if unit.state == "failed"],
+            "approval": approval,
+            "approver": User.objects.filter(pk=approval.decided_by_id or 0).first() if approval else None,
+            "first_agreed": min(agreed, default=None),
+            "first_confirmed": min(confirmed, default=None),
+            "is_open": is_open,
+            "can_stop": is_open and push.stop_wanted_at is None and "broadcasts.edit" in request.permissions,
+            "can_remind": is_open and any(unit.state == "tasked" for unit in units) and _may_remind(request),
+            "stop": stopping.stop_counts(push.pk) if is_open else None,
+            "now": clock.now(),
+        }
+    )
 
 
 def _may_remind(request: MemberRequest) -> bool:

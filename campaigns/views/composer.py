@@ -18,7 +18,7 @@ from campaigns.forms.broadcasts import AudienceForm, ContentForm, GroupAudienceF
 from campaigns.forms.parts import class_of, link_initial
 from campaigns.models import Broadcast
 from campaigns.policy import send_policy
-from campaigns.queries.audience import describe
+from campaigns.queries.audience import describe, unfinished_segment
 from campaigns.queries.preflight import Preflight, run_preflight
 from campaigns.queries.previews import attachments_shown
 from campaigns.rendering import allowed_variables, carrier_of, preview, sample_values
@@ -168,7 +168,10 @@ def broadcast_preflight(request: MemberRequest, pk: int) -> HttpResponse:
         "text": preview(broadcast.content_version.text) if broadcast.content_version else "",
         "attachments": attachments_shown(broadcast.content_version.attachments if broadcast.content_version else []),
         "sender": str(sender) if sender else _("导购"),
-        "can_submit": broadcast.state == Broadcast.State.DRAFT and found.reachable and not found.empty_values,
+        "can_submit": broadcast.state == Broadcast.State.DRAFT
+        and found.reachable
+        and not found.empty_values
+        and not unfinished_segment(broadcast.audience),
     }
     return render(request, "campaigns/broadcast_preflight.html", context)
 
@@ -177,6 +180,15 @@ def checks_of(broadcast: Broadcast, found: Preflight) -> list[dict[str, Any]]:
     """Rows for ui/checks.html, each with its fix."""
     audience_url = reverse("campaigns:broadcast_audience", args=[broadcast.pk])
     rows: list[dict[str, Any]] = []
+    if segment := unfinished_segment(broadcast.audience):
+        unfinished = {
+            "tone": "bad",
+            "text": _("人群「%(name)s」%(state)s") % {"name": segment.name, "state": segment.get_state_display()},
+            "detail": _("下面的人数还不完整,已更新后才能提交。"),
+            "fix_url": reverse("tagging:segment_detail", args=[segment.pk]),
+            "fix_label": _("看进度"),
+        }
+        rows.append(unfinished)
     if found.reachable:
         text = ngettext("%(n)s 人可以触达", "%(n)s 人可以触达", found.reachable) % {"n": f"{found.reachable:,}"}
         rows.append({"tone": "ok", "text": text})

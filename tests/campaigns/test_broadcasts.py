@@ -8,7 +8,9 @@ from accounts.scope import EVERYTHING, DataScope
 from campaigns.models import Approval, Broadcast, Delivery, Dispatch
 from campaigns.services import approvals, broadcasts
 from campaigns.services.broadcasts import Draft
+from scrm.lib import clock
 from scrm.lib.errors import Conflict, NotAllowed, UserError
+from tagging.models import Segment, SegmentEntry
 from tests.support import campaigns as make
 from tests.support import contacts as people
 from tests.support import core
@@ -213,3 +215,21 @@ def test_the_holdout_is_drawn_from_the_reachable_by_a_stable_hash():
     assert held == {person.pk for person in customers if drawn(person.pk)}
     assert 0 < len(held) < 60
     assert make.units(push)[0].planned == 60 - len(held)
+
+
+def test_a_segment_still_computed_can_be_looked_at_but_not_submitted_or_released(three):
+    """Its stored members are not yet what its condition says: a push would reach fewer, or others."""
+    segment = Segment.objects.create(name="近30天新加", state="fresh", created_at=clock.now())
+    SegmentEntry.objects.bulk_create(
+        SegmentEntry(segment=segment, contact=one, entered_at=clock.now()) for one in three
+    )
+    broadcast = make.make_draft([], audience={"segment": segment.pk})
+    make.submit(broadcast)
+    Segment.objects.update(state="building")
+
+    with pytest.raises(UserError, match="计算中"):
+        approvals.approve_broadcast(broadcast.pk, by=make.approver(), scope=EVERYTHING)
+    broadcasts.withdraw_broadcast(broadcast.pk, by=make.author())
+    with pytest.raises(UserError, match="计算中"):
+        make.submit(broadcast)
+    assert broadcasts.preflight_of(broadcast).reachable == 3

@@ -66,6 +66,16 @@ def test_the_composer_leads_from_content_to_a_request(log_in, segment):
     assert (broadcast.notify_at, broadcast.confirm_by) == (make.local(10), make.local(20, 30))
 
 
+def test_the_preflight_of_a_segment_being_computed_says_so_and_cannot_be_submitted(log_in, segment):
+    broadcast = make.make_draft([], audience={"segment": segment.pk})
+    Segment.objects.update(state="building")
+
+    shown = log_in("operator").get(f"/broadcasts/{broadcast.pk}/preflight/").content.decode()
+
+    assert "人群「近30天新加未购」计算中" in shown and f"/segments/{segment.pk}/" in shown
+    assert "disabled>提交审批</button>" in shown
+
+
 def test_the_composer_refuses_the_customers_name_and_says_why(log_in):
     answer = log_in("operator").post(
         "/broadcasts/new/", {"name": "x", "message_class": "content", "text": "{客户昵称}您好"}
@@ -156,6 +166,13 @@ def test_every_number_of_the_detail_opens_into_its_rows(acme_client, guide):
     for url, number in links:
         rows = acme_client.get(url.replace("&amp;", "&")).content.decode()
         assert f"共 {number} 条" in rows
+
+
+def test_a_released_broadcast_shows_the_text_of_a_real_unit(acme_client, guide):
+    shown = acme_client.get(f"/broadcasts/{guide.push.broadcast.pk}/").content.decode()
+
+    assert guide.unit.text == "周末到店领小样,静安寺店等您。林小雅"
+    assert guide.unit.text in shown and "静安寺店的这一份" in shown
 
 
 def test_stopping_says_the_exact_numbers(log_in, guide):
