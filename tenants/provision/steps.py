@@ -109,10 +109,14 @@ def activate(tenant: Tenant) -> None:
 
 
 def missing_tables(tenant: Tenant) -> frozenset[str]:
-    """Tables of the tenant apps that the merchant's own schema does not have."""
+    """Tables of the tenant apps that the merchant's own schema does not have.
+
+    Asked for by name: a list of the schema's tables reads the catalogue of all merchants.
+    """
+    named = {f'"{tenant.schema_name}"."{name}"': name for name in snapshot().tables}
     with connection.cursor() as cursor:
-        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [tenant.schema_name])
-        return snapshot().tables - {name for (name,) in cursor.fetchall()}
+        cursor.execute("SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NULL", [list(named)])
+        return frozenset(named[name] for (name,) in cursor.fetchall())
 
 
 def _record(tenant: Tenant, step: str) -> None:
