@@ -46,27 +46,29 @@ def register() -> None:
 
 
 def figures(request: MemberRequest) -> dict[str, Any] | None:
-    """The last seven tenant days against the seven before, each figure opening into its rows. None before there are people."""
+    """The last seven whole tenant days against the seven before, each figure opening into its rows; today's beside it, since a
+    day that is not over compares with none. None before there are people."""
     if not Contact.objects.exists():
         return None
     today = clock.local_day(clock.now(), current_tenant().time_zone)
-    start, before = today - timedelta(days=SPAN - 1), today - timedelta(days=2 * SPAN - 1)
+    start, before = today - timedelta(days=SPAN), today - timedelta(days=2 * SPAN)
     scope = data_scope(request.user, "reports.view")
     stats = []
     for key in FIGURES:
         by_day = queries.day_series(key, scope, Place(), before, today)
-        now = sum(value for day, value in by_day.items() if day >= start)
+        now = sum(value for day, value in by_day.items() if start <= day < today)
         then = sum(value for day, value in by_day.items() if day < start)
-        stats.append(_stat(key, now, then, _rows_url(key, start, today)))
+        url = _rows_url(key, start, today - timedelta(days=1))
+        stats.append(_stat(key, now, then, by_day.get(today, 0), url))
     return {"stats": stats, "as_of": clock.now()}
 
 
 def trend(request: MemberRequest) -> dict[str, Any] | None:
-    """Relations begun and ended per tenant day, four weeks back. None before there are people."""
+    """Relations begun and ended per whole tenant day, four weeks back. None before there are people."""
     if not Contact.objects.exists():
         return None
     today = clock.local_day(clock.now(), current_tenant().time_zone)
-    days = [today - timedelta(days=back) for back in reversed(range(TREND_DAYS))]
+    days = [today - timedelta(days=back) for back in range(TREND_DAYS, 0, -1)]
     scope = data_scope(request.user, "reports.view")
     series = []
     for key in ("day.added", "day.ended"):
@@ -89,9 +91,8 @@ def _rows_url(key: str, start: date, end: date) -> str:
     return f"{reverse('analytics:day_rows', args=[key.removeprefix('day.')])}?{query}"
 
 
-def _stat(key: str, now: int, then: int, url: str) -> dict[str, Any]:
+def _stat(key: str, now: int, then: int, today: int, url: str) -> dict[str, Any]:
     metric = metrics.get(key)
-    shown = numbers.money(now, current_tenant().currency) if metric.unit == "money" else numbers.number(now)
     change = (now - then) / then if then else None
     good = None
     if change:
@@ -99,10 +100,15 @@ def _stat(key: str, now: int, then: int, url: str) -> dict[str, Any]:
     return {
         "label": metric.name,
         "info": metric.definition,
-        "value": shown,
+        "value": _shown(metric, now),
         "url": url if now else "",
         "delta": numbers.percent(abs(change)) if change is not None else "",
         "delta_up": bool(change and change > 0),
         "delta_tone": good,
-        "note": _("比前 7 天") if change is not None else _("前 7 天没有数据"),
+        "note": (_("比前 7 天") if change is not None else _("前 7 天没有数据"))
+        + _(",今天已有 %(n)s") % {"n": _shown(metric, today)},
     }
+
+
+def _shown(metric: metrics.Metric, value: int) -> str:
+    return numbers.money(value, current_tenant().currency) if metric.unit == "money" else numbers.number(value)

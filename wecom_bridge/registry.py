@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import audit_words, navigation, permissions
 from scrm.lib import clock
 from tenants import lanes, quiet, retention
+from wecom_bridge import home_panel
 from wecom_bridge.models import InboundEvent, OutboundCommand, SyncRun
 from wecom_bridge.services import inbox, outbox, welcome
 from wecom_bridge.services.sync import drive, runs
@@ -38,6 +39,7 @@ def register() -> None:
     navigation.register(
         navigation.NavEntry("bridge", HEADING, "admin", "bridge_home", "plug", "bridge.view", order=900)
     )
+    home_panel.register()
     _register_lanes()
     _register_quiet()
     retention.register(retention.Kind("bridge_inbox", _("企业微信回调"), keep_days=30, prune=_prune_events))

@@ -39,7 +39,7 @@ function option(spec: Spec): echarts.EChartsCoreOption {
   const values = {
     type: "value",
     splitLine: { lineStyle: { color: token("--line") } },
-    axisLabel: { ...text, formatter: (value: number) => shown({ ...spec, unit: "" }, value) },
+    axisLabel: { ...text, hideOverlap: true, formatter: (value: number) => shown({ ...spec, unit: "" }, value) },
   };
   return {
     animation: !window.matchMedia("(prefers-reduced-motion: reduce)").matches,

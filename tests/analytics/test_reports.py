@@ -105,9 +105,12 @@ def test_the_week_on_the_home_page_opens_into_as_many_rows(acme_client: Client, 
     guide = people.make_member(store=store)
     contact = people.make_follow(member=guide).contact
     for _ in range(3):
-        make_order(contact, ordered_at=clock.now(), total_minor=12_300)
+        make_order(contact, ordered_at=clock.now() - timedelta(days=1), total_minor=12_300)
+    for _ in range(5):
+        make_order(contact, ordered_at=clock.now(), total_minor=100)
     buckets.recompute_some(clock.wall() + timedelta(seconds=10))
     page = acme_client.get("/").content.decode()
+    assert "今天已有 5" in page, "a day that is not over is told apart"
     url = re.search(r'href="(/reports/days/orders/[^"]+)">3</a>', page)
     assert url
     rows = acme_client.get(url[1].replace("&amp;", "&"))

@@ -132,3 +132,14 @@ def test_lists_page_by_keyset(it):
 
 def test_a_guide_sees_nothing_of_it(db):
     assert log_in("guide").get("/bridge/").status_code == 403
+
+
+def test_whoever_keeps_the_connection_sees_on_the_home_page_what_waits(it):
+    assert "回调已搁置" not in it.get("/").content.decode(), "nothing is connected: the first steps say what to do"
+    make_corp()
+    Corp.objects.update(last_synced_at=clock.wall())
+
+    page = it.get("/").content.decode()
+
+    assert "回调已搁置" in page and "上次同步" in page and "/bridge/outbox/?state=parked" in page
+    assert "回调已搁置" not in log_in("operator").get("/").content.decode()
