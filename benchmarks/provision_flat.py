@@ -61,7 +61,15 @@ class ProvisionFlat(Benchmark):
     def _crowd(self, number: int) -> None:
         self._open(number)
         with connection.cursor() as cursor:
-            for table in ("pg_class", "pg_attribute", "pg_type", "pg_index", "pg_constraint", "pg_depend", "pg_attrdef"):
+            for table in (
+                "pg_class",
+                "pg_attribute",
+                "pg_type",
+                "pg_index",
+                "pg_constraint",
+                "pg_depend",
+                "pg_attrdef",
+            ):
                 cursor.execute(f"VACUUM ANALYZE pg_catalog.{table}")
 
     def _ten(self) -> float:

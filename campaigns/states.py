@@ -84,8 +84,9 @@ DISPATCH_NEXT: dict[str, frozenset[str]] = {
     DispatchState.WAITING: frozenset({"agreed", "skipped", "expired", "stopped", "creating", "done"}),
     # done: the claim's re-check left nobody to send to.
     DispatchState.AGREED: frozenset({"creating", "skipped", "expired", "stopped", "waiting", "done"}),
-    # stopping: a stop was wanted while the call was on its way. stopped, expired: it had not left yet.
-    DispatchState.CREATING: frozenset({"tasked", "failed", "stopping", "stopped", "expired"}),
+    # stopping: a stop was wanted while the call was on its way. stopped, expired: it had not left yet. agreed, done: it never
+    # left, because the claim had grown old or nobody was left.
+    DispatchState.CREATING: frozenset({"tasked", "failed", "stopping", "stopped", "expired", "agreed", "done"}),
     DispatchState.TASKED: frozenset({"confirmed", "stopping"}),
     DispatchState.CONFIRMED: frozenset({"done"}),
     # A stop may lose the race: then the guide had confirmed.

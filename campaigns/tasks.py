@@ -14,6 +14,7 @@ from campaigns.services.closing import close_pushes
 from campaigns.services.polling import poll_due
 from campaigns.services.stopping import end_overdue, settle_unsent
 from campaigns.states import DispatchState, PushState
+from campaigns.times import is_quiet, quiet_end
 from scrm.lib import clock
 
 # Deadlines before claims: a unit whose time is over is never claimed.
@@ -53,13 +54,15 @@ def next_due() -> datetime | None:
 
 
 def _next_claim() -> datetime | None:
-    now = clock.now()
-    ready = [DispatchState.AGREED, *([DispatchState.WAITING] if send_policy().silence_agrees else [])]
+    now, policy = clock.now(), send_policy()
+    ready = [DispatchState.AGREED, *([DispatchState.WAITING] if policy.silence_agrees else [])]
     open_pushes = Push.objects.filter(state=PushState.FROZEN, stop_wanted_at__isnull=True, dispatches__state__in=ready)
     coming = open_pushes.filter(notify_at__gt=now).aggregate(at=Min("notify_at"))["at"]
-    # Units whose notice has come but wait for the ledger (claiming.claimable).
+    # Units whose notice has come but wait for the ledger or the end of the quiet hours (claiming.claimable).
     waiting = open_pushes.filter(notify_at__lte=now, confirm_by__gt=now + ledger.LAST_CALL)
     last = waiting.aggregate(at=Min("confirm_by"))["at"]
+    if is_quiet(now, policy) and waiting.exists():
+        return quiet_end(now, policy)
     return min(filter(None, (coming, last - ledger.LAST_CALL if last else None)), default=None)
 
 

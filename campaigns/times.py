@@ -28,6 +28,16 @@ def is_quiet(instant: datetime, policy: SendPolicy) -> bool:
     return at >= policy.quiet_from or at < policy.quiet_to
 
 
+def quiet_end(instant: datetime, policy: SendPolicy) -> datetime:
+    """When the quiet hours around an instant are over; the instant itself outside of them."""
+    if not is_quiet(instant, policy):
+        return instant
+    today = at_local(local_day(instant, policy), policy.quiet_to, policy)
+    return (
+        today if today > instant else at_local(local_day(instant, policy) + timedelta(days=1), policy.quiet_to, policy)
+    )
+
+
 def day_window(instant: datetime, policy: SendPolicy) -> tuple[datetime, datetime]:
     """The tenant's calendar day around an instant, as [from, to)."""
     day = local_day(instant, policy)
@@ -74,15 +84,19 @@ def next_slot(after: datetime, policy: SendPolicy) -> datetime:
 
 
 def check_times(notify_at: datetime | None, confirm_by: datetime | None, *, now: datetime, policy: SendPolicy) -> None:
-    """Raises UserError unless 通知时间 and 确认截止时间 can be kept: in order, outside quiet hours, time left for 审批."""
+    """Raises UserError unless 通知时间 and 确认截止时间 can be kept: in order, on one day outside the quiet hours (in between,
+    guides confirm whenever they like), time left for 审批.
+    """
     if notify_at is None or confirm_by is None:
         raise UserError(_("请先选好通知时间和确认截止时间。"), code="times_missing")
     if confirm_by <= notify_at:
         raise UserError(_("确认截止时间要晚于通知时间。"), code="deadline_before_notice")
-    if is_quiet(notify_at, policy) or is_quiet(confirm_by - timedelta(seconds=1), policy):
+    over_night = local_day(notify_at, policy) != local_day(confirm_by, policy)
+    if over_night or is_quiet(notify_at, policy) or is_quiet(confirm_by - timedelta(seconds=1), policy):
         hours = f"{policy.quiet_from:%H:%M}–{policy.quiet_to:%H:%M}"
         raise UserError(
-            _("%(hours)s 不打扰客户,请把通知时间和确认截止时间放在这之外。") % {"hours": hours}, code="quiet_hours"
+            _("%(hours)s 不打扰客户:通知时间和确认截止时间要在同一天,并都在这之外。") % {"hours": hours},
+            code="quiet_hours",
         )
     if confirm_by - RELEASE_MARGIN <= now:
         raise UserError(

@@ -38,3 +38,11 @@ def record(action: str, subject: Model | None = None, *, by: Actor, **data: Any)
         subject_id=str(subject.pk) if subject is not None else "",
         data=data,
     )
+
+
+def actors_of(subject: Model, action: str) -> set[int]:
+    """Users who did this to an object."""
+    rows = AuditEntry.objects.filter(
+        subject_type=subject._meta.label_lower, subject_id=str(subject.pk), action=action, actor_kind="user"
+    )
+    return {actor_id for actor_id in rows.values_list("actor_id", flat=True) if actor_id}

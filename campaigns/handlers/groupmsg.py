@@ -5,9 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 from campaigns.models import Delivery, Dispatch
+from campaigns.policy import send_policy
 from campaigns.services import results
 from campaigns.services.asking import POLL
-from campaigns.services.claiming import CREATE
+from campaigns.services.claiming import CREATE, may_leave, unclaim
 from campaigns.services.polling import REMIND
 from campaigns.services.stopping import CANCEL
 from campaigns.states import DeliveryState, DispatchState, PushTarget
@@ -21,6 +22,7 @@ LIST_PAGE = 100
 LISTED_WITHIN = timedelta(minutes=2)
 SLACK = timedelta(minutes=10)
 CORP_CREATED = 0
+NOTHING_TO_STOP = {41093, 41046, 41047}  # stopped already; msgid missing, invalid (reference 7)
 
 
 def _unit(command: OutboundCommand) -> Dispatch | None:
@@ -31,16 +33,19 @@ def _unit(command: OutboundCommand) -> Dispatch | None:
 
 
 def build_create(command: OutboundCommand) -> Call | None:
-    """add_msg_template for one unit. None when the unit was stopped before the call left."""
+    """add_msg_template for one unit. None when the unit was stopped, or may not go out as it was claimed: see may_leave."""
     unit = _unit(command)
-    if unit is None or unit.state != DispatchState.CREATING or unit.stop_wanted_at is not None:
+    if unit is None or unit.state != DispatchState.CREATING or not may_leave(unit, clock.now(), send_policy()):
         return None
+    recipients = _recipients(unit)
+    if not any(recipients.get(name) for name in ("external_userid", "chat_id_list")):
+        return None  # without recipients WeCom takes all customers of the sender
     body: dict[str, Any] = {"sender": unit.sender.userid}
     if unit.text:
         body["text"] = {"content": unit.text}
     if unit.attachments:
         body["attachments"] = unit.attachments
-    return Call("add_msg_template", body | _recipients(unit))
+    return Call("add_msg_template", body | recipients)
 
 
 def _recipients(unit: Dispatch) -> dict[str, Any]:
@@ -55,7 +60,15 @@ def created(command: OutboundCommand, answer: Mapping[str, Any]) -> None:
     results.record_task(command.subject_id or 0, msgid=answer["msgid"], fail_list=answer.get("fail_list") or [])
 
 
+def create_cancelled(command: OutboundCommand) -> None:
+    unclaim(command.subject_id or 0)
+
+
 def create_refused(command: OutboundCommand, refusal: Refusal) -> None:
+    """WeCom's no. Given up by a person while the answer was lost, it is no no: WeCom may have the task."""
+    if refusal.errcode is None and command.sent_at is not None:
+        results.record_given_up(command.subject_id or 0)
+        return
     results.record_refusal(command.subject_id or 0, message=refusal.message)
 
 
@@ -176,8 +189,11 @@ def cancelled(command: OutboundCommand, answer: Mapping[str, Any]) -> None:
 
 
 def cancel_refused(command: OutboundCommand, refusal: Refusal) -> None:
-    """41093: stopped before. Whatever it is, the last look decides."""
-    results.record_stop(command.subject_id or 0)
+    """Stopped before, or unknown to WeCom: the last look decides. Anything else, and a wish given up, stopped nothing."""
+    if refusal.errcode in NOTHING_TO_STOP:
+        results.record_stop(command.subject_id or 0)
+    else:
+        results.record_stop_parked(command.subject_id or 0)
 
 
 def cancel_parked(command: OutboundCommand) -> None:
@@ -196,6 +212,7 @@ def register() -> None:
             build=build_create,
             on_result=created,
             on_refused=create_refused,
+            on_cancelled=create_cancelled,
             settle=settle_create,
         )
     )

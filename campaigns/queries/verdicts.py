@@ -218,24 +218,33 @@ verdict AS (
 def delivery_verdicts(dispatch_ids: Sequence[int], frame: Frame) -> tuple[str, dict[str, Any]]:
     """`WITH … verdict(delivery_id, reason)` for the planned people of units about to become WeCom tasks.
 
-    The voice is the one frozen: nobody is given to another guide here.
+    The voice is the one frozen: nobody is given to another guide here. Two people frozen who are one by now get one message.
     """
     params = Params.of(frame).values | {"dispatch_ids": list(dispatch_ids)}
     head = f"""WITH planned AS (
-  SELECT d.id AS delivery_id, d.contact_id AS root_id, d.follow_id, d.external_userid, u.sender_id
-  FROM {T["delivery"]} d JOIN {T["dispatch"]} u ON u.id = d.dispatch_id
+  SELECT d.id AS delivery_id, coalesce(c.root_id, c.id) AS root_id, d.follow_id, d.external_userid, u.sender_id
+  FROM {T["delivery"]} d JOIN {T["dispatch"]} u ON u.id = d.dispatch_id JOIN {T["contact"]} c ON c.id = d.contact_id
   WHERE d.dispatch_id = ANY(%(dispatch_ids)s::bigint[]) AND d.state = 'planned' AND d.contact_id IS NOT NULL
 ),
 audience AS (SELECT DISTINCT root_id FROM planned)"""
     voice = f"""
 friends AS (
-  SELECT p.root_id, f.id AS follow_id, f.member_id, f.corp_id, ({_CAN_SPEAK}) AS can_speak, p.external_userid
+  SELECT p.delivery_id, p.root_id, f.id AS follow_id, f.member_id, f.corp_id, ({_CAN_SPEAK}) AS can_speak, p.external_userid
   FROM planned p JOIN {T["follow"]} f ON f.id = p.follow_id AND f.relation = 'active' AND f.member_id = p.sender_id
   JOIN {T["member"]} m ON m.id = f.member_id
 ),
-voice AS (SELECT root_id, follow_id, member_id, corp_id, external_userid FROM friends WHERE can_speak)"""
+voice AS (SELECT delivery_id, root_id, follow_id, member_id, corp_id, external_userid FROM friends WHERE can_speak),
+twice AS (
+  SELECT a.delivery_id FROM planned a JOIN people p ON p.root_id = a.root_id
+  JOIN {T["delivery"]} d ON d.contact_id = p.contact_id AND d.push_id = %(push_id)s AND d.id <> a.delivery_id
+  WHERE d.state IN ('tasked', 'sent') OR (d.state = 'planned' AND d.id < a.delivery_id)
+)"""
     verdict = f"""
-verdict AS (SELECT a.delivery_id, {REASON} AS reason FROM planned a LEFT JOIN voice v ON v.root_id = a.root_id)"""
+verdict AS (
+  SELECT a.delivery_id,
+    CASE WHEN EXISTS (SELECT 1 FROM twice t WHERE t.delivery_id = a.delivery_id) THEN 'duplicate' ELSE {REASON} END AS reason
+  FROM planned a LEFT JOIN voice v ON v.delivery_id = a.delivery_id
+)"""
     return ",".join([head, PEOPLE, voice, OPTED_OUT, PRESSURE, QUOTA, verdict]), params
 
 

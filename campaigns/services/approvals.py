@@ -6,13 +6,15 @@ from django.utils.translation import gettext as _
 from accounts.models import RoleGrant, User
 from accounts.scope import DataScope
 from campaigns import changes
-from campaigns.models import Approval, Broadcast, Push
+from campaigns.models import Approval, Broadcast, Delivery, Push
 from campaigns.policy import send_policy
-from campaigns.queries.preflight import covers, frame_of, verdicts_of
-from campaigns.services.broadcasts import LANE, check_complete, send_back
+from campaigns.queries.preflight import covers, frame_of, level_of, verdicts_of
+from campaigns.rendering import empty_for
+from campaigns.services.broadcasts import LANE, check_complete, check_values, send_back
 from campaigns.services.cutting import cut_dispatches
 from campaigns.services.freezing import Frozen, freeze_groups, freeze_people, planned_count
-from campaigns.states import PushKind, PushTarget
+from campaigns.states import DeliveryState, PushKind, PushTarget
+from contacts.models import Store
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, NotAllowed, UserError
 from tenants import audit, jobs
@@ -42,6 +44,7 @@ def approve_broadcast(
     is_own = check_approver(approval, by=by, scope=scope, typed_count=typed_count)
     check_complete(broadcast)
     push = _freeze(broadcast)
+    _check_frozen(broadcast, push, scope)
     if is_own and typed_count != planned_count(push.pk):
         raise UserError(
             _("要发给 %(n)d 人,和您输入的不一样。请核对后重新输入。") % {"n": planned_count(push.pk)},
@@ -77,16 +80,36 @@ def _pending(broadcast: Broadcast, version: int | None) -> Approval:
     return approval
 
 
+def _check_frozen(broadcast: Broadcast, push: Push, scope: DataScope) -> None:
+    """What is frozen may have grown since the request: the level, her reach and the stores' values are asked of it again.
+
+    Raises Conflict, and the freeze is undone with it.
+    """
+    assert broadcast.content_version is not None
+    planned = Delivery.objects.filter(push=push, state=DeliveryState.PLANNED, store__isnull=False)
+    stores = Store.objects.filter(pk__in=planned.values("store")).order_by("name")
+    store_ids = [store.pk for store in stores]
+    if store_ids and not covers(scope, level_of(store_ids), store_ids):
+        raise Conflict(
+            _("提交之后人群变了,现在涉及 %(n)d 家门店,超出了您的审批范围。请作者重新提交。") % {"n": len(store_ids)},
+            code="reach_grew",
+        )
+    check_values(empty_for(broadcast.content_version.text, stores))
+
+
 def check_approver(approval: Approval, *, by: Actor, scope: DataScope, typed_count: int | None) -> bool:
-    """Whether this is an own release by the tenant's only approver. Raises NotAllowed when she may not release it."""
+    """Whether this is an own release by the tenant's only approver. Raises NotAllowed when she may not release it.
+
+    Her own is whatever she wrote, changed or submitted.
+    """
     if not covers(scope, approval.level, approval.snapshot.get("store_ids", [])):
         raise NotAllowed(
             _("这条要由%(level)s审批,超出了您的审批范围。") % {"level": approval.get_level_display()}, code="level"
         )
-    if by.id != approval.requested_by_id:
+    if by.id not in {approval.requested_by_id, *approval.snapshot.get("makers", [])}:
         return False
     if approver_ids() != {by.id}:
-        raise NotAllowed(_("自己提交的要由别人审批。"), code="own_request")
+        raise NotAllowed(_("自己写过、改过或提交的要由别人审批。"), code="own_request")
     if typed_count is None:
         raise UserError(_("您是唯一的审批人:请输入要发给的人数来确认。"), code="type_the_count")
     return True

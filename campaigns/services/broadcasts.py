@@ -1,5 +1,6 @@
 """群发 before its release: drafts, edits and the request for 审批."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -189,7 +190,15 @@ def _snapshot(broadcast: Broadcast, found: Preflight) -> dict[str, Any]:
         "audience": describe(broadcast.audience),
         "store_ids": found.store_ids,
         "preflight": found.as_json(),
+        "makers": _makers(broadcast),
     }
+
+
+def _makers(broadcast: Broadcast) -> list[int]:
+    """Users who wrote or changed it: none of them may release it."""
+    content = broadcast.content_version
+    authors = [broadcast.created_by_id, content.created_by_id if content else None]
+    return sorted(audit.actors_of(broadcast, "broadcast.edited") | {pk for pk in authors if pk})
 
 
 def check_complete(broadcast: Broadcast) -> None:
@@ -211,15 +220,20 @@ def check_complete(broadcast: Broadcast) -> None:
 
 def check_reach(found: Preflight) -> None:
     """Raises UserError when nobody is left to send to, or a store lacks a value the text names."""
-    if found.empty_values:
-        name, stores = next(iter(found.empty_values.items()))
+    check_values(found.empty_values)
+    if not found.reachable:
+        raise UserError(_("没有可触达的客户,请看体检里的原因。"), code="nobody_reachable")
+
+
+def check_values(empty: Mapping[str, Sequence[str]]) -> None:
+    """Raises UserError when a store lacks a value the text names. empty: variable → names of such stores."""
+    if empty:
+        name, stores = next(iter(empty.items()))
         raise UserError(
             _("%(n)d 家门店没有填{%(name)s}(%(stores)s 等),客户会看到空白。请补上,或从文字里去掉。")
             % {"n": len(stores), "name": name, "stores": "、".join(stores[:3])},
             code="empty_variable",
         )
-    if not found.reachable:
-        raise UserError(_("没有可触达的客户,请看体检里的原因。"), code="nobody_reachable")
 
 
 @transaction.atomic
@@ -246,13 +260,24 @@ def send_back(broadcast: Broadcast, outcome: str, *, note: str, by: Actor, comme
 @transaction.atomic
 def copy_broadcast(broadcast_id: int, *, by: Actor) -> Broadcast:
     """A new draft with the same content and audience, its times proposed afresh."""
-    old = Broadcast.objects.get(pk=broadcast_id)
+    old = Broadcast.objects.select_related("content_version__content").get(pk=broadcast_id)
     now, policy = clock.now(), send_policy()
     notify_at = default_notify_at(now + timedelta(minutes=1), policy)
     new = Broadcast.objects.create(
-        name=_("%(name)s(副本)") % {"name": old.name[:54]}, target=old.target, content_version=old.content_version,
+        name=_("%(name)s(副本)") % {"name": old.name[:54]}, target=old.target, content_version=_copy_content(old, by),
         audience=old.audience, within=old.within, holdout_percent=old.holdout_percent, notify_at=notify_at,
         confirm_by=default_confirm_by(notify_at, policy), created_by_id=by.id, created_at=now, updated_at=now,
     )  # fmt: skip
     audit.record("broadcast.copied", new, by=by, source=old.pk)
     return new
+
+
+def _copy_content(old: Broadcast, by: Actor) -> ContentVersion | None:
+    """Of its own: what is changed in the copy, its class too, does not reach the original."""
+    version = old.content_version
+    if version is None:
+        return None
+    return create_content(
+        title=version.content.title, message_class=version.content.message_class, text=version.text,
+        attachments=version.attachments, carrier=carrier_of(old.target), by=by,
+    )  # fmt: skip

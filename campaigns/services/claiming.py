@@ -10,18 +10,25 @@ from campaigns import changes
 from campaigns.models import Delivery, Dispatch, Push
 from campaigns.policy import SendPolicy, send_policy
 from campaigns.queries.verdicts import Frame, delivery_verdicts, group_delivery_verdicts
+from campaigns.services.broadcasts import LANE
 from campaigns.services.ledger import LAST_CALL, corps_to_wait_for
 from campaigns.states import DeliveryState, DispatchState, PushTarget
+from campaigns.times import is_quiet
 from scrm.lib import clock
+from tenants import jobs
 from tenants.locks import lock_in_transaction
 from wecom_bridge import commands
 
 CREATE = "groupmsg.create"
 STOOD_LONG_ENOUGH = timedelta(hours=2)
+# A claim's re-check is good for so long; a call that could not leave within it is claimed, and checked, anew.
+CLAIM_HOLDS = timedelta(minutes=10)
 
 
 def claimable(now: datetime, policy: SendPolicy) -> Q:
-    """Units that may become WeCom tasks now. Those of a corp whose ledger is too old wait for it while their deadline allows."""
+    """Units that may become WeCom tasks now; none in quiet hours. Those of a corp whose ledger is too old wait for it while their deadline allows."""
+    if is_quiet(now, policy):
+        return Q(pk__in=())
     due = Q(
         push__notify_at__lte=now,
         push__confirm_by__gt=now,
@@ -122,5 +129,30 @@ def _ask(unit: Dispatch, left: int, now: datetime) -> None:
         corp=unit.sender.corp_id,
         entity_key=f"groupmsg:{unit.sender_id}:{unit.content_digest}",
         subject_id=unit.pk,
-        dedupe_key=f"groupmsg.create:{unit.pk}",
+        # A unit is claimed again only after the command of its earlier claim was cancelled without a call.
+        dedupe_key=f"groupmsg.create:{unit.pk}:{now.isoformat()}",
     )
+
+
+def may_leave(unit: Dispatch, now: datetime, policy: SendPolicy) -> bool:
+    """Whether the call for a claimed unit may still be made: not stopped, in time, not in quiet hours, checked just now."""
+    is_wanted = unit.stop_wanted_at is None and unit.push.stop_wanted_at is None
+    is_checked = unit.claimed_at is not None and now - unit.claimed_at <= CLAIM_HOLDS
+    return is_wanted and is_checked and now < unit.push.confirm_by and not is_quiet(now, policy)
+
+
+def unclaim(dispatch_id: int) -> None:
+    """No call was made for a claimed unit: it is agreed as before, and is claimed again or ends at its deadline.
+
+    One to be stopped is left to the stop; one without recipients is over. Runs in the transaction that cancels the command.
+    """
+    unit = Dispatch.objects.select_for_update(of=("self",)).select_related("push").get(pk=dispatch_id)
+    if unit.state != DispatchState.CREATING or unit.stop_wanted_at is not None:
+        return
+    if Delivery.objects.filter(dispatch=unit, state=DeliveryState.PLANNED).exists():
+        unit.state, unit.claimed_at = DispatchState.AGREED, None
+    else:
+        unit.state, unit.reason, unit.ended_at = DispatchState.DONE, "nobody_left", clock.now()
+    unit.save(update_fields=["state", "reason", "claimed_at", "ended_at"])
+    changes.tell([unit.push_id])
+    jobs.nudge(LANE)

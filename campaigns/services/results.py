@@ -52,7 +52,8 @@ def record_refusal(dispatch_id: int, *, message: str) -> None:
     now = clock.now()
     _record_failed(Delivery.objects.filter(dispatch=unit, state=DeliveryState.PLANNED), "no_task", now)
     unit.state, unit.reason, unit.note, unit.ended_at = DispatchState.FAILED, "no_task", message[:200], now
-    unit.save(update_fields=["state", "reason", "note", "ended_at"])
+    unit.poll_at = None
+    unit.save(update_fields=["state", "reason", "note", "ended_at", "poll_at"])
     changes.tell([unit.push_id])
     jobs.nudge(LANE)
 
@@ -107,6 +108,13 @@ def record_stop(dispatch_id: int) -> None:
         ask_task(unit, after_stop=True)
 
 
+def record_given_up(dispatch_id: int) -> None:
+    """A person gave up a task whose answer was lost: nobody knows whether WeCom has it."""
+    unit = _locked(dispatch_id)
+    if unit.state == DispatchState.CREATING:
+        stopping.end_in_doubt(unit, clock.now())
+
+
 def record_stop_parked(dispatch_id: int) -> None:
     """The stop did not reach WeCom, which may still have the task: it is wished again, and never taken for done."""
     unit = _locked(dispatch_id)
@@ -130,6 +138,9 @@ def record_no_answer(dispatch_id: int, *, after_stop: bool) -> None:
         stopping.settle_stopped(unit, now)
         _look_late(unit, now)
         return
+    if unit.state == DispatchState.CONFIRMED:
+        _end_confirmed(unit, now)
+        return
     unit.poll_at = next_poll(unit, now)
     unit.save(update_fields=["poll_at"])
     jobs.nudge(LANE, due_at=unit.poll_at)
@@ -151,8 +162,12 @@ def record_results(dispatch_id: int, send_list: Iterable[Mapping[str, Any]], nex
     if unit.state in FINAL_DISPATCH:
         _look_late(unit, now)
         return
-    if unit.state != DispatchState.CONFIRMED:
-        return
+    if unit.state == DispatchState.CONFIRMED:
+        _end_confirmed(unit, now)
+
+
+def _end_confirmed(unit: Dispatch, now: datetime) -> None:
+    """Done when everybody is settled or RESULTS_WITHIN is over (then the rest is 未知); else it is looked at again."""
     unsettled = Delivery.objects.filter(dispatch=unit, state=DeliveryState.TASKED)
     if unsettled.exists():
         if unit.confirmed_at and now < unit.confirmed_at + RESULTS_WITHIN:

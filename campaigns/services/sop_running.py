@@ -8,7 +8,7 @@ from django.db.models import Min
 from django.utils.translation import gettext as _
 
 from campaigns import changes
-from campaigns.models import Delivery, Enrollment, EnrollmentStep, Push, SopStep, SopVersion
+from campaigns.models import Delivery, Dispatch, Enrollment, EnrollmentStep, Push, SopStep, SopVersion
 from campaigns.policy import SendPolicy, send_policy
 from campaigns.queries.audience import ids_sql, scope_from_json
 from campaigns.queries.verdicts import Frame, people_verdicts
@@ -172,13 +172,16 @@ def _leave(enrollments: Sequence[Enrollment], reason: str | dict[int, str], now:
     Enrollment.objects.bulk_update(enrollments, ["state", "ended_at", "end_reason", "next_due_at"], batch_size=1000)
     EnrollmentStep.objects.filter(enrollment__in=enrollments, state="due").update(state="skipped", reason="exited")
     versions = {row.version_id for row in enrollments}
-    shrinking = Delivery.objects.filter(
+    theirs = Delivery.objects.filter(
         push__kind=PushKind.SOP,
         push__source_id__in=versions,
         target__in=[row.target for row in enrollments],
         state=DeliveryState.PLANNED,
-        dispatch__state__in=[DispatchState.WAITING, DispatchState.AGREED],
     )
+    # Locked, so that no claim counts them while they leave.
+    units = Dispatch.objects.filter(pk__in=theirs.values("dispatch")).select_for_update(of=("self",)).order_by("pk")
+    open_units = [unit.pk for unit in units if unit.state in (DispatchState.WAITING, DispatchState.AGREED)]
+    shrinking = theirs.filter(dispatch_id__in=open_units)
     pushes = set(shrinking.values_list("push_id", flat=True))
     shrinking.update(state=DeliveryState.SKIPPED, reason="exited", settled_at=now)
     changes.tell(pushes)

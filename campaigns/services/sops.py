@@ -9,13 +9,15 @@ from django.db.models import Max
 from django.utils.translation import gettext as _
 
 from accounts.scope import DataScope
-from campaigns.models import Approval, Sop, SopStep, SopVersion
+from campaigns.models import Approval, Push, Sop, SopStep, SopVersion
 from campaigns.policy import send_policy
 from campaigns.queries.audience import scope_as_json, scope_from_json
 from campaigns.rendering import preview
 from campaigns.services.approvals import check_approver
 from campaigns.services.broadcasts import LANE
 from campaigns.services.contents import create_content
+from campaigns.services.stopping import stop_push
+from campaigns.states import PushKind, PushState
 from campaigns.triggers import find_trigger
 from conditions.reading import field_keys
 from conditions.schema import validate
@@ -190,6 +192,7 @@ def _snapshot(version: SopVersion, store_ids: list[int]) -> dict[str, Any]:
         "messages": shown,
         "audience": str(find_trigger(version.trigger).label),
         "store_ids": [] if version.within.get("sees_all") else store_ids,
+        "makers": [version.created_by_id] if version.created_by_id else [],
     }
 
 
@@ -216,14 +219,16 @@ def release_version(version_id: int, *, by: Actor, scope: DataScope) -> SopVersi
     approval.save(update_fields=["state", "decided_by_id", "decided_at", "is_own_release"])
     version.released_at = now
     version.save(update_fields=["released_at"])
-    Sop.objects.filter(pk=version.sop_id).update(state="on")
+    Sop.objects.filter(pk=version.sop_id, state="draft").update(state="on")  # a paused one stays paused
     audit.record("sop.released", version.sop, by=by, version=version.number, own_release=is_own)
     return version
 
 
 @transaction.atomic
 def set_running(sop_id: int, *, running: bool, by: Actor) -> Sop:
-    """暂停 or resume: paused, nobody enters and nothing is sent; steps whose day passes meanwhile are 已错过."""
+    """暂停 or resume: paused, nobody enters and nothing is sent; what lies with guides is stopped, and steps whose day passes
+    meanwhile are 已错过.
+    """
     sop = Sop.objects.select_for_update().get(pk=sop_id)
     wanted = "on" if running else "paused"
     if sop.state not in ("on", "paused"):
@@ -232,5 +237,14 @@ def set_running(sop_id: int, *, running: bool, by: Actor) -> Sop:
         sop.state = wanted
         sop.save(update_fields=["state"])
         audit.record(f"sop.{'resumed' if running else 'paused'}", sop, by=by)
+        if not running:
+            _stop_pushes(sop, by)
         jobs.nudge(LANE)
     return sop
+
+
+def _stop_pushes(sop: Sop, by: Actor) -> None:
+    versions = sop.versions.values("pk")
+    open_pushes = Push.objects.filter(kind=PushKind.SOP, source_id__in=versions, state=PushState.FROZEN)
+    for push_id in open_pushes.order_by("pk").values_list("pk", flat=True):
+        stop_push(push_id, by=by)

@@ -153,16 +153,21 @@ def _settle_unsent(unit: Dispatch, command_state: str, now: datetime) -> bool:
         _end_here([unit], now)
         return True
     if command_state == OutboundCommand.State.PARKED:
-        Delivery.objects.filter(dispatch=unit, state__in=OPEN_DELIVERY).update(
-            state=DeliveryState.UNKNOWN, reason="no_result", settled_at=now
-        )
-        unit.state, unit.reason, unit.ended_at, unit.poll_at = DispatchState.FAILED, "no_result", now, None
-        unit.save(update_fields=["state", "reason", "ended_at", "poll_at"])
-        changes.tell([unit.push_id])
+        end_in_doubt(unit, now)
         return True
     unit.poll_at = now + LOOK_AGAIN * 10
     unit.save(update_fields=["poll_at"])
     return False
+
+
+def end_in_doubt(unit: Dispatch, now: datetime) -> None:
+    """The call may have made a task, and nobody will find out soon: its people are 未知, and stay with this guide."""
+    Delivery.objects.filter(dispatch=unit, state__in=OPEN_DELIVERY).update(
+        state=DeliveryState.UNKNOWN, reason="no_result", settled_at=now
+    )
+    unit.state, unit.reason, unit.ended_at, unit.poll_at = DispatchState.FAILED, "no_result", now, None
+    unit.save(update_fields=["state", "reason", "ended_at", "poll_at"])
+    changes.tell([unit.push_id])
 
 
 def stop_counts(push_id: int) -> dict[str, int]:

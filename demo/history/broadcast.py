@@ -20,6 +20,7 @@ from campaigns.models import (
 )
 from campaigns.rendering import render
 from campaigns.services.contents import message_digest
+from campaigns.services.cutting import recognisable_digest
 from campaigns.states import DeliveryState, DispatchState, PushKind, PushState, PushTarget
 from contacts.models import Follow, Member, Relation
 from contacts.timeline import NewEvent, record_events
@@ -143,7 +144,7 @@ def _unit(
     text = render(version.text, guide=guide, store=store)
     agreed = notify_at + timedelta(minutes=rng.uniform(-40, 300))
     unit = Dispatch(
-        push=push, sender=guide, content_version=version, text=text, content_digest=message_digest(text, []), store=store,
+        push=push, sender=guide, content_version=version, text=text, content_digest=recognisable_digest(text, []), store=store,
         region_id=store.region_id if store else None, dealer_id=store.dealer_id if store else None, planned=size,
     )  # fmt: skip
     if is_silent:

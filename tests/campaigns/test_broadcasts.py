@@ -233,3 +233,61 @@ def test_a_segment_still_computed_can_be_looked_at_but_not_submitted_or_released
     with pytest.raises(UserError, match="计算中"):
         make.submit(broadcast)
     assert broadcasts.preflight_of(broadcast).reachable == 3
+
+
+def test_whoever_wrote_or_changed_it_may_not_release_it_whoever_submits(three):
+    make.approver()
+    writer, editor = (core.actor_of(core.make_user(role="hq")) for _ in range(2))
+    draft = make.make_draft(three, by=writer)
+    broadcasts.edit_broadcast(draft.pk, Draft(text="改过的文字,{门店名}"), by=editor)
+    make.submit(draft)
+
+    for by in (writer, editor):
+        with pytest.raises(NotAllowed) as refused:
+            approvals.approve_broadcast(draft.pk, by=by, scope=EVERYTHING)
+        assert refused.value.code == "own_request"
+    assert approvals.approve_broadcast(draft.pk, by=make.approver(), scope=EVERYTHING).push
+
+
+def test_an_audience_that_grew_beyond_the_approvers_reach_is_not_released():
+    """The request was of one store; somebody of another store has entered the segment since."""
+    store, other = people.make_store(), people.make_store()
+    [known], [newcomer] = (make.make_customers(1, people.make_member(store=one)) for one in (store, other))
+    segment = Segment.objects.create(name="近30天新加", state="fresh", created_at=clock.now())
+    SegmentEntry.objects.create(segment=segment, contact=known, entered_at=clock.now())
+    draft = make.make_draft([], audience={"segment": segment.pk})
+    assert make.submit(draft).level == "store"
+    SegmentEntry.objects.create(segment=segment, contact=newcomer, entered_at=clock.now())
+
+    with pytest.raises(Conflict) as refused:
+        scope = DataScope(user_id=1, store_ids=frozenset({store.pk}))
+        approvals.approve_broadcast(draft.pk, by=make.approver(), scope=scope)
+
+    assert refused.value.code == "reach_grew" and not Delivery.objects.exists()
+
+
+def test_a_store_that_lost_its_value_since_the_request_stops_the_release(three):
+    store = three[0].follows.get().member.store
+    store.phone = "021-1"
+    store.save(update_fields=["phone"])
+    draft = make.make_draft(three, text="{门店电话}")
+    make.submit(draft)
+    store.phone = ""
+    store.save(update_fields=["phone"])
+
+    with pytest.raises(UserError) as refused:
+        approvals.approve_broadcast(draft.pk, by=make.approver(), scope=EVERYTHING)
+
+    assert refused.value.code == "empty_variable" and not Delivery.objects.exists()
+
+
+def test_changing_a_copy_leaves_the_original_as_it_was_requested(three):
+    draft = make.make_draft(three, message_class="promotion")
+    make.submit(draft)
+
+    copy = broadcasts.copy_broadcast(draft.pk, by=make.author())
+    broadcasts.edit_broadcast(copy.pk, Draft(message_class="service", text="另一句"), by=make.author())
+
+    draft.refresh_from_db()
+    assert draft.content_version.content.message_class == "promotion" and draft.state == "submitted"
+    assert approvals.approve_broadcast(draft.pk, by=make.approver(), scope=EVERYTHING).push.message_class == "promotion"

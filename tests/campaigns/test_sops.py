@@ -319,3 +319,28 @@ def test_a_plan_that_cannot_be_sent_is_refused():
         with pytest.raises(UserError):
             sops.create_sop("坏的", plan(steps=bad), by=make.author())
     assert not Sop.objects.exists()
+
+
+def test_pausing_stops_what_lies_with_guides_and_a_new_version_does_not_resume(guide):
+    version = running()
+    added(guide)
+    with make.at_time(make.local(10, 1)):
+        drain()
+        push = Push.objects.get(kind="sop")
+        sops.set_running(version.sop_id, running=False, by=make.author())
+
+        assert make.states(push) == {"stopped": 1}
+        newer = sops.save_version(version.sop_id, plan(), by=make.author())
+        sops.submit_version(newer.pk, by=make.author())
+        sops.release_version(newer.pk, by=make.approver(), scope=EVERYTHING)
+    assert Sop.objects.get().state == "paused"
+
+
+def test_the_writer_of_a_version_may_not_release_it_whoever_submits(guide):
+    make.approver()
+    writer = core.actor_of(core.make_user(role="hq"))
+    version = sops.create_sop("新客7天", plan(), by=writer)
+    sops.submit_version(version.pk, by=make.author())
+
+    with pytest.raises(NotAllowed):
+        sops.release_version(version.pk, by=writer, scope=EVERYTHING)

@@ -445,3 +445,16 @@ def test_final_states_lead_nowhere_but_to_wecoms_word():
         Dispatch._meta.get_field("state").choices and dict(Dispatch._meta.get_field("state").choices)
     )
     assert Push.objects.count() == 0
+
+
+def test_a_confirmed_unit_whose_results_wecom_refuses_ends_all_the_same(unit, push):
+    """Its guide left the corp before the last page."""
+    tasked(unit)
+    with make.at_time(make.local(19)):
+        results.record_task_state(unit.pk, [{"userid": unit.sender.userid, "status": 2}])
+        results.record_no_answer(unit.pk, after_stop=False)
+        assert Dispatch.objects.get(pk=unit.pk).state == "confirmed"
+    with make.at_time(make.local(19, 1, day=2)):
+        results.record_no_answer(unit.pk, after_stop=False)
+
+    assert Dispatch.objects.get(pk=unit.pk).state == "done" and make.states(push) == {"unknown": 3}
