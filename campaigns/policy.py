@@ -44,8 +44,11 @@ def send_policy() -> SendPolicy:
 
 
 def _read(value: Any, default: Any) -> Any:
-    if isinstance(default, time):
-        return time.fromisoformat(value)
-    if isinstance(default, tuple):
-        return tuple(sorted(time.fromisoformat(one) for one in value))
-    return value
+    try:
+        if isinstance(default, time):
+            return time.fromisoformat(value)
+        if isinstance(default, tuple):
+            return tuple(sorted(time.fromisoformat(one) for one in value)) or default
+    except (TypeError, ValueError):
+        return default
+    return value if type(value) is type(default) else default

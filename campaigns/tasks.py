@@ -1,5 +1,6 @@
 """The campaigns lane: everything of a push that is due by the domain clock."""
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 
@@ -17,6 +18,8 @@ from campaigns.states import DispatchState, PushState
 from campaigns.times import is_quiet, quiet_end
 from scrm.lib import clock
 
+logger = logging.getLogger(__name__)
+
 # Deadlines before claims: a unit whose time is over is never claimed.
 STEPS: tuple[Callable[[], int], ...] = (
     ledger.refresh_due,
@@ -32,11 +35,26 @@ _AT_WORK = (DispatchState.WAITING, DispatchState.AGREED, DispatchState.TASKED, D
 
 
 def drain(deadline: datetime) -> bool:
-    """Do what is due until nothing is, or the slice is over; True when it stopped with work left."""
+    """Do what is due until nothing is, or the slice is over; True when it stopped with work left.
+
+    A step that raises does not keep the others from their work; its error is raised when they have done theirs.
+    """
+    broken: dict[Callable[[], int], Exception] = {}
     while clock.wall() < deadline:
-        if not sum(step() for step in STEPS):
-            return False
-    return True
+        done = 0
+        for step in STEPS:
+            if step in broken:
+                continue
+            try:
+                done += step()
+            except Exception as error:
+                logger.exception("step %s of the lane broke", getattr(step, "__name__", step))
+                broken[step] = error
+        if not done:
+            break
+    for failure in broken.values():
+        raise failure
+    return clock.wall() >= deadline
 
 
 def next_due() -> datetime | None:

@@ -17,6 +17,7 @@ from tagging.models import Segment
 from tagging.queries import segment_members
 
 PEOPLE_SOURCES = ("segment", "tree", "contacts")
+NAMES_SHOWN = 10
 Sql = tuple[str, tuple[Any, ...]]
 
 
@@ -86,7 +87,11 @@ def describe(audience: dict[str, Any]) -> str:
     if audience.get("contacts"):
         return _("选定的 %(n)d 位客户") % {"n": len(audience["contacts"])}
     if audience.get("groups"):
-        return _("选定的 %(n)d 个客户群") % {"n": len(audience["groups"])}
+        names = list(
+            GroupChat.objects.filter(pk__in=audience["groups"]).order_by("name").values_list("name", flat=True)
+        )
+        shown = "、".join(names[:NAMES_SHOWN]) + ("…" if len(names) > NAMES_SHOWN else "")
+        return _("选定的 %(n)d 个客户群:%(names)s") % {"n": len(audience["groups"]), "names": shown}
     return _("还没有选择")
 
 

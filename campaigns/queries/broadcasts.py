@@ -39,6 +39,11 @@ def visible_units(push: Push, scope: DataScope) -> QuerySet[Dispatch]:
     return Dispatch.objects.filter(places_in(scope), push=push)
 
 
+def sees_whole(push: Push, scope: DataScope) -> bool:
+    """Whether every unit of a push lies within the scope."""
+    return not Dispatch.objects.filter(push=push).exclude(pk__in=visible_units(push, scope).values("pk")).exists()
+
+
 def visible_deliveries(push: Push, scope: DataScope) -> QuerySet[Delivery]:
     """The deliveries of a push within the scope."""
     return Delivery.objects.filter(places_in(scope), push=push)

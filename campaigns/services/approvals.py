@@ -41,11 +41,11 @@ def approve_broadcast(
     if broadcast.state in (State.RUNNING, State.ENDED) and broadcast.push_id:
         return broadcast
     approval = _pending(broadcast, version)
-    is_own = check_approver(approval, by=by, scope=scope, typed_count=typed_count)
+    by_herself = check_approver(approval, by=by, scope=scope, typed_count=typed_count)
     check_complete(broadcast)
     push = _freeze(broadcast)
     _check_frozen(broadcast, push, scope)
-    if is_own and typed_count != planned_count(push.pk):
+    if by_herself and typed_count != planned_count(push.pk):
         raise UserError(
             _("要发给 %(n)d 人,和您输入的不一样。请核对后重新输入。") % {"n": planned_count(push.pk)},
             code="count_differs",
@@ -54,11 +54,11 @@ def approve_broadcast(
         raise UserError(_("提交之后人群有变化,现在没有可触达的客户。请退回修改。"), code="nobody_reachable")
     assert broadcast.content_version is not None
     units = cut_dispatches(push, broadcast.content_version)
-    _release(broadcast, approval, push, by=by, is_own=is_own)
+    _release(broadcast, approval, push, by=by, by_herself=by_herself)
     changes.tell([push.pk])
     audit.record(
         "broadcast.approved", broadcast, by=by, version=broadcast.version, count=push.audience_count,
-        digest=push.audience_hash, units=units, own_release=is_own,
+        digest=push.audience_hash, units=units, own_release=by_herself,
     )  # fmt: skip
     jobs.nudge(LANE, due_at=push.notify_at)
     jobs.nudge(LANE, due_at=push.confirm_by)
@@ -106,13 +106,18 @@ def check_approver(approval: Approval, *, by: Actor, scope: DataScope, typed_cou
         raise NotAllowed(
             _("这条要由%(level)s审批,超出了您的审批范围。") % {"level": approval.get_level_display()}, code="level"
         )
-    if by.id not in {approval.requested_by_id, *approval.snapshot.get("makers", [])}:
+    if not is_own(approval, by.id):
         return False
     if approver_ids() != {by.id}:
         raise NotAllowed(_("自己写过、改过或提交的要由别人审批。"), code="own_request")
     if typed_count is None:
         raise UserError(_("您是唯一的审批人:请输入要发给的人数来确认。"), code="type_the_count")
     return True
+
+
+def is_own(approval: Approval, user_id: int | None) -> bool:
+    """Whether the user wrote, changed or submitted what is to be released."""
+    return user_id in {approval.requested_by_id, *approval.snapshot.get("makers", [])}
 
 
 def approver_ids() -> set[int]:
@@ -149,10 +154,10 @@ def _freeze(broadcast: Broadcast) -> Push:
     return push
 
 
-def _release(broadcast: Broadcast, approval: Approval, push: Push, *, by: Actor, is_own: bool) -> None:
+def _release(broadcast: Broadcast, approval: Approval, push: Push, *, by: Actor, by_herself: bool) -> None:
     now = clock.now()
     approval.state, approval.decided_by_id, approval.decided_at = Approval.State.APPROVED, by.id, now
-    approval.is_own_release = is_own
+    approval.is_own_release = by_herself
     approval.save(update_fields=["state", "decided_by_id", "decided_at", "is_own_release"])
     broadcast.state, broadcast.push, broadcast.updated_at = State.RUNNING, push, now
     broadcast.save(update_fields=["state", "push", "updated_at"])

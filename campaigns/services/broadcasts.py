@@ -189,8 +189,21 @@ def _snapshot(broadcast: Broadcast, found: Preflight) -> dict[str, Any]:
         "message_class": content.content.message_class,
         "audience": describe(broadcast.audience),
         "store_ids": found.store_ids,
+        "times": _times_in_words(broadcast),
+        "holdout_percent": broadcast.holdout_percent,
+        "chosen": sorted(broadcast.audience.get("groups") or broadcast.audience.get("contacts") or []),
         "preflight": found.as_json(),
         "makers": _makers(broadcast),
+    }
+
+
+def _times_in_words(broadcast: Broadcast) -> str:
+    zone = send_policy().zone
+    assert broadcast.notify_at is not None and broadcast.confirm_by is not None
+    notify, until = (at.astimezone(zone) for at in (broadcast.notify_at, broadcast.confirm_by))
+    return _("%(notify)s 通知导购,%(until)s 前有效") % {
+        "notify": f"{notify:%m-%d %H:%M}",
+        "until": f"{until:%m-%d %H:%M}",
     }
 
 
@@ -258,14 +271,14 @@ def send_back(broadcast: Broadcast, outcome: str, *, note: str, by: Actor, comme
 
 
 @transaction.atomic
-def copy_broadcast(broadcast_id: int, *, by: Actor) -> Broadcast:
-    """A new draft with the same content and audience, its times proposed afresh."""
+def copy_broadcast(broadcast_id: int, *, by: Actor, scope: DataScope) -> Broadcast:
+    """A new draft with the same content and audience, within the copier's own scope, its times proposed afresh."""
     old = Broadcast.objects.select_related("content_version__content").get(pk=broadcast_id)
     now, policy = clock.now(), send_policy()
     notify_at = default_notify_at(now + timedelta(minutes=1), policy)
     new = Broadcast.objects.create(
         name=_("%(name)s(副本)") % {"name": old.name[:54]}, target=old.target, content_version=_copy_content(old, by),
-        audience=old.audience, within=old.within, holdout_percent=old.holdout_percent, notify_at=notify_at,
+        audience=old.audience, within=scope_as_json(scope), holdout_percent=old.holdout_percent, notify_at=notify_at,
         confirm_by=default_confirm_by(notify_at, policy), created_by_id=by.id, created_at=now, updated_at=now,
     )  # fmt: skip
     audit.record("broadcast.copied", new, by=by, source=old.pk)

@@ -1,10 +1,11 @@
 """SOP steps whose slot has come: one push per (version, step, slot), frozen when it is cut, then only shrinking; and exits."""
 
+import logging
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Min
+from django.db.models import Min, QuerySet
 from django.utils.translation import gettext as _
 
 from campaigns import changes
@@ -27,40 +28,61 @@ from contacts.timeline import roots_of
 from scrm.lib import clock
 from tenants import jobs
 
+logger = logging.getLogger(__name__)
+
 # Excluded for good: what follows would not reach her either.
 ENDING = {"opt_out", "not_friend"}
 
 
 def run_due(limit: int = 20) -> int:
-    """Cut the pushes of steps whose slot has come. How many (step, slot) were handled."""
-    return sum(1 for _ in range(limit) if _run_one())
+    """Cut the pushes of steps whose slot has come. How many (step, slot) were handled.
+
+    One that raises is stepped over; its error is raised when the others are done.
+    """
+    handled = 0
+    broken: dict[tuple[int, datetime], Exception] = {}
+    for slot in _due_slots(clock.now())[:limit]:
+        try:
+            handled += _run_one(*slot)
+        except Exception as error:
+            logger.exception("step %s of slot %s could not be cut", *slot)
+            broken[slot] = error
+    for failure in broken.values():
+        raise failure
+    return handled
+
+
+def _due_steps(now: datetime) -> QuerySet[EnrollmentStep]:
+    return EnrollmentStep.objects.filter(
+        state="due", slot_at__lte=now, enrollment__state=Enrollment.State.RUNNING, enrollment__sop__state="on"
+    )
+
+
+def _due_slots(now: datetime) -> list[tuple[int, datetime]]:
+    """(step, slot) whose people are due and need not wait for the ledger, oldest first."""
+    found = list(_due_steps(now).order_by("slot_at", "step_id").values_list("step_id", "slot_at").distinct())
+    if not found:
+        return []
+    policy = send_policy()
+    waits = bool(ledger.corps_to_wait_for(now, policy))
+    return [(step, at) for step, at in found if not (waits and now < _last_call(at, policy))]
 
 
 @transaction.atomic
-def _run_one() -> bool:
+def _run_one(step_id: int, slot_at: datetime) -> bool:
     now = clock.now()
-    due = EnrollmentStep.objects.filter(
-        state="due", slot_at__lte=now, enrollment__state=Enrollment.State.RUNNING, enrollment__sop__state="on"
-    )
-    slots = due.order_by("slot_at", "step_id").values("step_id", "slot_at").distinct()
-    first = next((row for row in slots if not _waits(row["slot_at"], now)), None)
-    if first is None:
+    rows = _due_steps(now).filter(step_id=step_id, slot_at=slot_at)
+    steps = list(rows.select_for_update(of=("self",)).select_related("enrollment"))
+    if not steps:
         return False
-    steps = list(due.filter(**first).select_for_update(of=("self",)).select_related("enrollment"))
-    step = SopStep.objects.select_related("version__sop", "content_version__content").get(pk=first["step_id"])
+    step = SopStep.objects.select_related("version__sop", "content_version__content").get(pk=step_id)
     staying = _exit_by_tree(step.version, steps, now)
-    if default_confirm_by(first["slot_at"], send_policy()) <= now or _is_cut(step, first["slot_at"]):
+    if default_confirm_by(slot_at, send_policy()) <= now or _is_cut(step, slot_at):
         _mark(staying, "missed")  # too late, or frozen without her: never sent late, nobody is added
     elif staying:
-        _cut(step, first["slot_at"], staying, now)
+        _cut(step, slot_at, staying, now)
     move_on([row.enrollment for row in steps], now)
     return True
-
-
-def _waits(slot_at: datetime, now: datetime) -> bool:
-    """Whether the ledger should be read first, and the day's deadline leaves the time for it."""
-    policy = send_policy()
-    return slot_at <= now < _last_call(slot_at, policy) and bool(ledger.corps_to_wait_for(now, policy))
 
 
 def _last_call(slot_at: datetime, policy: SendPolicy) -> datetime:
@@ -188,20 +210,32 @@ def _leave(enrollments: Sequence[Enrollment], reason: str | dict[int, str], now:
 
 
 def on_merged(merged: Merged) -> None:
-    """Two customers are one: the runs of the one that is gone end, so that nobody gets a step twice."""
-    running = Enrollment.objects.filter(contact_id__in=merged.moved, state=Enrollment.State.RUNNING)
-    _leave(list(running.select_for_update(of=("self",)).order_by("pk")), "merged", merged.at)
+    """Two customers are one: of two runs of one SOP the moved one ends, so that nobody gets a step twice; any other goes on as hers."""
+    running = Enrollment.objects.filter(state=Enrollment.State.RUNNING)
+    taken = set(running.filter(contact_id=merged.kept).values_list("sop_id", flat=True))
+    leaving: list[Enrollment] = []
+    going_on: list[Enrollment] = []
+    for row in running.filter(contact_id__in=merged.moved).select_for_update(of=("self",)).order_by("pk"):
+        (leaving if row.sop_id in taken else going_on).append(row)
+        taken.add(row.sop_id)
+    for row in going_on:
+        row.target, row.contact_id = f"c{merged.kept}", merged.kept
+    Enrollment.objects.bulk_update(going_on, ["target", "contact"])
+    _leave(leaving, "merged", merged.at)
 
 
 def next_due() -> datetime | None:
-    """The domain instant of the next step of anybody."""
+    """The domain instant of the next step of anybody; of one that waits for the ledger, the end of its waiting."""
+    now = clock.now()
     running = Enrollment.objects.filter(state=Enrollment.State.RUNNING, sop__state="on")
     found: datetime | None = running.aggregate(at=Min("next_due_at"))["at"]
-    return _last_call(found, send_policy()) if found and _waits(found, clock.now()) else found
+    if found is None or found > now:
+        return found
+    policy = send_policy()
+    waits = now < _last_call(found, policy) and bool(ledger.corps_to_wait_for(now, policy))
+    return _last_call(found, policy) if waits else found
 
 
 def count_due(now: datetime) -> int:
-    """Enrolments with a step due now, which does not wait for the ledger."""
-    due = Enrollment.objects.filter(state=Enrollment.State.RUNNING, sop__state="on", next_due_at__lte=now)
-    slots = [at for at in due.values_list("next_due_at", flat=True).distinct() if at and not _waits(at, now)]
-    return due.filter(next_due_at__in=slots).count() if slots else 0
+    """Steps due now that need not wait for the ledger, by (step, slot)."""
+    return len(_due_slots(now))

@@ -50,7 +50,7 @@ def _names(ids: set[int]) -> dict[int, str]:
 def approval_detail(request: MemberRequest, pk: int) -> HttpResponse:
     approval = get_approval_or_404(request, pk)
     earlier = queries.last_shown(approval)
-    is_own = approval.requested_by_id == request.user.pk
+    is_own = approvals.is_own(approval, request.user.pk)
     context: dict[str, Any] = {
         "approval": approval,
         "author": _names({approval.requested_by_id}).get(approval.requested_by_id, "—"),

@@ -20,6 +20,7 @@ from campaigns.rendering import preview
 from campaigns.services import broadcasts, polling, stopping
 from campaigns.states import DeliveryState, PushState, reason_name
 from scrm.lib import clock
+from scrm.lib.errors import NotAllowed
 
 PAGE = 30
 State = Broadcast.State
@@ -139,7 +140,10 @@ def _detail_context(request: MemberRequest, broadcast: Broadcast) -> dict[str, A
             "first_agreed": min(agreed, default=None),
             "first_confirmed": min(confirmed, default=None),
             "is_open": is_open,
-            "can_stop": is_open and push.stop_wanted_at is None and "broadcasts.edit" in request.permissions,
+            "can_stop": is_open
+            and push.stop_wanted_at is None
+            and "broadcasts.edit" in request.permissions
+            and queries.sees_whole(push, request.scope),
             "can_remind": is_open and any(unit.state == "tasked" for unit in units) and _may_remind(request),
             "stop": stopping.stop_counts(push.pk) if is_open else None,
             "now": clock.now(),
@@ -179,8 +183,10 @@ def _number(text: str | None) -> int | None:
 @requires("broadcasts.edit")
 def broadcast_stop(request: MemberRequest, pk: int) -> HttpResponse:
     broadcast = get_visible_or_404(request, pk)
-    if broadcast.push_id:
-        stopping.stop_push(broadcast.push_id, by=request.actor)
+    if broadcast.push is not None:
+        if not queries.sees_whole(broadcast.push, request.scope):
+            raise NotAllowed(_("这条群发还涉及您看不到的门店,请由看得到全部门店的人停止。"), code="scope")
+        stopping.stop_push(broadcast.push.pk, by=request.actor)
         messages.success(request, _("已停止。没有任务的立即停下,已有任务的正在向企业微信撤回。"))
     return redirect("campaigns:broadcast_detail", pk)
 
@@ -209,7 +215,7 @@ def broadcast_refresh(request: MemberRequest, pk: int) -> HttpResponse:
 @require_POST
 @requires("broadcasts.edit")
 def broadcast_copy(request: MemberRequest, pk: int) -> HttpResponse:
-    copy = broadcasts.copy_broadcast(get_visible_or_404(request, pk).pk, by=request.actor)
+    copy = broadcasts.copy_broadcast(get_visible_or_404(request, pk).pk, by=request.actor, scope=request.scope)
     return redirect(reverse("campaigns:broadcast_content", args=[copy.pk]))
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from accounts.scope import EVERYTHING, DataScope
 from campaigns.models import Approval, Broadcast, Delivery, Dispatch
+from campaigns.queries.differences import lines_of
 from campaigns.services import approvals, broadcasts
 from campaigns.services.broadcasts import Draft
 from scrm.lib import clock
@@ -285,9 +286,30 @@ def test_changing_a_copy_leaves_the_original_as_it_was_requested(three):
     draft = make.make_draft(three, message_class="promotion")
     make.submit(draft)
 
-    copy = broadcasts.copy_broadcast(draft.pk, by=make.author())
+    copy = broadcasts.copy_broadcast(draft.pk, by=make.author(), scope=EVERYTHING)
     broadcasts.edit_broadcast(copy.pk, Draft(message_class="service", text="另一句"), by=make.author())
 
     draft.refresh_from_db()
     assert draft.content_version.content.message_class == "promotion" and draft.state == "submitted"
     assert approvals.approve_broadcast(draft.pk, by=make.approver(), scope=EVERYTHING).push.message_class == "promotion"
+
+
+def test_a_copy_reaches_no_further_than_its_copier(three):
+    hers = DataScope(user_id=1, store_ids=frozenset({0}))
+    draft = make.make_draft(three)
+
+    copy = broadcasts.copy_broadcast(draft.pk, by=make.author(), scope=hers)
+
+    assert broadcasts.preflight_of(copy).total == 0 and broadcasts.preflight_of(draft).total == 3
+
+
+def test_the_difference_names_other_times_and_another_list_of_the_same_length(three):
+    draft = make.make_draft(three[:2])
+    earlier = make.submit(draft).snapshot
+    changed = Draft(audience={"contacts": [three[0].pk, three[2].pk]}, notify_at=make.local(15), holdout_percent=10)
+    broadcasts.edit_broadcast(draft.pk, changed, by=make.author())
+
+    rows = {row["what"]: row["after"] for row in lines_of(earlier, make.submit(draft).snapshot)}
+
+    assert rows["名单"] == "2 个,其中换入 1 个,换出 1 个"
+    assert rows["时间"].startswith("03-03 15:00") and rows["对照组(不触达)"] == "10"

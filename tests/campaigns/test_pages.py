@@ -269,3 +269,16 @@ def test_the_presets_know_our_permissions():
     codes = {code for role in Role.objects.all() for code in role.permissions}
     assert {"broadcasts.view", "broadcasts.edit", "broadcasts.approve", "today.use", "welcomes.edit"} <= codes
     assert Approval.objects.count() == 0
+
+
+def test_only_who_sees_the_whole_push_may_stop_it(log_in, guide):
+    """Her own store's editor may look at it, and not end it for the other stores."""
+    other = people.make_member(store=people.make_store())
+    push = make.released([*make.make_customers(1, guide.unit.sender), *make.make_customers(1, other)], name="两家店")
+    hers = log_in("operator", scope=guide.unit.store)
+
+    page = hers.get(f"/broadcasts/{push.broadcast.pk}/").content.decode()
+    answer = hers.post(f"/broadcasts/{push.broadcast.pk}/stop/")
+
+    push.refresh_from_db()
+    assert "停止</button>" not in page and answer.status_code == 403 and push.stop_wanted_at is None

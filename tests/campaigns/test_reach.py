@@ -216,3 +216,16 @@ def test_only_sent_groups_are_listed_the_rest_is_unknown_in_the_end(guide):
     with make.at_time(make.local(12, day=2)):
         results.record_results(unit.pk, [{"chat_id": first.chat_id, "status": 1, "send_time": sent}], "")
     assert make.states(push) == {"sent": 1, "unknown": 1}
+
+
+@pytest.mark.parametrize(
+    "own", [{"confirm_by": "25:00"}, {"slots": []}, {"slots": "10"}, {"cap_per_day": "two"}, {"quota": 3}]
+)
+def test_an_unreadable_policy_keeps_the_default(acme, own):
+    from campaigns.policy import SendPolicy, send_policy
+    from tenants.context import tenant_scope
+
+    acme.policy = {"campaigns": own}
+    with tenant_scope(acme):
+        policy = send_policy()
+        assert policy == SendPolicy(zone=policy.zone)

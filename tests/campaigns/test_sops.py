@@ -12,6 +12,7 @@ from campaigns.policy import SendPolicy, send_policy
 from campaigns.schedule import slot_of
 from campaigns.services import sop_running, sops
 from campaigns.services.sops import Plan, Step
+from contacts.services.merging import merge_roots
 from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, NotAllowed, UserError
@@ -344,3 +345,43 @@ def test_the_writer_of_a_version_may_not_release_it_whoever_submits(guide):
 
     with pytest.raises(NotAllowed):
         sops.release_version(version.pk, by=writer, scope=EVERYTHING)
+
+
+def test_one_slot_that_cannot_be_cut_does_not_stop_the_others(guide, monkeypatch):
+    first = running()
+    second = sops.create_sop("另一个", plan(steps=[Step(0, TEN, "也来{门店名}")]), by=make.author())
+    sops.submit_version(second.pk, by=make.author())
+    sops.release_version(second.pk, by=make.approver(), scope=EVERYTHING)
+    added(guide)
+    cut = sop_running.cut_dispatches
+
+    def breaks(push, content):
+        if push.source_id == first.pk:
+            raise RuntimeError("poisoned")
+        return cut(push, content)
+
+    monkeypatch.setattr(sop_running, "cut_dispatches", breaks)
+    with make.at_time(make.local(10, 1)), pytest.raises(RuntimeError, match="poisoned"):
+        drain()
+
+    assert list(Push.objects.filter(kind="sop").values_list("source_id", flat=True)) == [second.pk]
+
+
+def test_the_run_of_a_customer_merged_into_another_goes_on_as_hers(guide):
+    running()
+    older = people.make_contact()
+    newer = added(guide)
+
+    merge_roots([(older.pk, newer.pk)], now=clock.now())
+
+    enrollment = Enrollment.objects.get()
+    assert (enrollment.state, enrollment.contact_id, enrollment.target) == ("running", older.pk, f"c{older.pk}")
+
+
+def test_of_two_runs_of_customers_who_became_one_the_moved_one_ends(guide):
+    running()
+    first, second = added(guide), added(guide)
+
+    merge_roots([(first.pk, second.pk)], now=clock.now())
+
+    assert dict(Enrollment.objects.values_list("contact_id", "state")) == {first.pk: "running", second.pk: "exited"}
