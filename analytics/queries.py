@@ -6,10 +6,12 @@ from datetime import date
 from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet, Sum
+from django.utils.translation import gettext as _
 
 from accounts.scope import DataScope
 from analytics.models import DayMetric, DirtyBucket, PushMetric, RollupCheck, StageDay
-from campaigns.models import Push
+from campaigns.models import Delivery, Push
+from commerce.models import Order
 from contacts.models import Contact, Member, MemberAccount, Region, Stage, Store
 from scrm.lib.errors import UserError
 
@@ -71,7 +73,9 @@ def facts_at(place: Place) -> Q:
 def column_of(grouping: str) -> str:
     """The column of a grouping. Raises UserError for one that reports do not have."""
     if grouping not in GROUPINGS:
-        raise UserError(f"不能按 {grouping} 分组,请选大区、门店或导购。", code="unknown_dimension")
+        raise UserError(
+            _("不能按 %(grouping)s 分组,请选大区、门店或导购。") % {"grouping": grouping}, code="unknown_dimension"
+        )
     return GROUPINGS[grouping]
 
 
@@ -98,9 +102,17 @@ def push_funnel(
         by_place.setdefault(row[column], {})[row["metric"]] = row["total"]
         totals[row["metric"]] = totals.get(row["metric"], 0) + row["total"]
     names = place_names(grouping, by_place)
-    rows = [FunnelRow(key, names.get(key, "未归属"), values) for key, values in by_place.items()]
+    rows = [FunnelRow(key, names.get(key, _("未归属")), values) for key, values in by_place.items()]
     rows.sort(key=lambda row: (-row.values.get("targeted", 0), row.name))
     return rows, totals
+
+
+def sales(pairs: Iterable[tuple[int, int]]) -> list[tuple[Delivery, Order]]:
+    """The rows of (delivery id, order id) pairs, in their order. Two queries."""
+    pairs = list(pairs)
+    deliveries = Delivery.objects.select_related("push", "member", "store").in_bulk([one for one, _order in pairs])
+    orders = Order.objects.select_related("contact").in_bulk([order for _one, order in pairs])
+    return [(deliveries[one], orders[order]) for one, order in pairs]
 
 
 def place_names(grouping: str, ids: Iterable[int]) -> dict[int, str]:

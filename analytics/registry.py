@@ -3,6 +3,7 @@
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from django.db.models import Max
 from django.utils.translation import gettext_lazy as _
 
 from accounts import navigation, permissions
@@ -12,11 +13,13 @@ from analytics.services import buckets, check, facts
 from campaigns.changes import on_pushes_changed
 from commerce.changes import on_orders_changed
 from contacts import timeline
+from contacts.services import merging
 from scrm.lib import clock
 from tenants import lanes, quiet
 from tenants.context import current_tenant
 
 CHECK_EVERY = timedelta(hours=1)
+MISSED_AT_MOST = timedelta(days=92)
 
 
 def register() -> None:
@@ -39,12 +42,14 @@ def register() -> None:
     timeline.on_recorded(facts.mark_buckets_of)
     timeline.on_restated(facts.mark_buckets_of)
     on_orders_changed(facts.mark_orders)
+    merging.on_merged(facts.mark_merged)
+    merging.on_undone(facts.mark_merged)
     on_pushes_changed(facts.mark_pushes)
     quiet.register("analytics", DirtyBucket.objects.count)
 
 
 def _drain(deadline: datetime) -> bool:
-    _count_yesterday()
+    _count_past_days()
     more = buckets.drain(deadline)
     last = RollupCheck.objects.order_by("-at").values_list("at", flat=True).first()
     if not more and (last is None or clock.wall() - last >= CHECK_EVERY):
@@ -52,11 +57,13 @@ def _drain(deadline: datetime) -> bool:
     return more
 
 
-def _count_yesterday() -> None:
-    """A day without any transition still has its stage counts: they are written once it is over."""
+def _count_past_days() -> None:
+    """A day without any transition has its stage counts too: they are written once it is over, after an outage for each day missed."""
     yesterday = buckets.tenant_day(clock.now()) - timedelta(days=1)
-    if not StageDay.objects.filter(day=yesterday).exists():
-        buckets.recompute_bucket("stage", yesterday, 0)
+    last = StageDay.objects.filter(day__lte=yesterday).aggregate(day=Max("day"))["day"]
+    first = max(last + timedelta(days=1), yesterday - MISSED_AT_MOST) if last else yesterday
+    for step in range((yesterday - first).days + 1):
+        buckets.recompute_bucket("stage", first + timedelta(days=step), 0)
 
 
 def _next_midnight() -> datetime:

@@ -48,6 +48,7 @@ def funnel(push_ids: list[int], choice: Choice, scope: DataScope) -> dict[str, A
         "totals": _cells(totals, base),
         "revenue": totals.get("revenue", 0),
         "order_count": totals.get("orders", 0),
+        "orders_url": rows_url("orders", base),
         "reach": {key: totals.get(key, 0) for key in FUNNEL_COLUMNS},
     }
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 from accounts import home
 from accounts.access import MemberRequest, requires
 from analytics import metrics, queries, reports
-from analytics.definitions import PUSH_FILTERS, push_rows
+from analytics.definitions import PUSH_FILTERS, WINDOWED, money_rows, push_rows
 from analytics.forms import FunnelForm, ReportForm, SpanForm
 from analytics.services.days import day_bounds, rows_of
 from campaigns.models import Push
@@ -69,19 +69,23 @@ def funnel(request: MemberRequest) -> HttpResponse:
 
 @requires("reports.view")
 def funnel_rows(request: MemberRequest, metric: str) -> HttpResponse:
-    """The deliveries behind a number of the funnel, by the same definition that counted them."""
-    if metric not in PUSH_FILTERS and metric != "buyers":
+    """The deliveries, or the orders, behind a number of the funnel, by the same definition that counted them."""
+    if metric not in PUSH_FILTERS and metric not in WINDOWED:
         raise Http404
     push = request.GET.get("push", "")
     push_ids = [int(push)] if push.isdigit() else list(_recent_pushes().values_list("pk", flat=True))
-    window = request.GET.get("window", "")
-    rows = push_rows(push_ids, metric, int(window) if window.isdigit() else 7)
-    rows = rows.filter(
-        queries.facts_in_scope(request.scope) & _place_filter(request.GET, "region_id", "store_id", "member_id")
-    )
+    given = request.GET.get("window", "")
+    window = int(given) if given.isdigit() else 7
+    place = queries.facts_in_scope(request.scope) & _place_filter(request.GET, "region_id", "store_id", "member_id")
+    context: dict[str, Any] = {"metric": metrics.get(f"push.{metric}")}
+    if metric in ("orders", "revenue"):
+        page = Paginator(money_rows(push_ids, window, place), PAGE).get_page(request.GET.get("page"))
+        context |= {"page": page, "rows": queries.sales(page.object_list)}
+        return render(request, "analytics/funnel_orders.html", context)
+    rows = push_rows(push_ids, metric, window).filter(place)
     ordered = rows.select_related("contact", "group", "member", "store", "push").order_by("-id")
-    page = Paginator(ordered, PAGE).get_page(request.GET.get("page"))
-    return render(request, "analytics/funnel_rows.html", {"page": page, "metric": metrics.get(f"push.{metric}")})
+    context["page"] = Paginator(ordered, PAGE).get_page(request.GET.get("page"))
+    return render(request, "analytics/funnel_rows.html", context)
 
 
 @requires("reports.view")

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Sum
+from django.db.models import Q, Sum
 
-from analytics.definitions import PUSH_FILTERS, push_rows
+from analytics.definitions import PUSH_FILTERS, money_rows, push_rows
 from analytics.models import DayMetric, DirtyBucket, PushMetric, RollupCheck
 from analytics.services.days import day_bounds, rows_of
 from campaigns.models import Push
@@ -17,6 +17,7 @@ from tenants.context import current_tenant
 RECENT_DAYS = 35
 RECENT_PUSHES = 50
 KEEP_DAYS = 30
+CHECKED_WINDOW = 7  # of the days after sending that buyers and orders are counted for
 KEEP_DIFFERENCES = 50
 
 Comparison = dict[str, Any]
@@ -46,10 +47,22 @@ def _pushes() -> Iterator[Comparison]:
         .values("push_id", "metric")
         .annotate(total=Sum("value"))
     }
+    bought = {
+        (row["push_id"], row["metric"]): row["total"]
+        for row in PushMetric.objects.filter(push_id__in=ids, window_days=CHECKED_WINDOW)
+        .values("push_id", "metric")
+        .annotate(total=Sum("value"))
+    }
     for pk in ids:
         for metric in PUSH_FILTERS:
             rows = push_rows([pk], metric).count()
             yield {"topic": "push", "key": pk, "metric": metric, "rollup": stored.get((pk, metric), 0), "rows": rows}
+        found = {
+            "buyers": push_rows([pk], "buyers", CHECKED_WINDOW).count(),
+            "orders": len(money_rows([pk], CHECKED_WINDOW, Q())),
+        }
+        for metric, rows in found.items():
+            yield {"topic": "push", "key": pk, "metric": metric, "rollup": bought.get((pk, metric), 0), "rows": rows}
 
 
 def _people() -> Iterator[Comparison]:

@@ -8,11 +8,15 @@ from django.db.models.functions import Coalesce
 
 from analytics.definitions import WINDOWS
 from analytics.services.buckets import mark, tenant_day
+from analytics.services.days import ADDED_KINDS, ENDED_KINDS
 from campaigns.models import Delivery
 from commerce.changes import OrderChange
-from contacts.models import Contact
+from contacts.models import Contact, FactSource
+from contacts.services.merging import Merged
 from contacts.timeline import Fact
 from scrm.lib import clock
+
+RELATION_KINDS = frozenset((*ADDED_KINDS, *ENDED_KINDS))
 
 
 def mark_buckets_of(events: Sequence[Fact]) -> None:
@@ -20,8 +24,15 @@ def mark_buckets_of(events: Sequence[Fact]) -> None:
     if not events:
         return
     mark("day", days_={tenant_day(event.occurred_at) for event in events})
-    _mark_stage_days(min((e.occurred_at for e in events if e.kind == "stage.changed"), default=None))
+    _mark_stage_days(min((e.occurred_at for e in events if _moves_stage_counts(e)), default=None))
     mark("push", keys=_pushes_named(events))
+
+
+def _moves_stage_counts(event: Fact) -> bool:
+    """A stage changed; or a relation began or ended, which the first sync tells of by the thousand before anybody has a stage."""
+    if event.kind == "stage.changed":
+        return True
+    return event.kind in RELATION_KINDS and event.source != FactSource.BACKFILL
 
 
 def mark_orders(changed: Sequence[OrderChange]) -> None:
@@ -36,8 +47,14 @@ def mark_pushes(push_ids: Iterable[int]) -> None:
     mark("push", keys=push_ids)
 
 
+def mark_merged(merged: Merged) -> None:
+    """Two people are one, or two again: what was bought after sending counts for other deliveries now."""
+    rows = Delivery.objects.filter(contact_id__in={merged.kept, merged.gone, *merged.moved})
+    mark("push", keys=rows.values_list("push_id", flat=True).distinct())
+
+
 def _mark_stage_days(first: datetime | None) -> None:
-    """A transition changes the counts of its own day and of every finished day since."""
+    """It changes the counts of its own day and of every finished day since."""
     if first is not None:
         mark("stage", days_=_days(tenant_day(first), tenant_day(clock.now())))
 

@@ -6,21 +6,16 @@ from typing import Any
 from django.db import connection
 from django.db.models import Count
 
-from analytics.definitions import PUSH_FILTERS, WINDOWS, bought_within
+from analytics.definitions import AFTER_SENDING, PUSH_FILTERS, WINDOWS, bought_within
 from analytics.models import PushMetric
 from campaigns.models import Delivery
 from scrm.lib import clock
 
 PLACE_FIELDS = ("region_id", "dealer_id", "store_id", "member_id")
 
-# Money after sending, per place: each order once per delivery, whichever of the person's merged rows it hangs on.
-_ORDERS_SQL = """
+_ORDERS_SQL = f"""
 SELECT d.region_id, d.dealer_id, d.store_id, d.member_id, count(*), coalesce(sum(o.total_minor - o.refunded_minor), 0)
-FROM campaigns_delivery d
-JOIN contacts_contact c ON c.id = d.contact_id OR c.root_id = d.contact_id
-JOIN commerce_order o ON o.contact_id = c.id
-WHERE d.push_id = %s AND d.state = 'sent' AND o.status <> 'cancelled'
-  AND o.ordered_at >= d.sent_at AND o.ordered_at < d.sent_at + %s
+{AFTER_SENDING} AND d.push_id = %(push)s
 GROUP BY d.region_id, d.dealer_id, d.store_id, d.member_id
 """
 
@@ -46,7 +41,7 @@ def _people(push_id: int, metric: str, window: int) -> list[dict[str, Any]]:
 
 def _money(push_id: int, window: int, now: Any) -> list[PushMetric]:
     with connection.cursor() as cursor:
-        parameters: list[Any] = [push_id, timedelta(days=window)]
+        parameters: dict[str, Any] = {"push": push_id, "window": timedelta(days=window)}
         cursor.execute(_ORDERS_SQL, parameters)
         found = cursor.fetchall()
     rows: list[PushMetric] = []

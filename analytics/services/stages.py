@@ -1,4 +1,4 @@
-"""How many people stood in each stage at the end of a tenant day, from the append-only transitions."""
+"""How many friends stood in each stage at the end of a tenant day, from the append-only transitions and periods."""
 
 from datetime import date
 
@@ -8,12 +8,18 @@ from analytics.models import StageDay
 from analytics.services.days import day_bounds
 from scrm.lib import clock
 
-# The last transition of each person (merged rows count as one) up to the day's end. Region and dealer: of the store, as
-# placed then.
+# The last transition up to the day's end of each person (merged rows count as one) who was a friend of somebody then. Region and
+# dealer: of the store, as placed then.
 _SQL = """
-WITH last AS (
+WITH friends AS (
+  SELECT DISTINCT coalesce(c.root_id, c.id) AS root_id
+  FROM contacts_followperiod p JOIN contacts_follow f ON f.id = p.follow_id JOIN contacts_contact c ON c.id = f.contact_id
+  WHERE p.added_at < %(end)s AND (p.ended_at IS NULL OR p.ended_at >= %(end)s)
+),
+last AS (
   SELECT DISTINCT ON (coalesce(c.root_id, c.id)) t.to_stage_id, t.store_id, t.member_id
   FROM contacts_stagetransition t JOIN contacts_contact c ON c.id = t.contact_id
+  JOIN friends ON friends.root_id = coalesce(c.root_id, c.id)
   WHERE t.changed_at < %(end)s
   ORDER BY coalesce(c.root_id, c.id), t.changed_at DESC, t.id DESC
 )

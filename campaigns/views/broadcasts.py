@@ -164,8 +164,10 @@ def broadcast_people(request: MemberRequest, pk: int) -> HttpResponse:
     state, reason = request.GET.get("state", ""), request.GET.get("reason", "")
     unit, store = (_number(request.GET.get(name)) for name in ("unit", "store"))
     rows = queries.delivery_rows(
-        broadcast.push, request.scope, state=state, reason=reason, dispatch_id=unit, store_id=store
+        broadcast.push, request.scope, state=state, reason=reason, dispatch_id=unit, dispatch__store_id=store
     )
+    if request.GET.get("store") == "none":
+        rows = rows.filter(dispatch__isnull=False, dispatch__store__isnull=True)
     page = Paginator(rows, 50).get_page(request.GET.get("page"))
     people = [(row, str(DeliveryState(row.state).label), reason_name(row.reason) if row.reason else "") for row in page]
     context = {"broadcast": broadcast, "page": page, "people": people, "state": state, "reason": reason}

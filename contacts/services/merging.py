@@ -33,9 +33,16 @@ class Merged:
 
 Listener = Callable[[Merged], None]
 _listeners: list[Listener] = []
+_undone: list[Listener] = []
 AUTOMATIC = "unionid"
 _TAKEN = ("name", "stage_id", "stage_since", "owner_id", "store_id", "birthday")
 _OPT_OUT = ("opt_out_since", "opt_out_until", "opt_out_source")
+
+
+def on_undone(listener: Listener) -> None:
+    """Call `listener` in the transaction of each undoing, once roots have changed back."""
+    if listener not in _undone:
+        _undone.append(listener)
 
 
 def on_merged(listener: Listener) -> None:
@@ -174,6 +181,8 @@ def undo_merge(merge_id: int, *, by: Actor) -> ContactMerge:
     merge.undone_at, merge.undone_by_id = now, by.id if by.kind == "user" else None
     merge.save(update_fields=["undone_at", "undone_by_id"])
     _refresh([merge.kept_id, merge.gone_id], now, reclaim=True)
+    for listener in _undone:
+        listener(Merged(merge.kept_id, merge.gone_id, tuple(apart), now))
     audit.record("contact.merge_undone", root, by=by, merge=merge.pk, kept=merge.kept_id, gone=merge.gone_id)
     return merge
 

@@ -50,6 +50,26 @@ def test_every_number_of_the_funnel_opens_into_as_many_rows(acme_client: Client,
         assert rows.context["page"].paginator.count == int(number.replace(",", ""))
 
 
+def test_orders_and_revenue_of_the_funnel_open_into_the_orders(acme_client: Client, store):
+    with reach.at_time(reach.MORNING):
+        push = reach.released(reach.make_customers(2, people.make_member("林小雅", store=store)))
+        contacts = [row.contact for row in push.deliveries.all()]
+        push.deliveries.update(state="sent", sent_at=clock.now())
+        for contact, total in ((contacts[0], 12_300), (contacts[0], 700), (contacts[1], 1_000)):
+            make_order(contact, ordered_at=clock.now() + timedelta(hours=1), total_minor=total)
+        buckets.mark("push", keys=[push.pk])
+        buckets.recompute_some(clock.wall() + timedelta(seconds=10))
+        page = acme_client.get("/reports/funnel/", {"push": push.pk}).content.decode()
+        url = re.search(r'href="(/reports/funnel/rows/orders/[^"]*)">\s*3 单 · 成交额 ¥140', page)
+        assert url
+        rows = acme_client.get(url[1].replace("&amp;", "&"))
+        elsewhere = acme_client.get(url[1].replace("&amp;", "&") + "&store=none")
+
+    assert rows.context["page"].paginator.count == 3
+    assert sum(order.net_minor for _delivery, order in rows.context["rows"]) == 14_000
+    assert elsewhere.context["page"].paginator.count == 0
+
+
 def test_every_number_of_the_lifecycle_opens_into_as_many_rows(acme_client: Client, store):
     stages = people.make_stages()
     guide = people.make_member(store=store)

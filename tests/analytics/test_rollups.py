@@ -5,13 +5,14 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from accounts.scope import EVERYTHING, DataScope
-from analytics import queries
+from analytics import queries, registry
 from analytics.definitions import PUSH_FILTERS, push_rows
 from analytics.models import DayMetric, DirtyBucket, PushMetric, StageDay
 from analytics.queries import Place
 from analytics.services import buckets, check, days
 from campaigns.models import Delivery
-from contacts.models import StageTransition
+from contacts.models import ContactMerge, StageTransition
+from contacts.services.merging import merge_roots, undo_merge
 from contacts.services.stages import change_stage
 from scrm.lib import clock
 from scrm.lib.errors import UserError
@@ -174,3 +175,59 @@ def test_a_reader_sees_only_the_stores_of_her_scope(morning):
 def test_a_dimension_the_metric_does_not_have_cannot_be_chosen():
     with pytest.raises(UserError):
         queries.push_funnel([], scope=EVERYTHING, place=Place(), grouping="weather", window_days=7)
+
+
+def test_a_merge_moves_what_was_bought_to_the_person_and_undoing_moves_it_back(morning):
+    """An order on one row, the delivery on the other: the rollup follows the rows, whichever became the root."""
+    older, newer = reach.make_customers(2)
+    push = sent_push([newer])
+    make_order(older, ordered_at=clock.now() + timedelta(hours=1), total_minor=10_000)
+    drain()
+    assert metric(push, "buyers", 7) == 0
+
+    merge_roots([(older.pk, newer.pk)], now=clock.now())
+    drain()
+
+    assert (metric(push, "buyers", 7), metric(push, "orders", 7), metric(push, "revenue", 7)) == (1, 1, 10_000)
+    assert push_rows([push.pk], "buyers", 7).count() == 1
+    assert not check.check_rollups().differing
+    undo_merge(ContactMerge.objects.get().pk, by=SYSTEM)
+    drain()
+    assert metric(push, "buyers", 7) == 0
+
+
+def test_the_check_sees_a_wrong_count_of_buyers(morning):
+    push = sent_push(reach.make_customers(1))
+    drain()
+    PushMetric.objects.create(push_id=push.pk, metric="buyers", window_days=7, value=3, computed_at=clock.now())
+
+    found = check.check_rollups()
+
+    assert [row["metric"] for row in found.differences] == ["buyers"]
+
+
+def test_stage_counts_of_the_past_are_of_friends_and_no_day_is_missed(morning):
+    """Whoever had left by the end of a day is not among that day's people; an outage of days leaves no hole."""
+    stages = people.make_stages()
+    stays, leaves = people.make_follow(), people.make_follow()
+    for follow in (stays, leaves):
+        follow.periods.update(added_at=clock.now() - timedelta(days=9))
+    start = clock.now() - timedelta(days=8)
+    change_stage([stays.contact_id, leaves.contact_id], stages["new"], source="manual", by=SYSTEM, at=start)
+    leaves.periods.update(ended_at=clock.now() - timedelta(days=4), ended_by="customer")
+    StageDay.objects.all().delete()
+    today = buckets.tenant_day(clock.now())
+    buckets.recompute_bucket("stage", today - timedelta(days=6), 0)
+
+    registry._count_past_days()
+
+    counted = dict(StageDay.objects.order_by("day").values_list("day", "people"))
+    assert list(counted) == [today - timedelta(days=back) for back in range(6, 0, -1)]
+    assert [sum(StageDay.objects.filter(day=day).values_list("people", flat=True)) for day in counted] == [
+        2,
+        2,
+        1,
+        1,
+        1,
+        1,
+    ]
