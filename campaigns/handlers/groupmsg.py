@@ -244,5 +244,6 @@ def register() -> None:
     )
 
 
-_build_cancel = build_by_msgid("cancel_groupmsg_send", DispatchState.STOPPING)
+# failed: the task of a unit given up in doubt turned up later.
+_build_cancel = build_by_msgid("cancel_groupmsg_send", DispatchState.STOPPING, DispatchState.FAILED)
 _build_remind = build_by_msgid("remind_groupmsg_send", DispatchState.TASKED)

@@ -21,7 +21,7 @@ REMINDERS = 3  # per unit and 24 hours, WeCom's limit
 REMINDER_WINDOW = timedelta(hours=24)
 _OPEN = (DispatchState.TASKED, DispatchState.CONFIRMED, DispatchState.STOPPING)
 # Over, with people whose end is 未知 where a look is due.
-_OVER = (DispatchState.DONE, DispatchState.STOPPED, DispatchState.EXPIRED)
+_OVER = (DispatchState.DONE, DispatchState.STOPPED, DispatchState.EXPIRED, DispatchState.FAILED)
 _WATCHED = Q(state__in=_OPEN) | Q(state__in=_OVER, poll_at__isnull=False)
 # A look whose answer never came back is asked again after this long.
 LOOK_LASTS = timedelta(minutes=30)

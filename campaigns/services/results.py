@@ -28,9 +28,12 @@ OUTCOMES = {1: (DeliveryState.SENT, ""), 2: (DeliveryState.FAILED, "not_friend")
 def record_task(dispatch_id: int, *, msgid: str, fail_list: Iterable[str]) -> None:
     """WeCom has the task: the unit is 待确认发送, whom WeCom refused has failed."""
     unit = _locked(dispatch_id)
-    if unit.msgid or unit.state in FINAL_DISPATCH:
-        return
     now = clock.now()
+    if unit.msgid:
+        return
+    if unit.state in FINAL_DISPATCH:
+        _found_late(unit, msgid, now)
+        return
     refused = list(fail_list)
     planned = Delivery.objects.filter(dispatch=unit, state=DeliveryState.PLANNED)
     if refused:
@@ -41,6 +44,14 @@ def record_task(dispatch_id: int, *, msgid: str, fail_list: Iterable[str]) -> No
     changes.tell([unit.push_id])
     if unit.stop_wanted_at:
         stopping.ask_wecom(unit)
+    jobs.nudge(LANE, due_at=unit.poll_at)
+
+
+def _found_late(unit: Dispatch, msgid: str, now: datetime) -> None:
+    """The task of a unit that was given up without an answer was made after all: it is taken back, and what was sent is read."""
+    unit.msgid, unit.tasked_at, unit.poll_at = msgid, now, first_poll(now)
+    unit.save(update_fields=["msgid", "tasked_at", "poll_at"])
+    stopping.wish_stop(unit)
     jobs.nudge(LANE, due_at=unit.poll_at)
 
 

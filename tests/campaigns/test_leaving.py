@@ -186,3 +186,24 @@ def test_a_refused_task_is_not_looked_at_again(guide):
         groupmsg.create_refused(command, Refusal(41048, "no customer can be sent to"))
 
         assert the_unit(push).poll_at is None and tasks.count_due() == 0
+
+
+def test_a_task_that_turns_up_after_it_was_given_up_is_taken_back_and_read(guide):
+    push = agreed(guide)
+    command = claim(make.local(10, 1))
+    command.sent_at = clock.wall()
+    groupmsg.create_refused(command, Refusal(None, "dropped"))
+    with make.at_time(make.local(11)):
+        groupmsg.created(command, {"msgid": "late", "fail_list": []})
+
+        cancel = OutboundCommand.objects.get(kind=stopping.CANCEL)
+        assert groupmsg._build_cancel(cancel) is not None
+    with make.at_time(make.local(11, 5)):
+        tasks.drain(clock.wall() + timedelta(seconds=20))
+        looks = OutboundCommand.objects.filter(kind="groupmsg.poll")
+        assert [row.payload["step"] for row in looks] == ["results"]
+        first = push.deliveries.order_by("pk").first()
+        sent = {"external_userid": first.external_userid, "status": 1, "send_time": int(make.local(11).timestamp())}
+        groupmsg.polled(looks[0], {"send_list": [sent]})
+
+    assert make.states(push) == {"sent": 1, "unknown": 1} and the_unit(push).state == "failed"
