@@ -9,7 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
-from accounts.models import User
+from accounts.models import RoleGrant, User
 from accounts.scope import DataScope, data_scope
 from scrm.lib.address import local_path
 from tenants.audit import Actor
@@ -20,10 +20,11 @@ View = Callable[..., HttpResponse]
 class MemberRequest(HttpRequest):
     """A request of a logged-in user, as views see it after @requires.
 
-    permissions: codes of all her roles; scope: her data scope for the view's permission; actor: for services and audit.
+    grants: her roles with their places; permissions: codes of all her roles; scope: her data scope for the view's permission; actor: for services and audit.
     """
 
     user: User  # type: ignore[assignment]
+    grants: list[RoleGrant]
     permissions: frozenset[str]
     scope: DataScope
     actor: Actor
@@ -51,6 +52,12 @@ def requires(permission: str | None, *, with_old_password: bool = False) -> Call
         return guarded
 
     return wrap
+
+
+def require_also(request: MemberRequest, *permissions: str) -> None:
+    """Further permissions that what is shown needs, beside the one that opens the view. Raises PermissionDenied without any of them."""
+    if any(permission not in request.permissions for permission in permissions):
+        raise PermissionDenied
 
 
 def public(reason: str) -> Callable[[View], View]:

@@ -7,11 +7,15 @@ from django.utils.functional import Promise
 
 @dataclass(frozen=True)
 class Permission:
-    """`code` is `<app>.<verb>_<noun>` or `<app>.<noun>`; `group` is the heading it stands under on the roles page."""
+    """`code` is `<app>.<verb>_<noun>` or `<app>.<noun>`; `group` is the heading it stands under on the roles page.
+
+    tenant_wide: what it allows cannot be kept within a part of the organisation, so only a grant over everything gives it.
+    """
 
     code: str
     label: str | Promise
     group: str | Promise
+    tenant_wide: bool = False
 
 
 _permissions: dict[str, Permission] = {}
@@ -28,6 +32,11 @@ def register(*permissions: Permission) -> None:
 def all_permissions() -> list[Permission]:
     """Every registered permission, in order of registration."""
     return list(_permissions.values())
+
+
+def is_tenant_wide(code: str) -> bool:
+    """Whether only a grant over the whole organisation gives the permission."""
+    return code in _permissions and _permissions[code].tenant_wide
 
 
 def is_known(code: str) -> bool:

@@ -12,10 +12,10 @@ from tenants import provision, retention
 
 _GROUP = _("用户与安全")
 PERMISSIONS = (
-    Permission("users.manage", _("管理用户"), _GROUP),
-    Permission("roles.manage", _("管理角色"), _GROUP),
-    Permission("tokens.manage", _("管理 API 令牌"), _GROUP),
-    Permission("audit.view", _("查看操作记录"), _GROUP),
+    Permission("users.manage", _("管理用户"), _GROUP, tenant_wide=True),
+    Permission("roles.manage", _("管理角色"), _GROUP, tenant_wide=True),
+    Permission("tokens.manage", _("管理 API 令牌"), _GROUP, tenant_wide=True),
+    Permission("audit.view", _("查看操作记录"), _GROUP, tenant_wide=True),
     Permission("jobs.view", _("查看后台任务"), _GROUP),
 )
 NAVIGATION = (

@@ -7,6 +7,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from accounts.models import RoleGrant, User
+from accounts.permissions import is_tenant_wide
 
 Kind = RoleGrant.Scope
 # Organisation rows of a kind as (id, name); with ids, only those.
@@ -65,9 +66,13 @@ def data_scope(user: User, permission: str | None = None, *, grants: list[RoleGr
 
 
 def permissions_of(user: User, *, grants: list[RoleGrant] | None = None) -> frozenset[str]:
-    """Every permission the user's roles hold. One query, none when the grants are given."""
+    """Every permission the user's roles hold, the tenant-wide ones only by grants over everything. One query, none when the
+    grants are given."""
     return frozenset(
-        code for grant in (grants_of(user) if grants is None else grants) for code in grant.role.permissions
+        code
+        for grant in (grants_of(user) if grants is None else grants)
+        for code in grant.role.permissions
+        if grant.scope_kind == Kind.ALL or not is_tenant_wide(code)
     )
 
 

@@ -10,9 +10,9 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from accounts import home
-from accounts.access import MemberRequest, requires
+from accounts.access import MemberRequest, require_also, requires
 from analytics import metrics, queries, reports
-from analytics.definitions import PUSH_FILTERS, WINDOWED, money_rows, push_rows
+from analytics.definitions import PUSH_FILTERS, WINDOWED, WINDOWS, money_rows, push_rows
 from analytics.forms import FunnelForm, ReportForm, SpanForm
 from analytics.services.days import day_bounds, rows_of
 from campaigns.models import Push
@@ -20,10 +20,12 @@ from contacts.models import Contact, Region
 from contacts.queries import visible_contacts, visible_members, visible_stores
 from contacts.timeline import kind_of
 from scrm.lib import clock
+from scrm.lib.numbers import whole_number
 from tenants.context import current_tenant
 
 PAGE = 50
 RECENT = timedelta(days=90)
+DEFAULT_WINDOW = 7
 
 
 @requires(None)
@@ -51,6 +53,7 @@ def lifecycle(request: MemberRequest) -> HttpResponse:
 @requires("reports.view")
 def lifecycle_rows(request: MemberRequest) -> HttpResponse:
     """The people behind a number of the lifecycle report."""
+    require_also(request, "contacts.view")
     people = _people(request, request.GET)
     page = Paginator(people.select_related("stage", "owner", "store").order_by("-last_added_at", "-id"), PAGE)
     return render(request, "analytics/lifecycle_rows.html", {"page": page.get_page(request.GET.get("page"))})
@@ -72,13 +75,16 @@ def funnel_rows(request: MemberRequest, metric: str) -> HttpResponse:
     """The deliveries, or the orders, behind a number of the funnel, by the same definition that counted them."""
     if metric not in PUSH_FILTERS and metric not in WINDOWED:
         raise Http404
+    is_money = metric in ("orders", "revenue")
+    require_also(request, "contacts.view", *(["orders.view"] if is_money else []))
     push = request.GET.get("push", "")
-    push_ids = [int(push)] if push.isdigit() else list(_recent_pushes().values_list("pk", flat=True))
-    given = request.GET.get("window", "")
-    window = int(given) if given.isdigit() else 7
+    chosen = whole_number(push)
+    push_ids = [chosen] if chosen is not None else list(_recent_pushes().values_list("pk", flat=True))
+    given = whole_number(request.GET.get("window"))
+    window = given if given in WINDOWS else DEFAULT_WINDOW
     place = queries.facts_in_scope(request.scope) & _place_filter(request.GET, "region_id", "store_id", "member_id")
     context: dict[str, Any] = {"metric": metrics.get(f"push.{metric}")}
-    if metric in ("orders", "revenue"):
+    if is_money:
         page = Paginator(money_rows(push_ids, window, place), PAGE).get_page(request.GET.get("page"))
         context |= {"page": page, "rows": queries.sales(page.object_list)}
         return render(request, "analytics/funnel_orders.html", context)
@@ -94,11 +100,12 @@ def day_rows(request: MemberRequest, metric: str) -> HttpResponse:
     key = f"day.{metric}"
     if key not in metrics.METRICS:
         raise Http404
+    is_order = key in ("day.orders", "day.revenue")
+    require_also(request, "contacts.view", *(["orders.view"] if is_order else []))
     today = clock.local_day(clock.now(), current_tenant().time_zone)
     form = SpanForm(request.GET, today=today)
     first, last = form.span()
     rows = rows_of(key, day_bounds(first)[0], day_bounds(last)[1]).filter(queries.facts_in_scope(request.scope))
-    is_order = key in ("day.orders", "day.revenue")
     order = "-ordered_at" if is_order else "-occurred_at"
     page = Paginator(rows.select_related("contact", "member", "store").order_by(order, "-id"), PAGE)
     total = rows.aggregate(sum=Sum(F("total_minor") - F("refunded_minor")))["sum"] or 0 if is_order else None
@@ -131,7 +138,8 @@ def _people(request: MemberRequest, params: Any) -> QuerySet[Contact]:
     stage = str(params.get("stage", ""))
     if stage == "none":
         return people.filter(stage__isnull=True)
-    return people.filter(stage_id=int(stage)) if stage.isdigit() else people
+    chosen = whole_number(stage)
+    return people.filter(stage_id=chosen) if chosen is not None else people
 
 
 def _place_filter(params: Any, region: str, store: str, member: str) -> Q:
@@ -141,8 +149,8 @@ def _place_filter(params: Any, region: str, store: str, member: str) -> Q:
         value = str(params.get(name, ""))
         if value == "none":
             chosen &= Q(**{f"{column}__isnull": True})
-        elif value.isdigit():
-            chosen &= Q(**{column: int(value)})
+        elif (pk := whole_number(value)) is not None:
+            chosen &= Q(**{column: pk})
     return chosen
 
 

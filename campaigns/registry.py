@@ -22,7 +22,7 @@ def register() -> None:
         permissions.Permission("broadcasts.approve", _("审批群发和 SOP"), HEADING),
         permissions.Permission("sops.view", _("查看 SOP"), HEADING),
         permissions.Permission("sops.edit", _("编辑 SOP"), HEADING),
-        permissions.Permission("welcomes.edit", _("编辑欢迎语"), HEADING),
+        permissions.Permission("welcomes.edit", _("编辑欢迎语"), HEADING, tenant_wide=True),
         permissions.Permission("today.use", _("使用今日(导购)"), HEADING),
     )
     navigation.register(

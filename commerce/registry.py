@@ -17,7 +17,7 @@ def register() -> None:
     group = _("订单")
     register_permissions(
         Permission("orders.view", _("查看订单"), group),
-        Permission("orders.import", _("导入订单"), group),
+        Permission("orders.import", _("导入订单"), group, tenant_wide=True),
     )
     api_scopes.register("orders", _("订单"))
     audit_words.register(

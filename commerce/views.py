@@ -6,6 +6,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import FileResponse, Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -232,6 +233,8 @@ def import_rejects(request: MemberRequest, pk: int) -> HttpResponse:
     path = file_of(job) if job else None
     if path is None or not record.reject_path:
         raise Http404
+    if record.created_by_id != request.user.pk and "contacts.unmask" not in request.permissions:
+        raise PermissionDenied  # whole phone numbers of a file that somebody else brought
     audit.record("orders.rejects_downloaded", record, by=request.actor)
     return FileResponse(  # type: ignore[return-value]  # the stubs keep streaming answers apart
         path.open("rb"), as_attachment=True, filename=f"rejects-{pk}.csv", content_type="text/csv; charset=utf-8"

@@ -12,8 +12,10 @@ with its sentence.
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -48,6 +50,19 @@ def start(kind: str, title: str, *, params: dict[str, Any], by: Actor, total: in
     )  # fmt: skip
     jobs.nudge(LANE)
     return job
+
+
+def prune_files(before: datetime, limit: int) -> int:
+    """Delete files of jobs that ended before a domain instant: names and phones do not lie about for longer than they are
+    fetched. How many."""
+    old = (
+        Job.objects.filter(kind__in=list(_steps), finished_at__lt=before).exclude(file_path="").order_by("finished_at")
+    )
+    ended = list(old[:limit])
+    for job in ended:
+        (Path(settings.MEDIA_ROOT) / job.file_path).unlink(missing_ok=True)
+    Job.objects.filter(pk__in=[job.pk for job in ended]).update(file_path="")
+    return len(ended)
 
 
 def drain(deadline: datetime) -> bool:

@@ -7,10 +7,10 @@ from conditions import dirty
 EVERYTHING = dirty.EVERYTHING
 
 
-def mark(contact_ids: Iterable[int], *field_keys: str, backfill: bool = False) -> None:
+def mark(contact_ids: Iterable[int], *field_keys: str, backfill: bool | None = None) -> None:
     """Mark fields of people dirty, in the transaction of the change. Nothing happens for nobody.
 
-    backfill: only the first sync told us; segments take note, rules act on nobody.
+    backfill: only the first sync told us; segments take note, rules act on nobody. By default as conditions.dirty.told_by() says.
     """
     ids = sorted({pk for pk in contact_ids if pk})
     if ids and field_keys:

@@ -17,6 +17,7 @@ from contacts.services.newcomers import enter_first_stage
 from tenants import lanes, provision, quiet, retention
 
 # Facts are what every later question is asked of: kept long, never shorter than the reports' comparison with last year.
+FILES = retention.Kind("export_files", _("导出与拒收文件"), 7, longjobs.prune_files)
 TIMELINE = retention.Kind("timeline", _("客户时间线"), 1095, retention.older(TimelineEvent, "occurred_at"))
 
 AUDIT_WORDS: dict[str, str | Promise] = {
@@ -60,7 +61,7 @@ def register() -> None:
         Permission("contacts.export", _("导出客户"), people),
         Permission("groups.view", _("查看客户群"), people),
         Permission("org.view", _("查看组织"), places),
-        Permission("org.edit", _("维护门店、大区、经销商与成员"), places),
+        Permission("org.edit", _("维护门店、大区、经销商与成员"), places, tenant_wide=True),
     )
     navigation.register(
         NavEntry("contacts", _("客户"), "people", "contacts:contact_list", "users-round", "contacts.view", order=90),
@@ -89,3 +90,4 @@ def register() -> None:
     quiet.register("long_jobs", longjobs.count_open)
     provision.register_seed("contacts.stages", seed_stages)
     retention.register(TIMELINE)
+    retention.register(FILES)

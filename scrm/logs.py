@@ -13,11 +13,12 @@ from scrm.lib.where import request_id, scope_name
 _SECRETS = re.compile(
     r"\b((?:\w+_)?access_token|corpsecret|provider_secret|suite_secret|suite_ticket|(?:permanent|auth)_code|ticket)=[^&\s\"'\\]+"
 )
+_ONE_TIME_LINK = re.compile(r"(/welcome/)[^/?\s\"'\\]+")
 
 
 def redact(line: str) -> str:
     """The line without the values of secrets in addresses."""
-    return _SECRETS.sub(r"\1=***", line)
+    return _ONE_TIME_LINK.sub(r"\1***", _SECRETS.sub(r"\1=***", line))
 
 
 class ContextFilter(logging.Filter):

@@ -64,7 +64,7 @@ def _permissions_and_navigation() -> None:
         Permission("segments.view", gettext_lazy("查看人群"), HEADING),
         Permission("segments.edit", gettext_lazy("新建与修改人群"), HEADING),
         Permission("rules.view", gettext_lazy("查看规则"), HEADING),
-        Permission("rules.edit", gettext_lazy("新建、修改与启用规则"), HEADING),
+        Permission("rules.edit", gettext_lazy("新建、修改与启用规则"), HEADING, tenant_wide=True),
     )
     entry = navigation.NavEntry
     navigation.register(

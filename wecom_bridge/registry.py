@@ -33,8 +33,8 @@ def register() -> None:
     """Lanes, permissions, navigation, words of audit rows, quiet counters, retention kinds."""
     audit_words.register(AUDIT_WORDS)
     permissions.register(
-        permissions.Permission("bridge.view", _("查看企业微信接入状态"), HEADING),
-        permissions.Permission("bridge.manage", _("管理企业微信接入与同步"), HEADING),
+        permissions.Permission("bridge.view", _("查看企业微信接入状态"), HEADING, tenant_wide=True),
+        permissions.Permission("bridge.manage", _("管理企业微信接入与同步"), HEADING, tenant_wide=True),
     )
     navigation.register(
         navigation.NavEntry("bridge", HEADING, "admin", "bridge_home", "plug", "bridge.view", order=900)

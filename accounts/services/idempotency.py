@@ -17,6 +17,7 @@ from tenants.ledger.models import IdempotentRequest
 # A request that never answered (its process was killed) blocks its key this long.
 ABANDONED = timedelta(minutes=5)
 MAX_KEY = 80
+NOT_NOW = {409, 425, 429}
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ def _take_over(row: IdempotentRequest, now: datetime) -> bool:
 
 
 def settle(claimed: Claim, status: int, data: Any) -> None:
-    """Keep the answer; one of the server's own failures is not kept, so that a retry does the work."""
-    if status >= 500:
+    """Keep the answer. One that says "later", or that the server failed, is not kept, so that a retry does the work."""
+    if status >= 500 or status in NOT_NOW:
         release(claimed)
         return
     body = json.loads(JSONRenderer().render(data)) if data is not None else None

@@ -39,6 +39,11 @@ class Preflight:
     def store_ids(self) -> list[int]:
         return [row["id"] for row in self.by_store if row["id"]]
 
+    @property
+    def level(self) -> str:
+        """Whose release it needs. Whoever stands in no store is in nobody's but hq's reach."""
+        return "hq" if any(row["id"] is None for row in self.by_store) else level_of(self.store_ids)
+
     def as_json(self) -> dict[str, Any]:
         """What an approval keeps of it."""
         return {

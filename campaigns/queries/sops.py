@@ -7,8 +7,9 @@ from django.db.models import Count, Q, QuerySet
 
 from accounts.scope import DataScope
 from campaigns.models import Approval, Delivery, Enrollment, EnrollmentStep, Push, Sop, SopVersion
+from campaigns.queries.audience import scope_from_json
 from campaigns.states import DeliveryState, PushKind
-from contacts.queries import visible_contacts
+from contacts.queries import visible_contacts, visible_stores
 
 
 def visible_sops(scope: DataScope) -> QuerySet[Sop]:
@@ -18,6 +19,17 @@ def visible_sops(scope: DataScope) -> QuerySet[Sop]:
         return rows
     running = Enrollment.objects.filter(contact__in=visible_contacts(scope)).values("sop_id")
     return rows.filter(Q(created_by_id=scope.user_id) | Q(pk__in=running))
+
+
+def sees_whole(sop: Sop, scope: DataScope) -> bool:
+    """Whether everybody a SOP may reach lies within the scope: who does not see all of it may look, not change it."""
+    if scope.sees_all:
+        return True
+    reaches = [scope_from_json(version.within) for version in sop.versions.all()]
+    if any(within.sees_all for within in reaches):
+        return False
+    hers = visible_stores(scope).values("pk")
+    return not any(visible_stores(within).exclude(pk__in=hers).exists() for within in reaches)
 
 
 def latest_versions(sop_ids: Iterable[int]) -> dict[int, SopVersion]:

@@ -86,10 +86,11 @@ def _check_frozen(broadcast: Broadcast, push: Push, scope: DataScope) -> None:
     Raises Conflict, and the freeze is undone with it.
     """
     assert broadcast.content_version is not None
-    planned = Delivery.objects.filter(push=push, state=DeliveryState.PLANNED, store__isnull=False)
+    planned = Delivery.objects.filter(push=push, state=DeliveryState.PLANNED)
     stores = Store.objects.filter(pk__in=planned.values("store")).order_by("name")
     store_ids = [store.pk for store in stores]
-    if store_ids and not covers(scope, level_of(store_ids), store_ids):
+    level = "hq" if planned.filter(store__isnull=True).exists() else level_of(store_ids)
+    if not covers(scope, level, store_ids):
         raise Conflict(
             _("提交之后人群变了,现在涉及 %(n)d 家门店,超出了您的审批范围。请作者重新提交。") % {"n": len(store_ids)},
             code="reach_grew",

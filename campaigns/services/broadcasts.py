@@ -12,7 +12,7 @@ from accounts.scope import DataScope
 from campaigns.models import Approval, Broadcast, ContentVersion
 from campaigns.policy import send_policy
 from campaigns.queries.audience import describe, scope_as_json, unfinished_segment
-from campaigns.queries.preflight import Preflight, level_of, run_preflight
+from campaigns.queries.preflight import Preflight, run_preflight
 from campaigns.rendering import carrier_of, check_message
 from campaigns.services.contents import create_content, revise_content
 from campaigns.times import RELEASE_MARGIN, check_times, default_confirm_by, default_notify_at
@@ -165,7 +165,7 @@ def submit_broadcast(broadcast_id: int, *, by: Actor) -> Approval:
         subject_kind="broadcast",
         subject_id=broadcast.pk,
         subject_version=broadcast.version,
-        level=level_of(found.store_ids),
+        level=found.level,
         snapshot=_snapshot(broadcast, found),
         requested_by_id=by.id or 0,
         requested_at=now,

@@ -21,6 +21,7 @@ from campaigns.services.approvals import approver_ids
 from campaigns.states import reason_name
 from scrm.lib import clock
 from scrm.lib.errors import UserError
+from scrm.lib.numbers import whole_number
 
 
 def get_approval_or_404(request: MemberRequest, pk: int) -> Approval:
@@ -109,7 +110,7 @@ def approval_approve(request: MemberRequest, pk: int) -> HttpResponse:
             by=request.actor,
             scope=request.scope,
             version=approval.subject_version,
-            typed_count=int(typed) if typed.isdigit() else None,
+            typed_count=whole_number(typed),
         )
         messages.success(request, _("已通过。导购在今日能看到了,同意之后才会成为企业微信任务。"))
         return redirect("campaigns:broadcast_detail", approval.subject_id)

@@ -10,8 +10,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from accounts.access import MemberRequest, requires
+from accounts.access import MemberRequest, require_also, requires
 from accounts.models import User
+from accounts.scope import data_scope
 from campaigns.models import Approval, Broadcast
 from campaigns.queries import broadcasts as queries
 from campaigns.queries.audience import describe
@@ -21,8 +22,10 @@ from campaigns.services import broadcasts, polling, stopping
 from campaigns.states import DeliveryState, PushState, reason_name
 from scrm.lib import clock
 from scrm.lib.errors import NotAllowed
+from scrm.lib.numbers import whole_number
 
 PAGE = 30
+REMINDERS = ("broadcasts.edit", "broadcasts.approve")  # either lets her remind
 State = Broadcast.State
 TONES = {State.DRAFT: "idle", State.SUBMITTED: "wait", State.RUNNING: "run", State.ENDED: "ok", State.STOPPED: "bad"}
 
@@ -152,17 +155,18 @@ def _detail_context(request: MemberRequest, broadcast: Broadcast) -> dict[str, A
 
 
 def _may_remind(request: MemberRequest) -> bool:
-    return bool({"broadcasts.edit", "broadcasts.approve"} & set(request.permissions))
+    return bool(set(REMINDERS) & set(request.permissions))
 
 
 @requires("broadcasts.view")
 def broadcast_people(request: MemberRequest, pk: int) -> HttpResponse:
     """The people behind a number."""
+    require_also(request, "contacts.view")
     broadcast = get_visible_or_404(request, pk)
     if broadcast.push is None:
         return redirect("campaigns:broadcast_detail", pk)
     state, reason = request.GET.get("state", ""), request.GET.get("reason", "")
-    unit, store = (_number(request.GET.get(name)) for name in ("unit", "store"))
+    unit, store = (whole_number(request.GET.get(name)) for name in ("unit", "store"))
     rows = queries.delivery_rows(
         broadcast.push, request.scope, state=state, reason=reason, dispatch_id=unit, dispatch__store_id=store
     )
@@ -172,10 +176,6 @@ def broadcast_people(request: MemberRequest, pk: int) -> HttpResponse:
     people = [(row, str(DeliveryState(row.state).label), reason_name(row.reason) if row.reason else "") for row in page]
     context = {"broadcast": broadcast, "page": page, "people": people, "state": state, "reason": reason}
     return render(request, "campaigns/broadcast_people.html", context)
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdigit() else None
 
 
 # --- Acts -----------------------------------------------------------------------------------------------------------
@@ -197,9 +197,13 @@ def broadcast_stop(request: MemberRequest, pk: int) -> HttpResponse:
 @requires("broadcasts.view")
 def broadcast_remind(request: MemberRequest, pk: int) -> HttpResponse:
     broadcast = get_visible_or_404(request, pk)
-    if broadcast.push_id and _may_remind(request):
-        units = list(queries.visible_units(broadcast.push, request.scope).values_list("pk", flat=True))  # type: ignore[arg-type]
-        number = polling.remind(broadcast.push_id, by=request.actor, dispatch_ids=units)
+    if broadcast.push is not None and _may_remind(request):
+        # Within the reach of the permission that lets her remind, not of the one that lets her look.
+        reach = [data_scope(request.user, code, grants=request.grants) for code in REMINDERS]
+        units = sorted(
+            {pk for one in reach for pk in queries.visible_units(broadcast.push, one).values_list("pk", flat=True)}
+        )
+        number = polling.remind(broadcast.push.pk, by=request.actor, dispatch_ids=units)
         messages.success(request, _("已请企业微信提醒 %(n)d 位导购。") % {"n": number})
     return redirect("campaigns:broadcast_detail", pk)
 

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from accounts.access import MemberRequest, requires
+from accounts.access import MemberRequest, require_also, requires
 from campaigns.forms.sops import EXITS, SopForm, StepFormSet, steps_of
 from campaigns.models import Enrollment, Sop, SopVersion
 from campaigns.queries import broadcasts as pushes
@@ -19,7 +19,7 @@ from campaigns.services import sops
 from campaigns.services.sops import Plan
 from campaigns.triggers import find_trigger
 from conditions.render import in_words
-from scrm.lib.errors import UserError
+from scrm.lib.errors import NotAllowed, UserError
 
 TONES = {"draft": "idle", "on": "run", "paused": "warn", "off": "bad"}
 
@@ -73,6 +73,7 @@ def sop_detail(request: MemberRequest, pk: int) -> HttpResponse:
 
 @requires("sops.view")
 def sop_people(request: MemberRequest, pk: int) -> HttpResponse:
+    require_also(request, "contacts.view")
     sop = get_sop_or_404(request, pk)
     state = request.GET.get("state", Enrollment.State.RUNNING)
     rows = queries.running_customers(sop, request.scope, state if state in Enrollment.State.values else "")
@@ -84,9 +85,17 @@ def sop_people(request: MemberRequest, pk: int) -> HttpResponse:
     return render(request, "campaigns/sop_people.html", {"sop": sop, "page": page, "tabs": tabs})
 
 
+def _get_changeable(request: MemberRequest, pk: int) -> Sop:
+    """A SOP she may change. Raises Http404 for one she does not see, NotAllowed for one that reaches beyond her scope."""
+    sop = get_sop_or_404(request, pk)
+    if not queries.sees_whole(sop, request.scope):
+        raise NotAllowed(_("这个 SOP 还涉及您看不到的门店,请由看得到全部门店的人修改。"), code="scope")
+    return sop
+
+
 @requires("sops.edit")
 def sop_edit(request: MemberRequest, pk: int | None = None) -> HttpResponse:
-    sop = get_sop_or_404(request, pk) if pk else None
+    sop = _get_changeable(request, pk) if pk else None
     version = queries.latest_versions([sop.pk])[sop.pk] if sop else None
     form = SopForm(request.POST or None, initial=_initial(version), is_new=sop is None)
     days = StepFormSet(request.POST or None, initial=_days(version), prefix="steps")
@@ -148,7 +157,7 @@ def _days(version: SopVersion | None) -> list[dict[str, Any]]:
 @require_POST
 @requires("sops.edit")
 def sop_submit(request: MemberRequest, pk: int) -> HttpResponse:
-    sop = get_sop_or_404(request, pk)
+    sop = _get_changeable(request, pk)
     sops.submit_version(queries.latest_versions([sop.pk])[sop.pk].pk, by=request.actor)
     messages.success(request, _("已提交审批。"))
     return redirect("campaigns:sop_detail", pk)
@@ -157,6 +166,6 @@ def sop_submit(request: MemberRequest, pk: int) -> HttpResponse:
 @require_POST
 @requires("sops.edit")
 def sop_pause(request: MemberRequest, pk: int) -> HttpResponse:
-    sop = get_sop_or_404(request, pk)
+    sop = _get_changeable(request, pk)
     sops.set_running(sop.pk, running=request.POST.get("running") == "1", by=request.actor)
     return redirect("campaigns:sop_detail", pk)

@@ -20,6 +20,7 @@ from campaigns.states import SKIP_REASONS
 from contacts.models import Member
 from contacts.today import cards_for
 from scrm.lib import clock
+from scrm.lib.numbers import whole_number
 
 ENDED_SHOWN = timedelta(hours=20)
 
@@ -111,7 +112,7 @@ def today_exclude(request: MemberRequest, pk: int) -> HttpResponse:
     unit = get_own_unit_or_404(request, pk)
     number = agreeing.exclude(
         unit.dispatch.pk,
-        [int(value) for value in request.POST.getlist("people") if value.isdigit()],
+        [chosen for value in request.POST.getlist("people") if (chosen := whole_number(value))],
         member_ids=[unit.dispatch.sender_id],
         reason=request.POST.get("reason", ""),
         by=request.actor,

@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 
-from accounts.access import MemberRequest, requires
+from accounts.access import MemberRequest, require_also, requires
 from campaigns.forms.parts import link_initial
 from campaigns.forms.welcomes import WelcomeForm
 from campaigns.models import WelcomeSend, WelcomeTemplate
@@ -45,6 +45,7 @@ def welcome_list(request: MemberRequest) -> HttpResponse:
 @requires("welcomes.edit")
 def welcome_rows(request: MemberRequest) -> HttpResponse:
     """The welcomes behind a number."""
+    require_also(request, "contacts.view")
     state = request.GET.get("state", "")
     rows = WelcomeSend.objects.filter(received_at__gte=clock.wall() - timedelta(days=SHOWN_DAYS))
     rows = rows.select_related("template", "period__follow__contact", "period__follow__member").order_by("-received_at")

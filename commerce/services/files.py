@@ -14,7 +14,10 @@ from scrm.lib.errors import UserError
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_UNPACKED = 300 * 1024 * 1024
+MAX_STRINGS = 60 * 1024 * 1024  # of an XLSX, which are held in memory
 MAX_ROWS = 200_000
+MAX_COLUMNS = 200
+MAX_BLANK = 1_000  # rows one after the other: behind them nothing is looked for
 
 Cells = dict[str, Any]
 
@@ -26,10 +29,14 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[str], Cells]]:
     """
     lines = _xlsx_lines(path) if zipfile.is_zipfile(path) else _csv_lines(path)
     heads: dict[str, int] | None = None
-    count = 0
+    count = blank = 0
     for number, cells in lines:
         if not any(str(cell if cell is not None else "").strip() for cell in cells):
+            blank += 1
+            if blank > MAX_BLANK:
+                break
             continue
+        blank = 0
         if heads is None:
             heads = _checked(match_heads([str(cell or "") for cell in cells]))
             continue
@@ -97,6 +104,8 @@ def _xlsx_lines(path: Path) -> Iterator[tuple[int, list[Any]]]:
     with zipfile.ZipFile(path) as archive:
         if sum(info.file_size for info in archive.infolist()) > MAX_UNPACKED:
             raise UserError(_("表格解压后过大,请拆分后分别导入,或另存为 CSV。"))
+        if any(info.filename == "xl/sharedStrings.xml" and info.file_size > MAX_STRINGS for info in archive.infolist()):
+            raise UserError(_("表格解压后过大,请拆分后分别导入,或另存为 CSV。"))
         if "[Content_Types].xml" not in archive.namelist():
             raise UserError(_("这不是 CSV 或 XLSX 文件,请另存为 CSV(UTF-8 或 GBK)或 XLSX。"))
     with path.open("rb") as stream:  # by name it would insist on the .xlsx suffix
@@ -104,5 +113,7 @@ def _xlsx_lines(path: Path) -> Iterator[tuple[int, list[Any]]]:
             book = load_workbook(stream, read_only=True, data_only=True)
         except (KeyError, ValueError, zipfile.BadZipFile) as error:
             raise UserError(_("表格已损坏或不是 XLSX 格式,请重新导出。")) from error
-        for number, row in enumerate(book.worksheets[0].iter_rows(values_only=True), start=1):
+        sheet = book.worksheets[0]
+        sheet.reset_dimensions()  # what the file says of its size may be a million rows of nothing
+        for number, row in enumerate(sheet.iter_rows(values_only=True, max_col=MAX_COLUMNS), start=1):
             yield number, list(row)

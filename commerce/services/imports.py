@@ -20,6 +20,7 @@ from commerce.services.rows import OrderRow
 from contacts import longjobs
 from scrm.lib import clock
 from scrm.lib.errors import UserError
+from scrm.lib.sheets import as_text
 from tenants import audit
 from tenants.audit import Actor
 from tenants.context import current_tenant
@@ -155,7 +156,7 @@ def _write_rejects(rejects: Path, offset: int, bad: list[tuple[int, list[str], s
     writer = csv.writer(text)
     if not offset:
         writer.writerow([_("行号"), _("未导入原因"), *read_heads(path)])
-    writer.writerows([line, reason, *raw] for line, raw, reason in bad)
+    writer.writerows([line, reason, *map(as_text, raw)] for line, raw, reason in bad)
     with _opened(rejects) as file:
         file.truncate(offset)
         file.seek(offset)

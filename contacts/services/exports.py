@@ -18,6 +18,7 @@ from contacts import listing, longjobs
 from contacts.models import Contact, Follow
 from contacts.queries import family_of, listed_contacts
 from scrm.lib import clock
+from scrm.lib.sheets import as_text
 from tenants import audit
 from tenants.audit import Actor
 from tenants.context import current_tenant
@@ -26,7 +27,6 @@ from tenants.paths import tenant_dir
 
 KIND = "contacts.export"
 PAGE = 1000
-_RISKY = ("=", "+", "-", "@", "\t", "\r")
 
 
 @transaction.atomic
@@ -112,9 +112,8 @@ def _time(at: datetime | None, zone: ZoneInfo) -> str:
 
 
 def _csv(lines: Sequence[Sequence[str]]) -> bytes:
-    """Lines as UTF-8 CSV; a cell that a spreadsheet would run as a formula is quoted."""
     text = io.StringIO()
-    csv.writer(text).writerows([["'" + cell if cell.startswith(_RISKY) else cell for cell in line] for line in lines])
+    csv.writer(text).writerows([list(map(as_text, line)) for line in lines])
     return text.getvalue().encode()
 
 

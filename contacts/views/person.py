@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -153,6 +154,8 @@ def change_contact_stage(request: MemberRequest, pk: int) -> HttpResponse:
 def change_contact_owner(request: MemberRequest, pk: int) -> HttpResponse:
     """业绩归属: to another guide who is her friend."""
     contact = get_contact_or_404(request, pk)
+    if request.scope.is_own_only:
+        raise PermissionDenied  # a guide does not decide whom a shared customer is credited to
     active = follows_of(contact).filter(relation=Relation.ACTIVE).values("member_id")
     form = OwnerForm(request.POST, members=Member.objects.filter(pk__in=active))
     if not form.is_valid():

@@ -152,14 +152,14 @@ def _simple_options() -> dict[str, list[Any]]:
 
 
 def audience(request: MemberRequest, tree: dict[str, Any]) -> dict[str, Any]:
-    """The live count, ten of them, the tree in words, or what is still missing."""
+    """The live count within the scope, ten of them, the tree in words, or what is still missing."""
     problems = problems_of(tree)
     if problems:
         return {"problems": problems, "words": "", "count": None, "sample": []}
     matched = matching_people(tree, clock.now())
     visible = visible_contacts(request.scope).filter(pk__in=matched.values("pk"))
     sample = list(visible.select_related("stage", "owner").order_by("-last_added_at", "-pk")[:SAMPLE])
-    return {"problems": [], "words": in_words(tree), "count": matched.count(), "sample": sample}
+    return {"problems": [], "words": in_words(tree), "count": visible.count(), "sample": sample}
 
 
 @require_POST

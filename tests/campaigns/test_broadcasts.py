@@ -313,3 +313,16 @@ def test_the_difference_names_other_times_and_another_list_of_the_same_length(th
 
     assert rows["名单"] == "2 个,其中换入 1 个,换出 1 个"
     assert rows["时间"].startswith("03-03 15:00") and rows["对照组(不触达)"] == "10"
+
+
+def test_customers_without_a_store_are_hqs_to_release():
+    """They stand in no store's reach: a store's manager does not release to them beside her own."""
+    store = people.make_store()
+    [hers] = make.make_customers(1, people.make_member(store=store))
+    [unplaced] = make.make_customers(1, people.make_member())
+    draft = make.make_draft([hers, unplaced])
+
+    assert make.submit(draft).level == "hq"
+    with pytest.raises(NotAllowed):
+        scope = DataScope(user_id=1, store_ids=frozenset({store.pk}))
+        approvals.approve_broadcast(draft.pk, by=make.approver(), scope=scope)

@@ -1,13 +1,17 @@
 """The pages: the composer's way, the approver's page, 今日, and how many queries each costs."""
 
 import re
+from datetime import time
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Role
-from campaigns.models import Approval, Broadcast, Delivery, Dispatch, WelcomeSend
+from accounts.scope import EVERYTHING
+from campaigns.models import Approval, Broadcast, Delivery, Dispatch, Enrollment, Sop, WelcomeSend
+from campaigns.services import sops
+from campaigns.services.sops import Plan, Step
 from contacts.models import MemberAccount
 from scrm.lib import clock
 from tagging.models import Segment, SegmentEntry
@@ -282,3 +286,18 @@ def test_only_who_sees_the_whole_push_may_stop_it(log_in, guide):
 
     push.refresh_from_db()
     assert "停止</button>" not in page and answer.status_code == 403 and push.stop_wanted_at is None
+
+
+def test_who_sees_only_one_store_may_not_pause_or_rewrite_everybodys_sop(log_in, guide):
+    version = sops.create_sop("新客7天", Plan(steps=[Step(0, time(10), "欢迎")], within=EVERYTHING), by=make.author())
+    Enrollment.objects.create(
+        version=version, sop=version.sop, target=f"c{guide.push.deliveries.first().contact_id}",
+        contact=guide.push.deliveries.first().contact, trigger_key="x", entered_at=clock.now(),
+    )  # fmt: skip
+    Sop.objects.update(state="on")
+    hers = log_in("operator", scope=guide.unit.store)
+
+    assert hers.get(f"/sops/{version.sop_id}/").status_code == 200
+    for act in ("pause", "submit", "edit"):
+        assert hers.post(f"/sops/{version.sop_id}/{act}/", {"running": "0"}).status_code == 403, act
+    assert Sop.objects.get().state == "on"

@@ -78,8 +78,8 @@ TENANT_ROUTES: dict[str, Expect] = {
         lifecycle=Route(),
         lifecycle_rows=Route(),
         funnel=Route(),
-        funnel_rows=Route(args={"metric": "planned"}, own={404}),
-        day_rows=Route(args={"metric": "adds"}, own={404}),
+        funnel_rows=Route(args={"metric": "planned"}),
+        day_rows=Route(args={"metric": "added"}),
         metrics=Route(),
     ),
     **_in(
@@ -160,9 +160,9 @@ TENANT_ROUTES: dict[str, Expect] = {
         broadcast_remind=Route(pk="campaigns.Broadcast"),
         broadcast_refresh=Route(pk="campaigns.Broadcast"),
         approval_list=Route(),
-        approval_detail=Route(pk="campaigns.Broadcast", own={404}),
-        approval_approve=Route(pk="campaigns.Broadcast", own={404}),
-        approval_reject=Route(pk="campaigns.Broadcast", own={404}),
+        approval_detail=Route(pk="campaigns.Approval"),
+        approval_approve=Route(pk="campaigns.Approval"),
+        approval_reject=Route(pk="campaigns.Approval"),
         sop_list=Route(),
         sop_new=Route(),
         sop_detail=Route(pk="campaigns.Sop"),
@@ -291,6 +291,13 @@ def _broadcast() -> Any:
     return campaigns.make_draft([contacts.make_contact()])
 
 
+def _approval() -> Any:
+    from tests.support import campaigns
+
+    with campaigns.at_time(campaigns.MORNING):
+        return campaigns.submit(campaigns.make_draft(campaigns.make_customers(1)))
+
+
 def _dispatch() -> Any:
     from tests.support import campaigns
 
@@ -371,6 +378,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "tagging.TagGroup": lambda: _tag().group,
     "tagging.Rule": _rule,
     "tagging.Segment": _segment,
+    "campaigns.Approval": _approval,
     "campaigns.Broadcast": _broadcast,
     "campaigns.Sop": _sop,
     "campaigns.WelcomeTemplate": _welcome,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import transaction
 
@@ -76,10 +77,15 @@ def apply(run: SyncRun, gone: Gone) -> None:
     for follows, groups in _batches(gone):
         with transaction.atomic():
             source: c.Source = "backfill" if run.kind == "first" else "reconcile"
-            batch = c.RemovalsBatch(run.corp, source, clock.now(), follows, groups)
+            batch = c.RemovalsBatch(run.corp, source, read_at_of(run), follows, groups)
             for handler in c.handlers_for("removals"):
                 handler(batch)
             _note(run, follows, groups)
+
+
+def read_at_of(run: SyncRun) -> datetime:
+    """The domain instant that a run's reading speaks of: its beginning. What began while it read, it may not have seen."""
+    return run.started_at + clock.offset()
 
 
 def _batches(gone: Gone) -> Iterable[tuple[list[Pair], list[str]]]:

@@ -20,6 +20,7 @@ from wecom_bridge import contracts as c
 from wecom_bridge.gateway import parse
 from wecom_bridge.models import StagedRow, SyncRun, SyncUnit
 from wecom_bridge.services.parallel import run_all
+from wecom_bridge.services.sync.removals import read_at_of
 
 ROWS = 2_000
 PARTS = 2
@@ -86,7 +87,7 @@ def _tell_some(run: SyncRun, unit_id: int, *, alongside: bool) -> bool:
         return False
     source: c.Source = "backfill" if run.kind == "first" else "reconcile"
     people = _people([orjson.loads(payload) for _key, payload in rows])
-    batch = c.PeopleBatch(run.corp, source, run.started_at + clock.offset(), rows=people, alongside=alongside)
+    batch = c.PeopleBatch(run.corp, source, read_at_of(run), rows=people, alongside=alongside)
     for handler in c.handlers_for("people"):
         handler(batch)
     SyncUnit.objects.filter(pk=unit.pk).update(cursor=rows[-1][0], fetched=unit.fetched + len(rows))
