@@ -5,10 +5,12 @@ from django.utils.translation import gettext_lazy as _
 from accounts import navigation, permissions
 from campaigns import tasks
 from campaigns.handlers import groupmsg, ledger, welcome
+from campaigns.queries import audience
 from campaigns.services import enrolling, sop_running
 from conditions import consumers
 from contacts import timeline
 from contacts.services import merging
+from tagging import segments
 from tenants import lanes, quiet
 
 HEADING = _("触达")
@@ -40,6 +42,7 @@ def register() -> None:
     lanes.register(lanes.Lane("campaigns", queue="campaigns", drain=tasks.drain, next_due=tasks.next_due))
     quiet.register("campaigns", tasks.count_due)
     timeline.on_recorded(enrolling.on_facts)
+    segments.register_uses("campaigns", audience.uses_of_segment)
     merging.on_merged(sop_running.on_merged)
     consumers.register(
         consumers.Consumer(

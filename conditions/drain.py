@@ -24,10 +24,10 @@ RETRY_AFTER = timedelta(minutes=1)
 
 @dataclass
 class Touched:
-    """What the batch's marks say of one person."""
+    """What the batch's marks say of one person: what is news, and what only the first sync told of."""
 
-    keys: set[str] = field(default_factory=set)
-    is_backfill: bool = True
+    news: set[str] = field(default_factory=set)
+    backfill: set[str] = field(default_factory=set)
 
 
 def drain_marks(deadline: datetime) -> bool:
@@ -85,26 +85,29 @@ def _touched_people(claimed: list[DirtyMark]) -> dict[int, Touched]:
     for row in claimed:
         root_id = root_of.get(row.contact_id)
         if root_id is not None:  # an erased person has nothing left to decide
-            person = touched[root_id]
-            person.keys.add(row.field_key)
-            person.is_backfill = person.is_backfill and row.is_backfill
+            keys = touched[root_id].backfill if row.is_backfill else touched[root_id].news
+            keys.add(row.field_key)
     return touched
 
 
 def _tell(consumer: Consumer, touched: dict[int, Touched], now: datetime) -> None:
+    """News first: what only the first sync told of is absorbed behind it, and cannot swallow it."""
     reads = consumer.reads() | {consumer.own_key}
-    live: list[int] = []
-    quiet: list[int] = []
-    keys: set[str] = set()
+    absorb = consumer.absorb or consumer.consume
+    for is_backfill, consume in ((False, consumer.consume), (True, absorb)):
+        for keys, ids in _by_keys(touched, reads, is_backfill=is_backfill).items():
+            _attempt(consumer, consume, ids, keys, now, is_backfill=is_backfill)
+
+
+def _by_keys(touched: dict[int, Touched], reads: set[str], *, is_backfill: bool) -> dict[frozenset[str], list[int]]:
+    """People by what of theirs concerns the consumer: another person's keys must not make hers news."""
+    found: dict[frozenset[str], list[int]] = defaultdict(list)
     for root_id, person in sorted(touched.items()):
-        common = reads if EVERYTHING in person.keys else person.keys & reads
+        keys = person.backfill if is_backfill else person.news
+        common = frozenset(reads if EVERYTHING in keys else keys & reads)
         if common:
-            keys |= common
-            (quiet if person.is_backfill and consumer.absorb else live).append(root_id)
-    if quiet and consumer.absorb:
-        _attempt(consumer, consumer.absorb, quiet, frozenset(keys), now, is_backfill=True)
-    if live:
-        _attempt(consumer, consumer.consume, live, frozenset(keys), now, is_backfill=False)
+            found[common].append(root_id)
+    return found
 
 
 def _attempt(

@@ -230,12 +230,13 @@ FIELDS = (
     ),
     Field(
         "follow.add_way", _("添加方式"), RELATION, ValueType.SET, read=_set_reader(Follow, "add_way", "added_at"), rows=_follows,
-        value="add_way", at="added_at", options=_ways, order=20,
+        value="add_way", at="added_at", options=_ways, dirty_keys=("follow.add_way", "contact.added_at"), order=20,
     ),
     Field(
         "follow.state", _("渠道"), RELATION, ValueType.SET,
         read=_set_reader(Follow, "state", "added_at", lambda row: row.state != ""),
-        rows=lambda: Follow.objects.exclude(state=""), value="state", at="added_at", options=_states, order=30,
+        rows=lambda: Follow.objects.exclude(state=""), value="state", at="added_at", options=_states,
+        dirty_keys=("follow.state", "contact.added_at"), order=30,
     ),
     Field(
         "follow.member", _("好友导购"), RELATION, ValueType.SET,

@@ -1,5 +1,7 @@
-"""Inbound batches of people and places, at layer order 100. Each runs inside the bridge's transaction."""
+"""Inbound batches of people and places, at layer order 100. Each runs inside the bridge's transaction; what the first sync alone
+tells is marked so, and rules act on nobody for it."""
 
+from conditions import dirty
 from contacts.services.groups import apply_groups, apply_lost_groups
 from contacts.services.inbound import apply_lost_follows, apply_people
 from contacts.services.members import apply_members
@@ -9,20 +11,24 @@ ORDER = 100
 
 
 def on_people(batch: PeopleBatch) -> None:
-    apply_people(batch)
+    with dirty.told_by(batch.source):
+        apply_people(batch)
 
 
 def on_members(batch: MembersBatch) -> None:
-    apply_members(batch)
+    with dirty.told_by(batch.source):
+        apply_members(batch)
 
 
 def on_groups(batch: GroupsBatch) -> None:
-    apply_groups(batch)
+    with dirty.told_by(batch.source):
+        apply_groups(batch)
 
 
 def on_removals(batch: RemovalsBatch) -> None:
-    apply_lost_follows(batch)
-    apply_lost_groups(batch)
+    with dirty.told_by(batch.source):
+        apply_lost_follows(batch)
+        apply_lost_groups(batch)
 
 
 def register() -> None:

@@ -63,8 +63,8 @@ def _segment_keys(leaf: Leaf) -> list[str]:
 
 def _read_segments(root_ids: Sequence[int]) -> Mapping[int, Any]:
     found: dict[int, list[tuple[int, datetime]]] = defaultdict(list)
-    for entry in SegmentEntry.objects.select_related("segment"):
-        if entry.contact_id in set(root_ids) and entry.segment.archived_at is None:
+    for entry in SegmentEntry.objects.filter(contact_id__in=root_ids).select_related("segment"):
+        if entry.segment.archived_at is None:
             found[entry.contact_id].append((entry.segment_id, entry.entered_at))
     return found
 

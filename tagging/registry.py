@@ -13,6 +13,7 @@ from conditions.consumers import Consumer
 from contacts import panels, timeline
 from contacts.services import merging
 from tagging import actions, fields, handlers, listing
+from tagging import segments as listeners
 from tagging.models import RuleMatch, SegmentChange
 from tagging.services import rules, segments
 from tagging.services.acting import STAGE, TAG
@@ -42,7 +43,8 @@ def register() -> None:
             "tags", gettext_lazy("标签"), 20, "tagging/_person_panel.html", person_panel, permission="tags.view"
         )
     )
-    consumers.register(Consumer("segments", segments.reads, segments.consume, order=200))
+    listeners.register_uses("rules", rules.uses_of_segment)
+    consumers.register(Consumer("segments", segments.reads, segments.consume, absorb=segments.absorb, order=200))
     consumers.register(Consumer("rules", rules.reads, rules.consume, absorb=rules.absorb, order=300))
     lanes.register(lanes.Lane(segments.LANE, queue="segments", drain=segments.drain_builds, lease_seconds=300))
     merging.on_merged(rules.on_merged)

@@ -1,6 +1,6 @@
-"""Who wants to hear that people entered or left a segment: rules, SOPs, temporary tags."""
+"""Who wants to hear that people entered or left a segment, and who uses one: rules, SOPs, broadcasts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -31,3 +31,18 @@ def tell(change: Change) -> None:
     if change.entered or change.left:
         for listener in _listeners.values():
             listener(change)
+
+
+Uses = Callable[[int], Iterable[str]]
+_uses: dict[str, Uses] = {}
+
+
+def register_uses(name: str, find: Uses) -> None:
+    """`find(segment id)` names what of an app uses a segment now (规则「…」), so that it is not archived underneath."""
+    _uses[name] = find
+
+
+def uses_of(segment_id: int) -> Iterator[str]:
+    """Everything that uses the segment."""
+    for find in _uses.values():
+        yield from find(segment_id)

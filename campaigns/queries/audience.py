@@ -1,5 +1,6 @@
 """Whom a broadcast means: an audience as the ids of people or of groups, within the author's scope."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +9,9 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from accounts.scope import DataScope
+from campaigns.models import Broadcast, SopVersion
 from conditions.compiler import compile_tree
+from conditions.reading import values_read
 from conditions.render import in_words
 from contacts.models import Contact, GroupChat
 from contacts.queries import visible_contacts, visible_groups
@@ -102,3 +105,15 @@ def ids_sql(queryset: QuerySet[Any]) -> Sql:
     except EmptyResultSet:
         return "SELECT NULL::bigint WHERE false", ()
     return sql, tuple(params)
+
+
+def uses_of_segment(segment_id: int) -> Iterator[str]:
+    """SOPs not ended and broadcasts not released that read a segment."""
+    versions = SopVersion.objects.exclude(sop__state="off").select_related("sop").order_by("sop_id", "-number")
+    for version in versions.distinct("sop_id"):
+        trees = [tree for tree in (version.entry_tree, version.exit_tree) if tree]
+        if any(segment_id in values_read(tree, "segment") for tree in trees):
+            yield _("SOP「%(name)s」") % {"name": version.sop.name}
+    states = (Broadcast.State.DRAFT, Broadcast.State.SUBMITTED)
+    for broadcast in Broadcast.objects.filter(state__in=states, audience__segment=segment_id):
+        yield _("群发「%(name)s」") % {"name": broadcast.name}

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 from django.db import transaction
 from django.db.models import Q
 
+from commerce import changes
+from commerce.changes import OrderChange
 from commerce.models import Order
 from commerce.services.attribution import attribute
 from commerce.services.facts import record_orders
@@ -92,6 +94,7 @@ def _save_bound(bound: Sequence[Order]) -> None:
     attribute(bound)
     update_rows(Order, [_bound_row(order) for order in bound])
     record_orders(bound, source="product")
+    changes.tell([OrderChange(order.pk, order.contact_id, order.ordered_at) for order in bound])
     marks.mark(roots_of(order.contact_id for order in bound if order.contact_id).values(), "order")
 
 
@@ -121,6 +124,9 @@ def on_new_keys(keys: Sequence[NewKey]) -> None:
             condition |= Q(**{f"{column}__any_of": values}) & ~Q(**{column: ""})
     if not condition:
         return
+    # Shared among those who bring keys; who writes orders holds it alone. Else an order and its buyer that commit side by side
+    # would never see each other.
+    locks.lock_in_transaction("orders", shared=True)
     waiting = list(Order.objects.select_for_update(of=("self",)).filter(condition, contact__isnull=True).order_by("pk"))
     if waiting:
         bind_orders(waiting, now=clock.now())

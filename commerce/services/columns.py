@@ -35,7 +35,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 REQUIRED = ("number", "ordered_at", "total")
 _STATUSES = {"": "paid", "已支付": "paid", "已付款": "paid", "交易成功": "paid", "已完成": "paid", "paid": "paid",
              "已取消": "cancelled", "已关闭": "cancelled", "cancelled": "cancelled",
-             "已退款": "paid", "已全额退款": "paid", "refunded": "paid"}  # fmt: skip
+             "已退款": "paid", "部分退款": "paid", "已全额退款": "paid", "全额退款": "paid", "refunded": "paid"}  # fmt: skip
+_REFUNDED_WHOLE = {"已全额退款", "全额退款", "refunded"}
+_REFUNDED_SOME = {"已退款", "部分退款"}
 _TIMES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d", "%Y/%m/%d",
           "%Y%m%d%H%M%S", "%Y年%m月%d日 %H:%M:%S", "%Y年%m月%d日")  # fmt: skip
 _MAX_MINOR = 10**12
@@ -95,6 +97,8 @@ class Reader:
         guide = get(_lookup, self.guides, _text(cells, "guide"), _("导购账号"))
         status = get(_status, _text(cells, "status"))
         quantity = get(_quantity, _text(cells, "quantity"))
+        if not refunded and total:
+            refunded = get(_told_refund, _text(cells, "status"), total)
         if total is not None and refunded and refunded > total:
             problems.append(_("退款金额大于实付金额"))
         if problems:
@@ -205,6 +209,15 @@ def _status(value: str) -> str:
     if status is None:
         raise BadRow(_("状态「%(value)s」无法识别,请写已支付或已取消") % {"value": value[:20]})
     return status
+
+
+def _told_refund(status: str, total: int) -> int:
+    """What a status says was given back where no amount is named. Raises BadRow when it may be a part."""
+    if status.lower() in _REFUNDED_WHOLE:
+        return total
+    if status in _REFUNDED_SOME:
+        raise BadRow(_("状态是「%(value)s」,请填退款金额") % {"value": status})
+    return 0
 
 
 def _quantity(value: str) -> Decimal:

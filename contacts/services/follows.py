@@ -48,6 +48,7 @@ class Outcome:
 
     touched: set[int] = field(default_factory=set)  # contacts whose counts and dates must be computed again
     remarked: set[int] = field(default_factory=set)  # contacts of follows whose remark changed
+    ended: set[int] = field(default_factory=set)  # contacts of follows that are over
     mobiles: dict[int, tuple[int, tuple[str, ...]]] = field(
         default_factory=dict
     )  # follow id → (contact, mobiles as read)
@@ -154,7 +155,13 @@ def _write_follows(corp: Corp, pairs: Sequence[_Pair], source: str, read_at: dat
     for pair, row in changed:
         for name, value in row.items():
             setattr(pair.follow, name, value)
+    _note_outcome(pairs, outcome)
+
+
+def _note_outcome(pairs: Sequence[_Pair], outcome: Outcome) -> None:
     for pair in pairs:
+        if pair.follow is not None and pair.folded and pair.folded[-1].ended_at:
+            outcome.ended.add(pair.follow.contact_id)
         if pair.follow is not None and pair.facts.info is not None:
             outcome.mobiles[pair.follow.pk] = (pair.follow.contact_id, tuple(pair.follow.remark_mobiles))
 
@@ -196,14 +203,15 @@ def _follow_values(pair: _Pair, source: str, read_at: datetime) -> dict[str, Any
 def _mark_changes(changes: Iterable[tuple[int, Mapping[str, Any], Follow | None]]) -> None:
     """Dirty marks of follows that changed, and of further follows of people we knew."""
     by_field: dict[str, set[int]] = defaultdict(set)
-    watched = {
-        "relation": "follow.relation",
-        "added_at": "contact.added_at",
-        "add_way": "follow.add_way",
-        "state": "follow.state",
-    }
+    watched = (
+        ("relation", "follow.relation"),
+        ("relation_since", "follow.relation"),
+        ("added_at", "contact.added_at"),
+        ("add_way", "follow.add_way"),
+        ("state", "follow.state"),
+    )
     for contact_id, row, before in changes:
-        for column, key in watched.items():
+        for column, key in watched:
             if before is None or getattr(before, column) != row[column]:
                 by_field[key].add(contact_id)
     roots = roots_of(set().union(*by_field.values())) if by_field else {}
@@ -250,6 +258,7 @@ def _write_timeline(pairs: Sequence[_Pair], source: str) -> None:
     becomes known; a better time or cause of an ending restates its fact."""
     events: list[NewEvent] = []
     restated: list[Restated] = []
+    revoked: list[str] = []
     for pair in pairs:
         before = {period.added_at: period for period in pair.periods}
         used: set[End] = set()
@@ -257,6 +266,8 @@ def _write_timeline(pairs: Sequence[_Pair], source: str) -> None:
             old = before.get(one.start.at)
             if old is None:
                 events.append(_added(pair, one))
+            elif old.ended_at is not None and one.ended_at is None:
+                revoked.append(_ended_key(pair, one.start))  # its fact goes, or it would swallow the real ending's
             if one.ended_at is None or _is_implied(one, pair.folded):
                 continue
             end = End(one.ended_at, one.ended_by)
@@ -267,6 +278,7 @@ def _write_timeline(pairs: Sequence[_Pair], source: str) -> None:
                 restated.append(Restated(_ended_key(pair, one.start), ENDED_KINDS[end.by], end.at))
         events += _loose(pair, used, source)
     stale = [event for pair in pairs for event in pair.loose if _is_used(event, pair)]
+    stale += list(TimelineEvent.objects.filter(fact_key__in=revoked)) if revoked else []
     record_events(events)
     restate_events(restated, dropped=stale)
 

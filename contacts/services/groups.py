@@ -9,7 +9,7 @@ from typing import Any
 from contacts import marks
 from contacts.arrivals import NewKey
 from contacts.models import GroupChat, GroupMembership, Identity, Member, TimelineEvent
-from contacts.timeline import NewEvent, record_events, roots_of
+from contacts.timeline import NewEvent, record_events, restate_events, roots_of
 from scrm.lib import clock
 from scrm.lib.db.bulk import clean_text, insert_rows, update_rows
 from tenants import locks
@@ -120,7 +120,7 @@ def _write_memberships(batch: GroupsBatch, groups: dict[str, GroupChat], who: _W
         joinings.add((row.group_id, row.userid, row.joined_at))
         if row.left_at is None:
             standing[row.group_id][row.userid] = row
-    fresh, closing, patched = [], [], []
+    fresh, closing, patched, named = [], [], [], []
     for info in batch.groups:
         group = groups.get(info.chat_id)
         if group is None or group.synced_at != batch.read_at:
@@ -134,6 +134,7 @@ def _write_memberships(batch: GroupsBatch, groups: dict[str, GroupChat], who: _W
                 closing.append(_closing(row, until, batch, info.chat_id))
             elif (changes := _patch(row, one, who)) is not None:
                 patched.append({"id": row.pk} | changes)
+                named += [changes] if changes["contact_id"] != row.contact_id else []
         for userid, one in now_in.items():
             is_known = userid in here and here[userid].joined_at == one.joined_at
             if not is_known and (group.pk, userid, one.joined_at) not in joinings:
@@ -146,7 +147,17 @@ def _write_memberships(batch: GroupsBatch, groups: dict[str, GroupChat], who: _W
     insert_rows(GroupMembership, fresh, ignore_conflicts=True)
     events = [event for _row, event in closing] + [_joined(row, batch.source) for row in fresh]
     record_events([event for event in events if event.payload.pop("external")])
-    _mark(fresh, [row for row, _event in closing], standing)
+    back = [row for row in patched if "left_at" in row]
+    _drop_leavings([row["id"] for row in back], rows)
+    _mark([*fresh, *back, *named], [row for row, _event in closing], standing)
+
+
+def _drop_leavings(ids: Sequence[int], rows: Iterable[GroupMembership]) -> None:
+    """The facts of leavings that were none: each would swallow the real one's."""
+    back = set(ids)
+    keys = [f"group.left:{r.group_id}:{r.userid}:{int(r.joined_at.timestamp())}" for r in rows if r.pk in back]
+    if keys:
+        restate_events([], dropped=list(TimelineEvent.objects.filter(fact_key__in=keys)))
 
 
 def _membership(group: GroupChat, one: GroupMemberInfo, who: _Who) -> dict[str, Any]:

@@ -91,7 +91,8 @@ def _apply(
     new = {one.contact_id for one in known.values() if one.is_new}
     phoned = sync_remark_mobiles(outcome.mobiles, now=now, all_new=_all_new(outcome.mobiles.values(), new))
     refresh_search((new | renamed | outcome.remarked | phoned) - done)
-    refresh_standing((new | outcome.touched) - done, now=now, backfill=source == "backfill")
+    # A follow that turned out to be over counts otherwise than a first sight takes it.
+    refresh_standing((new | outcome.touched) - (done - outcome.ended), now=now, backfill=source == "backfill")
 
 
 def _all_new(mobiles: Iterable[tuple[int, tuple[str, ...]]], new: set[int]) -> bool:

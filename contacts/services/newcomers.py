@@ -24,9 +24,15 @@ def enter_first_stage(events: Sequence[Fact]) -> None:
     stage = Stage.objects.filter(is_archived=False).order_by("order", "id").first()
     if not fresh or stage is None:
         return
+    # Owner and store of the newcomer are written after her facts: until then she stands where she was added.
+    placed = {
+        roots[e.contact_id]: (e.store_id, e.member_id)
+        for e in events
+        if e.contact_id in roots and e.contact_id in added
+    }
     moments: dict[datetime, set[int]] = {}
     for contact_id, at in added.items():
         if roots.get(contact_id) in fresh:
             moments.setdefault(at, set()).add(roots[contact_id])
     for at, people in moments.items():
-        change_stage(people, stage, source="rule", by=SYSTEM, at=at)
+        change_stage(people, stage, source="rule", by=SYSTEM, at=at, placed=placed)

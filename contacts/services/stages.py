@@ -1,6 +1,6 @@
 """Lifecycle stages: people move, and every move is a row that is never changed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from django.db import transaction
@@ -20,12 +20,14 @@ _FACT_SOURCES = {"backfill": FactSource.BACKFILL, "import": FactSource.IMPORT}
 
 @transaction.atomic
 def change_stage(
-    contact_ids: Iterable[int], stage: Stage, *, source: str, reason: str = "", by: Actor, at: datetime
-) -> set[int]:
+    contact_ids: Iterable[int], stage: Stage, *, source: str, reason: str = "", by: Actor, at: datetime,
+    placed: Mapping[int, tuple[int | None, int | None]] | None = None,
+) -> set[int]:  # fmt: skip
     """Move people (roots are resolved) to a stage; those who moved. Whoever is there already stays untouched.
 
     source: rule, manual, import or backfill (StageTransition.source). at: the domain instant of the move; a move dated before
     a person's latest one is refused for her alone, since the record only grows at its end. Audited when a person does it.
+    placed: root id → (store, member) for whom neither stands yet, as of the fact that moves her.
     Raises UserError for an archived stage.
     """
     if stage.is_archived:
@@ -39,30 +41,36 @@ def change_stage(
     if not people:
         return set()
     actor_id = by.id if by.kind == "user" else None
+    known = placed or {}
+    where = {
+        p.pk: (p.store_id, p.owner_id) if p.owner_id or p.store_id else known.get(p.pk, (None, None)) for p in people
+    }
     transitions = insert_rows(StageTransition, [
         {"contact_id": p.pk, "from_stage_id": p.stage_id, "to_stage_id": stage.pk, "changed_at": at, "source": source,
-         "reason": clean_text(reason, 200), "actor_id": actor_id, "store_id": p.store_id, "member_id": p.owner_id}
+         "reason": clean_text(reason, 200), "actor_id": actor_id, "store_id": where[p.pk][0], "member_id": where[p.pk][1]}
         for p in people
     ])  # fmt: skip
     update_rows(
         Contact, [{"id": p.pk, "stage_id": stage.pk, "stage_since": at, "updated_at": clock.now()} for p in people]
     )
-    _record(people, [pk for (pk,) in transitions], stage, source=source, reason=reason, by=by, at=at)
+    guides = {pk: member_id for pk, (_store, member_id) in where.items()}
+    _record(people, [pk for (pk,) in transitions], stage, guides, source=source, reason=reason, by=by, at=at)
     moved = {person.pk for person in people}
-    marks.mark(moved, "contact.stage", backfill=source == "backfill")
+    marks.mark(moved, "contact.stage", backfill=True if source == "backfill" else None)
     if by.kind in ("user", "token"):
         audit.record("stage.changed", stage, by=by, contacts=sorted(moved)[:100], count=len(moved), source=source)
     return moved
 
 
 def _record(
-    people: list[Contact], transitions: list[int], stage: Stage, *, source: str, reason: str, by: Actor, at: datetime
-) -> None:
+    people: list[Contact], transitions: list[int], stage: Stage, guides: Mapping[int, int | None], *,
+    source: str, reason: str, by: Actor, at: datetime,
+) -> None:  # fmt: skip
     names = dict(Stage.objects.values_list("pk", "name"))
     record_events([
         NewEvent(
             "stage.changed", at, _FACT_SOURCES.get(source, FactSource.PRODUCT).value, f"stage:{transition_id}",
-            contact_id=person.pk, member_id=person.owner_id, actor=actor_label(by), subject=f"stage:{stage.pk}",
+            contact_id=person.pk, member_id=guides[person.pk], actor=actor_label(by), subject=f"stage:{stage.pk}",
             payload={"from": names.get(person.stage_id or 0, ""), "to": stage.name, "how": source, "reason": reason[:200]},
         )
         for person, transition_id in zip(people, transitions, strict=True)

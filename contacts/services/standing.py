@@ -25,7 +25,7 @@ class _Person:
 
 
 def refresh_standing(
-    contact_ids: Iterable[int], *, now: datetime, backfill: bool = False, reclaim: bool = False
+    contact_ids: Iterable[int], *, now: datetime, backfill: bool | None = None, reclaim: bool = False
 ) -> None:
     """Compute counts, dates, owner and store of these people's roots. A constant number of statements.
 
@@ -57,7 +57,9 @@ def _load(contact_ids: Iterable[int]) -> dict[int, _Person]:
     people: dict[int, _Person] = {root: _Person() for root in sorted(roots)}
     family: dict[int, int] = {}
     columns = ("pk", "root_id", "owner_id", "store_id", "active_follows", "first_added_at", "last_added_at")
-    for contact in Contact.objects.filter(Q(pk__any_of=roots) | Q(root_id__any_of=roots)).only(*columns):
+    # Locked: whoever is given another owner meanwhile keeps her, and her store.
+    rows = Contact.objects.select_for_update(of=("self",)).filter(Q(pk__any_of=roots) | Q(root_id__any_of=roots))
+    for contact in rows.only(*columns).order_by("pk"):
         family[contact.pk] = contact.root_pk
         if contact.root_id is None:
             people[contact.pk].root = contact

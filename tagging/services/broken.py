@@ -33,7 +33,10 @@ def check_segment(segment: Segment) -> bool:
 def fail_segment(segment: Segment, reason: str) -> None:
     """The segment stops being computed until somebody edits it."""
     segment.state, segment.last_error = Segment.State.FAILED, reason
-    segment.save(update_fields=["state", "last_error"])
+    # Of the version it was found in: an edit made meanwhile is another condition.
+    Segment.objects.filter(pk=segment.pk, tree_version=segment.tree_version).update(
+        state=segment.state, last_error=reason
+    )
 
 
 def check_rule(rule: Rule) -> bool:

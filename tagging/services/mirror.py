@@ -1,10 +1,11 @@
 """What WeCom says about tags, written down: the dictionary by id, and who carries what. Set-based, idempotent."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from conditions import dirty
 from contacts import timeline
@@ -17,8 +18,11 @@ from tagging.services.marks import FollowKeys, tag_event
 from wecom_bridge.contracts import PeopleBatch, TagGroupInfo, TagInfo, TagsBatch
 from wecom_bridge.models import Corp
 
+logger = logging.getLogger(__name__)
 State = FollowTag.State
 PERSONAL_GROUP = "personal"
+MANY_TAGS = 10  # a list that lacks more than so many, and more than SHARE of all, is not believed
+SHARE = 0.1
 
 
 # --- The dictionary ---------------------------------------------------------------------------------------------
@@ -33,15 +37,27 @@ def apply_tags(batch: TagsBatch) -> None:
     ours = Tag.objects.filter(corp=batch.corp, group__kind=TagGroup.Kind.CORP, deleted_at__isnull=True)
     told = {tag.tag_id for group in standing for tag in group.tags if not tag.deleted}
     missing = Q(wecom_tag_id__in=gone_tags) | Q(group__wecom_group_id__in=gone_groups)
-    if batch.is_full:
+    trusted = batch.is_full and not _lost_too_many(ours, told, missing)
+    if trusted:
         missing |= ~Q(wecom_tag_id__in=told)
-    else:
+    elif not batch.is_full:
         missing |= Q(group__wecom_group_id__in=[group.group_id for group in standing]) & ~Q(wecom_tag_id__in=told)
     delete_tags(ours.filter(missing, wecom_tag_id__isnull=False), now)
-    _delete_groups(batch, gone_groups, standing, now)
+    _delete_groups(batch, gone_groups, standing, now, is_full=trusted)
     _adopt(batch.corp, standing)
     _write_groups(batch.corp, standing)
     _write_tags(batch.corp, standing)
+
+
+def _lost_too_many(ours: QuerySet[Tag], told: set[str], named: Q) -> bool:
+    """Whether a full list lacks so many tags, beside those WeCom named as deleted, that it is not believed: rules and segments that
+    read a deleted tag stop for good, while a list cut short (a narrowed range, an empty answer) comes back whole."""
+    known = ours.filter(wecom_tag_id__isnull=False)
+    lacking = known.exclude(wecom_tag_id__in=told).exclude(named).count()
+    if lacking <= max(MANY_TAGS, known.count() * SHARE):
+        return False
+    logger.warning("a tag list lacks %d of the tags we know; none of them is deleted for it", lacking)
+    return True
 
 
 def delete_tags(tags: Iterable[Tag], now: datetime) -> None:
@@ -55,12 +71,14 @@ def delete_tags(tags: Iterable[Tag], now: datetime) -> None:
     dirty.mark(people, "tag")
 
 
-def _delete_groups(batch: TagsBatch, gone: set[str], standing: Sequence[TagGroupInfo], now: datetime) -> None:
+def _delete_groups(
+    batch: TagsBatch, gone: set[str], standing: Sequence[TagGroupInfo], now: datetime, *, is_full: bool
+) -> None:
     groups = TagGroup.objects.filter(
         corp=batch.corp, kind=TagGroup.Kind.CORP, deleted_at__isnull=True, wecom_group_id__isnull=False
     )
     missing = Q(wecom_group_id__in=gone)
-    if batch.is_full:
+    if is_full:
         missing |= ~Q(wecom_group_id__in=[group.group_id for group in standing])
     groups.filter(missing).update(deleted_at=now)
 
@@ -151,7 +169,7 @@ def apply_people_tags(batch: PeopleBatch) -> None:
     A mark settled after the read was made is not undone by it.
     """
     told = {(row.person.external_userid, info.userid): info for row in batch.rows for info in row.follows}
-    follows = _follows_of(batch.corp, told)
+    follows = _follows_of(batch.corp, told, batch.read_at)
     if not follows:
         return
     personal = {
@@ -178,10 +196,11 @@ def apply_people_tags(batch: PeopleBatch) -> None:
     _write(diff, batch)
 
 
-def _follows_of(corp: Corp, pairs: Iterable[Pair]) -> dict[Pair, FollowKeys]:
-    """The follows of pairs that are known. One query."""
+def _follows_of(corp: Corp, pairs: Iterable[Pair], read_at: datetime) -> dict[Pair, FollowKeys]:
+    """The follows of pairs that are known and were not read again since. One query."""
     wanted = set(pairs)
     rows = Follow.objects.filter(corp=corp, identity__value__any_of={external for external, _userid in wanted})
+    rows = rows.exclude(synced_at__gt=read_at)
     columns = rows.values_list("pk", "contact_id", "identity_id", "member_id", "identity__value", "member__userid")
     return {
         (external, userid): FollowKeys(*keys) for *keys, external, userid in columns if (external, userid) in wanted

@@ -5,7 +5,7 @@ Facts of the first sync are noted the same way.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from conditions import boundaries, dirty
 from conditions.compiler import UnknownField
 from conditions.drain import LOCK
-from conditions.reading import field_keys
+from conditions.reading import field_keys, values_read
 from conditions.schema import validate
 from conditions.tree import is_everyone
 from contacts.services.merging import Merged
@@ -25,6 +25,7 @@ from scrm.lib.errors import Conflict, UserError
 from tagging import actions
 from tagging.matching import insert_select, matching_ids, matching_people, of_people
 from tagging.models import Rule, RuleMatch
+from tagging.queries import enabled_rules
 from tagging.services.broken import break_rule, check_rule
 from tenants import audit, locks
 from tenants.audit import Actor
@@ -227,3 +228,10 @@ def on_merged(merged: Merged) -> None:
         open_matches = RuleMatch.objects.filter(contact_id=contact_id, left_at__isnull=True)
         open_matches.filter(rule_id__in=taken).update(left_at=merged.at)
         taken |= set(open_matches.values_list("rule_id", flat=True))
+
+
+def uses_of_segment(segment_id: int) -> Iterator[str]:
+    """Enabled rules whose condition reads a segment."""
+    for rule in enabled_rules():
+        if segment_id in values_read(rule.tree, "segment"):
+            yield _("规则「%(name)s」") % {"name": rule.name}

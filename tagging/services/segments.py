@@ -6,7 +6,7 @@ arrives while a build runs is worked off after it, against the built entries.
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -28,6 +28,7 @@ from tenants.audit import Actor
 from tenants.ledger.models import Job
 
 logger = logging.getLogger(__name__)
+RETRY_AFTER = timedelta(minutes=1)
 LANE = "segments"
 State = Segment.State
 Cause = SegmentChange.Cause
@@ -102,10 +103,14 @@ def freeze_segment(source: Segment, *, name: str, by: Actor) -> Segment:
 
 @transaction.atomic
 def archive_segment(segment: Segment, *, by: Actor) -> None:
-    """Out of use: no longer computed or offered. Refused while another live segment reads it."""
+    """Out of use: no longer computed or offered. Refused while a live segment, a rule or whatever else reads it: a condition that
+    excludes it would suddenly hold for everybody.
+    """
     for other in Segment.objects.filter(archived_at__isnull=True, kind="dynamic").exclude(pk=segment.pk):
         if segment.pk in values_read(other.tree, "segment"):
             raise UserError(_("人群「%(name)s」还在引用它,请先修改那个人群") % {"name": other.name})
+    for what in listeners.uses_of(segment.pk):
+        raise UserError(_("%(what)s还在使用它,请先修改或停用") % {"what": what})
     segment.archived_at = clock.now()
     segment.save(update_fields=["archived_at"])
     boundaries.forget(reader(segment))
@@ -187,9 +192,12 @@ def _build(segment_id: int, now: datetime) -> int:
     entered = insert_select(SegmentEntry, missing, {"segment": segment.pk, "entered_at": now})
     boundaries.schedule(reader(segment), segment.tree, None, now)
     _note(segment, entered, left, Cause.BUILD, now)
-    segment.size, segment.state, segment.fresh_at, segment.last_error = entries.count(), State.FRESH, now, ""
-    segment.save(update_fields=["size", "state", "fresh_at", "last_error"])
-    return segment.size
+    size = entries.count()
+    # Unless somebody edited it meanwhile: then its next build is still to come.
+    Segment.objects.filter(pk=segment.pk, tree_version=segment.tree_version).update(
+        size=size, state=State.FRESH, fresh_at=now, last_error=""
+    )
+    return size
 
 
 def lock_segment(segment_id: int) -> None:
@@ -221,6 +229,12 @@ def consume(root_ids: Sequence[int], keys: frozenset[str], now: datetime) -> Non
             _keep_up(Segment.objects.get(pk=segment.pk), root_ids, now)
 
 
+def absorb(root_ids: Sequence[int], keys: frozenset[str], now: datetime) -> None:
+    """As consume, for what only the first sync told of: who enters or leaves by it is no news for rules either."""
+    with dirty.told_by("backfill"):
+        consume(root_ids, keys, now)
+
+
 def _keep_up(segment: Segment, root_ids: Sequence[int], now: datetime) -> None:
     if segment.state != State.FRESH:
         return  # its build is still to come, and will see what changed
@@ -229,6 +243,10 @@ def _keep_up(segment: Segment, root_ids: Sequence[int], now: datetime) -> None:
             _decide(segment, root_ids, now)
     except (UnknownField, ConditionInvalid) as error:
         fail_segment(segment, _("需修复:%(reason)s") % {"reason": error})
+    except Exception:
+        # It must not hold up the other segments of these people: they come again, to it alone.
+        logger.exception("segment %s could not be kept up; repeated in %s", segment.pk, RETRY_AFTER)
+        dirty.mark(root_ids, boundaries.recheck_key(reader(segment)), not_before=now + RETRY_AFTER)
 
 
 def _decide(segment: Segment, root_ids: Sequence[int], now: datetime) -> None:
@@ -263,4 +281,4 @@ def _note(segment: Segment, entered: Sequence[int], left: Sequence[int], cause: 
         batch_size=5000,
     )
     listeners.tell(listeners.Change(segment.pk, entered, left, cause, now))
-    dirty.mark([*entered, *left], f"segment:{segment.pk}", backfill=cause == Cause.BUILD)
+    dirty.mark([*entered, *left], f"segment:{segment.pk}", backfill=True if cause == Cause.BUILD else None)

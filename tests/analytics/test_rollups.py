@@ -13,6 +13,7 @@ from analytics.services import buckets, check, days
 from campaigns.models import Delivery
 from contacts.models import ContactMerge, StageTransition
 from contacts.services.merging import merge_roots, undo_merge
+from contacts.services.phones import add_phones
 from contacts.services.stages import change_stage
 from scrm.lib import clock
 from scrm.lib.errors import UserError
@@ -231,3 +232,16 @@ def test_stage_counts_of_the_past_are_of_friends_and_no_day_is_missed(morning):
         1,
         1,
     ]
+
+
+def test_an_order_that_binds_late_reaches_the_funnel_of_the_push_before_it(morning):
+    [contact] = reach.make_customers(1)
+    push = sent_push([contact])
+    make_order(None, external_userid="", phone="+8613800000009", ordered_at=clock.now() + timedelta(hours=1))
+    drain()
+    assert metric(push, "buyers", 7) == 0
+
+    add_phones([(contact.pk, "+8613800000009", "manual")], now=clock.now())
+    drain()
+
+    assert metric(push, "buyers", 7) == 1 and not check.check_rollups().differing

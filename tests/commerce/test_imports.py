@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -182,3 +183,46 @@ def test_a_refused_file_answers_422_with_the_reason(acme_client: Client) -> None
     response = acme_client.post("/orders/import/", {"source": "pos", "file": upload("a,b\n1,2\n")})
     assert response.status_code == 422
     assert "缺少必需的列" in response.content.decode()
+
+
+@pytest.mark.parametrize(("status", "refunded"), [("已全额退款", 10_000), ("refunded", 10_000), ("已支付", 0)])
+def test_a_status_that_says_all_was_given_back_is_a_refund_of_all(status: str, refunded: int) -> None:
+    run(f"订单号,下单时间,实付金额,状态\nA1,2026-01-31 18:30:00,100,{status}\n")
+
+    assert Order.objects.get().refunded_minor == refunded
+
+
+def test_a_status_that_says_something_was_given_back_needs_the_amount(tmp_path: Any) -> None:
+    record = run("订单号,下单时间,实付金额,状态\nA1,2026-01-31 18:30:00,100,已退款\n")
+
+    assert not Order.objects.exists() and "请填退款金额" in reject_lines(record, tmp_path)[1][1]
+
+
+def test_a_formula_in_a_rejected_row_stays_text_and_comes_back_as_it_was(tmp_path: Any) -> None:
+    record = run(f"{HEAD}\n=1+1,2026-01-31 18:30:00,bad,,,\n")
+
+    assert reject_lines(record, tmp_path)[1][2] == "'=1+1"
+
+
+def test_a_sheet_that_claims_a_million_empty_rows_is_read_in_a_moment(tmp_path: Any) -> None:
+    book = Workbook()
+    book.active.append(["订单号", "下单时间", "实付金额"])
+    book.active.append(["A1", "2026-01-31 18:30:00", 100])
+    book.active["XFD1048576"] = " "
+    stream = io.BytesIO()
+    book.save(stream)
+
+    began = time.monotonic()
+    record = run(stream.getvalue(), name="订单.xlsx")
+
+    assert record.rows_created == 1 and time.monotonic() - began < 10
+
+
+def test_files_of_finished_jobs_are_deleted_after_their_days(tmp_path: Any) -> None:
+    record = run(f"{HEAD}\n=1+1,2026-01-31 18:30:00,bad,,,\n")
+    path = tmp_path / record.reject_path
+    assert path.exists()
+
+    assert longjobs.prune_files(clock.now() + timedelta(days=1), 10) == 1
+
+    assert not path.exists() and longjobs.prune_files(clock.now() + timedelta(days=1), 10) == 0

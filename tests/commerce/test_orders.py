@@ -1,9 +1,11 @@
 """Orders come in, come again, and find their people now or later."""
 
+import threading
 from decimal import Decimal
+from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from commerce.models import Order, OrderLine, Product, Refund
@@ -12,6 +14,8 @@ from commerce.services.orders import upsert_orders
 from commerce.services.rows import LineRow, RefundRow
 from contacts.models import Contact, ContactPhone, OwnershipChange, TimelineEvent
 from contacts.services.ownership import assign_owner
+from contacts.services.phones import add_phones
+from scrm.lib import clock
 from scrm.lib.errors import UserError
 from tenants.audit import SYSTEM
 from tests.support.commerce import make_order, order_row
@@ -29,6 +33,7 @@ from tests.support.contacts import (
     people_batch,
     person_row,
 )
+from tests.support.core import in_thread
 from wecom_bridge.contracts import handlers_for
 
 pytestmark = pytest.mark.django_db
@@ -210,3 +215,30 @@ def test_an_order_says_whether_its_guide_and_store_were_named_or_derived() -> No
     upsert_orders([order_row(number=derived.number, member_id=seller.pk)], source="pos", by=SYSTEM)
     derived.refresh_from_db()
     assert (derived.member, derived.member_source, derived.store) == (seller, "explicit", seller.store)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_order_and_its_buyers_phone_that_commit_side_by_side_find_each_other(acme: Any) -> None:
+    """Each looked before the other was committed: whoever brings keys waits for whoever writes orders."""
+    contact = make_contact()
+    wrote, may_commit = threading.Event(), threading.Event()
+
+    def order() -> None:
+        with transaction.atomic():
+            upsert_orders([order_row(external_userid="", phone="+8613800000001")], source="pos", by=SYSTEM)
+            wrote.set()
+            may_commit.wait(10)
+
+    def phone() -> None:
+        with transaction.atomic():
+            add_phones([(contact.pk, "+8613800000001", "manual")], now=clock.now())
+
+    first = in_thread(order)
+    assert wrote.wait(10)
+    second = in_thread(phone)
+    second.join(0.5)
+    may_commit.set()
+    first.result()
+    second.result()
+
+    assert Order.objects.get().contact == contact

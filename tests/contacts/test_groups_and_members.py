@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from conditions.models import DirtyMark
 from contacts.models import Department, GroupChat, GroupMembership, Member, MemberPlacement, TimelineEvent
 from contacts.services.organisation import map_departments
 from scrm.lib import clock
@@ -171,3 +172,33 @@ def test_who_left_is_left_and_may_come_back() -> None:
     assert (Member.objects.get().status, Member.objects.get().left_at) == ("left", at(10))
     deliver("members", members_batch(info("lin", 1), read_at=at(20)))
     assert (Member.objects.get().status, Member.objects.get().left_at) == ("active", None)
+
+
+def test_a_leaving_that_was_none_leaves_no_fact_and_marks_her_again() -> None:
+    make_member(userid="chen")
+    person = make_contact()
+    make_identity(person, value="wm1")
+    inside = group_info("wr1", "chen", [group_member("wm1", at(1))])
+    deliver("groups", groups_batch(inside, read_at=at(10)))
+    deliver("groups", groups_batch(group_info("wr1", "chen", []), read_at=at(20)))
+    assert "group.left" in kinds()
+    DirtyMark.objects.all().delete()
+
+    deliver("groups", groups_batch(inside, read_at=at(30)))
+
+    assert "group.left" not in kinds() and GroupMembership.objects.get().left_at is None
+    assert DirtyMark.objects.filter(contact_id=person.pk, field_key="group").exists()
+
+
+def test_what_the_first_sync_tells_of_groups_is_no_news_for_rules() -> None:
+    make_member(userid="chen")
+    person = make_contact()
+    make_identity(person, value="wm1")
+    inside = group_info("wr1", "chen", [group_member("wm1", at(1))])
+
+    deliver("groups", groups_batch(inside, read_at=at(10), source="backfill"))
+
+    assert set(DirtyMark.objects.values_list("field_key", "is_backfill")) == {
+        ("group", True),
+        ("event.group.joined", True),
+    }

@@ -9,7 +9,16 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from contacts.models import Contact, ContactPhone, Follow, FollowPeriod, Identity, OwnershipChange, TimelineEvent
+from contacts.models import (
+    Contact,
+    ContactPhone,
+    Follow,
+    FollowPeriod,
+    Identity,
+    OwnershipChange,
+    Relation,
+    TimelineEvent,
+)
 from tests.support.contacts import (
     at,
     event_fact,
@@ -356,3 +365,42 @@ def test_the_same_facts_in_any_order_give_the_same_follow(order: tuple[int, ...]
         ("follow.added", at(0)), ("follow.added", at(300)),
         ("follow.deleted_by_customer", at(100)), ("follow.deleted_by_guide", at(200)),
     ]  # fmt: skip
+
+
+def lost(*pairs: tuple[str, str], read_at: datetime) -> RemovalsBatch:
+    return RemovalsBatch(make_corp(), "reconcile", read_at, list(pairs), [])
+
+
+def test_who_was_added_while_a_run_read_is_not_lost() -> None:
+    """The run's reading speaks of its beginning: it may have passed her guide before she came."""
+    make_member(userid="lin")
+    deliver(added(created=at(60)))
+
+    deliver(lost(("wm1", "lin"), read_at=at(30)))
+
+    assert Follow.objects.get().relation == "active" and kinds() == ["follow.added"]
+
+
+def test_a_loss_that_was_none_leaves_no_fact_that_swallows_the_real_ending() -> None:
+    make_member(userid="lin")
+    deliver(added())
+    deliver(lost(("wm1", "lin"), read_at=at(60)))
+    deliver(people_batch(person_row("wm1", follow_info("lin", at(0))), source="reconcile", read_at=at(120)))
+    assert kinds() == ["follow.added"]
+
+    gone = event_fact("del_follow_user", "wm1", "lin", at(500))
+    deliver(people_batch(events=[gone], read_at=at(501)))
+
+    last = follow_facts().order_by("occurred_at").last()
+    assert (last.kind, last.occurred_at) == ("follow.deleted_by_customer", at(500))
+
+
+def test_a_first_sight_of_who_had_been_deleted_before_counts_no_friend() -> None:
+    """The delete event came before the row of the first sync was written."""
+    make_member(userid="lin")
+    deliver(people_batch(events=[event_fact("del_external_contact", "wm1", "lin", at(5))], read_at=at(6)))
+
+    deliver(people_batch(person_row("wm1", follow_info("lin", at(0))), source="backfill", read_at=at(1)))
+
+    assert Follow.objects.get().relation == Relation.DELETED_BY_GUIDE
+    assert Contact.objects.get().active_follows == 0

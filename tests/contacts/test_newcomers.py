@@ -2,7 +2,7 @@
 
 import pytest
 
-from contacts.models import Contact
+from contacts.models import Contact, StageTransition, TimelineEvent
 from contacts.services.inbound import apply_people
 from tests.support import contacts as people
 
@@ -38,3 +38,13 @@ def test_a_return_keeps_the_stage_she_has():
     apply_people(people.people_batch(row, events=[event]))
     contact.refresh_from_db()
     assert contact.stage == stage
+
+
+def test_the_first_stage_is_recorded_where_she_was_added():
+    """Her owner and store are written after her facts; the record of the stage has them all the same."""
+    contact = arrive("wmnew9", source="callback")
+
+    move = StageTransition.objects.get(contact=contact)
+    fact = TimelineEvent.objects.get(kind="stage.changed")
+    assert (move.store, move.member.userid) == (contact.store, "lin") and contact.store is not None
+    assert (fact.store, fact.member.userid) == (contact.store, "lin")

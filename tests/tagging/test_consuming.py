@@ -12,16 +12,18 @@ from conditions import dirty
 from conditions.drain import drain_batch, drain_marks, next_due
 from conditions.models import DirtyMark
 from scrm.lib import clock
+from scrm.lib.errors import UserError
 from tagging import segments as listeners
-from tagging.models import FollowTag, Rule, RuleMatch, Segment, SegmentChange, SegmentEntry, Tag
+from tagging.models import FollowTag, Rule, RuleMatch, Segment, SegmentChange, SegmentEntry, Tag, TagGroup
 from tagging.services import rules, segments
 from tagging.services.broken import break_readers_of_tags
 from tagging.services.marks import mark_tags
-from tagging.services.mirror import delete_tags
+from tagging.services.mirror import apply_tags, delete_tags
 from tenants.audit import SYSTEM
 from tests.support import tagging
 from tests.support.core import in_thread
 from tests.support.tagging import NOW, TEST_FIELDS, World, random_node, tree_of
+from wecom_bridge.contracts import TagGroupInfo, TagInfo, TagsBatch
 from wecom_bridge.models import OutboundCommand
 
 pytestmark = pytest.mark.django_db
@@ -396,3 +398,113 @@ def test_two_drains_at_once_act_once(acme):
         thread.result()
     assert not DirtyMark.objects.exists()
     assert RuleMatch.objects.count() == FollowTag.objects.count() == OutboundCommand.objects.count() == 30
+
+
+# --- What only the first sync told ------------------------------------------------------------------------------
+
+
+def test_news_of_one_field_does_not_make_the_first_sync_of_another_news(at, corp, guide):
+    tag = tagging.make_tag("老客", corp=corp)
+    enabled(named("王姐"), tag_action(tag))
+    person = tagging.make_person("王姐")
+    tagging.make_relation(person, guide)
+    other = tagging.make_person("王姐")
+    tagging.make_relation(other, guide)
+    with dirty.told_by("backfill"):
+        dirty.mark([person.pk], "t.name")
+    dirty.mark([person.pk], "t.flag")
+    dirty.mark([other.pk], "t.name")
+
+    settle()
+
+    outcomes = dict(RuleMatch.objects.values_list("contact_id", "outcome"))
+    assert outcomes[person.pk] == {"baseline": "first_sync"} and "actions" in outcomes[other.pk]
+
+
+def test_entering_a_segment_by_the_first_sync_is_no_news_for_a_rule_that_reads_it(at, corp, guide):
+    segment = built("王姐们", named("王姐"))
+    tag = tagging.make_tag("老客", corp=corp)
+    enabled(tree_of({"field": "segment", "op": "any", "value": [segment.pk]}), tag_action(tag))
+    person = tagging.make_person("王姐")
+    tagging.make_relation(person, guide)
+    with dirty.told_by("backfill"):
+        dirty.mark([person.pk], "t.name")
+
+    settle()
+
+    assert members(segment) == {person.pk}
+    assert RuleMatch.objects.get().outcome == {"baseline": "first_sync"} and not FollowTag.objects.exists()
+
+
+def test_a_segment_edited_while_it_is_built_is_built_again(at, acme, monkeypatch):
+    """The build of the old tree must not end as 已更新 under the new one."""
+    tagging.make_person("王姐")
+    segment = segments.save_segment(None, name="人群", tree=named("王姐"), by=SYSTEM)
+    matching = segments.matching_people
+
+    def edited_meanwhile(tree, now):
+        monkeypatch.setattr(segments, "matching_people", matching)
+        segments.save_segment(segment, name="人群", tree=named("别人"), by=SYSTEM)
+        return matching(tree, now)
+
+    monkeypatch.setattr(segments, "matching_people", edited_meanwhile)
+    segments.build_segment(segment)
+
+    segment.refresh_from_db()
+    assert segment.state in ("stale", "building") and segment in segments.waiting_segments()
+    segments.build_segment(segment)
+    segment.refresh_from_db()
+    assert segment.state == "fresh" and members(segment) == set()
+
+
+def test_a_segment_that_breaks_does_not_hold_up_the_others_of_the_same_people(at, acme, monkeypatch):
+    first, second = built("甲", named("王姐")), built("乙", named("王姐"))
+    person = tagging.make_person("王姐")
+    decide = segments._decide
+
+    def breaks(segment, *rest):
+        if segment.pk == first.pk:
+            raise RuntimeError("a listener broke")
+        return decide(segment, *rest)
+
+    monkeypatch.setattr(segments, "_decide", breaks)
+    dirty.mark([person.pk], "t.name")
+    settle()
+    assert (members(first), members(second)) == (set(), {person.pk})
+    monkeypatch.setattr(segments, "_decide", decide)
+    at(NOW + segments.RETRY_AFTER)
+    settle()
+    assert members(first) == {person.pk}
+
+
+def test_a_segment_that_a_rule_reads_is_not_archived(at, corp, guide):
+    segment = built("VIP", named("王姐"))
+    tag = tagging.make_tag("普通", corp=corp)
+    rule = enabled(tree_of({"field": "segment", "op": "none", "value": [segment.pk]}), tag_action(tag), name="打普通")
+
+    with pytest.raises(UserError, match="规则「打普通」"):
+        segments.archive_segment(segment, by=SYSTEM)
+    rules.disable_rule(rule, by=SYSTEM)
+    segments.archive_segment(segment, by=SYSTEM)
+
+
+def full_list(corp, tags, **deleted):
+    told = [TagInfo(tag.wecom_tag_id, tag.name, 0, None) for tag in tags]
+    group = TagGroupInfo("g", "组", 0, tuple(told))
+    apply_tags(TagsBatch(corp, "reconcile", NOW, [group] if told else [], is_full=True, **deleted))
+
+
+def test_a_tag_list_cut_short_deletes_nothing_it_does_not_name(at, corp):
+    group = tagging.make_tag("标签0", corp=corp).group
+    TagGroup.objects.filter(pk=group.pk).update(wecom_group_id="g")
+    tags = [Tag.objects.get(), *(Tag.objects.create(group=group, corp=corp, name=f"标签{n}") for n in range(1, 30))]
+    for tag in tags:
+        tag.wecom_tag_id = f"et{tag.pk}"
+        tag.save(update_fields=["wecom_tag_id"])
+
+    full_list(corp, [])
+    assert Tag.objects.filter(deleted_at__isnull=True).count() == 30
+    full_list(corp, tags[:20], deleted_tag_ids=[tag.wecom_tag_id for tag in tags[20:]])
+    assert Tag.objects.filter(deleted_at__isnull=True).count() == 20
+    full_list(corp, tags[:18])
+    assert Tag.objects.filter(deleted_at__isnull=True).count() == 18

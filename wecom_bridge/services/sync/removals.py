@@ -25,10 +25,12 @@ class Gone:
     groups: list[str]
     emptied: list[str]
     known: int
+    known_groups: int = 0
 
     @property
     def is_doubtful(self) -> bool:
-        return bool(self.emptied) or len(self.follows) > max(MANY, self.known * SHARE)
+        too_many = len(self.follows) > max(MANY, self.known * SHARE)
+        return bool(self.emptied) or too_many or len(self.groups) > max(MANY, self.known_groups * SHARE)
 
 
 def find(run: SyncRun) -> Gone:
@@ -46,7 +48,8 @@ def find(run: SyncRun) -> Gone:
         for userid, known in inventory.follows(run.corp, some).items():
             follows += [(external, userid) for external in sorted(known - theirs.get(userid, set()))]
     emptied = [userid for userid in suspects if read[userid] == 0 and ours[userid] >= MANY]
-    return Gone(follows, _groups(run, inventory), emptied, sum(ours.values()))
+    known_groups = inventory.groups(run.corp)
+    return Gone(follows, _groups(run, known_groups), emptied, sum(ours.values()), len(known_groups))
 
 
 def _completely_read(run: SyncRun) -> dict[str, int]:
@@ -63,13 +66,13 @@ def _staged_keys(run: SyncRun, userids: Sequence[str]) -> dict[str, set[str]]:
     return found
 
 
-def _groups(run: SyncRun, inventory: c.Inventory) -> list[str]:
+def _groups(run: SyncRun, known: set[str]) -> list[str]:
     """None, unless every list was read."""
     lists = SyncUnit.objects.filter(run=run, kind="group_list")
     if not lists.exists() or lists.exclude(state=SyncUnit.State.FETCHED).exists():
         return []
     listed = set(SyncUnit.objects.filter(run=run, kind="group").values_list("key", flat=True))
-    return sorted(inventory.groups(run.corp) - listed)
+    return sorted(known - listed)
 
 
 def apply(run: SyncRun, gone: Gone) -> None:
