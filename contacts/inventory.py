@@ -27,9 +27,9 @@ def list_follows(corp: Corp, userids: Sequence[str]) -> Mapping[str, set[str]]:
     return found
 
 
-def list_groups(corp: Corp) -> set[str]:
-    """chat_ids of groups not dismissed."""
-    return set(GroupChat.objects.filter(corp=corp, dismissed_at=None).values_list("chat_id", flat=True))
+def list_groups(corp: Corp) -> Mapping[str, str]:
+    """chat_id → the owner's userid, of groups not dismissed."""
+    return dict(GroupChat.objects.filter(corp=corp, dismissed_at=None).values_list("chat_id", "owner_userid"))
 
 
 def register() -> None:

@@ -243,12 +243,12 @@ class Inventory:
     """What we have of a corp, for comparing after a complete read. Registered by contacts.
 
     follow_counts: userid → how many active relations we have; follows: (corp, userids) → userid → their external_userids;
-    groups: the chat_ids of groups not dismissed.
+    groups: chat_id → userid of the owner, of groups not dismissed.
     """
 
     follow_counts: "Callable[[Corp], Mapping[str, int]]"
     follows: "Callable[[Corp, Sequence[str]], Mapping[str, set[str]]]"
-    groups: "Callable[[Corp], set[str]]"
+    groups: "Callable[[Corp], Mapping[str, str]]"
 
 
 _inventory: list[Inventory] = []

@@ -9,9 +9,10 @@ from django.utils.translation import gettext_lazy as _
 from accounts import audit_words, navigation, permissions
 from scrm.lib import clock
 from tenants import lanes, quiet, retention
+from tenants.services import dumps
 from wecom_bridge import home_panel
 from wecom_bridge.models import InboundEvent, OutboundCommand, SyncRun
-from wecom_bridge.services import inbox, outbox, welcome
+from wecom_bridge.services import corps, inbox, outbox, welcome
 from wecom_bridge.services.sync import drive, runs
 
 HEADING = _("企业微信接入")
@@ -40,6 +41,7 @@ def register() -> None:
         navigation.NavEntry("bridge", HEADING, "admin", "bridge_home", "plug", "bridge.view", order=900)
     )
     home_panel.register()
+    dumps.on_restored(corps.rest_after_restore)
     _register_lanes()
     _register_quiet()
     retention.register(retention.Kind("bridge_inbox", _("企业微信回调"), keep_days=30, prune=_prune_events))

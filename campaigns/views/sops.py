@@ -65,7 +65,7 @@ def sop_detail(request: MemberRequest, pk: int) -> HttpResponse:
         "pending": queries.waiting_request(version),
         "people": queries.enrollment_counts([sop.pk], request.scope).get(sop.pk, {}),
         "pushes": [(push, progress[push.pk]) for push in recent],
-        "can_edit": "sops.edit" in request.permissions,
+        "can_edit": "sops.edit" in request.permissions and queries.sees_whole(sop, request.scope),
         "can_approve": "broadcasts.approve" in request.permissions,
     }
     return render(request, "campaigns/sop_detail.html", context)

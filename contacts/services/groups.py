@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
+
 from contacts import marks
 from contacts.arrivals import NewKey
 from contacts.models import GroupChat, GroupMembership, Identity, Member, TimelineEvent
@@ -43,7 +45,11 @@ def apply_groups(batch: GroupsBatch) -> None:
 def apply_lost_groups(batch: RemovalsBatch) -> None:
     """Groups that a complete, validated read did not show."""
     locks.lock_in_transaction("groups")
-    dismiss_groups(batch.corp, batch.groups, at={}, source=batch.source, fallback=batch.read_at)
+    # What began or was read again since is not spoken of by this reading.
+    newer = Q(created_at__gt=batch.read_at) | Q(synced_at__gt=batch.read_at)
+    seen = GroupChat.objects.filter(corp=batch.corp, chat_id__in=batch.groups).exclude(newer)
+    gone = sorted(seen.values_list("chat_id", flat=True))
+    dismiss_groups(batch.corp, gone, at={}, source=batch.source, fallback=batch.read_at)
 
 
 def _who(batch: GroupsBatch) -> _Who:

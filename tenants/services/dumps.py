@@ -9,6 +9,7 @@ import re
 import shutil
 import tarfile
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from django.utils.translation import gettext as _
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
 from tenants import pgtools
-from tenants.context import public_scope
+from tenants.context import public_scope, tenant_scope
 from tenants.models import Domain, SchemaUpgrade, Tenant, TenantState, new_schema_name
 from tenants.provision.snapshot import head_digest
 from tenants.services.counts import count_rows
@@ -76,8 +77,9 @@ def _manifest(tenant: Tenant, rows: dict[str, int]) -> dict[str, Any]:
 def restore_tenant(archive: Path, *, slug: str | None = None) -> Tenant:
     """Bring a dumped merchant back, suspended, under its own slug or a new one; `resume` opens it.
 
-    Callback addresses are not carried: connect the corps again. Raises Conflict when the slug or the schema exists, and
-    UserError for an archive that is not ours or whose rows did not all arrive (then nothing of it stays).
+    Callback addresses are not carried and no call leaves until the corps are connected again. Raises Conflict when the slug
+    or the schema exists, and UserError for an archive that is not ours or whose rows did not all arrive (then nothing of it
+    stays).
     """
     with tempfile.TemporaryDirectory() as scratch:
         try:
@@ -115,6 +117,16 @@ def _restore(scratch: Path, manifest: dict[str, Any], slug: str) -> Tenant:
     return tenant
 
 
+_restored: list[Callable[[], None]] = []
+
+
+def on_restored(listener: Callable[[], None]) -> None:
+    """Call `listener` inside each merchant that was restored, before anybody may resume it: what must not run twice beside the
+    original is put to rest there."""
+    if listener not in _restored:
+        _restored.append(listener)
+
+
 @transaction.atomic
 def _register(manifest: dict[str, Any], slug: str, schema: str) -> Tenant:
     carried = {**manifest["tenant"], "slug": slug}
@@ -132,6 +144,9 @@ def _register(manifest: dict[str, Any], slug: str, schema: str) -> Tenant:
     for host in dict.fromkeys([own, *manifest["hosts"]]):
         if host not in taken:
             Domain.objects.create(tenant=tenant, domain=host, is_primary=host == own, verified_at=now)
+    with tenant_scope(tenant, states=tuple(TenantState)):
+        for listener in _restored:
+            listener()
     if manifest["head"] == head_digest():
         SchemaUpgrade.objects.create(
             tenant_id=tenant.pk, target=head_digest(), state="done", started_at=now, finished_at=now

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
-from tenants import jobs
+from tenants import jobs, locks
 from tenants.audit import Actor
 from tenants.context import public_scope
 from tenants.models import (
@@ -115,17 +115,38 @@ def drop(tenant_id: int, typed_slug: str, *, folder: Path, by: Actor) -> Path:
     merchant is not suspended. A run killed half-way leaves it DROPPING and can be repeated.
     """
     with public_scope():
-        tenant = check_droppable(tenant_id, typed_slug)
-        path = dump_tenant(tenant, folder)
-        with transaction.atomic():
-            tenant = _locked(tenant_id)
-            tenant.state = TenantState.DROPPING
-            tenant.save(update_fields=["state"])
+        check_droppable(tenant_id, typed_slug)
+        with locks.session_lock(f"drop:{tenant_id}") as taken:
+            if not taken:
+                raise Conflict(_("这个商户正在删除,请稍候。"), code="busy")
+            # Before the dump: a merchant resumed while it runs would be deleted alive.
+            tenant = _mark_dropping(tenant_id, typed_slug)
+            try:
+                path = dump_tenant(tenant, folder)
+            except BaseException:
+                _locked_state(tenant_id, TenantState.SUSPENDED)
+                raise
         with transaction.atomic():
             _forget(tenant)
             record_platform("tenant.dropped", tenant, by=by, dump=path.name)
     shutil.rmtree(Path(settings.MEDIA_ROOT) / tenant.schema_name, ignore_errors=True)
     return path
+
+
+@transaction.atomic
+def _mark_dropping(tenant_id: int, typed_slug: str) -> Tenant:
+    _locked(tenant_id)
+    tenant = check_droppable(tenant_id, typed_slug)
+    tenant.state = TenantState.DROPPING
+    tenant.save(update_fields=["state"])
+    return tenant
+
+
+@transaction.atomic
+def _locked_state(tenant_id: int, state: TenantState) -> None:
+    tenant = _locked(tenant_id)
+    tenant.state = state
+    tenant.save(update_fields=["state"])
 
 
 def check_droppable(tenant_id: int, typed_slug: str) -> Tenant:

@@ -297,7 +297,8 @@ def test_who_sees_only_one_store_may_not_pause_or_rewrite_everybodys_sop(log_in,
     Sop.objects.update(state="on")
     hers = log_in("operator", scope=guide.unit.store)
 
-    assert hers.get(f"/sops/{version.sop_id}/").status_code == 200
+    page = hers.get(f"/sops/{version.sop_id}/")
+    assert page.status_code == 200 and "/pause/" not in page.content.decode()
     for act in ("pause", "submit", "edit"):
         assert hers.post(f"/sops/{version.sop_id}/{act}/", {"running": "0"}).status_code == 403, act
     assert Sop.objects.get().state == "on"

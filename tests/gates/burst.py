@@ -128,6 +128,8 @@ def compare(burst: Burst) -> dict[str, int]:
     }
     reasons = "SELECT reason, count(*) n FROM campaigns_delivery WHERE state = 'excluded' GROUP BY reason"
     counted |= {f"excluded: {row['reason']}": row["n"] for row in burst.stack.rows(reasons)}
+    endings = "SELECT state, count(*) n FROM campaigns_welcomesend GROUP BY state"
+    counted |= {f"welcome {row['state']}": row["n"] for row in burst.stack.rows(endings)}
     stuck = burst.stack.rows(
         "SELECT kind, state, last_error FROM wecom_bridge_outboundcommand WHERE settled_at IS NULL"
     )

@@ -16,6 +16,8 @@ from tenants.provision import steps
 from tenants.services import dumps, lifecycle
 from tests.support.catalogue import catalogue
 from tests.support.core import make_user
+from tests.support.wecom import make_connection
+from wecom_bridge.models import Corp
 
 OPERATOR = Actor("platform", 1, "平台")
 
@@ -82,6 +84,25 @@ def test_dropping_takes_the_typed_name_a_suspension_and_a_dump(initech, tmp_path
     assert PlatformAudit.objects.filter(action="tenant.dropped", data__dump=dump.name).exists()
 
 
+def test_nobody_opens_a_merchant_while_its_last_dump_is_made(initech, tmp_path, monkeypatch):
+    """And a dump that fails leaves it suspended, as it was."""
+    lifecycle.suspend(initech.pk, by=OPERATOR)
+    seen = []
+
+    def fails(tenant, folder):
+        with pytest.raises(Conflict):
+            lifecycle.resume(tenant.pk, by=OPERATOR)
+        seen.append(Tenant.objects.get(pk=tenant.pk).state)
+        raise OSError("disk full")
+
+    monkeypatch.setattr(lifecycle, "dump_tenant", fails)
+    with pytest.raises(OSError, match="disk full"):
+        lifecycle.drop(initech.pk, "initech", folder=tmp_path, by=OPERATOR)
+
+    assert seen == [TenantState.DROPPING]
+    assert Tenant.objects.get(pk=initech.pk).state == TenantState.SUSPENDED
+
+
 def test_a_merchant_still_at_work_is_not_dropped(initech, tmp_path):
     lifecycle.suspend(initech.pk, by=OPERATOR)
     LaneLease.objects.create(
@@ -122,6 +143,8 @@ def test_a_dropped_merchant_comes_back_as_it_was(initech, tmp_path, settings):
 
 
 def test_a_dump_restores_beside_the_living_under_another_slug(initech, tmp_path):
+    with tenant_scope(initech):
+        make_connection()
     with public_scope():
         dump = dumps.dump_tenant(initech, tmp_path)
         with pytest.raises(Conflict):
@@ -131,6 +154,10 @@ def test_a_dump_restores_beside_the_living_under_another_slug(initech, tmp_path)
 
     assert twin.schema_name != initech.schema_name
     assert Domain.objects.get(tenant=twin).domain == "initech-2.testserver"
+    with tenant_scope(lifecycle.resume(twin.pk, by=OPERATOR)):
+        assert not Corp.objects.get().is_active  # or both would send what waits
+    with tenant_scope(initech):
+        assert Corp.objects.get().is_active
 
 
 def test_a_dump_that_lost_rows_is_refused_and_leaves_nothing(initech, tmp_path):

@@ -1,5 +1,6 @@
 """From the envelope to the committed row and the answer."""
 
+from time import perf_counter
 from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
@@ -142,6 +143,14 @@ def test_a_truncated_envelope_is_refused(connection, knock):
     sealed = seal(connection, added(connection))
     sealed.body = sealed.body[:-40]
     refused(knock(sealed), 400)
+
+
+def test_a_body_of_blanks_is_refused_as_fast_as_any(connection):
+    """It is read before it is verified: 60 KB of blanks must not hold a process."""
+    began = perf_counter()
+    with pytest.raises(envelope.Refused):
+        parsing.encrypted_part(b"<xml><Encrypt>" + b" " * 60_000 + b"</xml>")
+    assert perf_counter() - began < 0.5
 
 
 def test_a_giant_body_is_refused_unread(connection, knock):

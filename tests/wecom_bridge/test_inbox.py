@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from threading import Event
+from time import sleep
 
 import pytest
 from django.db import transaction
@@ -12,6 +13,7 @@ from tests.support.core import in_thread
 from tests.support.wecom import event_xml
 from wecom_bridge import contracts
 from wecom_bridge.callbacks import parsing, rows
+from wecom_bridge.gateway import Gateway
 from wecom_bridge.models import InboundEvent
 from wecom_bridge.services import inbox, welcome
 
@@ -270,3 +272,29 @@ def test_a_resolver_that_fails_costs_the_welcome_not_the_customer(wecom, connect
     inbox.drain(soon())
 
     assert states() == ["done"] and len(people) == 1
+
+
+def test_a_slow_wecom_costs_the_slice_and_not_what_was_read(wecom, connection, heard, monkeypatch):
+    """Some entities are read and settled; the others go back without a counted attempt."""
+    told = heard("people")
+    monkeypatch.setattr(inbox, "TOGETHER", 2)
+    monkeypatch.setattr(inbox, "SLICE", timedelta(seconds=1))
+    slowly(monkeypatch, seconds=0.7)
+    for row in wecom.get("customers?limit=8")["customers"]:
+        arrive(connection, "edit_external_contact", UserID="fangxiaoman", ExternalUserID=row["external_userid"])
+
+    inbox.drain(clock.wall() + timedelta(seconds=20))
+
+    rows_left = list(InboundEvent.objects.values_list("state", "attempts", "claimed_until"))
+    assert told and ("waiting", 0, None) in rows_left and "done" in states()
+
+
+def slowly(monkeypatch, seconds):
+    """Every read of a customer takes its time."""
+    read = Gateway.get_customer
+
+    def late(*args, **kwargs):
+        sleep(seconds)
+        return read(*args, **kwargs)
+
+    monkeypatch.setattr(Gateway, "get_customer", late)

@@ -125,6 +125,22 @@ def test_a_slice_that_is_over_gives_unsent_claims_back(corp, kinds, answer, monk
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize(("policy", "state"), [("once", "unknown"), ("idempotent", "retry")])
+def test_an_answer_that_breaks_us_leaves_a_once_command_in_doubt(corp, kinds, answer, policy, state):
+    """It may have been carried out: asking again would send twice."""
+
+    def breaks():
+        raise KeyError("fail_list")
+
+    register(policy)
+    answer(breaks)
+    put(corp)
+
+    drain()
+
+    assert OutboundCommand.objects.get().state == state
+
+
 def test_an_unknown_command_out_of_time_stays_unknown_and_due(corp, kinds, answer):
     register("once")
     put(corp, state=State.UNKNOWN, sent_at=clock.wall(), attempts=3)

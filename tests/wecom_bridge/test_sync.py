@@ -35,7 +35,7 @@ def listening(heard):
 def ours(monkeypatch):
     """What the apps say they have: {userid: {external_userid}}, and chat_ids."""
     monkeypatch.setattr(contracts, "_inventory", [])
-    have = {"follows": {}, "groups": set()}
+    have = {"follows": {}, "groups": {}}
     contracts.register_inventory(
         Inventory(
             follow_counts=lambda corp: {userid: len(known) for userid, known in have["follows"].items()},
@@ -157,7 +157,7 @@ def test_a_guide_out_of_range_is_unknown_not_gone(wecom, connection, listening, 
 def test_what_is_gone_is_removed_only_after_a_complete_read(wecom, connection, listening, ours):
     ours["follows"] = {"hechen": {f"wmOld{n}" for n in range(3)} | {f"wmFill{n}" for n in range(100)}}
     ours["follows"]["fangxiaoman"] = {"wmA"}
-    ours["groups"] = {"wrGone"}
+    ours["groups"] = {"wrGone": "fangxiaoman"}
     start(connection)
 
     drain()
@@ -199,8 +199,9 @@ def test_a_sync_goes_on_where_it_was_stopped(wecom, connection, listening, ours,
 
     contracts.on_batch("people", order=2, name="breaks", handler=breaks)
     start(connection)
-    with pytest.raises(RuntimeError):
-        drain()
+    drain()
+    assert the_run().last_error, "it says why nothing moves"
+    rest_is_over()
     calls = len(wecom.calls("externalcontact/batch/get_by_user"))
     assert the_run().step == "write" and 0 < count_written(the_run()) <= 200
 
@@ -288,3 +289,29 @@ def test_the_tables_that_were_filled_have_fresh_statistics(wecom, connection, mo
     with database.cursor() as cursor:
         cursor.execute("SELECT reltuples FROM pg_class WHERE oid = 'contacts_follow'::regclass")
         assert cursor.fetchone()[0] == Follow.objects.count() == 704
+
+
+def test_a_run_that_breaks_again_and_again_ends_and_another_may_begin(wecom, connection, listening, ours):
+    def breaks(batch):
+        raise RuntimeError("a bug of ours")
+
+    contracts.on_batch("people", order=2, name="breaks", handler=breaks)
+    start(connection)
+    for _try in range(drive.GIVE_UP_AFTER):
+        drain()
+        rest_is_over()
+
+    run = the_run()
+    assert run.state == "failed" and run.last_error and Job.objects.get().state == "failed"
+    assert start(connection).pk != run.pk
+
+
+def test_a_group_whose_owner_left_is_not_taken_for_dissolved(wecom, connection, listening, ours):
+    """Her lists are not read any more; the group lives on."""
+    ours["groups"] = {"wrgone": "fangxiaoman", "wrorphan": "somebody_who_left"}
+    start(connection)
+
+    drain()
+
+    assert [chat_id for batch in listening["removals"] for chat_id in batch.groups] == ["wrgone"]
+    assert all(batch.read_at <= clock.now() for batch in listening["removals"])

@@ -75,6 +75,7 @@ class Core:
             return self.client.fetch_access_token()
         except _FAILURES as error:
             failure = from_failure(error)
+        failure.executed_maybe = False  # of the command that waits for the token nothing has left
         if failure.errcode == 45009:
             rates.close_window(self.corp.corp_id, "gettoken", tokens.BANNED_SECONDS)
         raise failure from None

@@ -5,7 +5,7 @@ from wechatpy.exceptions import WeChatClientException
 
 # Answers that mean "not now": the call had no effect and may be made again (customer-contact reference 12.2, 12.3).
 # 41063: the mass message is still being dispatched; 41096: the welcome is being sent; 6000: a version conflict.
-NOT_NOW = {45009: 60.0, 45033: 2.0, 6000: 1.0, 41063: 30.0}
+NOT_NOW = {45009: 60.0, 45033: 2.0, 6000: 1.0, 41063: 30.0, 41096: 1.5}
 # System busy: whether it took effect is not said.
 BUSY = -1
 TOKEN_REFUSED = {40001, 40014, 42001}

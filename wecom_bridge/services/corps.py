@@ -77,6 +77,13 @@ def connect_corp(
     return Connection(corp, callback_url(route.opaque), credential.callback_token, credential.callback_aes_key)
 
 
+def rest_after_restore() -> None:
+    """A restored merchant calls nobody until a person connects her corps again: beside the original, or since the dump was made,
+    what waits in her books may have been sent already. Runs in the transaction that registers her."""
+    Corp.objects.update(is_active=False)
+    CorpCredential.objects.update(access_token="", access_token_expires_at=None)
+
+
 def _check(corp_id: str, secret: str, token: str, encoding_aes_key: str) -> None:
     if not _CORP_ID.match(corp_id):
         raise UserError(

@@ -210,7 +210,10 @@ def _failed(command: OutboundCommand, error: Exception) -> None:
     """A call that brought no good answer: refused for good, not now, or nobody knows."""
     if not isinstance(error, CallError):
         logger.error("command %s of kind %s broke: %r", command.pk, command.kind, error)
-        _not_called(command, error)
+        if command.policy == OutboundCommand.Policy.ONCE:
+            _put_back(command, State.UNKNOWN, error)  # it broke at the answer, so the call may have happened
+        else:
+            _not_called(command, error)
     elif error.executed_maybe and command.policy == OutboundCommand.Policy.ONCE:
         _put_back(command, State.UNKNOWN, error)
     elif error.retryable:

@@ -1,5 +1,6 @@
 """The lane `sync`: every running run goes on from where it stands, step by step, a slice at a time."""
 
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,12 +15,16 @@ from wecom_bridge.gateway import CallError, Gateway, gateway_for
 from wecom_bridge.models import Corp, StagedRow, SyncRun, SyncUnit
 from wecom_bridge.queries import count_written
 from wecom_bridge.services.backoff import next_try
+from wecom_bridge.services.errors import in_words
 from wecom_bridge.services.sync import customers, groups, removals, writing
 from wecom_bridge.services.sync.pause import Paused, say_paused
+from wecom_bridge.services.sync.runs import fail
 from wecom_bridge.services.sync.statistics import refresh_statistics
 
 State = SyncRun.State
 BREATH = timedelta(seconds=1)
+GIVE_UP_AFTER = 6  # failures of our own in one run: about a quarter of an hour
+logger = logging.getLogger(__name__)
 # Each step ends by naming the next, or None while it has work left. Members and tags stand before the customers who wear them.
 Step = Callable[[SyncRun, Gateway, datetime], str | None]
 
@@ -46,11 +51,26 @@ def _drive(run: SyncRun, deadline: datetime) -> bool:
         except CallError as error:
             say_paused(run, Paused(next_try(2, clock.wall(), error.retry_after), error))
             return False
+        except Exception as error:
+            logger.exception("sync run %s broke in step %s", run.pk, step)
+            _note_failure(run, error)
+            return False
         finally:
             show_progress(run)
         if run.step == step and clock.wall() < deadline:
             return False  # what is left waits for its time: see next_due
     return run.state == State.RUNNING
+
+
+def _note_failure(run: SyncRun, error: Exception) -> None:
+    """An error that is none of WeCom's: said and tried again, and after some times the run ends, so that another may begin."""
+    failures = int(run.counts.get("failures", 0)) + 1
+    run.counts = run.counts | {"failures": failures}
+    if failures < GIVE_UP_AFTER:
+        say_paused(run, Paused(next_try(failures, clock.wall()), CallError(in_words(error))))
+        return
+    fail(run, in_words(error))
+    run.state, run.last_error = State.FAILED, in_words(error)
 
 
 def _advance(run: SyncRun, deadline: datetime) -> None:

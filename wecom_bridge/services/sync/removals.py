@@ -1,6 +1,6 @@
 """After a complete read: what we have and WeCom has not. A guide whose list failed or was denied takes no part in it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -66,13 +66,14 @@ def _staged_keys(run: SyncRun, userids: Sequence[str]) -> dict[str, set[str]]:
     return found
 
 
-def _groups(run: SyncRun, known: set[str]) -> list[str]:
-    """None, unless every list was read."""
+def _groups(run: SyncRun, known: Mapping[str, str]) -> list[str]:
+    """None, unless every list was read. The lists are those of owners who serve: the groups of one who left live on unlisted."""
     lists = SyncUnit.objects.filter(run=run, kind="group_list")
     if not lists.exists() or lists.exclude(state=SyncUnit.State.FETCHED).exists():
         return []
     listed = set(SyncUnit.objects.filter(run=run, kind="group").values_list("key", flat=True))
-    return sorted(known - listed)
+    owners = set(SyncUnit.objects.filter(run=run, kind="contacts").values_list("key", flat=True))
+    return sorted(chat_id for chat_id, owner in known.items() if owner in owners and chat_id not in listed)
 
 
 def apply(run: SyncRun, gone: Gone) -> None:
