@@ -1,6 +1,6 @@
 """What a merchant decided about sending: hours, slots, caps, quota. Kept under `campaigns` of the tenant's policy."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import time
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -33,14 +33,22 @@ class SendPolicy:
     # Off: silence is not sent. On: a unit that stood in 今日 for two hours becomes a task without 同意.
     silence_agrees: bool = False
 
+    def is_quiet(self, at: time) -> bool:
+        """Whether a wall clock reading lies in the quiet hours; their end belongs to the day."""
+        if self.quiet_from <= self.quiet_to:
+            return self.quiet_from <= at < self.quiet_to
+        return at >= self.quiet_from or at < self.quiet_to
+
 
 def send_policy() -> SendPolicy:
-    """The policy of the tenant in scope. Unknown keys and unreadable values keep the default."""
+    """The policy of the tenant in scope. Unknown keys and unreadable values keep the default; slots in quiet hours are none."""
     tenant = current_tenant()
     own: dict[str, Any] = tenant.policy.get("campaigns") or {}
     known = {field.name: field for field in fields(SendPolicy)}
     chosen = {key: _read(value, known[key].default) for key, value in own.items() if key in known and key != "zone"}
-    return SendPolicy(zone=ZoneInfo(tenant.time_zone), **chosen)
+    policy = SendPolicy(zone=ZoneInfo(tenant.time_zone), **chosen)
+    slots = tuple(slot for slot in policy.slots if not policy.is_quiet(slot))
+    return replace(policy, slots=slots or (policy.quiet_to,))
 
 
 def _read(value: Any, default: Any) -> Any:

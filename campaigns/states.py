@@ -33,7 +33,7 @@ class ApprovalState(models.TextChoices):
     APPROVED = "approved", _("已通过")
     REJECTED = "rejected", _("已驳回")
     LAPSED = "lapsed", _("审批已过期")
-    VOID = "void", _("内容已修改,审批作废")
+    VOID = "void", _("已作废:内容已修改或已撤回")
 
 
 class DispatchState(models.TextChoices):

@@ -9,6 +9,7 @@ from scrm.lib.errors import UserError
 
 # A request that nobody released this long before its deadline lapses.
 RELEASE_MARGIN = timedelta(hours=1)
+LATEST = time(23, 59)
 
 
 def at_local(day: date, at: time, policy: SendPolicy) -> datetime:
@@ -22,10 +23,7 @@ def local_day(instant: datetime, policy: SendPolicy) -> date:
 
 def is_quiet(instant: datetime, policy: SendPolicy) -> bool:
     """Whether an instant lies in the quiet hours; their end belongs to the day."""
-    at = instant.astimezone(policy.zone).time()
-    if policy.quiet_from <= policy.quiet_to:
-        return policy.quiet_from <= at < policy.quiet_to
-    return at >= policy.quiet_from or at < policy.quiet_to
+    return policy.is_quiet(instant.astimezone(policy.zone).time())
 
 
 def quiet_end(instant: datetime, policy: SendPolicy) -> datetime:
@@ -58,11 +56,17 @@ def quota_window(instant: datetime, policy: SendPolicy) -> tuple[datetime, datet
 
 
 def default_confirm_by(notify_at: datetime, policy: SendPolicy) -> datetime:
-    """The same day's deadline; where that leaves less than an hour, one hour, but never into the quiet hours."""
-    usual = at_local(local_day(notify_at, policy), policy.confirm_by, policy)
-    if usual >= notify_at + timedelta(hours=1):
-        return usual
-    return min(notify_at + timedelta(hours=1), at_local(local_day(notify_at, policy), policy.quiet_from, policy))
+    """The same day's deadline; where that leaves less than an hour, one hour, but never into the quiet hours or the next day.
+
+    Of a notice in the quiet hours, the notice itself: nothing can be sent.
+    """
+    if is_quiet(notify_at, policy):
+        return notify_at
+    day, hour = local_day(notify_at, policy), timedelta(hours=1)
+    quiet, night = at_local(day, policy.quiet_from, policy), at_local(day, LATEST, policy)
+    last = min(quiet, night) if quiet > notify_at else night
+    usual = min(at_local(day, policy.confirm_by, policy), last)
+    return usual if usual >= notify_at + hour else min(notify_at + hour, last)
 
 
 def default_notify_at(now: datetime, policy: SendPolicy) -> datetime:

@@ -1,9 +1,9 @@
 """Which buckets new facts fall into. Called in the transaction that writes the facts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime, timedelta
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from analytics.definitions import WINDOWS
@@ -49,8 +49,17 @@ def mark_pushes(push_ids: Iterable[int]) -> None:
 
 def mark_merged(merged: Merged) -> None:
     """Two people are one, or two again: what was bought after sending counts for other deliveries now."""
-    rows = Delivery.objects.filter(contact_id__in={merged.kept, merged.gone, *merged.moved})
+    rows = _deliveries_to({merged.kept, merged.gone, *merged.moved})
     mark("push", keys=rows.values_list("push_id", flat=True).distinct())
+
+
+def _deliveries_to(contact_ids: Collection[int]) -> QuerySet[Delivery]:
+    """Deliveries to these people under whichever of their merged rows they were frozen."""
+    people = (
+        Contact.objects.filter(pk__in=contact_ids).annotate(person=Coalesce(F("root_id"), F("id"))).values("person")
+    )
+    rows = Contact.objects.filter(Q(pk__in=people) | Q(root_id__in=people))
+    return Delivery.objects.filter(contact_id__in=rows.values("pk"))
 
 
 def _mark_stage_days(first: datetime | None) -> None:
@@ -73,9 +82,6 @@ def _pushes_before(changed: Sequence[OrderChange]) -> set[int]:
     contact_ids = {change.contact_id for change in changed if change.contact_id}
     if not contact_ids:
         return set()
-    people = (
-        Contact.objects.filter(pk__in=contact_ids).annotate(person=Coalesce(F("root_id"), F("id"))).values("person")
-    )
     since = min(change.ordered_at for change in changed) - timedelta(days=max(WINDOWS))
-    sent = Delivery.objects.filter(Q(contact_id__in=people) | Q(contact_id__in=contact_ids), sent_at__gte=since)
+    sent = _deliveries_to(contact_ids).filter(sent_at__gte=since)
     return set(sent.values_list("push_id", flat=True).distinct())

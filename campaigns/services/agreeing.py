@@ -15,15 +15,19 @@ from scrm.lib.errors import Conflict, UserError
 from tenants import audit, jobs
 from tenants.audit import Actor
 
+_AGREED = (
+    DispatchState.AGREED, DispatchState.CREATING, DispatchState.TASKED, DispatchState.CONFIRMED, DispatchState.DONE,
+)  # fmt: skip
+
 
 @transaction.atomic
 def agree(dispatch_id: int, *, member_ids: Collection[int], by: Actor) -> Dispatch:
     """同意: the unit becomes a WeCom task at 通知时间, at once when that has passed. Agreeing twice changes nothing.
 
-    member_ids: the members the log-in is. Raises Conflict after the deadline, or when the unit was skipped or stopped.
+    member_ids: the members the log-in is. Raises Conflict after the deadline, or when the unit was skipped, stopped or failed.
     """
     dispatch = _own(dispatch_id, member_ids)
-    if dispatch.agreed_at is not None and dispatch.state != DispatchState.SKIPPED:
+    if dispatch.state in _AGREED:
         return dispatch
     _check_waiting(dispatch)
     if not Delivery.objects.filter(dispatch=dispatch, state=DeliveryState.PLANNED).exists():
@@ -52,13 +56,9 @@ def skip(dispatch_id: int, *, member_ids: Collection[int], reason: str, note: st
     if dispatch.state != DispatchState.AGREED:
         _check_waiting(dispatch)
     now = clock.now()
-    dispatch.state, dispatch.reason, dispatch.note, dispatch.ended_at = (
-        DispatchState.SKIPPED,
-        reason,
-        note.strip()[:200],
-        now,
-    )
-    dispatch.save(update_fields=["state", "reason", "note", "ended_at"])
+    dispatch.state, dispatch.reason, dispatch.note = DispatchState.SKIPPED, reason, note.strip()[:200]
+    dispatch.ended_at, dispatch.agreed_at, dispatch.agreed_by_id = now, None, None  # 已同意 does not count her
+    dispatch.save(update_fields=["state", "reason", "note", "ended_at", "agreed_at", "agreed_by_id"])
     Delivery.objects.filter(dispatch=dispatch, state=DeliveryState.PLANNED).update(
         state=DeliveryState.SKIPPED, reason="guide_skipped", settled_at=now
     )

@@ -201,16 +201,18 @@ def lapse_approvals(limit: int = 100) -> int:
     due = Approval.objects.filter(state=Approval.State.PENDING, expires_at__lte=clock.now()).order_by("expires_at")[
         :limit
     ]
-    return sum(_lapse(approval.pk) for approval in due)
+    return sum(_lapse(approval) for approval in due)
 
 
 @transaction.atomic
-def _lapse(approval_id: int) -> bool:
-    approval = Approval.objects.select_for_update(skip_locked=True).filter(pk=approval_id).first()
+def _lapse(due: Approval) -> bool:
+    broadcast = None
+    if due.subject_kind == "broadcast":  # before the request, as whoever decides it
+        broadcast = Broadcast.objects.select_for_update().get(pk=due.subject_id)
+    approval = Approval.objects.select_for_update(skip_locked=True).filter(pk=due.pk).first()
     if approval is None or approval.state != Approval.State.PENDING:
         return False
-    if approval.subject_kind == "broadcast":
-        broadcast = Broadcast.objects.select_for_update().get(pk=approval.subject_id)
+    if broadcast is not None:
         send_back(broadcast, Approval.State.LAPSED, note=_("审批已过期"), by=SYSTEM)
     else:
         approval.state, approval.decided_at = Approval.State.LAPSED, clock.now()

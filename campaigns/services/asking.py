@@ -1,5 +1,6 @@
 """Asking WeCom about a unit: the questions, and when the next one is due."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,9 +25,21 @@ def ask_results(unit: Dispatch, cursor: str) -> None:
 
 
 def _ask(unit: Dispatch, payload: dict[str, Any]) -> None:
+    """While WeCom is away a question stands once; the following page of an answer is always asked for."""
+    key = f"groupmsg.poll:{unit.pk}:{payload['step']}:{payload.get('after_stop', False)}"
     commands.enqueue(
-        POLL, corp=unit.sender.corp_id, entity_key=f"groupmsg.poll:{unit.pk}", subject_id=unit.pk, payload=payload
+        POLL,
+        corp=unit.sender.corp_id,
+        entity_key=f"groupmsg.poll:{unit.pk}",
+        subject_id=unit.pk,
+        payload=payload,
+        dedupe_key=None if payload.get("cursor") else key,
     )
+
+
+def has_sent(task: Mapping[str, Any]) -> bool:
+    """Whether a row of task_list says that its sender confirmed: 0 not sent, 2 sent; the reference's own sample prints 1."""
+    return int(task["status"]) != 0
 
 
 def first_poll(now: datetime) -> datetime:

@@ -9,10 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from campaigns.models import Dispatch, LedgerCoverage, MassSend, MassSendResult
 from campaigns.policy import SendPolicy
 from campaigns.queries.verdicts import covered_corps
+from campaigns.services.asking import has_sent
 from campaigns.services.broadcasts import LANE
 from campaigns.times import quota_window
 from scrm.lib import clock
@@ -23,8 +25,10 @@ from wecom_bridge.models import Corp
 LEDGER = "groupmsg.list"
 SPAN = timedelta(days=28)  # get_groupmsg_list_v2 takes at most a month
 BACK_AT_FIRST = timedelta(days=32)
-# Results of a message change until its senders have confirmed: recent ones are read again.
+# WeCom may list a message late: the list of the latest days is read again.
 READ_AGAIN = timedelta(days=3)
+# A foreign message is read at every reading until all of its senders confirmed and everybody's result is known, or so long.
+UNREAD_FOR = timedelta(days=30)
 FRESH_FOR = timedelta(hours=20)
 GIVE_UP_AFTER = timedelta(hours=2)
 RETRY_AFTER = timedelta(minutes=30)
@@ -63,14 +67,23 @@ def start_reading(corp_id: int, *, older_than: timedelta = timedelta()) -> bool:
     if coverage.reading_to and now - coverage.reading_to < _pause(coverage):
         return False
     start = coverage.covered_to - READ_AGAIN if coverage.covered_to else now - BACK_AT_FIRST
-    coverage.reading_from, coverage.reading_to, coverage.awaited = start, now, 0
+    coverage.reading_from, coverage.reading_to, coverage.awaited, coverage.last_error = start, now, 0, ""
+    older = _unread(corp_id).filter(created_at__lt=start, created_at__gt=now - UNREAD_FOR)
+    for msgid in older.values_list("msgid", flat=True):
+        coverage.awaited += 1
+        _ask(coverage, {"step": "task", "msgid": msgid})
     for chat_type in CHAT_TYPES:
         for begin in _spans(start, now):
             coverage.awaited += 1
             end = min(begin + SPAN, now)
             _ask(coverage, {"step": "list", "chat_type": chat_type, "start": _unix(begin), "end": _unix(end)})
-    coverage.save(update_fields=["reading_from", "reading_to", "awaited"])
+    coverage.save(update_fields=["reading_from", "reading_to", "awaited", "last_error"])
     return True
+
+
+def _unread(corp_id: int) -> QuerySet[MassSend]:
+    """Foreign messages of which not every result is known."""
+    return MassSend.objects.filter(corp_id=corp_id, dispatch_id__isnull=True, results_final_at__isnull=True)
 
 
 def _spans(start: datetime, end: datetime) -> Iterable[datetime]:
@@ -109,7 +122,10 @@ def record_answer(corp_id: int, payload: Mapping[str, Any], answer: Mapping[str,
 
 
 def record_failure(corp_id: int, payload: Mapping[str, Any], message: str) -> None:
-    """An answer that will not come. Without a list nothing is known: the reading ends and the coverage stays."""
+    """An answer that will not come. Without a list nothing is known: the reading ends and the coverage stays.
+
+    Without one message the others are known: `last_error` says so, and it is asked for again at the next reading.
+    """
     coverage = LedgerCoverage.objects.select_for_update().get(corp_id=corp_id)
     if not _is_under_way(coverage, payload):
         return
@@ -136,9 +152,8 @@ def _count_down(coverage: LedgerCoverage, more: int) -> None:
     if coverage.awaited <= 0:
         coverage.covered_from = min(filter(None, (coverage.covered_from, coverage.reading_from)))
         coverage.covered_to, coverage.reading_to, coverage.awaited = coverage.reading_to, None, 0
-        coverage.last_error = ""
         jobs.nudge(LANE)  # what waited for it goes on
-    coverage.save(update_fields=["awaited", "covered_from", "covered_to", "reading_to", "last_error"])
+    coverage.save(update_fields=["awaited", "covered_from", "covered_to", "reading_to"])
 
 
 def _record_list(corp_id: int, payload: Mapping[str, Any], answer: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -160,20 +175,17 @@ def _record_list(corp_id: int, payload: Mapping[str, Any], answer: Mapping[str, 
     MassSend.objects.bulk_create(
         rows, update_conflicts=True, unique_fields=["corp", "msgid"], update_fields=["dispatch_id", "creator_userid"]
     )
-    unread = MassSend.objects.filter(
-        corp_id=corp_id, msgid__in=msgids, dispatch_id__isnull=True, results_final_at__isnull=True
-    )
+    unread = _unread(corp_id).filter(msgid__in=msgids)
     return [{"step": "task", "msgid": msgid} for msgid in unread.values_list("msgid", flat=True)]
 
 
 def _record_tasks(corp_id: int, payload: Mapping[str, Any], answer: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Senders who confirmed have results; the others have sent nothing so far."""
+    """Senders who confirmed have results; the others have sent nothing so far. senders: how many, when all of them did."""
     tasks = answer.get("task_list") or []
-    return [
-        {"step": "results", "msgid": payload["msgid"], "userid": task["userid"]}
-        for task in tasks
-        if int(task["status"]) != 0
-    ]
+    sent = [task["userid"] for task in tasks if has_sent(task)]
+    is_whole = not payload.get("cursor") and not answer.get("next_cursor")
+    senders = len(sent) if is_whole and len(sent) == len(tasks) else None
+    return [{"step": "results", "msgid": payload["msgid"], "userid": userid, "senders": senders} for userid in sent]
 
 
 def _record_results(corp_id: int, payload: Mapping[str, Any], answer: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -195,10 +207,18 @@ def _record_results(corp_id: int, payload: Mapping[str, Any], answer: Mapping[st
         unique_fields=["mass_send", "userid", "target"],
         update_fields=["status", "sent_at"],
     )
-    now = clock.now()
-    if not answer.get("next_cursor") and now - send.created_at > READ_AGAIN:
-        MassSend.objects.filter(pk=send.pk).update(results_final_at=now)
+    if not answer.get("next_cursor") and _is_final(send, payload.get("senders")):
+        MassSend.objects.filter(pk=send.pk).update(results_final_at=clock.now())
     return []
+
+
+def _is_final(send: MassSend, senders: int | None) -> bool:
+    """Nothing more will come: every sender confirmed and has results, none of them open. Of groups WeCom lists only the sent
+    ones, so they are given READ_AGAIN."""
+    if senders is None or clock.now() - send.created_at <= READ_AGAIN:
+        return False
+    found = send.results.all()
+    return found.values("userid").distinct().count() >= senders and not found.filter(status=0).exists()
 
 
 def next_due() -> datetime | None:

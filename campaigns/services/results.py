@@ -10,7 +10,7 @@ from typing import Any
 from campaigns import changes
 from campaigns.models import Delivery, Dispatch
 from campaigns.services import stopping
-from campaigns.services.asking import ask_results, ask_task, first_poll, late_look, next_poll
+from campaigns.services.asking import ask_results, ask_task, first_poll, has_sent, late_look, next_poll
 from campaigns.services.broadcasts import LANE
 from campaigns.states import FINAL_DISPATCH, DeliveryState, DispatchState, PushTarget
 from contacts.models import FactSource
@@ -20,7 +20,6 @@ from tenants import jobs
 
 # After the guide confirmed, WeCom needs a moment for every recipient; then whoever has no result is 未知.
 RESULTS_WITHIN = timedelta(hours=48)
-TASK_SENT = 2
 # get_groupmsg_send_result: 0 not sent, 1 sent, 2 not a friend, 3 quota.
 OUTCOMES = {1: (DeliveryState.SENT, ""), 2: (DeliveryState.FAILED, "not_friend"), 3: (DeliveryState.FAILED, "quota")}
 
@@ -94,7 +93,7 @@ def record_task_state(dispatch_id: int, task_list: Iterable[Mapping[str, Any]], 
         return
     now = clock.now()
     task = next((row for row in task_list if row.get("userid") == unit.sender.userid), None)
-    if task is not None and int(task["status"]) == TASK_SENT:
+    if task is not None and has_sent(task):
         if unit.confirmed_at is None:
             unit.confirmed_at = clock.from_unix(task["send_time"]) if task.get("send_time") else now
         unit.state = DispatchState.CONFIRMED  # a stop that came too late has lost the race

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Min, QuerySet
+from django.db.models import Exists, Min, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
 from campaigns import changes
@@ -72,7 +72,8 @@ def _due_slots(now: datetime) -> list[tuple[int, datetime]]:
 def _run_one(step_id: int, slot_at: datetime) -> bool:
     now = clock.now()
     rows = _due_steps(now).filter(step_id=step_id, slot_at=slot_at)
-    steps = list(rows.select_for_update(of=("self",)).select_related("enrollment"))
+    _lock_runs(Enrollment.objects.filter(pk__in=rows.values("enrollment")))
+    steps = list(rows.select_for_update(of=("self",)).select_related("enrollment").order_by("pk"))
     if not steps:
         return False
     step = SopStep.objects.select_related("version__sop", "content_version__content").get(pk=step_id)
@@ -83,6 +84,11 @@ def _run_one(step_id: int, slot_at: datetime) -> bool:
         _cut(step, slot_at, staying, now)
     move_on([row.enrollment for row in steps], now)
     return True
+
+
+def _lock_runs(runs: QuerySet[Enrollment]) -> list[Enrollment]:
+    """Runs before their steps, and in one order: exits, merges and slots take the same people at once."""
+    return list(runs.select_for_update(of=("self",)).order_by("pk"))
 
 
 def _last_call(slot_at: datetime, policy: SendPolicy) -> datetime:
@@ -150,7 +156,8 @@ def _write_outcomes(push: Push, rows: Sequence[EnrollmentStep], now: datetime) -
 
 def exit_keys() -> set[str]:
     """The fields that exit conditions of running enrolments read."""
-    rows = SopVersion.objects.filter(exit_tree__isnull=False, enrollments__state=Enrollment.State.RUNNING).distinct()
+    running = Enrollment.objects.filter(version=OuterRef("pk"), state=Enrollment.State.RUNNING)
+    rows = SopVersion.objects.filter(Exists(running), exit_tree__isnull=False)
     return {key for keys in rows.values_list("field_keys", flat=True) for key in keys}
 
 
@@ -160,7 +167,7 @@ def consume_exits(root_ids: Sequence[int], keys: frozenset[str], now: datetime) 
     versions = SopVersion.objects.filter(exit_tree__isnull=False, enrollments__in=running).distinct()
     for version in versions:
         if keys & set(version.field_keys):
-            rows = list(running.filter(version=version).select_for_update(of=("self",)))
+            rows = _lock_runs(running.filter(version=version))
             matching = _matching(version, [row.contact_id for row in rows if row.contact_id], now)
             _leave([row for row in rows if row.contact_id in matching], "exit_rule", now)
 
@@ -195,11 +202,9 @@ def _leave(enrollments: Sequence[Enrollment], reason: str | dict[int, str], now:
     EnrollmentStep.objects.filter(enrollment__in=enrollments, state="due").update(state="skipped", reason="exited")
     versions = {row.version_id for row in enrollments}
     theirs = Delivery.objects.filter(
-        push__kind=PushKind.SOP,
-        push__source_id__in=versions,
-        target__in=[row.target for row in enrollments],
+        push__kind=PushKind.SOP, push__source_id__in=versions, target__in=_targets(enrollments),
         state=DeliveryState.PLANNED,
-    )
+    )  # fmt: skip
     # Locked, so that no claim counts them while they leave.
     units = Dispatch.objects.filter(pk__in=theirs.values("dispatch")).select_for_update(of=("self",)).order_by("pk")
     open_units = [unit.pk for unit in units if unit.state in (DispatchState.WAITING, DispatchState.AGREED)]
@@ -209,13 +214,20 @@ def _leave(enrollments: Sequence[Enrollment], reason: str | dict[int, str], now:
     changes.tell(pushes)
 
 
+def _targets(enrollments: Sequence[Enrollment]) -> set[str]:
+    """Under which deliveries of theirs were frozen: a merge since leaves the old one on them."""
+    people_ids = [row.contact_id for row in enrollments if row.contact_id]
+    branches = Contact.objects.filter(root_id__in=people_ids).values_list("pk", flat=True)
+    return {row.target for row in enrollments} | {f"c{pk}" for pk in branches}
+
+
 def on_merged(merged: Merged) -> None:
     """Two customers are one: of two runs of one SOP the moved one ends, so that nobody gets a step twice; any other goes on as hers."""
     running = Enrollment.objects.filter(state=Enrollment.State.RUNNING)
     taken = set(running.filter(contact_id=merged.kept).values_list("sop_id", flat=True))
     leaving: list[Enrollment] = []
     going_on: list[Enrollment] = []
-    for row in running.filter(contact_id__in=merged.moved).select_for_update(of=("self",)).order_by("pk"):
+    for row in _lock_runs(running.filter(contact_id__in=merged.moved)):
         (leaving if row.sop_id in taken else going_on).append(row)
         taken.add(row.sop_id)
     for row in going_on:

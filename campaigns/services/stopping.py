@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from campaigns import changes
-from campaigns.models import Broadcast, Delivery, Dispatch, Push
+from campaigns.models import Delivery, Dispatch, Push
 from campaigns.services.broadcasts import LANE
 from campaigns.states import OPEN_DELIVERY, DeliveryState, DispatchState, PushState
 from scrm.lib import clock
@@ -138,21 +138,20 @@ def settle_unsent(limit: int = 200) -> int:
             .select_related("push")
             .filter(state=DispatchState.CREATING, stop_wanted_at__isnull=False, poll_at__lte=now)[:limit]
         )
-        states = dict(
-            OutboundCommand.objects.filter(
-                kind="groupmsg.create", subject_id__in=[unit.pk for unit in units]
-            ).values_list("subject_id", "state")
-        )
+        # Each claim wrote one; the latest is the one that counts.
+        written = OutboundCommand.objects.filter(kind="groupmsg.create", subject_id__in=[unit.pk for unit in units])
+        latest = {command.subject_id: command for command in written.order_by("pk")}
         for unit in units:
-            ended += _settle_unsent(unit, states.get(unit.pk, OutboundCommand.State.CANCELLED), now)
+            ended += _settle_unsent(unit, latest.get(unit.pk), now)
     return ended
 
 
-def _settle_unsent(unit: Dispatch, command_state: str, now: datetime) -> bool:
-    if command_state == OutboundCommand.State.CANCELLED:
+def _settle_unsent(unit: Dispatch, command: OutboundCommand | None, now: datetime) -> bool:
+    is_parked = command is not None and command.state == OutboundCommand.State.PARKED
+    if command is None or command.state == OutboundCommand.State.CANCELLED or (is_parked and command.sent_at is None):
         _end_here([unit], now)
         return True
-    if command_state == OutboundCommand.State.PARKED:
+    if is_parked:
         end_in_doubt(unit, now)
         return True
     unit.poll_at = now + LOOK_AGAIN * 10
@@ -179,8 +178,3 @@ def stop_counts(push_id: int) -> dict[str, int]:
         "going": going,
         "sent": Delivery.objects.filter(push_id=push_id, state=DeliveryState.SENT).count(),
     }
-
-
-def broadcast_of(push: Push) -> Broadcast | None:
-    """The broadcast a push belongs to."""
-    return Broadcast.objects.filter(push=push).first()

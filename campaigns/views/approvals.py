@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST
 
 from accounts.access import MemberRequest, requires
 from accounts.models import User
-from campaigns.models import Approval, Broadcast, SopVersion
+from campaigns.models import Approval, Broadcast
 from campaigns.queries import broadcasts as queries
 from campaigns.queries.differences import lines_of
 from campaigns.queries.preflight import covers
@@ -19,6 +19,7 @@ from campaigns.rendering import preview
 from campaigns.services import approvals, broadcasts, sops
 from campaigns.services.approvals import approver_ids
 from campaigns.states import reason_name
+from contacts.models import GroupChat
 from scrm.lib import clock
 from scrm.lib.errors import UserError
 from scrm.lib.numbers import whole_number
@@ -65,16 +66,19 @@ def approval_detail(request: MemberRequest, pk: int) -> HttpResponse:
         "is_pending": approval.state == Approval.State.PENDING and approval.expires_at > clock.now(),
         "is_own": is_own,
         "may_release_own": is_own and approver_ids() == {request.user.pk},
-        "subject": _subject(approval),
+        "groups": _groups(approval),
         "today": _reach_now(approval),
     }
     return render(request, "campaigns/approval_detail.html", context)
 
 
-def _subject(approval: Approval) -> Broadcast | SopVersion | None:
-    if approval.subject_kind == "broadcast":
-        return Broadcast.objects.filter(pk=approval.subject_id).first()
-    return SopVersion.objects.select_related("sop").filter(pk=approval.subject_id).first()
+def _groups(approval: Approval) -> list[str]:
+    """The names of the groups that were picked; customers are not listed, there may be thousands."""
+    of_groups = Broadcast.objects.filter(pk=approval.subject_id, target="groups")
+    if approval.subject_kind != "broadcast" or not of_groups.exists():
+        return []
+    chosen = GroupChat.objects.filter(pk__in=approval.snapshot.get("chosen", []))
+    return [group.name or group.chat_id for group in chosen.order_by("name", "pk")]
 
 
 def _excluded(preflight: dict[str, Any]) -> list[tuple[str, int]]:

@@ -131,6 +131,18 @@ def test_a_late_order_marks_the_push_that_reached_its_buyer(morning):
     assert DirtyBucket.objects.filter(topic="push", key=push.pk).exists()
 
 
+def test_a_late_order_marks_the_push_whichever_row_of_the_person_it_was_frozen_under(morning):
+    person, branch = reach.make_customers(2)
+    push = sent_push([branch])
+    type(branch).objects.filter(pk=branch.pk).update(root=person)
+    sibling = people.make_contact(root=person)
+    drain()
+    make_order(sibling, ordered_at=clock.now() + timedelta(days=3))
+    assert DirtyBucket.objects.filter(topic="push", key=push.pk).exists()
+    drain()
+    assert metric(push, "buyers", 7) == 1
+
+
 def test_a_mark_written_during_a_recomputation_stays():
     buckets.mark("day", days_=[date(2026, 3, 1)])
     seen = list(DirtyBucket.objects.values_list("pk", flat=True))

@@ -3,6 +3,8 @@
 import hashlib
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.scope import EVERYTHING, DataScope
 from campaigns.models import Approval, Broadcast, Delivery, Dispatch
@@ -326,3 +328,13 @@ def test_customers_without_a_store_are_hqs_to_release():
     with pytest.raises(NotAllowed):
         scope = DataScope(user_id=1, store_ids=frozenset({store.pk}))
         approvals.approve_broadcast(draft.pk, by=make.approver(), scope=scope)
+
+
+def test_a_request_that_lapses_locks_its_broadcast_first(three):
+    """As whoever approves it does: else the two could wait for each other."""
+    make.submit(make.make_draft(three))
+    with make.at_time(make.local(19, 30)), CaptureQueriesContext(connection) as seen:
+        approvals.lapse_approvals()
+
+    locks = [query["sql"] for query in seen.captured_queries if "FOR UPDATE" in query["sql"]]
+    assert 'FROM "campaigns_broadcast" ' in locks[0] and 'FROM "campaigns_approval" ' in locks[1]

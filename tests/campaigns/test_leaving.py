@@ -207,3 +207,34 @@ def test_a_task_that_turns_up_after_it_was_given_up_is_taken_back_and_read(guide
         groupmsg.polled(looks[0], {"send_list": [sent]})
 
     assert make.states(push) == {"sent": 1, "unknown": 1} and the_unit(push).state == "failed"
+
+
+def test_the_latest_claim_says_whether_a_stopped_unit_may_have_left(guide):
+    """An earlier claim's command was cancelled; the call of the second one is on its way."""
+    push = agreed(guide)
+    build(claim(make.local(10, 1)), make.local(15))
+    command = claim(make.local(15))
+    OutboundCommand.objects.filter(pk=command.pk).update(state="claimed", sent_at=clock.wall())
+    with make.at_time(make.local(15, 1)):
+        stopping.stop_push(push.pk, by=make.author())
+    # The earlier row was written to last, so that a listing without an order shows it last.
+    OutboundCommand.objects.exclude(pk=command.pk).update(last_error="")
+    with make.at_time(make.local(15, 2)):
+        tasks.drain(clock.wall() + timedelta(seconds=20))
+
+    assert the_unit(push).state == "creating" and make.states(push) == {"planned": 2}
+
+
+@pytest.mark.parametrize(("is_sent", "state"), [(False, "stopped"), (True, "failed")])
+def test_a_parked_call_is_in_doubt_only_if_it_may_have_left(guide, is_sent, state):
+    push = agreed(guide)
+    command = claim(make.local(10, 1))
+    sent_at = clock.wall() if is_sent else None
+    OutboundCommand.objects.filter(pk=command.pk).update(state="parked", sent_at=sent_at)
+    with make.at_time(make.local(10, 2)):
+        stopping.stop_push(push.pk, by=make.author())
+    with make.at_time(make.local(10, 4)):
+        tasks.drain(clock.wall() + timedelta(seconds=20))
+
+    assert the_unit(push).state == state
+    assert make.states(push) == ({"unknown": 2} if is_sent else {"stopped": 2})

@@ -302,3 +302,11 @@ def test_who_sees_only_one_store_may_not_pause_or_rewrite_everybodys_sop(log_in,
     for act in ("pause", "submit", "edit"):
         assert hers.post(f"/sops/{version.sop_id}/{act}/", {"running": "0"}).status_code == 403, act
     assert Sop.objects.get().state == "on"
+
+
+def test_an_approver_reads_which_groups_were_picked(log_in):
+    guide = people.make_member(store=people.make_store())
+    draft = make.make_group_draft([people.make_group(owner=guide, name="静安护肤一群")])
+    approval = make.submit(draft)
+
+    assert "静安护肤一群" in log_in("approver").get(f"/approvals/{approval.pk}/").content.decode()

@@ -1,13 +1,16 @@
 """Who can be reached, by whom, and why not: the verdicts that preflight, freeze and claim share."""
 
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
 
 from campaigns.models import Delivery, LedgerCoverage, MassSend, MassSendResult
+from campaigns.policy import SendPolicy, send_policy
 from campaigns.services import broadcasts
+from campaigns.times import default_confirm_by
 from contacts.models import Identity
 from scrm.lib import clock
+from tenants.context import tenant_scope
 from tests.support import campaigns as make
 from tests.support import contacts as people
 from tests.support.tagging import make_tag, put_tag
@@ -142,7 +145,6 @@ def test_quota_counts_what_others_sent(guide, acme):
 
 
 def test_whether_personal_sends_count_is_a_switch(guide, acme):
-    from tenants.context import tenant_scope
 
     contact = friend(guide)
     spend(guide, contact, 31)
@@ -222,10 +224,34 @@ def test_only_sent_groups_are_listed_the_rest_is_unknown_in_the_end(guide):
     "own", [{"confirm_by": "25:00"}, {"slots": []}, {"slots": "10"}, {"cap_per_day": "two"}, {"quota": 3}]
 )
 def test_an_unreadable_policy_keeps_the_default(acme, own):
-    from campaigns.policy import SendPolicy, send_policy
-    from tenants.context import tenant_scope
 
     acme.policy = {"campaigns": own}
     with tenant_scope(acme):
         policy = send_policy()
         assert policy == SendPolicy(zone=policy.zone)
+
+
+def test_a_slot_in_the_quiet_hours_is_none(acme):
+    acme.policy = {"campaigns": {"slots": ["08:00", "10:00", "21:30"]}}
+    with tenant_scope(acme):
+        assert send_policy().slots == (time(10),)
+    acme.policy = {"campaigns": {"slots": ["22:00"]}}
+    with tenant_scope(acme):
+        assert send_policy().slots == (time(9),)
+
+
+@pytest.mark.parametrize(
+    ("own", "notify_at", "until"),
+    [
+        ({}, (10, 0), (20, 30)),
+        ({}, (20, 15), (21, 0)),
+        ({"confirm_by": "22:00"}, (10, 0), (21, 0)),
+        ({"quiet_from": "00:30"}, (19, 30), (20, 30)),
+        ({"quiet_from": "00:30", "slots": ["23:30"]}, (23, 30), (23, 59)),
+        ({}, (22, 0), (22, 0)),
+    ],
+)
+def test_a_proposed_deadline_keeps_to_the_day_and_the_quiet_hours(acme, own, notify_at, until):
+    acme.policy = {"campaigns": own}
+    with tenant_scope(acme):
+        assert default_confirm_by(make.local(*notify_at), send_policy()) == make.local(*until)

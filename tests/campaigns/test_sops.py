@@ -4,6 +4,8 @@ import random
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.scope import EVERYTHING, DataScope
 from campaigns import tasks
@@ -385,3 +387,31 @@ def test_of_two_runs_of_customers_who_became_one_the_moved_one_ends(guide):
     merge_roots([(first.pk, second.pk)], now=clock.now())
 
     assert dict(Enrollment.objects.values_list("contact_id", "state")) == {first.pk: "running", second.pk: "exited"}
+
+
+def test_who_leaves_after_a_merge_is_left_out_of_what_was_cut_before_it(guide, exit_when_named):
+    running(exit_tree=exit_when_named)
+    older = people.make_contact()
+    newer = added(guide)
+    with make.at_time(make.local(10)):
+        drain()
+    merge_roots([(older.pk, newer.pk)], now=clock.now())
+    older.refresh_from_db()
+    older.name = "已购"
+    older.save()
+
+    sop_running.consume_exits([older.pk], frozenset(sop_running.exit_keys()), clock.now())
+
+    shrunk = Delivery.objects.get(contact=newer)
+    assert (shrunk.state, shrunk.reason) == ("skipped", "exited")
+
+
+def test_a_slot_locks_the_runs_before_their_steps(guide):
+    """As exits do: else the two could wait for each other."""
+    running()
+    added(guide)
+    with make.at_time(make.local(10, 1)), CaptureQueriesContext(connection) as seen:
+        sop_running.run_due()
+
+    locks = [query["sql"] for query in seen.captured_queries if "FOR UPDATE" in query["sql"]]
+    assert 'FROM "campaigns_enrollment" ' in locks[0] and 'FROM "campaigns_enrollmentstep" ' in locks[1]

@@ -2,8 +2,10 @@
 
 import pytest
 
+from accounts.scope import EVERYTHING
 from campaigns import tasks
 from campaigns.models import Delivery, Dispatch, Push
+from campaigns.queries.broadcasts import progress_of
 from campaigns.services import agreeing, claiming, polling, results, stopping
 from campaigns.services.asking import POLL
 from campaigns.states import DELIVERY_NEXT, DISPATCH_NEXT, FINAL_DISPATCH
@@ -328,6 +330,7 @@ def test_whose_end_is_unknown_is_asked_for_daily_until_thirty_days(push, unit):
         with make.at_time(make.local(12, day=day)):
             drain()
             drain()
+            OutboundCommand.objects.filter(kind=POLL).update(state="succeeded")
     assert [command.payload["step"] for command in commands(POLL)] == ["results"] * 2
     with make.at_time(make.local(12, day=4)):
         answer(unit, 1, after=1)
@@ -458,3 +461,36 @@ def test_a_confirmed_unit_whose_results_wecom_refuses_ends_all_the_same(unit, pu
         results.record_no_answer(unit.pk, after_stop=False)
 
     assert Dispatch.objects.get(pk=unit.pk).state == "done" and make.states(push) == {"unknown": 3}
+
+
+def test_agreeing_to_a_unit_that_expired_since_says_so(unit):
+    """A page left open over the evening."""
+    make.agree(unit)
+    Dispatch.objects.filter(pk=unit.pk).update(state="expired")
+    with pytest.raises(Conflict, match="超时未确认"):
+        make.agree(unit)
+
+
+def test_a_unit_skipped_after_agreeing_does_not_count_as_agreed(push, unit):
+    make.agree(unit)
+    agreeing.skip(unit.pk, member_ids=[unit.sender_id], reason="on_leave", by=make.author())
+
+    assert progress_of([push], EVERYTHING)[push.pk].agreed == 0
+
+
+def test_a_question_wecom_has_not_answered_stands_once(unit):
+    tasked(unit)
+    for minute in (1, 32, 63):
+        with make.at_time(make.local(10 + minute // 60, minute % 60)):
+            drain()
+
+    assert len(commands(POLL)) == 1
+
+
+def test_a_task_with_the_status_of_the_references_sample_is_confirmed(unit):
+    tasked(unit)
+    with make.at_time(make.local(10, 30)):
+        results.record_task_state(unit.pk, [{"userid": unit.sender.userid, "status": 1}])
+
+    unit.refresh_from_db()
+    assert unit.state == "confirmed"

@@ -14,6 +14,7 @@ from scrm.lib import clock
 from tests.support import campaigns as make
 from tests.support import contacts as people
 from tests.support.wecom import Wecom
+from wecom_bridge.gateway import gateway_for
 from wecom_bridge.models import OutboundCommand
 from wecom_bridge.services import outbox
 
@@ -170,3 +171,11 @@ def test_the_ledger_learns_what_guides_send_on_their_own(world):
     assert MassSend.objects.filter(create_type=1, creator_userid=world.guide.userid).exists()
     assert MassSendResult.objects.filter(target=first.value, status=1).exists()
     assert Dispatch.objects.count() == 0 and Delivery.objects.count() == 0 and Follow.objects.count() == 4
+
+
+def test_the_gateway_sends_no_mass_message_without_recipients(world):
+    with pytest.raises(ValueError, match="recipients"):
+        gateway_for(world.corp).add_msg_template(
+            sender=world.guide.userid, text={"content": "您好"}, external_userid=[], chat_type="single"
+        )
+    assert not world.wecom.calls(CREATE)

@@ -66,7 +66,12 @@ class Acting(Core):
         return self._send_to("send_welcome_msg", given, WELCOME_TIMEOUT)
 
     def add_msg_template(self, **body: Any) -> Answer:
-        """EC/add_msg_template: a mass-message task for one sender; ≤ 10,000 customers or ≤ 2,000 groups. Answers msgid, fail_list."""
+        """EC/add_msg_template: a mass-message task for one sender; ≤ 10,000 customers or ≤ 2,000 groups. Answers msgid, fail_list.
+
+        Raises ValueError without recipients: WeCom takes that for all customers of the sender.
+        """
+        if not (body.get("external_userid") or body.get("chat_id_list")):
+            raise ValueError("a mass message needs recipients")
         return self._send_to("add_msg_template", body)
 
     def remind_groupmsg_send(self, *, msgid: str) -> Answer:
