@@ -330,7 +330,7 @@ def test_whose_end_is_unknown_is_asked_for_daily_until_thirty_days(push, unit):
         with make.at_time(make.local(12, day=day)):
             drain()
             drain()
-            OutboundCommand.objects.filter(kind=POLL).update(state="succeeded")
+            OutboundCommand.objects.filter(kind=POLL).update(state="done")
     assert [command.payload["step"] for command in commands(POLL)] == ["results"] * 2
     with make.at_time(make.local(12, day=4)):
         answer(unit, 1, after=1)
