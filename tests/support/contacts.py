@@ -194,6 +194,7 @@ def people_batch(
     *rows: PersonRow, corp: Corp | None = None, source: str = "callback", read_at: datetime | None = None,
     events: Sequence[EventFact] = (), gone: Sequence[tuple[str, str]] = (), alongside: bool = False,
 ) -> PeopleBatch:  # fmt: skip
+    # source: a plain string here, so that a test may name any; the contract knows its words.
     return PeopleBatch(corp or make_corp(), source, read_at or clock.now(), rows, events, gone, alongside)  # type: ignore[arg-type]
 
 

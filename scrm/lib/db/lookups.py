@@ -28,6 +28,7 @@ def _type(field: "Field[Any, Any]", connection: BaseDatabaseWrapper) -> str:
     """varchar(n) would cut longer values, which then match."""
     if isinstance(field, CharField | TextField):
         return "text"
+    # attr-defined: the column behind a path is a concrete field, which has rel_db_type; the stubs leave it out.
     return str(field.rel_db_type(connection) if field.primary_key else field.db_type(connection))  # type: ignore[attr-defined]
 
 
