@@ -1,9 +1,13 @@
-"""The typed door to WeCom. `gateway_for(corp)` opens it; nothing outside the bridge does."""
+"""The typed door to WeCom. `gateway_for(corp)` opens it; nothing outside the bridge does.
 
+A family of calls is a class over Core in a module of its own; its methods return the values of `wecom_bridge.shapes`.
+"""
+
+from dataclasses import asdict
 from typing import Any
 
 from wecom_bridge.gateway.acting import Acting
-from wecom_bridge.gateway.core import refuse_in_transaction
+from wecom_bridge.gateway.core import Core, refuse_in_transaction
 from wecom_bridge.gateway.errors import CallError
 from wecom_bridge.gateway.reading import Reading
 from wecom_bridge.models import Corp, CorpCredential
@@ -11,15 +15,20 @@ from wecom_bridge.models import Corp, CorpCredential
 __all__ = ["CallError", "Gateway", "gateway_for", "refuse_in_transaction"]
 
 
+# Families whose methods a command or a settle procedure may name.
+NAMED: tuple[type[Core], ...] = (Acting,)
+_NAMES = frozenset(name for family in NAMED for name in vars(family) if not name.startswith("_"))
+
+
 class Gateway(Reading, Acting):
     """All calls of one corp. It is also the contracts.WeComReader of settle procedures."""
 
     def call(self, method: str, **kwargs: Any) -> dict[str, Any]:
-        """A method of Acting by name. Raises CallError; LookupError for a name that is none."""
-        if method.startswith("_") or method not in vars(Acting):
+        """A method of a named family, its answer as a dict. Raises CallError; LookupError for a name that is none."""
+        if method not in _NAMES:
             raise LookupError(f"the gateway has no method {method}")
-        answer: dict[str, Any] = getattr(self, method)(**kwargs)
-        return answer
+        answer = getattr(self, method)(**kwargs)
+        return answer if isinstance(answer, dict) else asdict(answer)
 
 
 def gateway_for(corp: Corp) -> Gateway:
