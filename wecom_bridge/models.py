@@ -5,6 +5,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from scrm.lib.crypto import SecretField
+from wecom_bridge.figures.rows import ServiceMinute, ServiceTotal  # noqa: F401  # models of this app too
 
 
 class Corp(models.Model):

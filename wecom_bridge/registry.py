@@ -1,6 +1,8 @@
 """What the bridge adds to the shared registries; called once, when the apps are ready."""
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import wraps
 
 from django.db.models import QuerySet
 from django.utils.functional import Promise
@@ -11,11 +13,15 @@ from scrm.lib import clock
 from tenants import lanes, quiet, retention
 from tenants.services import dumps
 from wecom_bridge import home_panel
+from wecom_bridge.figures import reading, recorder
+from wecom_bridge.figures.rows import ServiceMinute
 from wecom_bridge.models import InboundEvent, OutboundCommand, SyncRun
 from wecom_bridge.services import corps, inbox, outbox, welcome
 from wecom_bridge.services.sync import drive, runs
 
 HEADING = _("企业微信接入")
+Drain = Callable[[datetime], bool]
+NextDue = Callable[[], datetime | None]
 
 AUDIT_WORDS: dict[str, str | Promise] = {
     "corp.connected": _("接入企业"),
@@ -41,21 +47,38 @@ def register() -> None:
         navigation.NavEntry("bridge", HEADING, "admin", "bridge_home", "plug", "bridge.view", order=900)
     )
     home_panel.register()
+    reading.register()
     dumps.on_restored(corps.rest_after_restore)
     _register_lanes()
     _register_quiet()
     retention.register(retention.Kind("bridge_inbox", _("企业微信回调"), keep_days=30, prune=_prune_events))
     retention.register(retention.Kind("bridge_outbox", _("企业微信调用"), keep_days=90, prune=_prune_commands))
+    retention.register(retention.Kind("bridge_figures", _("服务状态"), keep_days=14, prune=_prune_figures))
 
 
 def _register_lanes() -> None:
     # The welcome cannot wait for a lease: its drain claims single rows.
-    lanes.register(
-        lanes.Lane("welcome", queue="welcome", drain=welcome.drain, next_due=welcome.next_due, exclusive=False)
-    )
-    lanes.register(lanes.Lane(inbox.LANE, queue="inbound", drain=inbox.drain, next_due=inbox.next_due))
-    lanes.register(lanes.Lane(outbox.LANE, queue="outbound", drain=_drain_outbound, next_due=outbox.next_due))
-    lanes.register(lanes.Lane(runs.LANE, queue="bulk", drain=drive.drain, next_due=drive.next_due))
+    _add_lane("welcome", "welcome", welcome.drain, welcome.next_due, exclusive=False)
+    _add_lane(inbox.LANE, "inbound", inbox.drain, inbox.next_due)
+    _add_lane(outbox.LANE, "outbound", _drain_outbound, outbox.next_due)
+    _add_lane(runs.LANE, "bulk", drive.drain, drive.next_due)
+
+
+def _add_lane(name: str, queue: str, drain: Drain, next_due: NextDue, *, exclusive: bool = True) -> None:
+    lanes.register(lanes.Lane(name, queue=queue, drain=_counted(drain), next_due=next_due, exclusive=exclusive))
+
+
+def _counted(drain: Drain) -> Drain:
+    """The drain, with what it counted written when its slice ends."""
+
+    @wraps(drain)
+    def counted(deadline: datetime) -> bool:
+        try:
+            return drain(deadline)
+        finally:
+            recorder.flush()
+
+    return counted
 
 
 def _drain_outbound(deadline: datetime) -> bool:
@@ -97,7 +120,12 @@ def _prune_commands(before: datetime, limit: int) -> int:
     return _delete(rows.filter(settled_at__lt=clock.to_wall(before)), limit)
 
 
-def _delete(rows: QuerySet[InboundEvent] | QuerySet[OutboundCommand], limit: int) -> int:
+def _prune_figures(before: datetime, limit: int) -> int:
+    """Minutes of wall time; the totals stay."""
+    return _delete(ServiceMinute.objects.filter(minute__lt=clock.to_wall(before)), limit)
+
+
+def _delete(rows: QuerySet[InboundEvent] | QuerySet[OutboundCommand] | QuerySet[ServiceMinute], limit: int) -> int:
     keys = list(rows.order_by("id").values_list("pk", flat=True)[:limit])
     rows.model._default_manager.filter(pk__in=keys).delete()
     return len(keys)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from wecom_bridge.views import books, connection, sync
+from wecom_bridge.views import books, connection, status, sync
 
 urlpatterns = [
     path("bridge/", connection.home, name="bridge_home"),
@@ -13,6 +13,7 @@ urlpatterns = [
     path("bridge/corps/<int:pk>/sync/", sync.sync_start, name="bridge_sync_start"),
     path("bridge/syncs/<int:pk>/", sync.sync_detail, name="bridge_sync"),
     path("bridge/syncs/<int:pk>/decide/", sync.sync_decide, name="bridge_sync_decide"),
+    path("bridge/status/", status.status, name="bridge_status"),
     path("bridge/inbox/", books.inbox_list, name="bridge_inbox"),
     path("bridge/inbox/replay/", books.inbox_replay, name="bridge_inbox_replay"),
     path("bridge/outbox/", books.outbox_list, name="bridge_outbox"),

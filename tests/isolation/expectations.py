@@ -139,6 +139,7 @@ TENANT_ROUTES: dict[str, Expect] = {
     "bridge_sync_start": Route(pk="wecom_bridge.Corp"),
     "bridge_sync": Route(pk="wecom_bridge.SyncRun"),
     "bridge_sync_decide": Route(pk="wecom_bridge.SyncRun"),
+    "bridge_status": Route(),
     "bridge_inbox": Route(),
     "bridge_inbox_replay": Route(),
     "bridge_outbox": Route(),
@@ -233,6 +234,7 @@ PLATFORM_ROUTES: dict[str, Expect] = {
     "console_domain_add": Route(),
     "console_domain_remove": Route(),
     "console_audit": Route(),
+    "metrics": Route(own={404}),
     "wecom_callback": Route(public="signed by WeCom, checked in the view", args={"opaque": "x" * 32}),
 }
 

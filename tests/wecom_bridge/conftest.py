@@ -9,6 +9,7 @@ from simulator.threaded import ThreadedSimulator
 from tests.support.wecom import Wecom
 from wecom_bridge import contracts
 from wecom_bridge.callbacks import nudges, routes
+from wecom_bridge.figures import recorder
 from wecom_bridge.gateway import core, rates, tokens
 
 
@@ -30,10 +31,11 @@ def wecom(_running: Wecom, settings: Any) -> Iterator[Wecom]:
 def _fresh_process() -> Iterator[None]:
     """What a web or worker process remembers, forgotten."""
     routes.forget()
-    for remembered in (tokens._known, tokens._asked, core._clients):
+    for remembered in (tokens._known, tokens._asked, core._clients, recorder._tallies):
         remembered.clear()
     rates._redis().flushdb()
     yield
+    recorder._tallies.clear()  # or the nudging thread would commit them behind a test that is rolled back
     nudges.wait_until_idle()
 
 

@@ -1,6 +1,7 @@
 """The call itself: never inside a transaction, with a token, within the rates, and with one honest error."""
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from wechatpy.exceptions import WeChatClientException
 
 from tenants.paths import scope_name
 from wecom_bridge.client import WeComClient
+from wecom_bridge.figures import recorder
 from wecom_bridge.gateway import rates, tokens
 from wecom_bridge.gateway.errors import TOKEN_REFUSED, CallError, from_failure
 from wecom_bridge.models import Corp, CorpCredential
@@ -45,12 +47,16 @@ class Core:
         refuse_in_transaction()
         rates.check(self.corp.corp_id, api)
         with rates.place(self.corp.corp_id, api):
+            began, code = time.perf_counter(), "0"
             try:
                 return self._send(send)
             except CallError as error:
+                code = error.code
                 if error.errcode == 45009:
                     rates.close_window(self.corp.corp_id, api, error.retry_after or 60.0)
                 raise
+            finally:
+                recorder.observe("call", api, code, time.perf_counter() - began)
 
     def _send(self, send: Callable[[], T]) -> T:
         token = tokens.current(self.credential_pk, self._fetch_token)

@@ -47,6 +47,13 @@ class CallError(Exception):
         self.retry_after = retry_after
         self.held = held
 
+    @property
+    def code(self) -> str:
+        """WeCom's errcode, or in two words what came instead: for counting."""
+        if self.errcode is not None:
+            return str(self.errcode)
+        return "no answer" if self.executed_maybe else "no connection"
+
     def __str__(self) -> str:
         return f"[{self.errcode}] {self.message}" if self.errcode is not None else self.message
 

@@ -15,6 +15,7 @@ from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
 
 from scrm.lib import clock
 from wecom_bridge.contracts import Call, CommandKind, Refusal, Settled, command_kind
+from wecom_bridge.figures import recorder
 from wecom_bridge.gateway import CallError, Gateway, gateway_for
 from wecom_bridge.models import OutboundCommand
 from wecom_bridge.services.backoff import next_try
@@ -201,8 +202,10 @@ def _keep_result(command: OutboundCommand, result: Mapping[str, Any], error: Exc
 
 
 def _finish(command: OutboundCommand, **values: Any) -> None:
+    now = clock.wall()
+    recorder.observe("command", command.kind, values["state"], (now - command.created_at).total_seconds())
     OutboundCommand.objects.filter(pk=command.pk, claim_token=command.claim_token).update(
-        settled_at=clock.wall(), claimed_until=None, claim_token="", **({"last_error": ""} | values)
+        settled_at=now, claimed_until=None, claim_token="", **({"last_error": ""} | values)
     )
 
 

@@ -1,6 +1,7 @@
 """The door WeCom's callbacks knock at, on the platform's own host. No session, no log-in, no CSRF: the signature speaks."""
 
 import logging
+import time
 
 from django.db import Error
 from django.http import HttpRequest, HttpResponse
@@ -11,6 +12,7 @@ from django.views.decorators.http import require_http_methods
 from scrm.lib import clock
 from wecom_bridge.callbacks import nudges, parsing, routes, rows
 from wecom_bridge.callbacks.envelope import Refused, open_envelope
+from wecom_bridge.figures import recorder
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +38,23 @@ def callback(request: HttpRequest, opaque: str) -> HttpResponse:
 
 
 def _take(request: HttpRequest, opaque: str) -> HttpResponse:
+    began = time.perf_counter()
     route = routes.find(opaque)
+    try:
+        answer = _answer(request, route)
+    except Refused as refused:
+        _count(route, refused.cause, refused.status, began)
+        nudges.stir()
+        raise
+    _count(route, "", 200, began)
+    return answer
+
+
+def _count(route: routes.Route, cause: str, status: int, began: float) -> None:
+    recorder.observe("ack", cause, status, time.perf_counter() - began, tenant_id=route.tenant.pk)
+
+
+def _answer(request: HttpRequest, route: routes.Route) -> HttpResponse:
     if request.method == "GET":
         return HttpResponse(_open(request, route, request.GET.get("echostr", "")), content_type="text/plain")
     plain = _open(request, route, parsing.encrypted_part(_body(request)))

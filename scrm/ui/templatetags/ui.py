@@ -170,6 +170,14 @@ def duration(seconds: int | float | None) -> str:
 
 
 @register.filter
+def ms(milliseconds: int | float | None) -> str:
+    """A short time: 80 ms, 1.2 s; a dash when unknown."""
+    if milliseconds is None or milliseconds == "":
+        return numbers.UNKNOWN
+    return f"{round(milliseconds)} ms" if milliseconds < 1000 else f"{milliseconds / 1000:g} s"
+
+
+@register.filter
 def tone(message: Any) -> str:
     """The toast tone of a Django message."""
     return TONES.get(message.level, "info")
