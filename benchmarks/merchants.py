@@ -1,7 +1,8 @@
 """Merchants made for a measurement, and their removal."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from django.core.management import call_command
 from django.db import connection
@@ -34,3 +35,16 @@ def drop_all(schemas: Iterable[str] = (), *, keep: Iterable[int] = ()) -> None:
             model.objects.filter(tenant_id__in=ids).delete()
         Domain.objects.filter(tenant_id__in=ids).delete()
         Tenant.objects.filter(pk__in=ids).delete()
+
+
+@contextmanager
+def database(name: str) -> Iterator[None]:
+    """Work in another database of the server."""
+    before = connection.settings_dict["NAME"]
+    connection.close()
+    connection.settings_dict["NAME"] = name
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict["NAME"] = before

@@ -1,8 +1,6 @@
 """Whether opening a merchant costs the same when there are many already."""
 
 import statistics
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from django.db import connection
 
@@ -38,7 +36,7 @@ class ProvisionFlat(Benchmark):
         with connection.cursor() as cursor:
             cursor.execute(f"DROP DATABASE IF EXISTS {_FEW}")
             cursor.execute(f"CREATE DATABASE {_FEW} TEMPLATE template0")
-        with _database(_FEW):
+        with merchants.database(_FEW):
             merchants.migrate_public()
             self._crowd(5)
         merchants.drop_all()
@@ -50,7 +48,7 @@ class ProvisionFlat(Benchmark):
         return self._ten()
 
     def measure_baseline(self, round_number: int) -> float:
-        with _database(_FEW):
+        with merchants.database(_FEW):
             return self._ten()
 
     def close(self) -> None:
@@ -88,16 +86,3 @@ class ProvisionFlat(Benchmark):
                 provision(create_tenant(merchants.slug(), "x", by=SYSTEM).pk)
             spent.append(watch.seconds)
         return spent
-
-
-@contextmanager
-def _database(name: str) -> Iterator[None]:
-    """Work in another database of the server."""
-    before = connection.settings_dict["NAME"]
-    connection.close()
-    connection.settings_dict["NAME"] = name
-    try:
-        yield
-    finally:
-        connection.close()
-        connection.settings_dict["NAME"] = before
