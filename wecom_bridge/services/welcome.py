@@ -5,7 +5,7 @@ worker leaves nothing behind and two workers never meet on one row.
 """
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
@@ -21,12 +21,16 @@ from wecom_bridge.services.errors import in_words
 logger = logging.getLogger(__name__)
 
 LANE = "welcome"
+RESOLVE_FOR = timedelta(seconds=0.5)
 
 
 def drain(deadline: datetime) -> bool:
-    """Resolve, then send; only then look after the tokens, so that no other call comes first."""
-    resolve_codes(deadline)
-    more = outbox.drain(deadline, LANE)
+    """Resolve some, send them, and again: in a rush the first may not wait for the last. Only then look after the tokens, so that
+    no other call comes first."""
+    more = True
+    while more and clock.wall() < deadline:
+        more = resolve_codes(min(deadline, clock.wall() + RESOLVE_FOR))
+        more = outbox.drain(deadline, LANE) or more
     keep_tokens_warm()
     return more
 
@@ -45,10 +49,12 @@ def keep_tokens_warm() -> None:
             logger.warning("no token for corp %s: %s", corp.pk, error)
 
 
-def resolve_codes(deadline: datetime) -> None:
-    """Resolve waiting events one by one until none is left or the slice is over."""
-    while clock.wall() < deadline and _resolve_one():
-        pass
+def resolve_codes(until: datetime) -> bool:
+    """Resolve waiting events one by one; True when it stopped with some left."""
+    while clock.wall() < until:
+        if not _resolve_one():
+            return False
+    return True
 
 
 @transaction.atomic
