@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from simulator.api.dispatch import serve
-from simulator.control import hands, routes
+from simulator.control import codes, hands, routes
 from simulator.control.answers import errors_as_json
 from simulator.keys import SIMULATOR
 from simulator.simulator import Simulator
@@ -37,6 +37,7 @@ def build(sim: Simulator) -> web.Application:
     app[SIMULATOR] = sim
     app.router.add_get("/", show_page)
     app.add_routes(routes.routes)
+    app.add_routes(codes.routes)
     app.add_routes(hands.routes)
     app.router.add_route("*", "/cgi-bin/{path:.+}", serve)
     app.cleanup_ctx.append(_life)

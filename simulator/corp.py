@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 
 from simulator.scenarios.model import Scenario
+from simulator.world.acquisition import AcquisitionDesk
 from simulator.world.base import BaseWorld
+from simulator.world.contactways import ContactWayBook, TempChat
 from simulator.world.customers import CustomerBook
 from simulator.world.directory import Directory
 from simulator.world.draw import draw
 from simulator.world.groups import GroupBook
 from simulator.world.ids import digest_letters
+from simulator.world.joinways import JoinWayBook
 from simulator.world.masses import MassBook
 from simulator.world.media import MediaStore
 from simulator.world.tags import TagBook
@@ -66,7 +69,17 @@ class Corp:
         self.masses = MassBook(base.key, self.customers, self.groups)
         self.welcomes = WelcomeDesk(base.key)
         self.media = MediaStore(base.key)
+        self.contact_ways = ContactWayBook(base.key)
+        self.join_ways = JoinWayBook(base.key)
+        self.acquisition = AcquisitionDesk(base.key, self.start)
         self.app_messages: list[dict] = []
+
+    def end_chat(self, chat: TempChat, now: int) -> None:
+        """A temporary session ends: the customer gets its conclusions."""
+        chat.closed = True
+        if chat.conclusions:
+            message = {"kind": "conclusion", "at": now, "userid": chat.userid, "content": chat.conclusions}
+            self.masses.deliver(chat.number, message)
 
     def shown(self) -> dict:
         """What `/control/corps` prints."""

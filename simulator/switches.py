@@ -33,6 +33,22 @@ class Switches:
     callback_reorder: float = 0.0
     own_sends_per_guide_month: float = 0.0
     own_send_audience: int = 60
+    contact_ways_most: int = 500_000
+    temp_ways_per_day: int = 100_000
+    temp_ways_allowed: bool = False
+    contact_way_styles: int = 3
+    mark_source_default: bool = True
+    friend_scan_causes_nothing: bool = True
+    unverified_scan_is_half: bool = True
+    group_full_at: int = 200
+    join_way_lists_made_rooms: bool = True
+    acquisition_links_most: int = 50_000
+    acquisition_range_most: int = 500
+    acquisition_priority_allowed: bool = False
+    acquisition_billed_at_add: bool = False
+    acquisition_open_profile: bool = False
+    acquisition_start_chat_names_link: bool = True
+    unknown_link_errcode: int = 40058
 
     def set(self, changes: dict) -> None:
         """Apply `changes` by name, all or none. Raises ValueError naming what is wrong."""

@@ -30,6 +30,11 @@ def read_content(call: Call) -> tuple[dict | None, list]:
     return ({"content": words} if words else None), attachments
 
 
+def check_part(call: Call, kind: str, body: dict) -> None:
+    """One image, link or mini-program by itself. Raises as `read_content` does."""
+    _check_attachment(call, {"msgtype": kind, kind: body})
+
+
 def _check_attachment(call: Call, item: dict) -> None:
     kind = item.get("msgtype") if isinstance(item, dict) else None
     body = item.get(kind) if kind in (*MEDIA_KINDS, *BYTES) else None

@@ -137,7 +137,7 @@ class Trip:
             self.sim.governor.leave(token.corp_id, self.path)
 
     async def _handle(self, spot: Endpoint, token: AccessToken, form_error: WeComError | None) -> web.StreamResponse:
-        if self.request.method != spot.method:
+        if self.request.method not in spot.method.split("|"):
             raise WeComError(40058 if spot.method == "POST" else 40063)
         if form_error:
             raise form_error

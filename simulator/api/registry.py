@@ -36,7 +36,10 @@ Handler = Callable[[Call], "dict | bytes | web.StreamResponse"]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """How a path is called and checked. `switch` names a concurrency limit; `upload` reads a multipart file."""
+    """How a path is called and checked. `switch` names a concurrency limit; `upload` reads a multipart file.
+
+    `method` is GET, POST, or both as `GET|POST` where sources disagree.
+    """
 
     path: str
     method: str

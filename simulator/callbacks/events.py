@@ -117,3 +117,9 @@ def change_tag(row_id: str, kind: str, change: str) -> Event:
 def change_contact(change: str, fields: list[tuple[str, Value]]) -> Event:
     """The directory changed: create_user, update_user, delete_user, create_party, …"""
     return Event("change_contact", [("ChangeType", change), *fields])
+
+
+def acquisition(change: str, **fields: Value) -> Event:
+    """What happened to acquisition links and their quota; elements in the order given, empty texts left out."""
+    kept = [(name, value) for name, value in fields.items() if value != ""]
+    return Event("customer_acquisition", [("ChangeType", change), *kept])

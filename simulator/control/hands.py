@@ -66,7 +66,9 @@ async def do(request: web.Request) -> web.Response:
     """Carry out one act; 400 with the reason when it is impossible."""
     name = request.match_info["act"]
     if name not in ACTS:
-        return answer({"ok": False, "error": f"没有这个动作: {name}", "acts": sorted([*ACTS, "open_link"])}, 404)
+        return answer(
+            {"ok": False, "error": f"没有这个动作: {name}", "acts": sorted([*ACTS, "open_link", "scan"])}, 404
+        )
     sim, body = simulator_of(request), await body_of(request)
     return answer({"ok": True} | ACTS[name](sim, corp_of(sim, body.get("corp_id")), body))
 
@@ -117,8 +119,8 @@ def tag(sim: Simulator, corp: Corp, body: dict) -> dict:
 
 @act("chat")
 def chat(sim: Simulator, corp: Corp, body: dict) -> dict:
-    """Guide and customer talk."""
-    return people.chat(sim, corp, body["userid"], body["external_userid"])
+    """Guide and customer talk; `messages` is how often the customer writes."""
+    return people.chat(sim, corp, body["userid"], body["external_userid"], int(body.get("messages", 1)))
 
 
 @act("member_joins")

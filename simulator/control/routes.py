@@ -220,14 +220,16 @@ async def show_member_inbox(request: web.Request) -> web.Response:
 
 @routes.get("/control/groups")
 async def list_groups(request: web.Request) -> web.Response:
-    """Living groups: id, name, owner, size."""
+    """Living groups: id, name, owner, size, and the opengid a mini-program gets there."""
     corp = corp_of(simulator_of(request), request.query.get("corp_id"))
     owner = request.query.get("owner")
     numbers = [n for n in corp.groups.living() if owner in (None, corp.groups.owner(n))][:PAGE]
-    rows = [corp.groups.get(n) for n in numbers]
-    return answer(
-        {"groups": [{"chat_id": g.chat_id, "name": g.name, "owner": g.owner, "members": len(g.members)} for g in rows]}
-    )
+    rows = []
+    for number in numbers:
+        g = corp.groups.get(number)
+        row = {"chat_id": g.chat_id, "name": g.name, "owner": g.owner, "members": len(g.members)}
+        rows.append(row | {"opengid": corp.groups.opengid(number)})
+    return answer({"groups": rows})
 
 
 @routes.get("/control/groups/{chat_id}/inbox")

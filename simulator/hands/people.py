@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.api.customers import apply_remark
 from simulator.callbacks import events
 from simulator.clock import wall
+from simulator.hands import acquisition
 from simulator.hands.errors import HandError
 from simulator.world.directory import LEFT, Member
 from simulator.world.profiles import Follow
@@ -52,11 +53,12 @@ def add(
     wecom_user: bool = False,
     by_guide: bool = False,
     admin_welcome: bool = False,
+    is_told: bool = True,
 ) -> dict:
     """A customer, new or known, adds the guide (or she him, `by_guide`).
 
     A friend who scans again causes nothing. `half` leaves the guide to confirm. No welcome code goes to another corp's
-    WeCom user, nor when the console greets (`admin_welcome`).
+    WeCom user, nor when the console greets (`admin_welcome`). Without `is_told` a half-add is heard of only when confirmed.
     """
     guide = guide_of(corp, userid)
     if not guide.contact:
@@ -74,6 +76,9 @@ def add(
     follow.deleted_by_customer = follow.chatting = False
     follow.oper_userid = guide.userid if by_guide else person.external_userid
     book.start(guide.userid, number, follow)
+    corp.contact_ways.chats.pop((guide.userid, number), None)
+    if not is_told:
+        return {"external_userid": person.external_userid, "already_friends": False, "welcome_code": ""}
     code = "" if person.type == 2 or admin_welcome else corp.welcomes.issue(guide.userid, number, wall())
     make = events.add_half_contact if half else events.add_contact
     sim.emit(corp, make(guide.userid, person.external_userid, state=state, code=code), now)
@@ -150,11 +155,20 @@ def _tag_id(corp: "Corp", wanted: str) -> str:
     return row.id
 
 
-def chat(sim: "Simulator", corp: "Corp", userid: str, external_userid: str) -> dict:
-    """The two talk: the guide becomes the last in contact, an unused welcome code is spent."""
+def chat(sim: "Simulator", corp: "Corp", userid: str, external_userid: str, messages: int = 1) -> dict:
+    """The two talk: the guide becomes the last in contact, an unused welcome code is spent.
+
+    The customer wrote `messages` times, which counts for the link that brought her. Raises HandError once a temporary
+    session is over.
+    """
     guide, number, _ = follow_of(corp, userid, external_userid)
+    is_temp = (guide.userid, number) in corp.contact_ways.chats
+    if is_temp and corp.contact_ways.living_chat(guide.userid, number, sim.clock.now()) is None:
+        raise HandError("临时会话已结束")
     follow = corp.customers.edit(guide.userid, number)
     follow.chatting, follow.last_contact = True, sim.clock.now()
+    for _message in range(messages):
+        acquisition.spoken(sim, corp, guide.userid, number)
     return {}
 
 
@@ -209,7 +223,7 @@ def member_changes(sim: "Simulator", corp: "Corp", userid: str, given: dict) -> 
         if given.get(name) is not None:
             setattr(found, name, given[name])
             fields.append((element, given[name]))
-    for name in ("contact", "visible", "leader"):
+    for name in ("contact", "visible", "leader", "verified"):
         if given.get(name) is not None:
             setattr(found, name, bool(given[name]))
     sim.emit(corp, events.change_contact("update_user", fields))

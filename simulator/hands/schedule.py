@@ -1,9 +1,10 @@
-"""Acts nobody asked for, in virtual time: guides who send on their own."""
+"""Acts nobody asked for, in virtual time: guides who send on their own, and what the calendar of a corp holds."""
 
 import random
 from typing import TYPE_CHECKING
 
 from simulator.clock import local
+from simulator.hands import calendar
 from simulator.hands.masses import send_personally
 
 if TYPE_CHECKING:
@@ -43,26 +44,37 @@ class Schedule:
         self._next[corp_id] = _open_time_after(after, max(int(gap), 60))
 
     def due(self) -> int:
-        """How many corps have an act due now."""
+        """How many corps have an act due now; one more for whatever the calendar has due."""
         self._plan()
-        return sum(1 for at in self._next.values() if at <= self._sim.clock.now())
+        now, entry = self._sim.clock.now(), calendar.soonest(list(self._sim.corps.values()))
+        return sum(1 for at in self._next.values() if at <= now) + int(entry is not None and entry[0] <= now)
 
     def next_due(self) -> int | None:
         """The instant of the next act, None without any."""
         self._plan()
-        return min(self._next.values(), default=None)
+        entry = calendar.soonest(list(self._sim.corps.values()))
+        return min([*self._next.values(), *([entry[0]] if entry else [])], default=None)
 
     def run_due(self) -> int:
         """Carry out every act up to now, each at its own instant. Returns how many."""
         self._plan()
         done, now = 0, self._sim.clock.now()
-        while self._next and min(self._next.values()) <= now:
-            corp_id = min(self._next, key=lambda key: (self._next[key], key))
-            at, corp = self._next[corp_id], self._sim.corps[corp_id]
-            self._act(corp_id, corp, at)
-            self._plan_after(corp_id, corp, at)
+        while True:
+            entry = calendar.soonest(list(self._sim.corps.values()))
+            own = min(self._next.values(), default=None)
+            if entry and entry[0] <= now and (own is None or entry[0] <= own):
+                entry[2].act(self._sim, entry[1])
+            elif own is not None and own <= now:
+                self._send_own(own)
+            else:
+                return done
             done += 1
-        return done
+
+    def _send_own(self, at: int) -> None:
+        corp_id = min(self._next, key=lambda key: (self._next[key], key))
+        corp = self._sim.corps[corp_id]
+        self._act(corp_id, corp, at)
+        self._plan_after(corp_id, corp, at)
 
     def _act(self, corp_id: str, corp: "Corp", at: int) -> None:
         chance = self._random[corp_id]

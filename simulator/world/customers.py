@@ -5,7 +5,7 @@ import json
 from simulator.world.base import BaseWorld
 from simulator.world.directory import Directory
 from simulator.world.ids import IdMint
-from simulator.world.profiles import Customer, Follow, Profiles, TagShares
+from simulator.world.profiles import CORP_NAMES, Customer, Follow, Profiles, TagShares
 from simulator.world.tags import TagBook
 
 CACHE_LIMIT = 400_000
@@ -57,6 +57,8 @@ class CustomerBook:
         number, self.ever = self.ever, self.ever + 1
         person = self._profiles.customer(number, "", name)
         person.type = kind
+        if kind == 2:
+            person.unionid, person.corp_name = "", person.corp_name or CORP_NAMES[number % len(CORP_NAMES)]
         person.external_userid = ("wo" if kind == 2 else "wm") + self._mint.body(number)
         self._newcomers[number] = person
         return number

@@ -10,7 +10,7 @@ ACTIVE, DISABLED, NOT_ACTIVATED, LEFT = 1, 2, 4, 5
 
 @dataclass
 class Member:
-    """A person of the corp. `status` as in user/get; `contact` is the customer-contact permission."""
+    """A person of the corp. `status` as in user/get; `contact` is the customer-contact permission, `verified` the real name."""
 
     userid: str
     name: str
@@ -22,6 +22,7 @@ class Member:
     mobile: str = ""
     alias: str = ""
     visible: bool = True
+    verified: bool = True
     app_messages: list[dict] = field(default_factory=list)
 
 

@@ -51,6 +51,7 @@ class GroupBook:
     def __init__(self, base: BaseWorld, directory: Directory, customers: CustomerBook) -> None:
         self._base, self._directory, self._customers = base, directory, customers
         self._mint = IdMint(base.key, "chat_id")
+        self._opengids = IdMint(base.key, "opengid")
         self._owners = self._assign_owners()
         self._changed: dict[int, Group] = {}
         self.count = len(self._owners)
@@ -78,6 +79,15 @@ class GroupBook:
     def number(self, chat_id: str) -> int | None:
         """The group's number, or None for an id this corp never saw."""
         number = self._mint.number(chat_id[2:]) if chat_id.startswith("wr") else None
+        return number if number is not None and number < self.count else None
+
+    def opengid(self, number: int) -> str:
+        """What a mini-program opened in the group gets to know of it."""
+        return "og" + self._opengids.body(number)
+
+    def number_of_opengid(self, opengid: str) -> int | None:
+        """The group's number, or None for an opengid of elsewhere."""
+        number = self._opengids.number(opengid[2:]) if opengid.startswith("og") else None
         return number if number is not None and number < self.count else None
 
     def get(self, number: int) -> Group:
