@@ -20,7 +20,10 @@ from wechatpy.work.client.api import (
     WeChatUser,
 )
 
+from wecom_bridge.client.acquisition import Acquisition
+from wecom_bridge.client.contact_ways import ContactWays
 from wecom_bridge.client.customers import Customers, Directory, Groups
+from wecom_bridge.client.join_ways import JoinWays
 
 CONNECT_SECONDS, READ_SECONDS = 3.0, 10.0
 POOL_SIZE = 32
@@ -44,6 +47,9 @@ class WeComClient(WeChatClient):
 
     customers = Customers()
     groups = Groups()
+    contact_ways = ContactWays()
+    join_ways = JoinWays()
+    acquisition = Acquisition()
     directory = Directory()
     department = WeChatDepartment()
     user = WeChatUser()

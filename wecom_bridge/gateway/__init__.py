@@ -6,9 +6,12 @@ A family of calls is a class over Core in a module of its own; its methods retur
 from dataclasses import asdict
 from typing import Any
 
+from wecom_bridge.gateway.acquisition import Acquisition
 from wecom_bridge.gateway.acting import Acting
+from wecom_bridge.gateway.contact_ways import ContactWays
 from wecom_bridge.gateway.core import Core, refuse_in_transaction
 from wecom_bridge.gateway.errors import CallError
+from wecom_bridge.gateway.join_ways import JoinWays
 from wecom_bridge.gateway.reading import Reading
 from wecom_bridge.models import Corp, CorpCredential
 
@@ -16,11 +19,22 @@ __all__ = ["CallError", "Gateway", "gateway_for", "refuse_in_transaction"]
 
 
 # Families whose methods a command or a settle procedure may name.
-NAMED: tuple[type[Core], ...] = (Acting,)
+NAMED: tuple[type[Core], ...] = (
+    Acting,
+    ContactWays,
+    JoinWays,
+    Acquisition,
+)
 _NAMES = frozenset(name for family in NAMED for name in vars(family) if not name.startswith("_"))
 
 
-class Gateway(Reading, Acting):
+class Gateway(
+    Reading,
+    Acting,
+    ContactWays,
+    JoinWays,
+    Acquisition,
+):
     """All calls of one corp. It is also the contracts.WeComReader of settle procedures."""
 
     def call(self, method: str, **kwargs: Any) -> dict[str, Any]:

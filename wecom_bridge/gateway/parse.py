@@ -26,7 +26,7 @@ def integer(row: Row, name: str, default: int = 0) -> int:
     """A number, also where it comes as text."""
     try:
         return int(row.get(name) or default)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return default
 
 
