@@ -70,6 +70,34 @@ def _page(found: codes.Found, drawing: bytes) -> str:
     return PAGE.format(title=title, corp=name, qr=svg, verb="加入" if is_group else "添加")
 
 
+@routes.get("/control/codes")
+async def list_codes(request: web.Request) -> web.Response:
+    """Every living code of a corp, with what it would put into `state` and how often it brought somebody."""
+    corp = corp_of(simulator_of(request), request.query.get("corp_id"))
+    ways = [
+        {"config_id": way.config_id, "url": _url(request, "qr", way.code), "state": way.state, "scans": way.scans}
+        for way in corp.contact_ways.ways.values()
+    ]
+    joins = [
+        {"config_id": way.config_id, "url": _url(request, "qr", way.code), "state": way.state, "made": way.made}
+        for way in corp.join_ways.ways.values()
+    ]
+    links = [
+        {
+            "link_id": link.link_id,
+            "url": _url(request, "ca", link.code),
+            "name": link.name,
+            "customers": len(link.leads),
+        }
+        for link in corp.acquisition.links.values()
+    ]
+    return answer({"contact_ways": ways, "join_ways": joins, "links": links})
+
+
+def _url(request: web.Request, place: str, code: str) -> str:
+    return f"{request.url.origin()}/{place}/{code}"
+
+
 @routes.post("/control/hands/scan")
 async def scan(request: web.Request) -> web.Response:
     """A customer (`external_userid`, or a new one by `name`) follows a code: `url`, or `config_id` with `corp_id`."""

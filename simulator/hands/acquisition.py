@@ -36,7 +36,11 @@ def requested(sim: "Simulator", corp: "Corp", link: Link, state: str) -> None:
 
 
 def brought(sim: "Simulator", corp: "Corp", link: Link, number: int, userid: str, state: str) -> None:
-    """The link has one more customer."""
+    """The link has one more customer; one who comes back keeps what she wrote before, and is not billed twice."""
+    old = [lead for lead in link.leads if (lead.number, lead.userid) == (number, userid)]
+    if old:
+        old[0].state, old[0].at = state, sim.clock.now()
+        return
     link.leads.append(Lead(number, userid, state, sim.clock.now()))
     if sim.switches.acquisition_billed_at_add:
         use_quota(sim, corp)

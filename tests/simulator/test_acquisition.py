@@ -253,6 +253,20 @@ def test_a_preference_leads_to_a_friend_outside_the_range(shop, guides):
         assert create(shop, range={"user_list": guides[:1]}, priority_option=wrong)["errcode"] == 40058
 
 
+def test_a_customer_who_comes_back_is_listed_once_and_not_billed_again(shop, guides):
+    link = create(shop, range={"user_list": guides[:1]})["link"]
+    done = shop.hand("scan", url=link["url"], customer_channel="a")
+    who = {"userid": guides[0], "external_userid": done["external_userid"]}
+    shop.hand("chat", **who)
+    shop.hand("customer_deletes", **who)
+    again = shop.hand("scan", url=link["url"], customer_channel="b", external_userid=who["external_userid"])
+    shop.hand("chat", **who)
+    assert not again["already_friends"]
+    (row,) = shop.post(f"{CA}/customer", {"link_id": link["link_id"]})["customer_list"]
+    assert (row["chat_status"], row["state"]) == (1, "b")
+    assert quota(shop)["balance"] == 999
+
+
 def test_a_dead_link_leads_nowhere(shop, link):
     shop.hand("link_unavailable", link_id=link["link_id"])
     assert refused(shop, url=link["url"]) == "二维码或链接已失效"

@@ -278,6 +278,16 @@ def test_an_image_tag_gets_the_qr_code_and_a_browser_a_page(shop, guides):
     assert "小满面包房" in page.text
 
 
+def test_living_codes_are_listed_for_whoever_drives_the_world(shop, guides):
+    made = add(shop, user=guides, state="counter")
+    scan(shop, url=made["qr_code"])
+    listing = shop.control("codes")
+    assert listing["contact_ways"] == [
+        {"config_id": made["config_id"], "url": made["qr_code"], "state": "counter", "scans": 1}
+    ]
+    assert (listing["join_ways"], listing["links"]) == ([], [])
+
+
 # -- temporary sessions --------------------------------------------------------------------------------------------
 
 

@@ -5,8 +5,10 @@ from datetime import timedelta
 import pytest
 
 from scrm.lib import clock
-from wecom_bridge import contracts
+from wecom_bridge import commands, contracts
 from wecom_bridge.gateway import CallError, gateway_for
+from wecom_bridge.models import OutboundCommand
+from wecom_bridge.services import outbox
 from wecom_bridge.settling.contact_ways import settle_add_contact_way
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -105,3 +107,50 @@ def test_the_window_bounds_what_is_read(wecom, gateway, guides):
 def test_a_call_without_a_state_cannot_be_settled(gateway):
     with pytest.raises(ValueError, match="state"):
         settle(gateway, "", clock.wall())
+
+
+@pytest.fixture
+def codes(kinds):
+    """A command kind `code` that makes a contact way once, settled by its state; the answers it was told."""
+    told = []
+
+    def settle(command, reader):
+        hour = timedelta(hours=1)
+        window = {"start": command.created_at - hour, "end": command.created_at + hour}
+        return settle_add_contact_way(reader, state=command.payload["state"], sent_at=command.sent_at, **window)
+
+    contracts.register_command(
+        contracts.CommandKind(
+            "code",
+            "once",
+            build=lambda command: contracts.Call("add_contact_way", {"type": 2, "scene": 2, **command.payload}),
+            on_result=lambda command, result: told.append(result["config_id"]),
+            on_refused=lambda command, refusal: told.append(refusal.errcode),
+            settle=settle,
+        )
+    )
+    return told
+
+
+def drain(waited=timedelta()):
+    """Everything that waits, as if the calls had left `waited` earlier."""
+    OutboundCommand.objects.update(next_attempt_at=clock.wall())
+    for row in OutboundCommand.objects.exclude(sent_at=None):
+        OutboundCommand.objects.filter(pk=row.pk).update(sent_at=row.sent_at - waited)
+    outbox.drain(clock.wall() + timedelta(seconds=20))
+
+
+@pytest.mark.parametrize("was_made", [True, False])
+def test_a_command_whose_answer_was_lost_ends_with_one_way(wecom, gateway, guides, codes, was_made):
+    wecom.script(f"{EC}/add_contact_way", close=True, execute=was_made)
+    commands.enqueue("code", corp=gateway.corp, entity_key="c1", payload={"user": guides, "state": "ours"})
+    drain()
+    assert OutboundCommand.objects.get().state == "unknown"
+
+    for _n in range(3):
+        drain(LONG_AGO)
+
+    (made,) = gateway.list_contact_way().contact_way
+    assert codes == [made.config_id]
+    assert OutboundCommand.objects.get().state == "done"
+    assert len(wecom.calls(f"{EC}/add_contact_way")) == (1 if was_made else 2)
