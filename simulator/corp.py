@@ -6,14 +6,21 @@ from simulator.scenarios.model import Scenario
 from simulator.world.acquisition import AcquisitionDesk
 from simulator.world.base import BaseWorld
 from simulator.world.contactways import ContactWayBook, TempChat
+from simulator.world.cards import CardDesk
+from simulator.world.crossings import Crossings
 from simulator.world.customers import CustomerBook
 from simulator.world.directory import Directory
 from simulator.world.draw import draw
+from simulator.world.fetches import FetchBook
 from simulator.world.groups import GroupBook
 from simulator.world.ids import digest_letters
 from simulator.world.joinways import JoinWayBook
+from simulator.world.intercepts import InterceptBook
+from simulator.world.logins import LoginDesk
 from simulator.world.masses import MassBook
 from simulator.world.media import MediaStore
+from simulator.world.products import ProductAlbum
+from simulator.world.strategies import CUSTOMER_PRIVILEGES, MOMENT_PRIVILEGES, StrategyBook, StrategyTagBook
 from simulator.world.tags import TagBook
 from simulator.world.welcomes import WelcomeDesk
 
@@ -64,6 +71,16 @@ class Corp:
         self.base = base
         self.directory = Directory(base)
         self.tags = TagBook(base)
+        self.strategy_tags = StrategyTagBook(base.key)
+        self.strategies = StrategyBook(CUSTOMER_PRIVILEGES)
+        self.moment_strategies = StrategyBook(MOMENT_PRIVILEGES)
+        self.album = ProductAlbum(base.key)
+        self.intercepts = InterceptBook(base.key)
+        self.crossings = Crossings(base.key)
+        self.logins = LoginDesk(base.key)
+        self.cards = CardDesk(base.key)
+        self.fetches = FetchBook(base.key)
+        self.trusted_domain = ""
         self.customers = CustomerBook(base, self.directory, self.tags)
         self.groups = GroupBook(base, self.directory, self.customers)
         self.masses = MassBook(base.key, self.customers, self.groups)

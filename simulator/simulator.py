@@ -6,6 +6,7 @@ import contextlib
 from simulator.api.calllog import CallLog
 from simulator.api.governor import Governor
 from simulator.api.scripts import ScriptBook
+from simulator.api.ticketing import TicketOffice
 from simulator.api.tokens import TokenOffice
 from simulator.callbacks.events import Event
 from simulator.callbacks.sender import Sender
@@ -34,6 +35,7 @@ class Simulator:
         self.touched = False
         self.state: StateFile | None = None
         self._ticker: asyncio.Task | None = None
+        self.background: set[asyncio.Task] = set()
         self.blank()
 
     def preset(self, switches: dict) -> None:
@@ -49,6 +51,7 @@ class Simulator:
     def blank(self) -> None:
         """Forget tokens, limits, scripts, logs and plans; not the worlds."""
         self.tokens = TokenOffice()
+        self.tickets = TicketOffice()
         self.governor = Governor()
         self.scripts = ScriptBook()
         self.calls = CallLog()
@@ -65,6 +68,7 @@ class Simulator:
             self._ticker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._ticker
+        await self._drop_background()
         self._save()
         await self.sender.stop()
 
@@ -74,6 +78,12 @@ class Simulator:
                 self.touched = True
             self._save()
             await asyncio.sleep(TICK)
+
+    async def _drop_background(self) -> None:
+        running = list(self.background)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
     def _save(self) -> None:
         if self.state and self.touched:
@@ -103,6 +113,7 @@ class Simulator:
 
     async def reset(self, *, keep_clock: bool = False, forget_callbacks: bool = False) -> None:
         """Back to the beginning: worlds, logs, scripts, tokens, switches; callback addresses stay unless told."""
+        await self._drop_background()
         await self.sender.clear()
         self.switches.set(Switches().shown() | self._preset)
         if not keep_clock:

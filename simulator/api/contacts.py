@@ -11,12 +11,15 @@ from simulator.world.directory import LEFT, Member
 def _department_id(call: Call, department: int) -> int:
     if department not in call.corp.directory.departments:
         raise WeComError(60003)
+    if department not in {row.id for row in call.corp.directory.visible_departments()}:
+        raise WeComError(60011)
     return department
 
 
 def _wanted(call: Call) -> list[Department]:
     if call["id"] is None:
-        return list(call.corp.directory.departments.values())
+        visible = {row.id for row in call.corp.directory.visible_departments()}
+        return [row for row in call.corp.directory.departments.values() if row.id in visible]
     return call.corp.directory.below(_department_id(call, call["id"]))
 
 

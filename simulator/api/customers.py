@@ -5,6 +5,7 @@ from simulator.api.errors import WeComError
 from simulator.api.fields import Field
 from simulator.api.registry import Call, endpoint
 from simulator.callbacks import events
+from simulator.clock import wall
 from simulator.world.customers import follow_fields
 from simulator.world.directory import LEFT
 from simulator.world.profiles import Follow
@@ -102,6 +103,7 @@ def remark_customer(call: Call) -> dict:
     if all(call[name] is None for name in changes):
         raise WeComError(40058)
     userid, number, _ = common.relation(call, call["userid"], call["external_userid"])
+    _check_picture(call, call["remark_pic_mediaid"])
     follow = call.corp.customers.edit(userid, number)
     apply_remark(follow, call.args)
     if call.sim.switches.callbacks_on_api_writes:
@@ -109,9 +111,17 @@ def remark_customer(call: Call) -> dict:
     return {}
 
 
+def _check_picture(call: Call, media_id: str | None) -> None:
+    """A picture of media/upload, while it lives. Raises WeComError 40007."""
+    row = call.corp.media.find(media_id, wall()) if media_id else None
+    if media_id and (row is None or (row.kind, row.use) != ("image", "message")):
+        raise WeComError(40007)
+
+
 def apply_remark(follow: Follow, given: dict) -> None:
     """Write the given notes into a relation; None leaves a field alone."""
-    for name, attribute in (("remark", "remark"), ("description", "description"), ("remark_company", "company")):
+    for name in ("remark", "description", "remark_company", "remark_pic_mediaid"):
+        attribute = "company" if name == "remark_company" else name
         if given.get(name) is not None:
             setattr(follow, attribute, given[name])
     if given.get("remark_mobiles") is not None:

@@ -24,17 +24,26 @@ def _looks_like(kind: str, content: bytes) -> bool:
     return kind != "video" or content[4:8] == b"ftyp"
 
 
-def _file(call: Call, kind: str, limit: int) -> tuple[str, str, bytes]:
-    """The uploaded part. Raises WeComError 44001, 40006, 45001 or 40005."""
+def _is_whole(content: bytes) -> bool:
+    """Whether a picture that begins as a real one also ends as one."""
+    if content[12:16] == b"IHDR":
+        return content.rstrip(b"\x00").endswith(b"IEND\xaeB`\x82")
+    return content[6:10] not in (b"JFIF", b"Exif") or content.rstrip(b"\x00").endswith(b"\xff\xd9")
+
+
+def read_file(call: Call, kind: str, limit: int, over: int = 45001) -> tuple[str, str, bytes]:
+    """The uploaded part. Raises WeComError 44001, 40006, 45001 (`over`), 40005 or 40123."""
     if call.upload is None or not call.upload[2]:
         raise WeComError(44001)
     content = call.upload[2]
     if len(content) < SMALLEST:
         raise WeComError(40006)
     if len(content) > limit:
-        raise WeComError(45001)
+        raise WeComError(over)
     if not _looks_like(kind, content):
         raise WeComError(40005)
+    if kind == "image" and call.sim.switches.check_images and not _is_whole(content):
+        raise WeComError(40123)
     return call.upload
 
 
@@ -44,7 +53,7 @@ def upload(call: Call) -> dict:
     kind = call["type"]
     if kind not in LIMITS:
         raise WeComError(40004)
-    name, content_type, content = _file(call, kind, LIMITS[kind])
+    name, content_type, content = read_file(call, kind, LIMITS[kind])
     row = call.corp.media.add(kind, "message", name, content_type, content, wall())
     return {"type": kind, "media_id": row.media_id, "created_at": str(int(row.created))}
 
@@ -62,7 +71,7 @@ def upload_attachment(call: Call) -> dict:
         raise WeComError(41072)
     if call["media_type"] not in kinds:
         raise WeComError(40004)
-    name, content_type, content = _file(call, call["media_type"], ATTACHMENT_LIMIT)
+    name, content_type, content = read_file(call, call["media_type"], ATTACHMENT_LIMIT)
     use = "moment" if call["attachment_type"] == 1 else "product"
     row = call.corp.media.add(call["media_type"], use, name, content_type, content, wall())
     return {"type": row.kind, "media_id": row.media_id, "created_at": int(row.created)}

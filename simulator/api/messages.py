@@ -2,28 +2,19 @@
 
 import json
 
+from simulator.api.card_bodies import answers
 from simulator.api.errors import WeComError
 from simulator.api.fields import Field
+from simulator.api.message_bodies import READERS, read_body
 from simulator.api.registry import Call, endpoint
-from simulator.clock import wall
+from simulator.clock import local, wall
 from simulator.corp import APP
+from simulator.world.cards import SentMessage
 from simulator.world.directory import LEFT, Member
 from simulator.world.ids import digest_text
 
-TYPES = (
-    "text",
-    "textcard",
-    "news",
-    "markdown",
-    "image",
-    "voice",
-    "video",
-    "file",
-    "miniprogram_notice",
-    "template_card",
-)
-PER_MEMBER_MINUTE = 30
-USERS_MOST = 1000
+PER_MEMBER_MINUTE, PER_MEMBER_HOUR = 30, 1000
+USERS_MOST, PARTIES_MOST, TAGS_MOST = 1000, 100, 100
 
 
 @endpoint(
@@ -33,76 +24,103 @@ USERS_MOST = 1000
     Field("touser", default=""),
     Field("toparty", default=""),
     Field("totag", default=""),
+    Field("safe", int, default=0, least=0, most=2),
     Field("enable_duplicate_check", int, default=0),
     Field("duplicate_check_interval", int, default=1800, most=14_400, clamp=True),
-    *(Field(name, dict) for name in TYPES),
+    *(Field(name, dict) for name in READERS),
     secrets=(APP,),
 )
 def send(call: Call) -> dict:
     """Deliver to members. Some bad receivers are listed and forgiven; 81013 when all are bad, 82001 when none given."""
     if not (call["touser"] or call["toparty"] or call["totag"]):
         raise WeComError(82001)
-    if call["msgtype"] not in TYPES:
+    if call["msgtype"] not in READERS:
         raise WeComError(40008)
     if call["agentid"] != call.corp.agent_id:
         raise WeComError(301002)
-    body = _body(call)
-    receivers, bad_users, bad_parties = _receivers(call)
+    body = read_body(call)
+    receivers, bad_users, bad_parties, bad_tags = _receivers(call)
     if not receivers:
         raise WeComError(81013)
+    print_of = json.dumps([call["msgtype"], body], sort_keys=True, ensure_ascii=False)
+    _check_task(call, body, receivers, print_of)
     msgid = digest_text(call.corp.key, "message", len(call.corp.app_messages), length=43)
-    for found in receivers:
-        _deliver(call, found, msgid, body)
-    return {"invaliduser": "|".join(bad_users), "invalidparty": "|".join(bad_parties), "invalidtag": "", "msgid": msgid}
+    shown = [found.userid for found in receivers if _deliver(call, found, msgid, body, print_of)]
+    if shown:
+        call.corp.cards.messages[msgid] = SentMessage(msgid, call["msgtype"], body, call.now, shown)
+    bad = {"invaliduser": bad_users, "invalidparty": bad_parties, "invalidtag": bad_tags}
+    answer = {name: "|".join(values) for name, values in bad.items()} | {"msgid": msgid}
+    if shown and call["msgtype"] == "template_card" and answers(body):
+        answer["response_code"] = call.corp.cards.issue(msgid, call.now)
+    return answer
 
 
-def _body(call: Call) -> dict:
-    kind, body = call["msgtype"], call[call["msgtype"]]
-    if not body:
-        raise WeComError(40058, f"invalid Request Parameter, {kind}")
-    if kind in ("text", "markdown") and not body.get("content"):
-        raise WeComError(44004)
-    if kind == "textcard" and not all(body.get(name) for name in ("title", "description", "url")):
-        raise WeComError(40058)
-    if kind in ("image", "voice", "video", "file") and not call.corp.media.find(body.get("media_id", ""), wall()):
-        raise WeComError(40007)
-    return body
+def _ids(text: str, most: int, over: int) -> list[str]:
+    found = [one.strip() for one in text.split("|") if one.strip()]
+    if len(found) > most:
+        raise WeComError(over)
+    return found
 
 
-def _receivers(call: Call) -> tuple[list[Member], list[str], list[str]]:
+def _receivers(call: Call) -> tuple[list[Member], list[str], list[str], list[str]]:
+    """(members, bad userids, bad departments, bad tags); @all is everybody in range, whatever else is named."""
     directory = call.corp.directory
     if call["touser"] == "@all":
-        return directory.present(), [], []
-    userids = [userid for userid in call["touser"].split("|") if userid]
-    if len(userids) > USERS_MOST:
-        raise WeComError(40032)
+        return directory.present(), [], [], []
+    userids = _ids(call["touser"], USERS_MOST, 40032)
+    parties, tags = _ids(call["toparty"], PARTIES_MOST, 82002), _ids(call["totag"], TAGS_MOST, 82003)
     found = {userid: directory.find(userid) for userid in userids}
     good = {u: m for u, m in found.items() if m and m.visible and m.status != LEFT}
-    parties = [party for party in call["toparty"].split("|") if party]
-    known = [int(party) for party in parties if party.isdigit() and int(party) in directory.departments]
+    allowed = {str(row.id) for row in directory.visible_departments()}
+    known = [int(party) for party in parties if party in allowed]
     by_party = [m for party in known for m in directory.in_departments({row.id for row in directory.below(party)})]
     everyone = {m.userid: m for m in [*good.values(), *by_party]}
-    bad_parties = [party for party in parties if not party.isdigit() or int(party) not in directory.departments]
-    return list(everyone.values()), [userid for userid in userids if userid not in good], bad_parties
+    bad_users = [userid for userid in userids if userid not in good]
+    return list(everyone.values()), bad_users, [party for party in parties if party not in allowed], tags
 
 
-def _deliver(call: Call, found: Member, msgid: str, body: dict) -> None:
-    """Put it into the member's inbox unless it repeats an equal one or the member has had 30 within a minute."""
-    at, print_of = wall(), json.dumps([call["msgtype"], body], sort_keys=True, ensure_ascii=False)
+def _check_task(call: Call, body: dict, receivers: list[Member], print_of: str) -> None:
+    """A task_id is used once per app; whether a swallowed repeat of the same card may name it again is a switch."""
+    task_id = body.get("task_id") if call["msgtype"] == "template_card" else ""
+    if not task_id or call.corp.cards.by_task(task_id) is None:
+        return
+    repeated = all(_is_repeat(call, found, print_of) for found in receivers)
+    if not (repeated and call.sim.switches.repeated_card_is_swallowed):
+        raise WeComError(call.sim.switches.card_field_errcode, "invalid template card, task_id")
+
+
+def _is_repeat(call: Call, found: Member, print_of: str) -> bool:
+    interval = call["duplicate_check_interval"] if call["enable_duplicate_check"] else 0
+    shown = [old for old in found.app_messages if not old["dropped"]]
+    return any(old["print"] == print_of and wall() - old["wall"] < interval for old in shown)
+
+
+def _deliver(call: Call, found: Member, msgid: str, body: dict, print_of: str) -> bool:
+    """Put it into the member's inbox; a repeat, or what is too much, is dropped without a word. Returns whether she sees it."""
     row = {
         "msgid": msgid,
         "userid": found.userid,
         "msgtype": call["msgtype"],
         "content": body,
         "at": call.now,
-        "wall": at,
-        "dropped": "",
+        "wall": wall(),
+        "dropped": "duplicate" if _is_repeat(call, found, print_of) else _too_much(call, found),
     }
-    shown = [old for old in found.app_messages if not old["dropped"]]
-    interval = call["duplicate_check_interval"] if call["enable_duplicate_check"] else 0
-    if any(old["print"] == print_of and at - old["wall"] < interval for old in shown):
-        row["dropped"] = "duplicate"
-    elif sum(1 for old in shown if at - old["wall"] < 60) >= PER_MEMBER_MINUTE:
-        row["dropped"] = "frequency"
     call.corp.app_messages.append(row)
     found.app_messages.append(row | {"print": print_of})
+    return not row["dropped"]
+
+
+def _too_much(call: Call, found: Member) -> str:
+    """30 a minute and 1000 an hour per member; accounts × 200 a day for the app."""
+    times = [old["wall"] for old in found.app_messages if not old["dropped"]]
+    if sum(1 for at in times if wall() - at < 60) >= PER_MEMBER_MINUTE:
+        return "frequency"
+    if sum(1 for at in times if wall() - at < 3600) >= PER_MEMBER_HOUR:
+        return "frequency"
+    today, book = local(wall()).strftime("%Y-%m-%d"), call.corp.cards
+    most = len(call.corp.directory.present()) * call.sim.switches.app_messages_per_account_day
+    if book.sent_on.get(today, 0) >= most:
+        return "daily"
+    book.sent_on[today] = book.sent_on.get(today, 0) + 1
+    return ""

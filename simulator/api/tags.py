@@ -45,7 +45,7 @@ def list_tags(call: Call) -> dict:
     return {"tag_group": [_group_shown(g, book.living(g.id), by_id=False) for g in living]}
 
 
-def _clean_tags(given: list[dict]) -> list[tuple[str, int]]:
+def clean_tags(given: list[dict]) -> list[tuple[str, int]]:
     """(name, order) of each tag asked for, names once. Raises WeComError 40058."""
     clean: dict[str, int] = {}
     for item in given:
@@ -68,12 +68,12 @@ def _clean_tags(given: list[dict]) -> list[tuple[str, int]]:
 )
 def add_tags(call: Call) -> dict:
     """Add tags to a group given by id, by name, or new. A name the group already has is not made twice."""
-    book, wanted = call.corp.tags, _clean_tags(call["tag"])
+    book, wanted = call.corp.tags, clean_tags(call["tag"])
     if not call["group_id"] and not call["group_name"]:
         raise WeComError(40058)
     group = _target_group(call)
     fresh = [(name, order) for name, order in wanted if group is None or not book.tag_named(group.id, name)]
-    if len(book.living()) + len(fresh) > TAG_LIMIT:
+    if len(book.living()) + len(call.corp.strategy_tags.tags) + len(fresh) > TAG_LIMIT:
         raise WeComError(40126)
     is_new = group is None
     group = group or book.new_group(call["group_name"], call.now, order=call["order"], by=call.kind)

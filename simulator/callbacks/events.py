@@ -3,22 +3,23 @@
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-Value = str | int | list[str]
+Value = str | int | list[str] | list[tuple[str, "Value"]]
 
 
 @dataclass
 class Event:
-    """An event before it has a corp and a time. `welcome_code` tells the sender whose 20 seconds begin."""
+    """An event before it has a corp and a time. `welcome_code` tells the sender whose 20 seconds begin; `by` is FromUserName."""
 
     name: str
     fields: list[tuple[str, Value]]
     welcome_code: str = ""
+    by: str = "sys"
 
     def xml(self, corp_id: str, created: int) -> str:
         """The plaintext that is encrypted and posted."""
         head: list[tuple[str, Value]] = [
             ("ToUserName", corp_id),
-            ("FromUserName", "sys"),
+            ("FromUserName", self.by),
             ("CreateTime", created),
             ("MsgType", "event"),
             ("Event", self.name),
@@ -34,7 +35,8 @@ def _element(tag: str, value: Value) -> str:
     if isinstance(value, int):
         return f"<{tag}>{value}</{tag}>"
     if isinstance(value, list):
-        return f"<{tag}>" + "".join(_element("Item", item) for item in value) + f"</{tag}>"
+        inner = (_element(*item) if isinstance(item, tuple) else _element("Item", item) for item in value)
+        return f"<{tag}>" + "".join(inner) + f"</{tag}>"
     return f"<{tag}>{cdata(value)}</{tag}>"
 
 

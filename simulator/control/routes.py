@@ -215,7 +215,8 @@ async def show_member_inbox(request: web.Request) -> web.Response:
     """App messages sent to the member; `dropped` says why one was not shown."""
     corp = corp_of(simulator_of(request), request.query.get("corp_id"))
     userid = guide_of(corp, request.match_info["userid"]).userid
-    return answer({"messages": [row for row in corp.app_messages if row["userid"] == userid]})
+    rows = [row for row in corp.app_messages if row["userid"] == userid]
+    return answer({"messages": [row | corp.cards.fate(row["msgid"], userid) for row in rows]})
 
 
 @routes.get("/control/groups")

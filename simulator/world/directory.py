@@ -32,6 +32,7 @@ class Directory:
     def __init__(self, base: BaseWorld) -> None:
         self.departments = {row.id: row for row in base.scenario.departments}
         self._members: dict[str, Member] = {}
+        self.allowed_parties, self.allowed_users = [1], set[str]()
         for row in base.staff:
             member = Member(row.userid, row.name, [row.department], row.position, row.leader, row.contact)
             self._members[row.userid.lower()] = member
@@ -53,7 +54,8 @@ class Directory:
         return [m for m in self.present() if m.contact and m.status == ACTIVE]
 
     def add(self, member: Member) -> None:
-        """A member joins, or one who left comes back."""
+        """A member joins, or one who left comes back; visible to the app if its range says so."""
+        member.visible = self._is_allowed(member)
         self._members[member.userid.lower()] = member
 
     def add_department(self, name: str, parent: int) -> Department:
@@ -72,3 +74,45 @@ class Directory:
     def in_departments(self, wanted: set[int]) -> list[Member]:
         """Present members who belong to one of these departments directly."""
         return [m for m in self.present() if wanted.intersection(m.departments)]
+
+    # -- the app's visible range -----------------------------------------------------------------------------------
+
+    def set_range(self, parties: list[int], userids: list[str]) -> tuple[list[str], list[str]]:
+        """Show the app these departments with all below them, and these members. Returns (userids that came in, that went)."""
+        self.allowed_parties = list(parties)
+        self.allowed_users = {userid.lower() for userid in userids}
+        came, went = [], []
+        for member in self._members.values():
+            visible = self._is_allowed(member)
+            if member.status != LEFT and visible != member.visible:
+                (came if visible else went).append(member.userid)
+            member.visible = visible
+        return came, went
+
+    def _is_allowed(self, member: Member) -> bool:
+        trees = {row.id for party in self.allowed_parties for row in self.below(party)}
+        return bool(trees.intersection(member.departments)) or member.userid.lower() in self.allowed_users
+
+    def visible_departments(self) -> list[Department]:
+        """The departments the app may read."""
+        return [row for party in self.allowed_parties for row in self.below(party)]
+
+    def visible_range(self) -> tuple[list[int], list[str]]:
+        """(departments, userids) that say exactly who is visible: a department stands for all below it."""
+        parties: list[int] = []
+        users = [m.userid for m in self.present() if m.userid.lower() in self.allowed_users]
+        for root in self.allowed_parties:
+            self._describe(root, parties, users)
+        return parties, list(dict.fromkeys(users))
+
+    def _describe(self, department: int, parties: list[int], users: list[str]) -> None:
+        tree = {row.id for row in self.below(department)}
+        inside = [m for m in self._members.values() if m.status != LEFT and tree.intersection(m.departments)]
+        if all(m.visible for m in inside):
+            if inside or department in self.allowed_parties:
+                parties.append(department)
+            return
+        users += [m.userid for m in inside if m.visible and department in m.departments]
+        for child in self.departments.values():
+            if child.parent == department:
+                self._describe(child.id, parties, users)

@@ -29,6 +29,7 @@ class Follow:
     deleted_by_customer: bool = False
     chatting: bool = False
     last_contact: int = 0
+    remark_pic_mediaid: str = ""
 
 
 @dataclass
