@@ -83,7 +83,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     if person is None:
         return web.Response(text=_page(corp, visit, query, request.path), content_type="text/html", charset="utf-8")
     sim.touched = True
-    return web.HTTPFound(visit.finish(corp, person)[0])
+    return web.Response(status=302, headers={"Location": visit.finish(corp, person)[0]})  # word for word
 
 
 for _path in (INSIDE, BROWSER, BROWSER + "/", OLD_BROWSER):
