@@ -22,6 +22,7 @@ from wechatpy.work.client.api import (
 
 from wecom_bridge.client.acquisition import Acquisition
 from wecom_bridge.client.contact_ways import ContactWays
+from wecom_bridge.client import platform
 from wecom_bridge.client.customers import Customers, Directory, Groups
 from wecom_bridge.client.join_ways import JoinWays
 
@@ -51,6 +52,15 @@ class WeComClient(WeChatClient):
     join_ways = JoinWays()
     acquisition = Acquisition()
     directory = Directory()
+    served = platform.Served()
+    strategies = platform.Strategies()
+    album = platform.Album()
+    intercepts = platform.Intercepts()
+    conversions = platform.Conversions()
+    ids = platform.Ids()
+    logins = platform.Logins()
+    app = platform.App()
+    uploads = platform.Uploads()
     department = WeChatDepartment()
     user = WeChatUser()
     media = WeChatMedia()

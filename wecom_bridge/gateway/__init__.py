@@ -12,7 +12,18 @@ from wecom_bridge.gateway.contact_ways import ContactWays
 from wecom_bridge.gateway.core import Core, refuse_in_transaction
 from wecom_bridge.gateway.errors import CallError
 from wecom_bridge.gateway.join_ways import JoinWays
+from wecom_bridge.gateway.album import Album
+from wecom_bridge.gateway.apps import Apps
+from wecom_bridge.gateway.conversions import Conversions
+from wecom_bridge.gateway.core import Core, refuse_in_transaction
+from wecom_bridge.gateway.errors import CallError
+from wecom_bridge.gateway.ids import Ids
+from wecom_bridge.gateway.intercepts import Intercepts
+from wecom_bridge.gateway.logins import Logins
 from wecom_bridge.gateway.reading import Reading
+from wecom_bridge.gateway.served import Served
+from wecom_bridge.gateway.strategies import Strategies
+from wecom_bridge.gateway.uploads import Uploads
 from wecom_bridge.models import Corp, CorpCredential
 
 __all__ = ["CallError", "Gateway", "gateway_for", "refuse_in_transaction"]
@@ -24,6 +35,15 @@ NAMED: tuple[type[Core], ...] = (
     ContactWays,
     JoinWays,
     Acquisition,
+    Served,
+    Strategies,
+    Album,
+    Intercepts,
+    Conversions,
+    Ids,
+    Apps,
+    Logins,
+    Uploads,
 )
 _NAMES = frozenset(name for family in NAMED for name in vars(family) if not name.startswith("_"))
 
@@ -34,6 +54,15 @@ class Gateway(
     ContactWays,
     JoinWays,
     Acquisition,
+    Served,
+    Strategies,
+    Album,
+    Intercepts,
+    Conversions,
+    Ids,
+    Apps,
+    Logins,
+    Uploads,
 ):
     """All calls of one corp. It is also the contracts.WeComReader of settle procedures."""
 

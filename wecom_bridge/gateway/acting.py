@@ -34,7 +34,8 @@ class Acting(Core):
         return self._send_to("mark_tag", {name: value for name, value in given.items() if value})
 
     def remark(self, *, userid: str, external_userid: str, **fields: Any) -> Answer:
-        """EC/remark: remark (≤ 20 characters), description (≤ 150), remark_company (≤ 20), remark_mobiles (overwrites)."""
+        """EC/remark: remark (≤ 20 characters), description (≤ 150), remark_company (≤ 20), remark_mobiles
+        (overwrites), remark_pic_mediaid (a picture of media/upload, 40007)."""
         return self._send_to("remark", {"userid": userid, "external_userid": external_userid, **fields})
 
     def add_corp_tag(

@@ -37,6 +37,7 @@ class Core:
     def __init__(self, corp: Corp, credential: CorpCredential) -> None:
         self.corp = corp
         self.credential_pk = credential.pk
+        self.agent_id = credential.agent_id
         self.client = _client(corp.corp_id, credential)
 
     def _call(self, api: str, send: Callable[[], T]) -> T:
