@@ -26,6 +26,7 @@ class Switches:
     card_field_errcode: int = 42014
     response_code_hours: int = 72
     repeated_card_is_swallowed: bool = True
+    card_options_misspelt: bool = False
     unknown_strategy_errcode: int = 60136
     mass_dispatch_seconds: float = 0.0
     rate_limits: bool = True

@@ -56,16 +56,19 @@ def _install(prefix: str, book_of: Book, *, tagged: bool) -> None:
 
     @endpoint(f"externalcontact/{prefix}/list", Field("cursor"), PAGE)
     def list_strategies(call: Call) -> dict:
+        """Ids of those this secret may see."""
         rows = [r.strategy_id for r in book_of(call.corp).rows.values() if call.kind in (CONTACT, r.by)]
         page, cursor = paging.page(rows, call["cursor"], call["limit"], [prefix, call.kind])
         return {"strategy": [{"strategy_id": one} for one in page], "next_cursor": cursor}
 
     @endpoint(f"externalcontact/{prefix}/get", Field("strategy_id", int, missing=40058))
     def get_strategy(call: Call) -> dict:
+        """One in full, without its range."""
         return {"strategy": own(call, book_of(call.corp), call["strategy_id"]).shown()}
 
     @endpoint(f"externalcontact/{prefix}/get_range", Field("strategy_id", int, missing=40058), Field("cursor"), PAGE)
     def get_range(call: Call) -> dict:
+        """Members and departments of one."""
         row = own(call, book_of(call.corp), call["strategy_id"])
         page, cursor = paging.page(row.range, call["cursor"], call["limit"], [prefix, "range", row.strategy_id])
         return {"range": page, "next_cursor": cursor}
@@ -79,6 +82,7 @@ def _install(prefix: str, book_of: Book, *, tagged: bool) -> None:
         Field("range", list, missing=40058, items=dict),
     )
     def create_strategy(call: Call) -> dict:
+        """A new one, on its own or below another."""
         book = book_of(call.corp)
         if call["parent_id"]:
             own(call, book, call["parent_id"])
@@ -98,6 +102,7 @@ def _install(prefix: str, book_of: Book, *, tagged: bool) -> None:
         Field("range_del", list, default=(), items=dict),
     )
     def edit_strategy(call: Call) -> dict:
+        """Change what is given; the range by what is added and removed."""
         book = book_of(call.corp)
         row = own(call, book, call["strategy_id"])
         adding, removing = _range(call, call["range_add"]), _range(call, call["range_del"])
@@ -112,6 +117,7 @@ def _install(prefix: str, book_of: Book, *, tagged: bool) -> None:
 
     @endpoint(f"externalcontact/{prefix}/del", Field("strategy_id", int, missing=40058))
     def delete_strategy(call: Call) -> dict:
+        """Gone, with those below it and with the tags of all."""
         row = own(call, book_of(call.corp), call["strategy_id"])
         gone = book_of(call.corp).delete(row.strategy_id)
         if tagged:

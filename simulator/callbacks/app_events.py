@@ -18,10 +18,12 @@ def card(
     card_type: str,
     response_code: str,
     selected: dict[str, list[str]],
+    misspelt: bool = False,
 ) -> Event:
     """template_card_event, or template_card_menu_event: which key, of which card, with what chosen."""
+    option = "OpitonId" if misspelt else "OptionId"
     items: list[tuple[str, Value]] = [
-        ("SelectedItem", [("QuestionKey", question), ("OptionIds", [("OptionId", one) for one in options])])
+        ("SelectedItem", [("QuestionKey", question), (f"{option}s", [(option, one) for one in options])])
         for question, options in selected.items()
     ]
     fields: list[tuple[str, Value]] = [

@@ -75,6 +75,7 @@ def click_card(
         card_type=card["card_type"],
         response_code=code,
         selected=chosen,
+        misspelt=sim.switches.card_options_misspelt,
     )
     sim.emit(corp, event)
     return {"response_code": code}

@@ -3,6 +3,7 @@
 from xml.etree import ElementTree
 
 import pytest
+from wechatpy.work import WeChatClient
 
 from simulator import crypto
 
@@ -349,3 +350,19 @@ def test_entering_and_menu_clicks_are_events_of_the_member(shop, receiver):
     shop.hand("member_changes", userid="wutong", visible=False)
     refused = shop.control("hands/enter_agent", {"corp_id": shop.corp_id, "userid": "wutong"})
     assert "可见范围" in refused["error"]
+
+
+def test_another_client_library_reads_the_app_its_messages_and_tickets(shop):
+    class Client(WeChatClient):
+        API_BASE_URL = f"{shop.url}/cgi-bin/"
+
+        def fetch_access_token(self):
+            given = {"corpid": self.corp_id, "corpsecret": self.secret}
+            return self._fetch_access_token(f"{shop.url}/cgi-bin/gettoken", given)
+
+    client, agent_id = Client(shop.corp_id, shop.corp["secret"]), shop.corp["agent_id"]
+    assert client.agent.get(agent_id)["allow_partys"]["partyid"] == [1]
+    assert client.message.send_text_card(agent_id, ["wutong"], "t", "d", "https://x")["msgid"]
+    assert client.message.send_text(agent_id, "wutong|ghost", "你好")["invaliduser"] == "ghost"
+    assert client.jsapi.get_ticket()["ticket"] == client.jsapi.get_jsapi_ticket()
+    assert client.jsapi.get_agent_ticket()["expires_in"] > 7000

@@ -1,6 +1,7 @@
 """The app itself, and its messages to members."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -36,3 +37,20 @@ class UpdatedCard:
     """invaliduser: those who do not have the card."""
 
     invaliduser: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CardClick:
+    """What a member pressed: a button or 提交 (is_menu false), or an entry of the card's menu. selected: question → options.
+
+    response_code updates the card once.
+    """
+
+    userid: str
+    key: str
+    task_id: str
+    card_type: str = ""
+    response_code: str = ""
+    agentid: int = 0
+    is_menu: bool = False
+    selected: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
