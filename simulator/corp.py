@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from simulator.scenarios.model import Scenario
 from simulator.world.acquisition import AcquisitionDesk
 from simulator.world.base import BaseWorld
-from simulator.world.contactways import ContactWayBook, TempChat
 from simulator.world.cards import CardDesk
+from simulator.world.contactways import ContactWayBook, TempChat
 from simulator.world.crossings import Crossings
 from simulator.world.customers import CustomerBook
 from simulator.world.directory import Directory
@@ -14,8 +14,8 @@ from simulator.world.draw import draw
 from simulator.world.fetches import FetchBook
 from simulator.world.groups import GroupBook
 from simulator.world.ids import digest_letters
-from simulator.world.joinways import JoinWayBook
 from simulator.world.intercepts import InterceptBook
+from simulator.world.joinways import JoinWayBook
 from simulator.world.logins import LoginDesk
 from simulator.world.masses import MassBook
 from simulator.world.media import MediaStore

@@ -20,9 +20,9 @@ from wechatpy.work.client.api import (
     WeChatUser,
 )
 
+from wecom_bridge.client import platform
 from wecom_bridge.client.acquisition import Acquisition
 from wecom_bridge.client.contact_ways import ContactWays
-from wecom_bridge.client import platform
 from wecom_bridge.client.customers import Customers, Directory, Groups
 from wecom_bridge.client.join_ways import JoinWays
 

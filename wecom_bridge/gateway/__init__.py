@@ -8,17 +8,15 @@ from typing import Any
 
 from wecom_bridge.gateway.acquisition import Acquisition
 from wecom_bridge.gateway.acting import Acting
-from wecom_bridge.gateway.contact_ways import ContactWays
-from wecom_bridge.gateway.core import Core, refuse_in_transaction
-from wecom_bridge.gateway.errors import CallError
-from wecom_bridge.gateway.join_ways import JoinWays
 from wecom_bridge.gateway.album import Album
 from wecom_bridge.gateway.apps import Apps
+from wecom_bridge.gateway.contact_ways import ContactWays
 from wecom_bridge.gateway.conversions import Conversions
 from wecom_bridge.gateway.core import Core, refuse_in_transaction
 from wecom_bridge.gateway.errors import CallError
 from wecom_bridge.gateway.ids import Ids
 from wecom_bridge.gateway.intercepts import Intercepts
+from wecom_bridge.gateway.join_ways import JoinWays
 from wecom_bridge.gateway.logins import Logins
 from wecom_bridge.gateway.reading import Reading
 from wecom_bridge.gateway.served import Served
