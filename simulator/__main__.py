@@ -9,6 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from simulator.app import build
+from simulator.chaos.recipes import RECIPES
 from simulator.clock import parse_instant
 from simulator.simulator import Simulator
 from simulator.state import StateFile
@@ -36,6 +37,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--switch", action="append", default=[], type=switch, metavar="NAME=JSON", help="set a switch; repeatable"
     )
+    parser.add_argument(
+        "--chaos", action="append", default=[], metavar="RECIPE", help=f"{', '.join(RECIPES)}; repeatable"
+    )
     parser.add_argument("--prerender", action="store_true", help="render every customer before answering")
     parser.add_argument("--state", type=Path, help="keep the worlds in this file across restarts")
     return parser.parse_args()
@@ -48,7 +52,7 @@ def make(options: argparse.Namespace) -> Simulator:
     if options.state:
         state = StateFile(options.state, (tuple(options.scenario or ["shop"]), options.seed, options.start))
         print(f"simulator: {sim.keep_in(state) or 'taken up from ' + str(options.state)}", flush=True)
-    sim.preset(dict(options.switch))
+    sim.preset(dict(options.switch), tuple(options.chaos))
     if options.prerender:
         prerender(sim)
     return sim

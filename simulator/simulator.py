@@ -10,6 +10,7 @@ from simulator.api.ticketing import TicketOffice
 from simulator.api.tokens import TokenOffice
 from simulator.callbacks.events import Event
 from simulator.callbacks.sender import Sender
+from simulator.chaos.book import ChaosBook
 from simulator.clock import DomainClock
 from simulator.corp import Corp
 from simulator.hands.schedule import Schedule
@@ -30,18 +31,26 @@ class Simulator:
         rows = [Corp(load(spec), seed, ordinal, self.start) for ordinal, spec in enumerate(specs)]
         self.corps = {corp.corp_id: corp for corp in rows}
         self.switches = Switches()
+        self._seed = seed
         self._preset: dict = {}
-        self.sender = Sender(self.switches)
+        self._recipes: tuple[str, ...] = ()
+        self.chaos = ChaosBook()
+        self.sender = Sender(self.switches, self.chaos)
         self.touched = False
         self.state: StateFile | None = None
         self._ticker: asyncio.Task | None = None
         self.background: set[asyncio.Task] = set()
         self.blank()
 
-    def preset(self, switches: dict) -> None:
-        """Set switches that a reset comes back to. Raises ValueError."""
+    def preset(self, switches: dict, recipes: tuple[str, ...] = ()) -> None:
+        """Set switches and recipes of chaos that a reset comes back to. Raises ValueError."""
         self.switches.set(switches)
-        self._preset = switches
+        self._preset, self._recipes = switches, recipes
+        self._add_recipes()
+
+    def _add_recipes(self) -> None:
+        for recipe in self._recipes:
+            self.chaos.add_recipe(recipe, self._seed)
 
     def keep_in(self, state: StateFile) -> str:
         """Take up a snapshot if it fits, and write one from now on. Returns why none was taken up, or ''."""
@@ -49,7 +58,8 @@ class Simulator:
         return state.load(self)
 
     def blank(self) -> None:
-        """Forget tokens, limits, scripts, logs and plans; not the worlds."""
+        """Forget tokens, limits, scripts, chaos, logs and plans; not the worlds."""
+        self.chaos.clear()
         self.tokens = TokenOffice()
         self.tickets = TicketOffice()
         self.governor = Governor()
@@ -123,3 +133,4 @@ class Simulator:
             if forget_callbacks:
                 corp.callback = None
         self.blank()
+        self._add_recipes()

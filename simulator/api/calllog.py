@@ -9,7 +9,10 @@ KEEP = 5000
 
 @dataclass
 class LoggedCall:
-    """One call; `at` is wall time, `ms` the time until the answer was ready, `args` without credentials."""
+    """One call; `at` is wall time, `ms` the time until the answer was ready, `args` without credentials.
+
+    `chaos` is the id of the rule that struck it, 0 for none; `executed` whether it took effect, whatever was answered.
+    """
 
     serial: int
     at: float
@@ -21,6 +24,8 @@ class LoggedCall:
     ms: float
     args: dict
     scripted: bool
+    chaos: int
+    executed: bool
 
 
 class CallLog:

@@ -15,6 +15,7 @@ from simulator.api import fields as declared
 from simulator.api.errors import WeComError, error_message
 from simulator.api.registry import ENDPOINTS, Call, Endpoint
 from simulator.api.scripts import Script
+from simulator.chaos.rules import Rule
 from simulator.clock import wall
 from simulator.corp import AccessToken
 from simulator.keys import SIMULATOR
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 JSON_TYPE = "application/json; charset=UTF-8"
 LOGGED_BODY = 4000
+DRIPS = 10
 
 
 def as_json(body: dict | bytes) -> web.Response:
@@ -54,6 +56,8 @@ async def serve(request: web.Request) -> web.StreamResponse:
             ms=round((wall() - began) * 1000, 1),
             args=trip.logged(),
             scripted=trip.script is not None,
+            chaos=trip.rule.id if trip.rule else 0,
+            executed=trip.executed,
         )
     return response
 
@@ -69,6 +73,8 @@ class Trip:
         self.errcode: int | None = 0
         self.http_status = 200
         self.script: Script | None = None
+        self.rule: Rule | None = None
+        self.executed = False
 
     async def run(self) -> web.StreamResponse:
         """The answer, or a WeComError."""
@@ -76,10 +82,18 @@ class Trip:
         self.given = {key: value for key, value in self.request.query.items() if key != "access_token"}
         await self._latency()
         form_error = self._read_json(raw)
-        self.script = self.sim.scripts.take(self.path, self.corp_id or self._corp_of_token(), self.given)
-        if self.script is None:
+        corp_id = self.corp_id or self._corp_of_token()
+        self.script = self.sim.scripts.take(self.path, corp_id, self.given)
+        if self.script is not None:
+            return await self._scripted(self.script, form_error)
+        struck = self.sim.chaos.call(self.path, corp_id)
+        if struck is None:
             return await self._answer(form_error)
-        return await self._scripted(self.script, form_error)
+        self.rule, fault = struck
+        try:
+            return await self._scripted(fault, form_error)
+        finally:
+            self.rule.executed += self.executed
 
     def logged(self) -> dict:
         """The parameters for the call log: no secret, nothing long."""
@@ -115,7 +129,9 @@ class Trip:
 
     async def _answer(self, form_error: WeComError | None) -> web.StreamResponse:
         if self.path == "gettoken":
-            return as_json(self.sim.tokens.issue(self.sim, self.given, self.ip))
+            issued = self.sim.tokens.issue(self.sim, self.given, self.ip)
+            self.executed = True
+            return as_json(issued)
         spot = ENDPOINTS.get(self.path)
         if spot is None:
             raise web.HTTPNotFound(text="unknown endpoint")
@@ -146,6 +162,7 @@ class Trip:
         corp = self.sim.corps[token.corp_id]
         call = Call(self.sim, corp, token.kind, args, self.sim.clock.now(), self.request, upload)
         result = spot.handler(call)
+        self.executed = True
         if isinstance(result, dict):
             return as_json({"errcode": 0, "errmsg": "ok"} | result)
         return as_json(result) if isinstance(result, bytes) else result
@@ -171,7 +188,7 @@ class Trip:
         if script.delay:
             await asyncio.sleep(script.delay)
         if not script.faulty and true_answer is not None:
-            return true_answer
+            return await self._dripped(script.drip, true_answer) if script.drip else true_answer
         return await self._fault(script, true_answer)
 
     async def _fault(self, script: Script, true_answer: web.StreamResponse | None) -> web.StreamResponse:
@@ -185,16 +202,36 @@ class Trip:
             self.http_status = script.http_status
             return web.Response(status=script.http_status, text=script.errmsg or "bad gateway")
         if script.errcode is not None:
+            self._end_token(script.errcode)
             raise WeComError(script.errcode, script.errmsg)
-        return await self._truncated(script.truncate or 0, true_answer)
+        return await self._truncated(script, true_answer)
 
-    async def _truncated(self, size: int, answer: web.StreamResponse | None) -> web.StreamResponse:
-        body = answer.body if isinstance(answer, web.Response) and isinstance(answer.body, bytes) else b"{}"
-        response = web.StreamResponse(headers={"Content-Type": JSON_TYPE, "Content-Length": str(len(body))})
-        await response.prepare(self.request)
+    def _end_token(self, errcode: int) -> None:
+        """A rule that says a token ended ends it, so that asking for another one brings another one."""
+        if self.rule and errcode in (40014, 42001):
+            self.sim.tokens.end(self.request.query.get("access_token", ""), expire=errcode == 42001)
+
+    async def _truncated(self, script: Script, answer: web.StreamResponse | None) -> web.StreamResponse:
+        response, body = await self._begin(answer)
+        size = len(body) // 2 if script.half else script.truncate or 0
         await response.write(body[: min(size, len(body) - 1)])
         self._hang_up()
         return response
+
+    async def _dripped(self, seconds: float, answer: web.StreamResponse) -> web.StreamResponse:
+        response, body = await self._begin(answer)
+        step = -(-len(body) // DRIPS)
+        for begin in range(0, len(body), step):
+            await response.write(body[begin : begin + step])
+            await asyncio.sleep(seconds / DRIPS)
+        return response
+
+    async def _begin(self, answer: web.StreamResponse | None) -> tuple[web.StreamResponse, bytes]:
+        """(an answer whose head is out and promises the whole body, that body)."""
+        body = answer.body if isinstance(answer, web.Response) and isinstance(answer.body, bytes) else b"{}"
+        response = web.StreamResponse(headers={"Content-Type": JSON_TYPE, "Content-Length": str(len(body))})
+        await response.prepare(self.request)
+        return response, body
 
     def _hang_up(self) -> None:
         if self.request.transport is not None:

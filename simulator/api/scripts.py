@@ -9,7 +9,8 @@ class Script:
 
     `execute` runs the call first (its effect stays), then the fault shows; without it nothing happened.
     `delay` waits, in seconds, before answering; alone it leaves the answer whole. `truncate` sends that many bytes of
-    the body and closes; `close` closes without an answer. `match` names parameters that must be equal.
+    the body and closes, `half` sends half of it; `drip` spreads the answer over so many seconds; `close` closes without
+    an answer. `match` names parameters that must be equal.
     """
 
     endpoint: str
@@ -21,7 +22,9 @@ class Script:
     errmsg: str = ""
     http_status: int | None = None
     delay: float = 0.0
+    drip: float | None = None
     truncate: int | None = None
+    half: bool = False
     close: bool = False
     body: dict | None = None
     match: dict = field(default_factory=dict)
@@ -29,12 +32,15 @@ class Script:
     @property
     def faulty(self) -> bool:
         """Whether the answer is replaced, not merely late."""
-        return self.close or any(v is not None for v in (self.errcode, self.http_status, self.truncate, self.body))
+        replaced = (self.errcode, self.http_status, self.truncate, self.body)
+        return self.close or self.half or any(value is not None for value in replaced)
 
     @property
     def runs(self) -> bool:
         """Whether the call takes effect; by default only when the true answer is (partly) sent."""
-        return self.execute if self.execute is not None else not self.faulty or self.truncate is not None
+        if self.execute is not None:
+            return self.execute
+        return not self.faulty or self.truncate is not None or self.half
 
 
 class ScriptBook:

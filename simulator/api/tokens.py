@@ -79,6 +79,12 @@ class TokenOffice:
             raise WeComError(42001)
         return token
 
+    def end(self, value: str, *, expire: bool) -> None:
+        """End one token early: as expired (42001) or as unknown (40014)."""
+        token = self._by_value.get(value)
+        if token:
+            token.expires, token.revoked = (0.0, False) if expire else (token.expires, True)
+
     def invalidate(self, corp_id: str = "", kind: str = "", *, expire: bool = True) -> int:
         """End tokens early: as expired (42001), or as unknown (40014). Returns how many."""
         ended = 0

@@ -5,6 +5,7 @@ import contextlib
 import random
 import secrets
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
@@ -13,6 +14,7 @@ import aiohttp
 
 from simulator import crypto
 from simulator.callbacks.events import Event, cdata
+from simulator.chaos.book import ChaosBook, Fate
 from simulator.clock import wall
 from simulator.corp import CallbackConfig, Corp
 
@@ -51,6 +53,15 @@ class Delivery:
         }
 
 
+@dataclass
+class Held:
+    """A delivery kept back until `behind` later events of its corp went by."""
+
+    row: Delivery
+    behind: int
+    seconds: float
+
+
 def envelope(config: CallbackConfig, corp_id: str, agent_id: int, plain: bytes) -> tuple[dict[str, str], bytes]:
     """(query, body) of a push; the time stamp of the query is wall time, every try makes a fresh nonce."""
     encrypted = crypto.encrypt(config.encoding_aes_key, plain, corp_id)
@@ -76,12 +87,13 @@ def dial(url: str, connect: str) -> tuple[str, dict[str, str]]:
 class Sender:
     """A queue with a few workers; what failed waits for its retry beside the queue and holds up nobody."""
 
-    def __init__(self, switches: "Switches") -> None:
-        self.switches = switches
+    def __init__(self, switches: "Switches", chaos: ChaosBook) -> None:
+        self.switches, self.chaos = switches, chaos
         self.log: deque[Delivery] = deque(maxlen=KEEP)
         self._queue: asyncio.Queue[Delivery] = asyncio.Queue()
         self._workers: list[asyncio.Task] = []
         self._waiting: set[asyncio.Task] = set()
+        self._held: dict[str, list[Held]] = {}
         self._open = 0
         self._serial = 0
         self._random = random.Random(7)
@@ -115,34 +127,69 @@ class Sender:
                 await task
         self._workers.clear()
         self._waiting.clear()
+        self._held.clear()
         self._queue = asyncio.Queue()
         self._open = 0
         self.log.clear()
 
     @property
     def pending(self) -> int:
-        """Deliveries queued, in flight or waiting for a retry."""
+        """Deliveries queued, in flight, held back or waiting for a retry."""
         return self._open
 
     def put(self, corp: Corp, event: Event, created: int) -> None:
-        """Accept an event; without a callback address it is only noted, and by the chaos switches lost or doubled."""
+        """Accept an event; without a callback address it is only noted, and by switches or chaos lost, doubled or late."""
         self._serial += 1
         row = Delivery(self._serial, corp, event, created, event.xml(corp.corp_id, created).encode(), queued=wall())
         self.log.append(row)
         if corp.callback is None:
             row.state = "no address"
             return
-        if self._random.random() < self.switches.callback_drop:
+        fate = self.chaos.event(corp.corp_id)
+        if self._random.random() < self.switches.callback_drop or not fate.copies:
             row.state = "dropped"
             return
-        self._enqueue(row)
-        if self._random.random() < self.switches.callback_double:
-            self._enqueue(row)
+        waiting = list(self._held.get(corp.corp_id, ()))
+        twice = self._random.random() < self.switches.callback_double
+        for _copy in range(fate.copies + twice):
+            self._open += 1
+            self._set_off(row, fate)
+        self._let_pass(waiting)
 
-    def _enqueue(self, row: Delivery) -> None:
-        self._open += 1
+    def _set_off(self, row: Delivery, fate: Fate) -> None:
+        if not fate.behind:
+            return self._enqueue(row, fate.seconds)
+        held = Held(row, fate.behind, fate.seconds)
+        self._held.setdefault(row.corp.corp_id, []).append(held)
+        return self._later(fate.patience, lambda: self._release(held))
+
+    def _let_pass(self, waiting: list[Held]) -> None:
+        """One more event went by those held before it."""
+        for held in waiting:
+            held.behind -= 1
+            if held.behind <= 0:
+                self._release(held)
+
+    def _release(self, held: Held) -> None:
+        rows = self._held.get(held.row.corp.corp_id, [])
+        if held in rows:
+            rows.remove(held)
+            self._enqueue(held.row, held.seconds)
+
+    def _enqueue(self, row: Delivery, seconds: float = 0.0) -> None:
+        if seconds:
+            return self._later(seconds, lambda: self._enqueue(row))
         self._queue.put_nowait(row)
-        self._hire()
+        return self._hire()
+
+    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+        async def wait() -> None:
+            await asyncio.sleep(seconds)
+            act()
+
+        task = asyncio.create_task(wait())
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
 
     async def _work(self) -> None:
         queue = self._queue
@@ -158,18 +205,12 @@ class Sender:
         outcome = await self._try(row)
         row.attempts.append(outcome)
         if outcome != 200 and len(row.attempts) <= self.switches.callback_retries:
-            waiting = asyncio.create_task(self._queue_later(row, len(row.attempts) - 1))
-            self._waiting.add(waiting)
-            waiting.add_done_callback(self._waiting.discard)
-            return
+            spacing = self.switches.callback_retry_spacing or [0.0]
+            return self._later(spacing[min(len(row.attempts), len(spacing)) - 1], lambda: self._enqueue(row))
         row.state = "received" if outcome == 200 else "failed"
         row.finished = wall()
         self._open -= 1
-
-    async def _queue_later(self, row: Delivery, failures: int) -> None:
-        spacing = self.switches.callback_retry_spacing or [0.0]
-        await asyncio.sleep(spacing[min(failures, len(spacing) - 1)])
-        self._queue.put_nowait(row)
+        return None
 
     async def _try(self, row: Delivery) -> int | str:
         config = row.corp.callback
