@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler
 from simulator.api.dispatch import serve
 from simulator.control import app_hands, codes, hands, login_pages, routes
 from simulator.control import chaos, hands, routes
+from simulator.control import chaos, hands, rights, routes
 from simulator.control.answers import errors_as_json
 from simulator.keys import SIMULATOR
 from simulator.simulator import Simulator
@@ -41,6 +42,7 @@ def build(sim: Simulator) -> web.Application:
     app.add_routes(codes.routes)
     app.add_routes(app_hands.routes)
     app.add_routes(chaos.routes)
+    app.add_routes(rights.routes)
     app.add_routes(hands.routes)
     app.add_routes(login_pages.routes)
     app.router.add_route("*", "/cgi-bin/{path:.+}", serve)

@@ -1,7 +1,9 @@
 """One corp: its credentials, its world, its tokens and its callback address."""
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
+from simulator.callbacks.events import Event
 from simulator.scenarios.model import Scenario
 from simulator.world.acquisition import AcquisitionDesk
 from simulator.world.base import BaseWorld
@@ -21,6 +23,7 @@ from simulator.world.masses import MassBook
 from simulator.world.media import MediaStore
 from simulator.world.products import ProductAlbum
 from simulator.world.strategies import CUSTOMER_PRIVILEGES, MOMENT_PRIVILEGES, StrategyBook, StrategyTagBook
+from simulator.world.ranges import View, VisibleRange
 from simulator.world.tags import TagBook
 from simulator.world.welcomes import WelcomeDesk
 
@@ -90,6 +93,29 @@ class Corp:
         self.join_ways = JoinWayBook(base.key)
         self.acquisition = AcquisitionDesk(base.key, self.start)
         self.app_messages: list[dict] = []
+        self.ranges: dict[str, VisibleRange] = {}
+        self.withdrawn: dict[str, list[str]] = {}
+
+    def view(self, kind: str) -> View:
+        """The directory as the secret of that kind sees it."""
+        return View(self.directory, self.ranges.get(kind))
+
+    def permits(self, kind: str, path: str) -> bool:
+        """Whether the secret may call this API; each permission can be withdrawn."""
+        return not any(fnmatchcase(path, pattern) for pattern in self.withdrawn.get(kind, ()))
+
+    def hears(self, event: Event) -> bool:
+        """Whether the app is told: the member, the group's owner or the department must be in its visible range."""
+        view, fields = self.view(APP), dict(event.fields)
+        userid, chat_id = fields.get("UserID"), fields.get("ChatId")
+        if isinstance(chat_id, str):
+            number = self.groups.number(chat_id)
+            userid = self.groups.owner(number) if number is not None else None
+        if isinstance(userid, str):
+            found = self.directory.find(userid)
+            return found is None or view.sees(found)
+        department = fields.get("Id") if event.name == "change_contact" else None
+        return not isinstance(department, int) or view.sees_department(department)
 
     def end_chat(self, chat: TempChat, now: int) -> None:
         """A temporary session ends: the customer gets its conclusions."""
@@ -113,4 +139,5 @@ class Corp:
             "encoding_aes_key": config.encoding_aes_key if config else self.encoding_aes_key,
             "callback_url": config.url if config else "",
             "connect": config.connect if config else "",
+            "withdrawn": self.withdrawn,
         }

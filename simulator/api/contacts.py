@@ -9,17 +9,17 @@ from simulator.world.directory import LEFT, Member
 
 
 def _department_id(call: Call, department: int) -> int:
+    """The department when it exists and is in range. Raises WeComError 60003 or 60011."""
     if department not in call.corp.directory.departments:
         raise WeComError(60003)
-    if department not in {row.id for row in call.corp.directory.visible_departments()}:
+    if not call.view.sees_department(department):
         raise WeComError(60011)
     return department
 
 
 def _wanted(call: Call) -> list[Department]:
     if call["id"] is None:
-        visible = {row.id for row in call.corp.directory.visible_departments()}
-        return [row for row in call.corp.directory.departments.values() if row.id in visible]
+        return call.view.departments()
     return call.corp.directory.below(_department_id(call, call["id"]))
 
 
@@ -30,8 +30,8 @@ def _order(row: Department) -> int:
 @endpoint("department/list", Field("id", int), method="GET")
 def list_departments(call: Call) -> dict:
     """A department with its descendants, or all."""
-    directory = call.corp.directory
-    leaders = {row.id: [m.userid for m in directory.in_departments({row.id}) if m.leader] for row in _wanted(call)}
+    wanted = _wanted(call)
+    leaders = {row.id: [m.userid for m in call.view.in_departments({row.id}) if m.leader] for row in wanted}
     rows = [
         {
             "id": row.id,
@@ -41,7 +41,7 @@ def list_departments(call: Call) -> dict:
             "parentid": row.parent,
             "order": _order(row),
         }
-        for row in _wanted(call)
+        for row in wanted
     ]
     return {"department": rows}
 
@@ -53,11 +53,10 @@ def list_department_ids(call: Call) -> dict:
 
 
 def _in_department(call: Call) -> list[Member]:
-    directory = call.corp.directory
     wanted = {_department_id(call, call["department_id"])}
     if call["fetch_child"]:
-        wanted = {row.id for row in directory.below(call["department_id"])}
-    return directory.in_departments(wanted)
+        wanted = {row.id for row in call.corp.directory.below(call["department_id"])}
+    return call.view.in_departments(wanted)
 
 
 @endpoint("user/simplelist", Field("department_id", int, missing=40058), Field("fetch_child", int), method="GET")
@@ -76,7 +75,7 @@ def list_members(call: Call) -> dict:
 @endpoint("user/list_id", Field("cursor"), Field("limit", int, default=10_000, least=1, most=10_000))
 def list_member_ids(call: Call) -> dict:
     """One row per member and department."""
-    pairs = [{"userid": m.userid, "department": d} for m in call.corp.directory.present() for d in m.departments]
+    pairs = [{"userid": m.userid, "department": d} for m in call.view.present() for d in m.departments]
     rows, cursor = paging.page(pairs, call["cursor"], call["limit"], "user/list_id")
     return {"dept_user": rows, "next_cursor": cursor}
 
@@ -87,7 +86,7 @@ def get_member(call: Call) -> dict:
     found = call.corp.directory.find(call["userid"])
     if found is None or found.status == LEFT:
         raise WeComError(60111)
-    if not found.visible:
+    if not call.view.sees(found):
         raise WeComError(60011)
     return _shown(call, found)
 

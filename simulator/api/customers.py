@@ -17,7 +17,7 @@ PAGE_DEFAULT, PAGE_MOST = 50, 100
 @endpoint("externalcontact/get_follow_user_list", method="GET")
 def list_followers(call: Call) -> dict:
     """Members with the customer-contact permission."""
-    return {"follow_user": [m.userid for m in call.corp.directory.servants()]}
+    return {"follow_user": [m.userid for m in call.view.servants()]}
 
 
 @endpoint("externalcontact/list", Field("userid", missing=41009), method="GET")
@@ -32,12 +32,13 @@ def list_customers(call: Call) -> dict:
 
 @endpoint("externalcontact/get", Field("external_userid", missing=41035), Field("cursor"), method="GET")
 def get_customer(call: Call) -> dict:
-    """One customer with the followers; `next_cursor` only beyond 500 of them."""
+    """One customer with the followers in range; `next_cursor` only beyond 500 of them."""
     number = common.customer(call, call["external_userid"])
     book = call.corp.customers
-    followers = [userid for userid in book.followers(number) if _in_range(call, userid)]
+    everyone = [userid for userid in book.followers(number) if _present(call, userid)]
+    followers = [userid for userid in everyone if call.view.find(userid)]
     if not followers:
-        raise WeComError(84061)
+        raise WeComError(40096 if everyone else 84061)
     rows, cursor = paging.page(followers, call["cursor"], FOLLOWERS_PER_PAGE, ["get", call["external_userid"]])
     shown = []
     for userid in rows:
@@ -50,9 +51,9 @@ def get_customer(call: Call) -> dict:
     return answer
 
 
-def _in_range(call: Call, userid: str) -> bool:
+def _present(call: Call, userid: str) -> bool:
     found = call.corp.directory.find(userid)
-    return found is not None and found.visible and found.status != LEFT
+    return found is not None and found.status != LEFT
 
 
 def _tags(call: Call, follow: Follow) -> list[dict]:

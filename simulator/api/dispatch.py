@@ -139,7 +139,7 @@ class Trip:
         self.corp_id = token.corp_id
         if self.sim.switches.block_ip:
             raise WeComError(60020)
-        if token.kind not in spot.secrets:
+        if token.kind not in spot.secrets or not self.sim.corps[token.corp_id].permits(token.kind, self.path):
             raise WeComError(48002)
         self.sim.governor.admit(self.sim.switches, token.corp_id, self.ip, self.path, wall())
         if not spot.concurrency:

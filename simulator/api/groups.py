@@ -21,11 +21,11 @@ def list_groups(call: Call) -> dict:
     owners = (call["owner_filter"] or {}).get("userid_list") or []
     if not isinstance(owners, list) or len(owners) > 100:
         raise WeComError(40058, "invalid Request Parameter, userid_list")
-    if not owners and len(call.corp.directory.present()) > OWNERLESS_RANGE_MOST:
-        raise WeComError(81017)
     wanted = set(common.members(call, owners))
+    if not owners and len(call.view.present()) > OWNERLESS_RANGE_MOST:
+        raise WeComError(81017)
     book = call.corp.groups
-    numbers = [n for n in book.living() if not wanted or book.owner(n) in wanted]
+    numbers = [n for n in book.living() if (book.owner(n) in wanted if wanted else common.owned_in_range(call, n))]
     if call["status_filter"]:
         numbers = [n for n in numbers if book.status(n) == call["status_filter"]]
     scope = ["groups", sorted(wanted), call["status_filter"]]

@@ -57,7 +57,7 @@ def _single_tasks(call: Call, sender: str) -> tuple[dict[str, list], list[str]]:
                 tasks.setdefault(owner, []).append(number)
         return tasks, failed
     wanted = _filter_sets(call)
-    for userid in [sender] if sender else [m.userid for m in call.corp.directory.servants()]:
+    for userid in [sender] if sender else [m.userid for m in call.view.servants()]:
         for number in call.corp.customers.numbers(userid)[0]:
             if _matches(call, userid, number, wanted) and (sender or _assignee(call, number, "") == userid):
                 tasks.setdefault(userid, []).append(number)
@@ -69,9 +69,8 @@ def _assignee(call: Call, number: int, sender: str) -> str | None:
     book = call.corp.customers
     if sender:
         return sender if book.usable(sender, number) else None
-    servants = {m.userid for m in call.corp.directory.servants()}
-    followers = [(f.last_contact, userid) for userid in book.followers(number) if (f := book.follow(userid, number))]
-    eligible = [(at, userid) for at, userid in followers if userid in servants]
+    followers = [userid for userid in book.followers(number) if call.view.serves(userid)]
+    eligible = [(found.last_contact, userid) for userid in followers if (found := book.follow(userid, number))]
     return max(eligible)[1] if eligible else None
 
 
@@ -157,6 +156,9 @@ def _listed(call: Call, mass: Mass) -> bool:
         return False
     if call["creator"] and mass.creator != call["creator"]:
         return False
+    creator = call.corp.directory.find(mass.creator)
+    if creator is not None and not call.view.sees(creator):
+        return False
     return call["filter_type"] in (2, mass.create_type)
 
 
@@ -204,6 +206,8 @@ def list_results(call: Call) -> dict:
     found = call.corp.directory.find(call["userid"])
     if found is None:
         raise WeComError(40003)
+    if not call.view.sees(found):
+        raise WeComError(60011)
     task = mass.tasks.get(found.userid)
     single = mass.chat_type == "single"
     recipients = [r for r in task.recipients if single or r in task.results] if task else []

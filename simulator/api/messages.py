@@ -10,7 +10,7 @@ from simulator.api.registry import Call, endpoint
 from simulator.clock import local, wall
 from simulator.corp import APP
 from simulator.world.cards import SentMessage
-from simulator.world.directory import LEFT, Member
+from simulator.world.directory import Member
 from simulator.world.ids import digest_text
 
 PER_MEMBER_MINUTE, PER_MEMBER_HOUR = 30, 1000
@@ -64,16 +64,15 @@ def _ids(text: str, most: int, over: int) -> list[str]:
 
 def _receivers(call: Call) -> tuple[list[Member], list[str], list[str], list[str]]:
     """(members, bad userids, bad departments, bad tags); @all is everybody in range, whatever else is named."""
-    directory = call.corp.directory
+    directory, view = call.corp.directory, call.view
     if call["touser"] == "@all":
-        return directory.present(), [], [], []
+        return view.present(), [], [], []
     userids = _ids(call["touser"], USERS_MOST, 40032)
     parties, tags = _ids(call["toparty"], PARTIES_MOST, 82002), _ids(call["totag"], TAGS_MOST, 82003)
-    found = {userid: directory.find(userid) for userid in userids}
-    good = {u: m for u, m in found.items() if m and m.visible and m.status != LEFT}
-    allowed = {str(row.id) for row in directory.visible_departments()}
+    good = {userid: found for userid in userids if (found := view.find(userid))}
+    allowed = {str(row.id) for row in view.departments()}
     known = [int(party) for party in parties if party in allowed]
-    by_party = [m for party in known for m in directory.in_departments({row.id for row in directory.below(party)})]
+    by_party = [m for party in known for m in view.in_departments({row.id for row in directory.below(party)})]
     everyone = {m.userid: m for m in [*good.values(), *by_party]}
     bad_users = [userid for userid in userids if userid not in good]
     return list(everyone.values()), bad_users, [party for party in parties if party not in allowed], tags

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from simulator.api.fields import Field
 from simulator.corp import APP, CONTACT, Corp
+from simulator.world.ranges import View
 
 if TYPE_CHECKING:
     from simulator.simulator import Simulator
@@ -29,6 +31,11 @@ class Call:
 
     def __getitem__(self, name: str) -> Any:
         return self.args[name]
+
+    @cached_property
+    def view(self) -> View:
+        """Members and departments in the visible range of the caller's secret."""
+        return self.corp.view(self.kind)
 
 
 Handler = Callable[[Call], "dict | bytes | web.StreamResponse"]

@@ -170,10 +170,11 @@ def mark_customer(call: Call) -> dict:
     """Add and remove corp tags on one relation."""
     if not call["add_tag"] and not call["remove_tag"]:
         raise WeComError(40058)
-    owner = common.member(call, call["userid"])
+    owner = common.known_member(call, call["userid"])
     number = common.customer(call, call["external_userid"])
     if any(not call.corp.tags.alive(t) for t in [*call["add_tag"], *call["remove_tag"]]):
         raise WeComError(40068)
+    common.in_range(call, owner)
     if call.corp.customers.usable(owner.userid, number) is None:
         raise WeComError(84061)
     follow = call.corp.customers.edit(owner.userid, number)

@@ -138,12 +138,16 @@ class Sender:
         return self._open
 
     def put(self, corp: Corp, event: Event, created: int) -> None:
-        """Accept an event; without a callback address it is only noted, and by switches or chaos lost, doubled or late."""
+        """Accept an event; outside the app's range or without an address it is only noted. Switches and chaos may lose,
+        double or delay it."""
         self._serial += 1
         row = Delivery(self._serial, corp, event, created, event.xml(corp.corp_id, created).encode(), queued=wall())
         self.log.append(row)
         if corp.callback is None:
             row.state = "no address"
+            return
+        if not corp.hears(event):
+            row.state = "out of range"
             return
         fate = self.chaos.event(corp.corp_id)
         if self._random.random() < self.switches.callback_drop or not fate.copies:

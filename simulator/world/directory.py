@@ -46,7 +46,7 @@ class Directory:
         return [m.userid for m in self._members.values()]
 
     def present(self) -> list[Member]:
-        """Members who have not left, within the app's visible range."""
+        """Members who have not left, and are not hidden one by one."""
         return [m for m in self._members.values() if m.status != LEFT and m.visible]
 
     def servants(self) -> list[Member]:
