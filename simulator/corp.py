@@ -93,6 +93,7 @@ class Corp:
         self.join_ways = JoinWayBook(base.key)
         self.acquisition = AcquisitionDesk(base.key, self.start)
         self.app_messages: list[dict] = []
+        self.messages_sent = 0
         self.ranges: dict[str, VisibleRange] = {}
         self.withdrawn: dict[str, list[str]] = {}
 

@@ -44,7 +44,8 @@ def send(call: Call) -> dict:
         raise WeComError(81013)
     print_of = json.dumps([call["msgtype"], body], sort_keys=True, ensure_ascii=False)
     _check_task(call, body, receivers, print_of)
-    msgid = digest_text(call.corp.key, "message", len(call.corp.app_messages), length=43)
+    msgid = digest_text(call.corp.key, "message", call.corp.messages_sent, length=43)
+    call.corp.messages_sent += 1
     shown = [found.userid for found in receivers if _deliver(call, found, msgid, body, print_of)]
     if shown:
         call.corp.cards.messages[msgid] = SentMessage(msgid, call["msgtype"], body, call.now, shown)
@@ -105,7 +106,6 @@ def _deliver(call: Call, found: Member, msgid: str, body: dict, print_of: str) -
         "wall": wall(),
         "dropped": "duplicate" if _is_repeat(call, found, print_of) else _too_much(call, found),
     }
-    call.corp.app_messages.append(row)
     found.app_messages.append(row | {"print": print_of})
     return not row["dropped"]
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 BAN = 3600.0
 WRONG_SECRETS_BEFORE_BAN = 10
+KEEP = 1000
 
 
 class TokenOffice:
@@ -60,9 +61,17 @@ class TokenOffice:
     def _valid(self, corp_id: str, kind: str) -> AccessToken:
         token = self._current.get((corp_id, kind))
         if token is None or token.revoked or token.expires <= wall():
+            self._forget_oldest()
             token = AccessToken(secrets.token_urlsafe(64), corp_id, kind, wall() + TOKEN_LIFE)
             self._current[corp_id, kind] = self._by_value[token.value] = token
         return token
+
+    def _forget_oldest(self) -> None:
+        """Of ended tokens the last are enough: a forgotten one is unknown instead of expired."""
+        current = {token.value for token in self._current.values()}
+        ended = [value for value in self._by_value if value not in current] if len(self._by_value) >= KEEP else []
+        for value in ended[: KEEP // 2]:
+            del self._by_value[value]
 
     def find(self, value: str) -> AccessToken | None:
         """The token of that value, valid or not."""

@@ -23,6 +23,8 @@ def send_welcome(call: Call) -> dict:
     if code.used or (follow and follow.chatting):
         raise WeComError(41051)
     code.used = True
+    if follow:
+        call.corp.customers.edit(code.userid, code.number).greeted = True
     content = {"attachments": attachments} | ({"text": text} if text else {})
     message = {"kind": "welcome", "at": call.now, "userid": code.userid, "content": content}
     call.corp.masses.deliver(code.number, message)

@@ -212,11 +212,11 @@ async def list_members(request: web.Request) -> web.Response:
 
 @routes.get("/control/members/{userid}/inbox")
 async def show_member_inbox(request: web.Request) -> web.Response:
-    """App messages sent to the member; `dropped` says why one was not shown."""
+    """The last app messages sent to the member; `dropped` says why one was not shown."""
     corp = corp_of(simulator_of(request), request.query.get("corp_id"))
-    userid = guide_of(corp, request.match_info["userid"]).userid
-    rows = [row for row in corp.app_messages if row["userid"] == userid]
-    return answer({"messages": [row | corp.cards.fate(row["msgid"], userid) for row in rows]})
+    found = guide_of(corp, request.match_info["userid"])
+    rows = [{key: value for key, value in row.items() if key != "print"} for row in found.app_messages]
+    return answer({"messages": [row | corp.cards.fate(row["msgid"], found.userid) for row in rows]})
 
 
 @routes.get("/control/groups")

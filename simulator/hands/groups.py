@@ -109,10 +109,8 @@ def inbox_of(corp: "Corp", external_userid: str) -> list[dict]:
     """Group messages that reached the customer: sent while in the group."""
     number_of(corp, external_userid)
     found = []
-    for chat_id, messages in corp.masses.inbox.items():
-        if not isinstance(chat_id, str):
-            continue
-        group_number = corp.groups.number(chat_id)
+    for chat_id in corp.masses.chats:
+        messages, group_number = corp.masses.inbox[chat_id], corp.groups.number(chat_id)
         if group_number is None:
             continue
         row = corp.groups.get(group_number).members.get(external_userid)

@@ -73,7 +73,7 @@ def add(
     follow = old or Follow(createtime=now, remark=person.name)
     follow.createtime = follow.last_contact = now
     follow.add_way, follow.state, follow.half = add_way, state, half
-    follow.deleted_by_customer = follow.chatting = False
+    follow.deleted_by_customer = follow.chatting = follow.greeted = False
     follow.oper_userid = guide.userid if by_guide else person.external_userid
     book.start(guide.userid, number, follow)
     corp.contact_ways.chats.pop((guide.userid, number), None)
@@ -101,9 +101,7 @@ def confirm_half(sim: "Simulator", corp: "Corp", userid: str, external_userid: s
         raise HandError("无需确认")
     follow = corp.customers.edit(guide.userid, number)
     follow.half = False
-    codes = [c for c in corp.welcomes.all() if (c.userid, c.number) == (guide.userid, number)]
-    used = any(c.used for c in codes[-1:])
-    code = "" if used or follow.chatting else corp.welcomes.issue(guide.userid, number, wall())
+    code = "" if follow.greeted or follow.chatting else corp.welcomes.issue(guide.userid, number, wall())
     sim.emit(corp, events.add_contact(guide.userid, external_userid, state=follow.state, code=code))
     return {"welcome_code": code}
 
@@ -216,7 +214,7 @@ def member_changes(sim: "Simulator", corp: "Corp", userid: str, given: dict) -> 
     if given.get("departments"):
         if any(d not in corp.directory.departments for d in given["departments"]):
             raise HandError("没有这个部门")
-        found.departments = given["departments"]
+        corp.directory.move(found, given["departments"])
         fields.append(("Department", ",".join(map(str, found.departments))))
         fields.append(("MainDepartment", found.departments[0]))
     for name, element in (("position", "Position"), ("status", "Status")):

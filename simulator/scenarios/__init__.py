@@ -1,9 +1,15 @@
 """Worlds as data. `load("chain")` or `load("scale:members=100,customers=50000")` gives a Scenario."""
 
-from simulator.scenarios import chain, empty, scale, shop
+from simulator.scenarios import chain, chain1500, empty, scale, shop
 from simulator.scenarios.model import Scenario
 
-BUILDERS = {"shop": shop.build, "chain": chain.build, "empty": empty.build, "scale": scale.build}
+BUILDERS = {
+    "shop": shop.build,
+    "chain": chain.build,
+    "chain1500": chain1500.build,
+    "empty": empty.build,
+    "scale": scale.build,
+}
 
 
 def load(spec: str) -> Scenario:

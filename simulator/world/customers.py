@@ -8,7 +8,7 @@ from simulator.world.ids import IdMint
 from simulator.world.profiles import CORP_NAMES, Customer, Follow, Profiles, TagShares
 from simulator.world.tags import TagBook
 
-CACHE_LIMIT = 400_000
+CACHE_BYTES = 96 * 1024 * 1024
 
 
 class CustomerBook:
@@ -24,10 +24,11 @@ class CustomerBook:
         self._added: dict[str, list[int]] = {}
         self._new_followers: dict[int, list[str]] = {}
         self._fragments: dict[tuple[str, int], bytes] = {}
+        self._fragment_bytes = 0
         self.ever = max(base.scenario.ever, base.active)
 
     def __getstate__(self) -> dict:
-        return self.__dict__ | {"_fragments": {}}  # rendered again after a restart
+        return self.__dict__ | {"_fragments": {}, "_fragment_bytes": 0}  # rendered again after a restart
 
     # -- people ----------------------------------------------------------------------------------------------------
 
@@ -104,7 +105,7 @@ class CustomerBook:
     def _keep(self, userid: str, number: int, follow: Follow | None) -> None:
         self._changed[userid, number] = follow
         self._touched.setdefault(userid, set()).add(number)
-        self._fragments.pop((userid, number), None)
+        self._fragment_bytes -= len(self._fragments.pop((userid, number), b""))
 
     def followers(self, number: int) -> list[str]:
         """Userids with a usable relation to the customer."""
@@ -147,18 +148,20 @@ class CustomerBook:
         return [tag for tag in follow.tags if self._tags.alive(tag)] if self._tags.any_deleted else follow.tags
 
     def forget_fragments(self) -> None:
-        """Render anew from now on: a tag was deleted."""
+        """Render anew from now on."""
         self._fragments.clear()
+        self._fragment_bytes = 0
 
     def fragment(self, userid: str, number: int) -> bytes:
-        """One element of batch/get_by_user as UTF-8 JSON, remembered."""
+        """One element of batch/get_by_user as UTF-8 JSON, remembered while there is room."""
         key = (userid, number)
         known = self._fragments.get(key)
         if known is None:
             known = self._render(userid, number)
-            if len(self._fragments) >= CACHE_LIMIT:
-                self._fragments.clear()
+            if self._fragment_bytes + len(known) > CACHE_BYTES:
+                self.forget_fragments()
             self._fragments[key] = known
+            self._fragment_bytes += len(known)
         return known
 
     def _render(self, userid: str, number: int) -> bytes:

@@ -1,10 +1,12 @@
 """Departments and members, and their coming and going."""
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from simulator.scenarios.model import Department
 from simulator.world.base import BaseWorld
 
+MESSAGES_KEPT = 300
 ACTIVE, DISABLED, NOT_ACTIVATED, LEFT = 1, 2, 4, 5
 
 
@@ -23,7 +25,7 @@ class Member:
     alias: str = ""
     visible: bool = True
     verified: bool = True
-    app_messages: list[dict] = field(default_factory=list)
+    app_messages: deque[dict] = field(default_factory=lambda: deque(maxlen=MESSAGES_KEPT))
 
 
 class Directory:
@@ -33,9 +35,10 @@ class Directory:
         self.departments = {row.id: row for row in base.scenario.departments}
         self._members: dict[str, Member] = {}
         self.allowed_parties, self.allowed_users = [1], set[str]()
+        self._allowed: set[int] | None = None  # departments the app may read; None: all
+        self._of_department: dict[int, dict[str, Member]] = {}
         for row in base.staff:
-            member = Member(row.userid, row.name, [row.department], row.position, row.leader, row.contact)
-            self._members[row.userid.lower()] = member
+            self.add(Member(row.userid, row.name, [row.department], row.position, row.leader, row.contact))
 
     def find(self, userid: str) -> Member | None:
         """The member, left or not; None for an unknown userid."""
@@ -56,7 +59,25 @@ class Directory:
     def add(self, member: Member) -> None:
         """A member joins, or one who left comes back; visible to the app if its range says so."""
         member.visible = self._is_allowed(member)
+        old = self._members.get(member.userid.lower())
+        if old:
+            self._take_out(old)
         self._members[member.userid.lower()] = member
+        self._put_in(member)
+
+    def move(self, member: Member, departments: list[int]) -> None:
+        """A member belongs to other departments from now on."""
+        self._take_out(member)
+        member.departments = departments
+        self._put_in(member)
+
+    def _put_in(self, member: Member) -> None:
+        for department in member.departments:
+            self._of_department.setdefault(department, {})[member.userid.lower()] = member
+
+    def _take_out(self, member: Member) -> None:
+        for department in member.departments:
+            self._of_department[department].pop(member.userid.lower(), None)
 
     def add_department(self, name: str, parent: int) -> Department:
         """A new department under `parent`."""
@@ -66,20 +87,27 @@ class Directory:
 
     def below(self, department: int) -> list[Department]:
         """The department and all its descendants, parents first."""
+        children: dict[int, list[Department]] = {}
+        for row in self.departments.values():
+            children.setdefault(row.parent, []).append(row)
         rows = [self.departments[department]]
         for row in rows:
-            rows.extend(child for child in self.departments.values() if child.parent == row.id)
+            rows.extend(children.get(row.id, ()))
         return rows
 
     def in_departments(self, wanted: set[int]) -> list[Member]:
         """Present members who belong to one of these departments directly."""
-        return [m for m in self.present() if wanted.intersection(m.departments)]
+        found: dict[str, Member] = {}
+        for department in sorted(wanted):
+            found |= self._of_department.get(department, {})
+        return [m for m in found.values() if m.status != LEFT and m.visible]
 
     # -- the app's visible range -----------------------------------------------------------------------------------
 
     def set_range(self, parties: list[int], userids: list[str]) -> tuple[list[str], list[str]]:
         """Show the app these departments with all below them, and these members. Returns (userids that came in, that went)."""
         self.allowed_parties = list(parties)
+        self._allowed = {row.id for party in parties for row in self.below(party)}
         self.allowed_users = {userid.lower() for userid in userids}
         came, went = [], []
         for member in self._members.values():
@@ -90,12 +118,13 @@ class Directory:
         return came, went
 
     def _is_allowed(self, member: Member) -> bool:
-        trees = {row.id for party in self.allowed_parties for row in self.below(party)}
-        return bool(trees.intersection(member.departments)) or member.userid.lower() in self.allowed_users
+        if self._allowed is None or not self._allowed.isdisjoint(member.departments):
+            return True
+        return member.userid.lower() in self.allowed_users
 
-    def visible_departments(self) -> list[Department]:
-        """The departments the app may read."""
-        return [row for party in self.allowed_parties for row in self.below(party)]
+    def shows_department(self, department: int) -> bool:
+        """Whether the app may read the department."""
+        return self._allowed is None or department in self._allowed
 
     def visible_range(self) -> tuple[list[int], list[str]]:
         """(departments, userids) that say exactly who is visible: a department stands for all below it."""

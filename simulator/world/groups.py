@@ -53,6 +53,7 @@ class GroupBook:
         self._mint = IdMint(base.key, "chat_id")
         self._opengids = IdMint(base.key, "opengid")
         self._owners = self._assign_owners()
+        self._places = self._number_within_owners()
         self._changed: dict[int, Group] = {}
         self.count = len(self._owners)
 
@@ -69,6 +70,15 @@ class GroupBook:
                 anonymous += 1
             userids += [userid] * owner.groups
         return userids
+
+    def _number_within_owners(self) -> list[int]:
+        """Which of its owner's groups each group of the scenario is."""
+        seen: dict[str, int] = {}
+        places = []
+        for userid in self._owners:
+            places.append(seen.get(userid, 0))
+            seen[userid] = places[-1] + 1
+        return places
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -167,5 +177,4 @@ class GroupBook:
         patterns = self._base.scenario.group_names
         department = self._base.guides[guide].department
         store = self._directory.departments[department].name
-        of_store = sum(1 for n in range(number) if self._owners[n] == self._owners[number])
-        return patterns[(of_store + guide) % len(patterns)].format(store=store)
+        return patterns[(self._places[number] + guide) % len(patterns)].format(store=store)

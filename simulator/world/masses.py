@@ -53,6 +53,7 @@ class MassBook:
         self.masses: dict[str, Mass] = {}
         self.receipts: dict[int | str, list[int]] = {}
         self.inbox: dict[int | str, list[dict]] = {}
+        self.chats: dict[str, None] = {}
 
     def new(self, chat_type: str, now: int, text: dict | None, attachments: list, *, creator: str = "") -> Mass:
         """A mass message without tasks yet."""
@@ -62,7 +63,9 @@ class MassBook:
         return mass
 
     def deliver(self, target: int | str, message: dict) -> None:
-        """Put a message where the customer (number) or group (chat id) reads it."""
+        """Put a message where the customer (number) or group (chat id) reads it; many may share one message."""
+        if isinstance(target, str):
+            self.chats[target] = None
         self.inbox.setdefault(target, []).append(message)
 
     def confirm(self, mass: Mass, userid: str, now: int, rule: str, *, use_quota: bool = True) -> dict[int, int]:
@@ -70,23 +73,24 @@ class MassBook:
         task = mass.tasks[userid]
         task.status, task.send_time = TASK_SENT, now
         tally: dict[int, int] = {}
+        kind = "personal_mass" if mass.create_type else "mass"
+        message = {"kind": kind, "at": now, "userid": userid, "msgid": mass.msgid, "content": mass.content()}
+        results = [(status, now) for status in (UNSENT, SENT, NOT_FRIEND, OVER_QUOTA)]
         for recipient in task.recipients:
-            status = self._send_one(mass, userid, recipient, now, rule, use_quota)
-            task.results[recipient] = (status, now)
+            status = self._send_one(message, recipient, rule, use_quota)
+            task.results[recipient] = results[status]
             tally[status] = tally.get(status, 0) + 1
         return tally
 
-    def _send_one(self, mass: Mass, userid: str, recipient: int | str, now: int, rule: str, use_quota: bool) -> int:
-        if not self._reaches(userid, recipient):
+    def _send_one(self, message: dict, recipient: int | str, rule: str, use_quota: bool) -> int:
+        now = message["at"]
+        if not self._reaches(message["userid"], recipient):
             return NOT_FRIEND
         if use_quota and not allowed(rule, self.receipts.get(recipient, []), now):
             return OVER_QUOTA
         if use_quota:
             self.receipts.setdefault(recipient, []).append(now)
-        kind = "personal_mass" if mass.create_type else "mass"
-        self.deliver(
-            recipient, {"kind": kind, "at": now, "userid": userid, "msgid": mass.msgid, "content": mass.content()}
-        )
+        self.deliver(recipient, message)
         return SENT
 
     def _reaches(self, userid: str, recipient: int | str) -> bool:

@@ -24,11 +24,14 @@ class MediaStore:
     """All uploads of one corp."""
 
     def __init__(self, key: str) -> None:
-        self._key, self._rows = key, {}
+        self._key, self._added = key, 0
+        self._rows: dict[str, Media] = {}
 
     def add(self, kind: str, use: str, filename: str, content_type: str, content: bytes, wall: float) -> Media:
-        """Keep a file and name it."""
-        media_id = "3" + digest_text(self._key, "media", len(self._rows), length=64)
+        """Keep a file and name it; those whose time is over go."""
+        self._rows = {key: row for key, row in self._rows.items() if wall - row.created < LIFE}
+        self._added += 1
+        media_id = "3" + digest_text(self._key, "media", self._added, length=64)
         row = self._rows[media_id] = Media(media_id, kind, use, filename, content_type, content, wall)
         return row
 

@@ -13,7 +13,8 @@ PERSONAL_TAGS = ["常来", "需回访", "老乡", "闺蜜介绍"]
 
 @dataclass
 class Follow:
-    """One relation as WeCom keeps it. Times are Unix seconds of the domain clock; tags are corp tag ids."""
+    """One relation as WeCom keeps it. Times are Unix seconds of the domain clock; tags are corp tag ids; `greeted` when
+    its welcome code was used."""
 
     createtime: int
     add_way: int = 1
@@ -28,6 +29,7 @@ class Follow:
     half: bool = False
     deleted_by_customer: bool = False
     chatting: bool = False
+    greeted: bool = False
     last_contact: int = 0
     remark_pic_mediaid: str = ""
 
@@ -87,6 +89,7 @@ class Profiles:
 
     def __init__(self, base: BaseWorld, shares: TagShares) -> None:
         self.base, self.shares = base, shares
+        self._store_words = {row.id: row.name.replace("上海", "")[:2] for row in base.scenario.departments}
 
     def customer(self, number: int, external_userid: str, name: str = "") -> Customer:
         """The person behind `number`; 6 in 10 go by a nickname, 1 in 200 uses WeCom."""
@@ -135,10 +138,5 @@ class Profiles:
         if (roll >> 32) % 100 >= 45 or not notes:
             return person.name
         call = plain_name(roll >> 40) if (roll >> 36) % 3 else person.name
-        store = self._store_word(guide)
+        store = self._store_words.get(self.base.guides[guide].department, "")
         return "-".join([call, notes[(roll >> 48) % len(notes)], store][: 2 + (roll >> 44) % 2])[:20]
-
-    def _store_word(self, guide: int) -> str:
-        department = self.base.guides[guide].department
-        name = next((row.name for row in self.base.scenario.departments if row.id == department), "")
-        return name.replace("上海", "")[:2]

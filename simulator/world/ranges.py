@@ -34,15 +34,12 @@ class View:
 
     def sees_department(self, department: int) -> bool:
         """Whether the department itself is in range; one of its members being so is not enough."""
-        shown = any(row.id == department for row in self._directory.visible_departments())
+        shown = self._directory.shows_department(department)
         return shown and (self._limits is None or department in self._departments)
 
     def departments(self) -> list[Department]:
         """Departments in range."""
-        shown = {row.id for row in self._directory.visible_departments()}
-        if self._limits is not None:
-            shown &= self._departments
-        return [row for row in self._directory.departments.values() if row.id in shown]
+        return [row for row in self._directory.departments.values() if self.sees_department(row.id)]
 
     def present(self) -> list[Member]:
         """Members in range who have not left."""
