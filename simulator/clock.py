@@ -1,6 +1,8 @@
 """Two clocks: domain time (movable) for what happens in the world, wall time for windows, tokens and latencies."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 
 SHANGHAI = timezone(timedelta(hours=8))
@@ -16,10 +18,20 @@ class DomainClock:
 
     def __init__(self, start: float | None = None) -> None:
         self.offset = 0.0 if start is None else start - wall()
+        self._held: int | None = None
 
     def now(self) -> int:
         """Domain time in whole Unix seconds, as WeCom's fields carry it."""
-        return int(wall() + self.offset)
+        return int(wall() + self.offset) if self._held is None else self._held
+
+    @contextmanager
+    def held(self, instant: int) -> Iterator[None]:
+        """The clock stands still at `instant`, while something that fell due then is carried out."""
+        self._held = instant
+        try:
+            yield
+        finally:
+            self._held = None
 
     def set(self, instant: float) -> None:
         """Move so that `now()` is `instant` (Unix seconds)."""

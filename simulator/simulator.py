@@ -107,6 +107,7 @@ class Simulator:
 
     def move_clock(self, instant: float) -> int:
         """Set the domain clock; acts that fell due are carried out in order. Returns how many."""
+        self.schedule.next_due()  # whatever a switch turned on begins before the clock moves
         self.clock.set(instant)
         return self.schedule.run_due()
 

@@ -64,6 +64,20 @@ class Switches:
     acquisition_open_profile: bool = False
     acquisition_start_chat_names_link: bool = True
     unknown_link_errcode: int = 40058
+    life: bool = False
+    life_adds: float = 12.0
+    life_chats: float = 0.3
+    life_notes: float = 0.02
+    life_tags: float = 0.05
+    life_group_joins: float = 8.0
+    life_group_leaves: float = 4.0
+    life_joiners: float = 0.02
+    hidden_facts: bool = False
+    hidden_sends: float = 0.1
+    hidden_guide_deletes: float = 0.003
+    hidden_customer_deletes: float = 0.01
+    hidden_leavers: float = 0.02
+    hidden_console: float = 3.0
 
     def set(self, changes: dict) -> None:
         """Apply `changes` by name, all or none. Raises ValueError naming what is wrong."""
@@ -86,6 +100,8 @@ def _fit(name: str, kind: type, value: object) -> object:
         value = float(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise ValueError(f"switch {name} wants {kind.__name__}")
+    if name.startswith(("life_", "hidden_")) and isinstance(value, float) and value < 0:
+        raise ValueError(f"{name} is not below 0")
     if name == "quota_rule" and value not in RULES:
         raise ValueError(f"quota_rule is one of {', '.join(RULES)}")
     return value

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from aiohttp import web
 
-from simulator.clock import parse_instant
+from simulator.clock import parse_instant, wall
 from simulator.control.answers import answer, body_of, corp_of, simulator_of
 from simulator.corp import CallbackConfig
 from simulator.hands import groups as group_hands
@@ -68,8 +68,7 @@ async def move_clock(request: web.Request) -> web.Response:
     elif "advance" in body:
         done = sim.move_clock(sim.clock.now() + float(body["advance"]))
     else:
-        sim.clock.offset = float(body["offset"])
-        done = sim.schedule.run_due()
+        done = sim.move_clock(wall() + float(body["offset"]))
     return answer({"now": sim.clock.now(), "offset": round(sim.clock.offset), "acts": done})
 
 
@@ -77,6 +76,16 @@ async def move_clock(request: web.Request) -> web.Response:
 async def show_quiet(request: web.Request) -> web.Response:
     """Whether no callback is under way and no act is due."""
     return answer(simulator_of(request).quiet())
+
+
+@routes.get("/control/life")
+async def show_life(request: web.Request) -> web.Response:
+    """What happened unasked, oldest first: counters and the last acts; `corp_id`, `kind`, `after`, `limit` narrow them."""
+    life, query = simulator_of(request).schedule.life, request.query
+    rows = [row for row in life.log if row["at"] >= int(query.get("after", 0))]
+    for key in ("kind", "corp_id"):
+        rows = [row for row in rows if query.get(key) in (None, row[key])]
+    return answer(life.shown() | {"acts": rows[-int(query.get("limit", PAGE)) :]})
 
 
 @routes.get("/control/switches")

@@ -1,10 +1,12 @@
 """Acts nobody asked for, in virtual time: guides who send on their own, and what the calendar of a corp holds."""
+"""Acts nobody asked for, in virtual time: the corp's own life, and guides who send on their own."""
 
 import random
 from typing import TYPE_CHECKING
 
 from simulator.clock import local
 from simulator.hands import calendar
+from simulator.hands.life import TEXTS, Life
 from simulator.hands.masses import send_personally
 
 if TYPE_CHECKING:
@@ -13,17 +15,18 @@ if TYPE_CHECKING:
 
 OPENING, CLOSING = 10, 21
 OPEN_MONTH = 30 * (CLOSING - OPENING) * 3600
-TEXTS = ["新品到店啦,来店里看看~", "今天有小样可以领,到店报名字就行", "周末有活动,老朋友优先", "换季了,记得做好保湿"]
 
 
 class Schedule:
-    """The next own mass send of each corp. A rate of 0 schedules nothing; a changed rate takes effect at once."""
+    """Life, and the next own mass send of each corp at the rate of `own_sends_per_guide_month`. A rate of 0 schedules
+    nothing; a changed rate takes effect at once."""
 
     def __init__(self, sim: "Simulator") -> None:
         self._sim = sim
         self._random = {corp_id: random.Random(f"{corp.key}/own-sends") for corp_id, corp in sim.corps.items()}
         self._next: dict[str, int] = {}
         self._rate = 0.0
+        self.life = Life(sim)
 
     def _plan(self) -> None:
         rate = self._sim.switches.own_sends_per_guide_month
@@ -48,16 +51,19 @@ class Schedule:
         self._plan()
         now, entry = self._sim.clock.now(), calendar.soonest(list(self._sim.corps.values()))
         return sum(1 for at in self._next.values() if at <= now) + int(entry is not None and entry[0] <= now)
+        """How many acts are due now; of own mass sends the next of each corp."""
+        self._plan()
+        return self.life.due() + sum(1 for at in self._next.values() if at <= self._sim.clock.now())
 
     def next_due(self) -> int | None:
         """The instant of the next act, None without any."""
         self._plan()
         entry = calendar.soonest(list(self._sim.corps.values()))
         return min([*self._next.values(), *([entry[0]] if entry else [])], default=None)
+        return min([at for at in (*self._next.values(), self.life.next_due()) if at is not None], default=None)
 
     def run_due(self) -> int:
         """Carry out every act up to now, each at its own instant. Returns how many."""
-        self._plan()
         done, now = 0, self._sim.clock.now()
         while True:
             entry = calendar.soonest(list(self._sim.corps.values()))
@@ -75,6 +81,16 @@ class Schedule:
         corp = self._sim.corps[corp_id]
         self._act(corp_id, corp, at)
         self._plan_after(corp_id, corp, at)
+        while (at := self.next_due()) is not None and at <= now:
+            done += 1
+            if at == self.life.next_due():
+                self.life.run_next()
+                continue
+            corp_id = min(self._next, key=lambda key: (self._next[key], key))
+            at, corp = self._next[corp_id], self._sim.corps[corp_id]
+            self._act(corp_id, corp, at)
+            self._plan_after(corp_id, corp, at)
+        return done
 
     def _act(self, corp_id: str, corp: "Corp", at: int) -> None:
         chance = self._random[corp_id]

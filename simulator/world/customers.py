@@ -19,6 +19,7 @@ class CustomerBook:
         self._profiles = Profiles(base, TagShares(base, tags.base_ids))
         self._mint = IdMint(base.key, "external_userid")
         self._newcomers: dict[int, Customer] = {}
+        self._latest: tuple[int, Customer] | None = None
         self._changed: dict[tuple[str, int], Follow | None] = {}
         self._touched: dict[str, set[int]] = {}
         self._added: dict[str, list[int]] = {}
@@ -43,14 +44,18 @@ class CustomerBook:
 
     def external_userid(self, number: int) -> str:
         """`wm…` of a WeChat user, `wo…` of a WeCom user."""
-        return self.customer(number).external_userid
+        if number in self._newcomers:
+            return self._newcomers[number].external_userid
+        return ("wo" if self._profiles.kind(number) == 2 else "wm") + self._mint.body(number)
 
     def customer(self, number: int) -> Customer:
         """The person behind a number."""
         if number in self._newcomers:
             return self._newcomers[number]
-        person = self._profiles.customer(number, "")
-        person.external_userid = ("wo" if person.type == 2 else "wm") + self._mint.body(number)
+        if self._latest and self._latest[0] == number:
+            return self._latest[1]  # one answer asks for the same person several times
+        person = self._profiles.customer(number, self.external_userid(number))
+        self._latest = number, person
         return person
 
     def new_customer(self, name: str = "", kind: int = 1) -> int:

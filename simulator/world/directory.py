@@ -36,6 +36,7 @@ class Directory:
         self._members: dict[str, Member] = {}
         self.allowed_parties, self.allowed_users = [1], set[str]()
         self._allowed: set[int] | None = None  # departments the app may read; None: all
+        self._order: list[str] = []
         self._of_department: dict[int, dict[str, Member]] = {}
         for row in base.staff:
             self.add(Member(row.userid, row.name, [row.department], row.position, row.leader, row.contact))
@@ -43,6 +44,20 @@ class Directory:
     def find(self, userid: str) -> Member | None:
         """The member, left or not; None for an unknown userid."""
         return self._members.get(userid.lower())
+
+    @property
+    def size(self) -> int:
+        """How many userids there ever were."""
+        return len(self._order)
+
+    def userid_at(self, position: int) -> str:
+        """The userid that came `position`-th, left or not."""
+        return self._members[self._order[position]].userid
+
+    def serves(self, userid: str) -> bool:
+        """Whether the member is one of `servants`."""
+        found = self.find(userid)
+        return found is not None and found.contact and found.visible and found.status == ACTIVE
 
     def userids(self) -> list[str]:
         """Every userid, those who left included."""
@@ -62,6 +77,8 @@ class Directory:
         old = self._members.get(member.userid.lower())
         if old:
             self._take_out(old)
+        else:
+            self._order.append(member.userid.lower())
         self._members[member.userid.lower()] = member
         self._put_in(member)
 

@@ -113,6 +113,10 @@ class GroupBook:
         changed = self._changed.get(number)
         return changed.owner if changed else self._owners[number]
 
+    def dismissed(self, number: int) -> bool:
+        """Whether the group is dissolved."""
+        return number in self._changed and self._changed[number].dismissed
+
     def living(self) -> list[int]:
         """Numbers of groups not dismissed, in the order of creation."""
         return [n for n in range(self.count) if n not in self._changed or not self._changed[n].dismissed]

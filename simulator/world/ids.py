@@ -4,6 +4,9 @@ import base64
 import binascii
 import hashlib
 
+ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+LETTERS = bytes(ALPHABET[byte % len(ALPHABET)] for byte in range(256))
+
 
 class IdMint:
     """Makes WeCom-like ids (`prefix` + 30 URL-safe characters) from a number and reads the number back."""
@@ -15,8 +18,8 @@ class IdMint:
         """30 URL-safe characters standing for `number` (below 2**32)."""
         plain = number.to_bytes(4, "big")
         mac = hashlib.blake2b(plain, key=self._key, digest_size=18).digest()
-        masked = bytes(a ^ b for a, b in zip(plain, mac, strict=False))
-        return base64.urlsafe_b64encode(masked + mac).decode().rstrip("=")
+        masked = number ^ int.from_bytes(mac[:4], "big")
+        return base64.urlsafe_b64encode(masked.to_bytes(4, "big") + mac).decode().rstrip("=")
 
     def number(self, body: str) -> int | None:
         """The number `body` was made from, or None for an id of someone else."""
@@ -40,6 +43,5 @@ def digest_text(*parts: object, length: int = 32) -> str:
 
 def digest_letters(*parts: object, length: int = 32) -> str:
     """A deterministic text of letters and digits only, for secrets, tokens and keys."""
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
     raw = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=64).digest()
-    return "".join(alphabet[byte % 62] for byte in raw[:length])
+    return raw[:length].translate(LETTERS).decode()

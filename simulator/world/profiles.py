@@ -91,6 +91,10 @@ class Profiles:
         self.base, self.shares = base, shares
         self._store_words = {row.id: row.name.replace("上海", "")[:2] for row in base.scenario.departments}
 
+    def kind(self, number: int) -> int:
+        """2 for the 1 in 200 who uses WeCom, else 1."""
+        return 2 if draw(self.base.key, "person", number) % 200 == 7 else 1
+
     def customer(self, number: int, external_userid: str, name: str = "") -> Customer:
         """The person behind `number`; 6 in 10 go by a nickname, 1 in 200 uses WeCom."""
         roll = draw(self.base.key, "person", number)
