@@ -13,6 +13,7 @@ class Switches:
     personal_sends_use_quota: bool = True
     callbacks_on_api_writes: bool = False
     empty_customer_list_is_84061: bool = True
+    batch_takes_single_userid: bool = False
     group_out_of_range_code: int = 60011
     sensitive_member_fields: bool = False
     check_images: bool = True

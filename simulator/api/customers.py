@@ -68,13 +68,22 @@ def _tags(call: Call, follow: Follow) -> list[dict]:
 
 @endpoint(
     "externalcontact/batch/get_by_user",
-    Field("userid_list", list, missing=40058, items=str, most=100),
+    Field("userid_list", list, default=(), items=str, most=100),
+    Field("userid"),
     Field("cursor"),
     Field("limit", int, default=PAGE_DEFAULT, least=1, most=PAGE_MOST, clamp=True),
 )
 def batch_customers(call: Call) -> bytes:
-    """Customers of up to 100 members, 50 or up to 100 a page; the answer is joined from remembered fragments."""
-    userids = common.members(call, call["userid_list"])
+    """Customers of up to 100 members, 50 or up to 100 a page; the answer is joined from remembered fragments.
+
+    The form of before 2021, one `userid` instead of the list, is understood by switch.
+    """
+    asked = list(call["userid_list"])
+    if not asked and call["userid"] and call.sim.switches.batch_takes_single_userid:
+        asked = [call["userid"]]
+    if not asked:
+        raise WeComError(40058)
+    userids = common.members(call, asked)
     member, position = paging.read(call["cursor"], userids, parts=2)
     book, limit = call.corp.customers, call["limit"]
     items: list[bytes] = []
