@@ -85,7 +85,7 @@ async def show_life(request: web.Request) -> web.Response:
     rows = [row for row in life.log if row["at"] >= int(query.get("after", 0))]
     for key in ("kind", "corp_id"):
         rows = [row for row in rows if query.get(key) in (None, row[key])]
-    return answer(life.shown() | {"acts": rows[-int(query.get("limit", PAGE)) :]})
+    return answer(life.shown(query.get("corp_id", "")) | {"acts": rows[-int(query.get("limit", PAGE)) :]})
 
 
 @routes.get("/control/switches")

@@ -35,7 +35,7 @@ class Life:
         self._acts: list[Act] = []
         self._after = 0
         self._next_month = month_of(0)
-        self.done: Counter[str] = Counter()
+        self.done: dict[str, Counter[str]] = {}
         self.log: deque[dict] = deque(maxlen=KEEP)
 
     def _replan(self) -> None:
@@ -79,12 +79,15 @@ class Life:
             except HandError as error:
                 what = {"nothing": str(error)}
         name = "nothing" if "nothing" in what else act.kind
-        self.done[name] += 1
+        self.done.setdefault(act.corp_id, Counter())[name] += 1
         self.log.append({"at": act.at, "corp_id": act.corp_id, "kind": act.kind} | what)
 
-    def shown(self) -> dict:
-        """Counters of what happened, and what is planned."""
-        return {"done": dict(self.done), "planned": len(self._acts), "next_due": self.next_due()}
+    def shown(self, corp_id: str = "") -> dict:
+        """Counters of what happened, and what is planned, for one corp or all."""
+        self._replan()
+        done = sum((row for key, row in self.done.items() if corp_id in ("", key)), Counter())
+        acts = [act for act in self._acts if corp_id in ("", act.corp_id)]
+        return {"done": done, "planned": len(acts), "next_due": min((act.at for act in acts), default=None)}
 
 
 class Deed:
