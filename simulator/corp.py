@@ -22,8 +22,8 @@ from simulator.world.logins import LoginDesk
 from simulator.world.masses import MassBook
 from simulator.world.media import MediaStore
 from simulator.world.products import ProductAlbum
-from simulator.world.strategies import CUSTOMER_PRIVILEGES, MOMENT_PRIVILEGES, StrategyBook, StrategyTagBook
 from simulator.world.ranges import View, VisibleRange
+from simulator.world.strategies import CUSTOMER_PRIVILEGES, MOMENT_PRIVILEGES, StrategyBook, StrategyTagBook
 from simulator.world.tags import TagBook
 from simulator.world.welcomes import WelcomeDesk
 

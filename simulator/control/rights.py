@@ -20,7 +20,8 @@ def _kind(corp: Corp, body: dict) -> str:
 
 @routes.post("/control/corps/{corp_id}/range")
 async def set_range(request: web.Request) -> web.Response:
-    """The visible range of a secret (`kind`): `members`, `departments`; neither means everything."""
+    """What a secret (`kind`) sees: `members`, `departments`; neither means everything. It narrows silently what the app's range in
+    the console (hand `set_range`, shown by agent/get and told to members) leaves."""
     sim, body = simulator_of(request), await body_of(request)
     corp = corp_of(sim, request.match_info["corp_id"])
     kind, members, departments = _kind(corp, body), body.get("members"), body.get("departments")

@@ -1,7 +1,7 @@
-"""Acts nobody asked for, in virtual time: guides who send on their own, and what the calendar of a corp holds."""
-"""Acts nobody asked for, in virtual time: the corp's own life, and guides who send on their own."""
+"""Acts nobody asked for, in virtual time: the corp's own life, what its calendar holds, and guides who send on their own."""
 
 import random
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from simulator.clock import local
@@ -47,50 +47,45 @@ class Schedule:
         self._next[corp_id] = _open_time_after(after, max(int(gap), 60))
 
     def due(self) -> int:
-        """How many corps have an act due now; one more for whatever the calendar has due."""
+        """How many acts are due now; of own mass sends the next of each corp, one for whatever the calendars have due."""
         self._plan()
-        now, entry = self._sim.clock.now(), calendar.soonest(list(self._sim.corps.values()))
-        return sum(1 for at in self._next.values() if at <= now) + int(entry is not None and entry[0] <= now)
-        """How many acts are due now; of own mass sends the next of each corp."""
-        self._plan()
-        return self.life.due() + sum(1 for at in self._next.values() if at <= self._sim.clock.now())
+        now, entry = self._sim.clock.now(), self._soonest()
+        own = sum(1 for at in self._next.values() if at <= now)
+        return self.life.due() + own + int(entry is not None and entry[0] <= now)
 
     def next_due(self) -> int | None:
         """The instant of the next act, None without any."""
         self._plan()
-        entry = calendar.soonest(list(self._sim.corps.values()))
-        return min([*self._next.values(), *([entry[0]] if entry else [])], default=None)
-        return min([at for at in (*self._next.values(), self.life.next_due()) if at is not None], default=None)
+        return min((at for at, _act in self._coming()), default=None)
 
     def run_due(self) -> int:
         """Carry out every act up to now, each at its own instant. Returns how many."""
+        self._plan()
         done, now = 0, self._sim.clock.now()
         while True:
-            entry = calendar.soonest(list(self._sim.corps.values()))
-            own = min(self._next.values(), default=None)
-            if entry and entry[0] <= now and (own is None or entry[0] <= own):
-                entry[2].act(self._sim, entry[1])
-            elif own is not None and own <= now:
-                self._send_own(own)
-            else:
+            at, act = min(self._coming(), key=lambda row: row[0], default=(now + 1, None))
+            if act is None or at > now:
                 return done
+            act()
             done += 1
 
-    def _send_own(self, at: int) -> None:
+    def _soonest(self) -> "tuple[int, Corp, calendar.Source] | None":
+        return calendar.soonest(list(self._sim.corps.values()))
+
+    def _coming(self) -> Iterator[tuple[int, Callable[[], None]]]:
+        """The next act of each kind: its instant, and how it is carried out."""
+        if entry := self._soonest():
+            yield entry[0], lambda: entry[2].act(self._sim, entry[1])
+        if (at := self.life.next_due()) is not None:
+            yield at, self.life.run_next
+        if self._next:
+            yield min(self._next.values()), self._send_own
+
+    def _send_own(self) -> None:
         corp_id = min(self._next, key=lambda key: (self._next[key], key))
-        corp = self._sim.corps[corp_id]
+        at, corp = self._next[corp_id], self._sim.corps[corp_id]
         self._act(corp_id, corp, at)
         self._plan_after(corp_id, corp, at)
-        while (at := self.next_due()) is not None and at <= now:
-            done += 1
-            if at == self.life.next_due():
-                self.life.run_next()
-                continue
-            corp_id = min(self._next, key=lambda key: (self._next[key], key))
-            at, corp = self._next[corp_id], self._sim.corps[corp_id]
-            self._act(corp_id, corp, at)
-            self._plan_after(corp_id, corp, at)
-        return done
 
     def _act(self, corp_id: str, corp: "Corp", at: int) -> None:
         chance = self._random[corp_id]
