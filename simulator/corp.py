@@ -15,6 +15,7 @@ from simulator.world.directory import Directory
 from simulator.world.draw import draw
 from simulator.world.fetches import FetchBook
 from simulator.world.groups import GroupBook
+from simulator.world.groupwelcomes import GroupWelcomeBook
 from simulator.world.ids import digest_letters
 from simulator.world.intercepts import InterceptBook
 from simulator.world.joinways import JoinWayBook
@@ -24,7 +25,10 @@ from simulator.world.media import MediaStore
 from simulator.world.products import ProductAlbum
 from simulator.world.ranges import View, VisibleRange
 from simulator.world.strategies import CUSTOMER_PRIVILEGES, MOMENT_PRIVILEGES, StrategyBook, StrategyTagBook
+from simulator.world.moments import MomentBook
+from simulator.world.statistics import DayBook
 from simulator.world.tags import TagBook
+from simulator.world.transfers import TransferBook
 from simulator.world.welcomes import WelcomeDesk
 
 TOKEN_LIFE = 7200
@@ -86,6 +90,10 @@ class Corp:
         self.trusted_domain = ""
         self.customers = CustomerBook(base, self.directory, self.tags)
         self.groups = GroupBook(base, self.directory, self.customers)
+        self.group_welcomes = GroupWelcomeBook(base.key)
+        self.moments = MomentBook(base.key)
+        self.transfers = TransferBook()
+        self.days = DayBook()
         self.masses = MassBook(base.key, self.customers, self.groups)
         self.welcomes = WelcomeDesk(base.key)
         self.media = MediaStore(base.key)

@@ -26,16 +26,17 @@ def read_content(call: Call) -> tuple[dict | None, list]:
     if len(attachments) > ATTACHMENTS:
         raise WeComError(41064)
     for item in attachments:
-        _check_attachment(call, item)
+        check_attachment(call, item)
     return ({"content": words} if words else None), attachments
 
 
 def check_part(call: Call, kind: str, body: dict) -> None:
     """One image, link or mini-program by itself. Raises as `read_content` does."""
-    _check_attachment(call, {"msgtype": kind, kind: body})
+    check_attachment(call, {"msgtype": kind, kind: body})
 
 
-def _check_attachment(call: Call, item: dict) -> None:
+def check_attachment(call: Call, item: dict) -> None:
+    """One attachment. Raises WeComError 41065, 40058 or 40007."""
     kind = item.get("msgtype") if isinstance(item, dict) else None
     body = item.get(kind) if kind in (*MEDIA_KINDS, *BYTES) else None
     if not isinstance(body, dict):

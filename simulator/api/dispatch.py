@@ -141,7 +141,8 @@ class Trip:
             raise WeComError(60020)
         if token.kind not in spot.secrets or not self.sim.corps[token.corp_id].permits(token.kind, self.path):
             raise WeComError(48002)
-        self.sim.governor.admit(self.sim.switches, token.corp_id, self.ip, self.path, wall())
+        own = getattr(self.sim.switches, spot.per_minute) if spot.per_minute else None
+        self.sim.governor.admit(self.sim.switches, token.corp_id, self.ip, self.path, wall(), per_minute=own)
         if not spot.concurrency:
             return await self._handle(spot, token, form_error)
         self.sim.governor.enter(token.corp_id, self.path, getattr(self.sim.switches, spot.concurrency))

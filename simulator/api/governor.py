@@ -17,8 +17,10 @@ class Governor:
         self._open: Counter[tuple] = Counter()
         self._swept = 0.0
 
-    def admit(self, switches: Switches, corp_id: str, ip: str, path: str, wall: float) -> None:
-        """Count a call. Raises WeComError 45009 when a limit is passed or a block still lasts."""
+    def admit(
+        self, switches: Switches, corp_id: str, ip: str, path: str, wall: float, *, per_minute: int | None = None
+    ) -> None:
+        """Count a call; `per_minute` is the API's own limit. Raises WeComError 45009 past a limit or during a block."""
         if not switches.rate_limits:
             return
         self._sweep(wall)
@@ -30,7 +32,10 @@ class Governor:
                     raise WeComError(45009)
                 slot = (*key, int(wall // seconds))
                 self._counts[slot] += 1
-                if self._counts[slot] > getattr(switches, f"per_{scope}_{window}"):
+                most = getattr(switches, f"per_{scope}_{window}")
+                if scope == "api" and window == "minute" and per_minute is not None:
+                    most = per_minute
+                if self._counts[slot] > most:
                     self._blocked[key] = wall + seconds
                     raise WeComError(45009)
 

@@ -55,6 +55,7 @@ class Endpoint:
     secrets: tuple[str, ...]
     concurrency: str = ""
     upload: bool = False
+    per_minute: str = ""  # the switch with a limit of its own, in place of that of all APIs
 
 
 ENDPOINTS: dict[str, Endpoint] = {}
@@ -67,6 +68,7 @@ def endpoint(
     secrets: tuple[str, ...] = ANY_SECRET,
     concurrency: str = "",
     upload: bool = False,
+    per_minute: str = "",
 ) -> Callable[[Handler], Handler]:
     """Register the handler of `/cgi-bin/<path>`.
 
@@ -74,7 +76,7 @@ def endpoint(
     """
 
     def register(handler: Handler) -> Handler:
-        ENDPOINTS[path] = Endpoint(path, method, handler, fields, secrets, concurrency, upload)
+        ENDPOINTS[path] = Endpoint(path, method, handler, fields, secrets, concurrency, upload, per_minute)
         return handler
 
     return register

@@ -86,6 +86,13 @@ def delete_follower(userid: str, external_userid: str) -> Event:
     return _contact("del_follow_user", userid, external_userid)
 
 
+def transfer_fail(userid: str, external_userid: str, reason: str) -> Event:
+    """A hand-over to the member `userid` failed: customer_refused or customer_limit_exceed."""
+    event = _contact("transfer_fail", userid, external_userid)
+    event.fields.insert(1, ("FailReason", reason))
+    return event
+
+
 def change_chat(chat_id: str, change: str) -> Event:
     """A group was created or dismissed."""
     return Event("change_external_chat", [("ChatId", chat_id), ("ChangeType", change)])

@@ -6,6 +6,7 @@ from simulator.callbacks import events
 from simulator.hands.errors import HandError
 from simulator.hands.people import guide_of, number_of
 from simulator.world.groups import Group, GroupMember
+from simulator.world.statistics import Departure
 
 if TYPE_CHECKING:
     from simulator.corp import Corp
@@ -57,12 +58,41 @@ def join(
         raise HandError("都已在群里")
     before, group.changes = group.version, group.changes + 1
     group.members |= {row.id: row for row in fresh}
+    _greet(sim, corp, group, fresh)
     shown = 3 if scene == 3 else 0
     sim.emit(
         corp,
         events.change_members(group.chat_id, "add_member", shown, [r.id for r in fresh], (before, group.version)),
     )
     return {"member_version": group.version}
+
+
+def _greet(sim: "Simulator", corp: "Corp", group: Group, fresh: list[GroupMember]) -> None:
+    """The group's welcome, if its owner chose one, to every customer who joined."""
+    template = corp.group_welcomes.of(group.chat_id)
+    for row in fresh if template else ():
+        number = corp.customers.number(row.id) if row.kind == 2 else None
+        if template and number is not None:
+            content = template.greeting(corp.customers.customer(number).name)
+            message = {"kind": "group_welcome", "at": sim.clock.now(), "chat_id": group.chat_id, "content": content}
+            corp.masses.deliver(number, message)
+
+
+def choose_welcome(corp: "Corp", chat_id: str, template_id: str) -> dict:
+    """The owner chooses what the group greets newcomers with; an empty id: nothing."""
+    _open_group(corp, chat_id)
+    if template_id and template_id not in corp.group_welcomes.rows:
+        raise HandError("没有这个入群欢迎语")
+    corp.group_welcomes.chosen[chat_id] = template_id
+    return {}
+
+
+def speak(sim: "Simulator", corp: "Corp", chat_id: str, who: str, messages: int) -> dict:
+    """Somebody in the group writes so many messages."""
+    if who not in _open_group(corp, chat_id).members:
+        raise HandError("不在群里")
+    corp.days.words.append((chat_id, who, sim.clock.now(), messages))
+    return {}
 
 
 def leave(sim: "Simulator", corp: "Corp", chat_id: str, members: list[str], *, removed: bool = False) -> dict:
@@ -73,7 +103,7 @@ def leave(sim: "Simulator", corp: "Corp", chat_id: str, members: list[str], *, r
         raise HandError("不在群里,或是群主")
     before, group.changes = group.version, group.changes + 1
     for who in gone:
-        del group.members[who]
+        corp.days.departures.append(Departure(chat_id, who, group.members.pop(who).join_time, sim.clock.now()))
     versions = (before, group.version)
     sim.emit(corp, events.change_members(group.chat_id, "del_member", int(removed), gone, versions))
     return {"member_version": group.version}
@@ -101,6 +131,7 @@ def dismiss(sim: "Simulator", corp: "Corp", chat_id: str) -> dict:
     """The owner dissolves the group."""
     group = _open_group(corp, chat_id)
     group.dismissed = True
+    corp.days.departures.append(Departure(chat_id, "", group.create_time, sim.clock.now()))
     sim.emit(corp, events.change_chat(group.chat_id, "dismiss"))
     return {}
 

@@ -76,6 +76,7 @@ def add(
     follow.deleted_by_customer = follow.chatting = follow.greeted = False
     follow.oper_userid = guide.userid if by_guide else person.external_userid
     book.start(guide.userid, number, follow)
+    corp.days.gained(guide.userid, now, applied=by_guide)
     corp.contact_ways.chats.pop((guide.userid, number), None)
     if not is_told:
         return {"external_userid": person.external_userid, "already_friends": False, "welcome_code": ""}
@@ -120,6 +121,7 @@ def customer_deletes(sim: "Simulator", corp: "Corp", userid: str, external_useri
     if follow.deleted_by_customer:
         raise HandError("客户已删除该成员")
     corp.customers.edit(guide.userid, number).deleted_by_customer = True
+    corp.days.lost(guide.userid, sim.clock.now())
     sim.emit(corp, events.delete_follower(guide.userid, external_userid))
     return {}
 
@@ -153,11 +155,21 @@ def _tag_id(corp: "Corp", wanted: str) -> str:
     return row.id
 
 
-def chat(sim: "Simulator", corp: "Corp", userid: str, external_userid: str, messages: int = 1) -> dict:
+def chat(
+    sim: "Simulator",
+    corp: "Corp",
+    userid: str,
+    external_userid: str,
+    *,
+    messages: int = 1,
+    sent: int = 1,
+    reply_minutes: float | None = None,
+) -> dict:
     """The two talk: the guide becomes the last in contact, an unused welcome code is spent.
 
-    The customer wrote `messages` times, which counts for the link that brought her. Raises HandError once a temporary
-    session is over.
+    The customer wrote `messages` times, which counts for the link that brought her. For the statistics: the guide wrote `sent`
+    messages (0: she did not answer), the first `reply_minutes` after the customer's. Raises HandError once a temporary session is
+    over.
     """
     guide, number, _ = follow_of(corp, userid, external_userid)
     is_temp = (guide.userid, number) in corp.contact_ways.chats
@@ -167,6 +179,7 @@ def chat(sim: "Simulator", corp: "Corp", userid: str, external_userid: str, mess
     follow.chatting, follow.last_contact = True, sim.clock.now()
     for _message in range(messages):
         acquisition.spoken(sim, corp, guide.userid, number)
+    corp.days.talked(guide.userid, number, sim.clock.now(), sent=sent, reply_minutes=reply_minutes)
     return {}
 
 
@@ -231,6 +244,6 @@ def member_changes(sim: "Simulator", corp: "Corp", userid: str, given: dict) -> 
 def member_leaves(sim: "Simulator", corp: "Corp", userid: str) -> dict:
     """A member leaves the corp; her customers wait for a successor, her groups count as ownerless."""
     found = guide_of(corp, userid)
-    found.status = LEFT
+    found.status, found.left_at = LEFT, sim.clock.now()
     sim.emit(corp, events.change_contact("delete_user", [("UserID", found.userid)]))
     return {"customers": corp.customers.count(found.userid)}

@@ -1,4 +1,5 @@
 """Acts nobody asked for, in virtual time: the corp's own life, what its calendar holds, and guides who send on their own."""
+"""Acts in virtual time: guides who send on their own, and what was begun earlier and is due now (hand-overs)."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 from simulator.clock import local
 from simulator.hands import calendar
 from simulator.hands.life import TEXTS, Life
+from simulator.hands import transfers
 from simulator.hands.masses import send_personally
 
 if TYPE_CHECKING:
@@ -17,9 +19,15 @@ OPENING, CLOSING = 10, 21
 OPEN_MONTH = 30 * (CLOSING - OPENING) * 3600
 
 
+# Modules of what waits in a world for its time: `next_due(corp)`, and `run_due(sim, corp, at)` for all that is due by then.
+WAITING = (transfers,)
+
+
 class Schedule:
     """Life, and the next own mass send of each corp at the rate of `own_sends_per_guide_month`. A rate of 0 schedules
     nothing; a changed rate takes effect at once."""
+    """The next own mass send of each corp, and whatever waits in the worlds. A rate of 0 schedules no sends; a changed rate
+    takes effect at once."""
 
     def __init__(self, sim: "Simulator") -> None:
         self._sim = sim
@@ -57,16 +65,42 @@ class Schedule:
         """The instant of the next act, None without any."""
         self._plan()
         return min((at for at, _act in self._coming()), default=None)
+    def _coming(self) -> list[tuple[int, str, int]]:
+        """(instant, corp, source) of the next act of each corp and source; source -1 is an own send."""
+        self._plan()
+        rows = [(at, corp_id, -1) for corp_id, at in self._next.items()]
+        for corp_id, corp in self._sim.corps.items():
+            for source, module in enumerate(WAITING):
+                at = module.next_due(corp)
+                if at is not None:
+                    rows.append((at, corp_id, source))
+        return rows
+
+    def due(self) -> int:
+        """How many acts are due now, counting one for each corp and source."""
+        now = self._sim.clock.now()
+        return sum(1 for at, _corp_id, _source in self._coming() if at <= now)
+
+    def next_due(self) -> int | None:
+        """The instant of the next act, None without any."""
+        return min((at for at, _corp_id, _source in self._coming()), default=None)
 
     def run_due(self) -> int:
         """Carry out every act up to now, each at its own instant. Returns how many."""
-        self._plan()
         done, now = 0, self._sim.clock.now()
         while True:
             at, act = min(self._coming(), key=lambda row: row[0], default=(now + 1, None))
             if act is None or at > now:
                 return done
             act()
+        while (coming := min(self._coming(), default=None)) and coming[0] <= now:
+            at, corp_id, source = coming
+            corp = self._sim.corps[corp_id]
+            if source >= 0:
+                WAITING[source].run_due(self._sim, corp, at)
+            else:
+                self._act(corp_id, corp, at)
+                self._plan_after(corp_id, corp, at)
             done += 1
 
     def _soonest(self) -> "tuple[int, Corp, calendar.Source] | None":

@@ -26,6 +26,9 @@ class Member:
     visible: bool = True
     verified: bool = True
     app_messages: deque[dict] = field(default_factory=lambda: deque(maxlen=MESSAGES_KEPT))
+    left_at: int = 0
+    last_login: int | None = None  # None: lately
+    banned: bool = False
 
 
 class Directory:
@@ -70,6 +73,10 @@ class Directory:
     def servants(self) -> list[Member]:
         """Active members with the customer-contact permission."""
         return [m for m in self.present() if m.contact and m.status == ACTIVE]
+
+    def gone(self) -> list[Member]:
+        """Members who have left, within the app's visible range."""
+        return [m for m in self._members.values() if m.status == LEFT and m.visible]
 
     def add(self, member: Member) -> None:
         """A member joins, or one who left comes back; visible to the app if its range says so."""

@@ -10,7 +10,7 @@ from simulator.world.draw import Shuffle, draw
 from simulator.world.ids import IdMint
 
 DAY = 86_400
-NORMAL, OWNER_LEFT = 0, 1
+NORMAL, OWNER_LEFT, INHERITING = 0, 1, 2
 
 
 @dataclass
@@ -38,6 +38,7 @@ class Group:
     admins: list[str] = field(default_factory=list)
     dismissed: bool = False
     changes: int = 0
+    inheriting: int = 0  # 2 on the way to a new owner, 3 there; of groups whose owner left
 
     @property
     def version(self) -> str:
@@ -122,9 +123,13 @@ class GroupBook:
         return [n for n in range(self.count) if n not in self._changed or not self._changed[n].dismissed]
 
     def status(self, number: int) -> int:
-        """0 normal, 1 the owner has left."""
-        owner = self._directory.find(self.owner(number))
-        return OWNER_LEFT if owner is None or owner.status == LEFT else NORMAL
+        """0 normal, 1 the owner has left, 2 being inherited, 3 inherited."""
+        owner, changed = self._directory.find(self.owner(number)), self._changed.get(number)
+        if changed and changed.inheriting == INHERITING:
+            return INHERITING
+        if owner is None or owner.status == LEFT:
+            return OWNER_LEFT
+        return changed.inheriting if changed else NORMAL
 
     def changed_with(self, member: str) -> list[Group]:
         """Changed groups this id is in; enough to know where messages reached it."""

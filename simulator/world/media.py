@@ -35,6 +35,11 @@ class MediaStore:
         row = self._rows[media_id] = Media(media_id, kind, use, filename, content_type, content, wall)
         return row
 
+    def copy(self, media_id: str, wall: float) -> str:
+        """The same file under another id, as lists of what was published name it."""
+        row = self._rows[media_id]
+        return self.add(row.kind, row.use, row.filename, row.content_type, row.content, wall).media_id
+
     def find(self, media_id: str, wall: float) -> Media | None:
         """The file while it lives."""
         row = self._rows.get(media_id)
