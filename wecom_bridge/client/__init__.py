@@ -25,6 +25,7 @@ from wecom_bridge.client.acquisition import Acquisition
 from wecom_bridge.client.contact_ways import ContactWays
 from wecom_bridge.client.customers import Customers, Directory, Groups
 from wecom_bridge.client.join_ways import JoinWays
+from wecom_bridge.client.moments import Moments
 
 CONNECT_SECONDS, READ_SECONDS = 3.0, 10.0
 POOL_SIZE = 32
@@ -61,6 +62,7 @@ class WeComClient(WeChatClient):
     logins = platform.Logins()
     app = platform.App()
     uploads = platform.Uploads()
+    moments = Moments()
     department = WeChatDepartment()
     user = WeChatUser()
     media = WeChatMedia()

@@ -22,6 +22,11 @@ from wecom_bridge.gateway.reading import Reading
 from wecom_bridge.gateway.served import Served
 from wecom_bridge.gateway.strategies import Strategies
 from wecom_bridge.gateway.uploads import Uploads
+from wecom_bridge.gateway.groupwelcomes import GroupWelcomes
+from wecom_bridge.gateway.moments import Moments
+from wecom_bridge.gateway.reading import Reading
+from wecom_bridge.gateway.statistics import Statistics
+from wecom_bridge.gateway.transfers import Transfers
 from wecom_bridge.models import Corp, CorpCredential
 
 __all__ = ["CallError", "Gateway", "gateway_for", "refuse_in_transaction"]
@@ -42,6 +47,10 @@ NAMED: tuple[type[Core], ...] = (
     Apps,
     Logins,
     Uploads,
+    GroupWelcomes,
+    Moments,
+    Statistics,
+    Transfers,
 )
 _NAMES = frozenset(name for family in NAMED for name in vars(family) if not name.startswith("_"))
 
@@ -61,6 +70,10 @@ class Gateway(
     Apps,
     Logins,
     Uploads,
+    GroupWelcomes,
+    Moments,
+    Statistics,
+    Transfers,
 ):
     """All calls of one corp. It is also the contracts.WeComReader of settle procedures."""
 

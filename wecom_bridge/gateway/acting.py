@@ -1,13 +1,15 @@
 """Calls that commands name (contracts.Call) and settle procedures ask: WeCom's own parameter names in, its answer out.
 
-Every method takes keyword arguments alone, returns WeCom's answer as a dict and may raise CallError.
+Every method takes keyword arguments alone, returns WeCom's answer (as a value of `shapes` where more than "ok" comes back) and
+may raise CallError.
 """
 
 import io
 from typing import Any
 
 from wecom_bridge.client import CONNECT_SECONDS
-from wecom_bridge.gateway.core import Core
+from wecom_bridge.gateway.asking import Asking
+from wecom_bridge.shapes import masses as shapes
 
 WELCOME_TIMEOUT = (CONNECT_SECONDS, 4.0)  # of the 20 seconds a code lives
 UPLOAD_TIMEOUT = (CONNECT_SECONDS, 60.0)
@@ -15,7 +17,7 @@ UPLOAD_TIMEOUT = (CONNECT_SECONDS, 60.0)
 Answer = dict[str, Any]
 
 
-class Acting(Core):
+class Acting(Asking):
     """Writing methods, and the reading ones that settle them."""
 
     def _send_to(self, path: str, parameters: dict[str, Any], timeout: tuple[float, float] | None = None) -> Answer:
@@ -66,14 +68,14 @@ class Acting(Core):
         given = {"welcome_code": welcome_code, "text": text, "attachments": attachments or None}
         return self._send_to("send_welcome_msg", given, WELCOME_TIMEOUT)
 
-    def add_msg_template(self, **body: Any) -> Answer:
+    def add_msg_template(self, **body: Any) -> shapes.MassMade:
         """EC/add_msg_template: a mass-message task for one sender; ≤ 10,000 customers or ≤ 2,000 groups. Answers msgid, fail_list.
 
         Raises ValueError without recipients: WeCom takes that for all customers of the sender.
         """
         if not (body.get("external_userid") or body.get("chat_id_list")):
             raise ValueError("a mass message needs recipients")
-        return self._send_to("add_msg_template", body)
+        return self._ask("add_msg_template", body, shapes.MassMade.read)
 
     def remind_groupmsg_send(self, *, msgid: str) -> Answer:
         """EC/remind_groupmsg_send: 3 in 24 h per message (41094)."""
@@ -86,21 +88,28 @@ class Acting(Core):
     def get_groupmsg_list_v2(
         self, *, chat_type: str, start_time: int, end_time: int, creator: str | None = None, filter_type: int | None = None,
         limit: int = 100, cursor: str = "",
-    ) -> Answer:  # fmt: skip
+    ) -> shapes.MassList:  # fmt: skip
         """EC/get_groupmsg_list_v2: tasks made within at most a month; 100 a page."""
-        given = {"chat_type": chat_type, "start_time": start_time, "end_time": end_time, "creator": creator}
-        return self._send_to(
-            "get_groupmsg_list_v2", given | {"filter_type": filter_type, "limit": limit, "cursor": cursor}
-        )
+        given: dict[str, Any] = {
+            "chat_type": chat_type,
+            "start_time": start_time,
+            "end_time": end_time,
+            "creator": creator,
+        }
+        given |= {"filter_type": filter_type, "limit": limit, "cursor": cursor}
+        return self._ask("get_groupmsg_list_v2", given, shapes.MassList.read)
 
-    def get_groupmsg_task(self, *, msgid: str, limit: int = 1000, cursor: str = "") -> Answer:
+    def get_groupmsg_task(self, *, msgid: str, limit: int = 1000, cursor: str = "") -> shapes.MassTaskList:
         """EC/get_groupmsg_task: task_list of {userid, status 0 not sent / 2 sent, send_time}. 41063 right after creation."""
-        return self._send_to("get_groupmsg_task", {"msgid": msgid, "limit": limit, "cursor": cursor})
+        given = {"msgid": msgid, "limit": limit, "cursor": cursor}
+        return self._ask("get_groupmsg_task", given, shapes.MassTaskList.read)
 
-    def get_groupmsg_send_result(self, *, msgid: str, userid: str, limit: int = 1000, cursor: str = "") -> Answer:
+    def get_groupmsg_send_result(
+        self, *, msgid: str, userid: str, limit: int = 1000, cursor: str = ""
+    ) -> shapes.MassResultList:
         """EC/get_groupmsg_send_result: send_list with status 0 not sent, 1 sent, 2 no friend, 3 quota. Groups: only sent ones."""
         given = {"msgid": msgid, "userid": userid, "limit": limit, "cursor": cursor}
-        return self._send_to("get_groupmsg_send_result", given)
+        return self._ask("get_groupmsg_send_result", given, shapes.MassResultList.read)
 
     def upload_media(self, *, type: str, filename: str, content: bytes) -> Answer:
         """media/upload: image, voice, video or file; media_id is good for 3 days."""
