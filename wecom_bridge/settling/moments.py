@@ -39,7 +39,7 @@ def settle_moment(
     """Whether the lost call made a moment: `result` holds its moment_id, and an empty jobid, which nobody knows any more.
 
     asked: the arguments of add_moment_task. since: domain time, sent_at: wall time when it was sent. known: moment_ids that
-    belong to other pushes. Two that fit are none.
+    belong to other pushes. Two that fit are no finding. Keep at most one call in doubt for the same senders and content.
     """
     listed = _listed(reader, since)
     if listed is None:
@@ -85,11 +85,11 @@ def _range(asked: Mapping[str, Any], side: str, name: str) -> list[Any]:
 
 
 def _has_senders(reader: WeComReader, moment_id: str, asked: Mapping[str, Any]) -> bool | None:
-    """Whether its senders are those asked for: nobody else, where no department was named. None: it cannot be said.
-
-    WeCom leaves out senders it cannot use.
-    """
+    """Whether its senders are those asked for. None where that cannot be said: of a range without a list of senders, or when
+    some are missing, whom WeCom may have left out or another call never named."""
     users = {userid.lower() for userid in _range(asked, "sender_list", "user_list")}
+    if not users or _range(asked, "sender_list", "department_list"):
+        return None
     try:
         tasks = read_all(reader, "get_moment_task", "task_list", moment_id=moment_id)
     except CallError as error:
@@ -99,6 +99,6 @@ def _has_senders(reader: WeComReader, moment_id: str, asked: Mapping[str, Any]) 
     if tasks is None:
         return None
     senders = {task["userid"].lower() for task in tasks}
-    if _range(asked, "sender_list", "department_list") or not users:
-        return bool(senders)
-    return bool(senders) and senders <= users
+    if senders == users:
+        return True
+    return None if senders and senders < users else False

@@ -38,9 +38,8 @@ def settle_transfer(
     listed = read_all(reader, method, "customer", **pair)
     if listed is None:
         return None
-    newest = int((since - SLACK).timestamp())
     begun = {
-        one: _has_begun([row for row in listed if row["external_userid"] == one], newest) for one in external_userid
+        one: _has_begun([row for row in listed if row["external_userid"] == one], since) for one in external_userid
     }
     if None in begun.values():
         return None
@@ -52,19 +51,31 @@ def settle_transfer(
     return Settled(done=True, result={"customer": customer})
 
 
-def _has_begun(rows: list[Mapping[str, Any]], newest: int) -> bool | None:
-    """Waiting: she is on her way to the member asked for. Ended: only if it ended after the call."""
-    statuses = {row["status"] for row in rows}
-    if WAITING in statuses:
+def _has_begun(rows: list[Mapping[str, Any]], since: datetime) -> bool | None:
+    """Whether one of a customer's hand-overs to the member asked for is that of the call; None where it may be."""
+    verdicts = [_is_ours(row, since) for row in rows]
+    if True in verdicts:
         return True
-    ended = [row for row in rows if row["status"] in (DONE, REFUSED, LIMIT)]
-    if any(not row["takeover_time"] for row in ended):
+    return None if None in verdicts else False
+
+
+def _is_ours(row: Mapping[str, Any], since: datetime) -> bool | None:
+    """Waiting, or done since: what was asked for. Refused or too full: only if that came after the call, beyond doubt."""
+    status, at = row["status"], row["takeover_time"]
+    if status == WAITING:
+        return True
+    if status not in (DONE, REFUSED, LIMIT):
+        return False
+    if not at:
         return None
-    return any(row["takeover_time"] >= newest for row in ended)
+    begin, sure = int((since - SLACK).timestamp()), int((since + SLACK).timestamp())
+    if at < begin:
+        return False
+    return True if status == DONE or at >= sure else None
 
 
 def settle_group_transfer(
-    reader: WeComReader, *, chat_id_list: Sequence[str], new_owner: str, sent_at: datetime
+    reader: WeComReader, *, chat_id_list: Sequence[str], new_owner: str, sent_at: datetime, resigned: bool = False
 ) -> Settled | None:
     """Which groups have the new owner: `result` as the call would have answered. None while one of them is being inherited.
 
@@ -73,7 +84,7 @@ def settle_group_transfer(
     if len(chat_id_list) > GROUPS_AT_MOST:
         raise ValueError("more groups than one call takes")
     without = [chat_id for chat_id in chat_id_list if not _is_owned(reader, chat_id, new_owner)]
-    inheriting = _inheriting(reader) if without else set()
+    inheriting = _inheriting(reader) if without and resigned else set()
     if inheriting is None:
         return None
     if set(without) & inheriting:
