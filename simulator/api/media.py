@@ -6,6 +6,7 @@ from aiohttp import web
 
 from simulator.api.errors import WeComError
 from simulator.api.fields import Field
+from simulator.api.materials import check_material
 from simulator.api.registry import Call, endpoint
 from simulator.clock import wall
 
@@ -71,6 +72,7 @@ def upload_attachment(call: Call) -> dict:
         raise WeComError(41072)
     if call["media_type"] not in kinds:
         raise WeComError(40004)
+    check_material(call["media_type"], call.upload[2] if call.upload else b"")
     name, content_type, content = read_file(call, call["media_type"], ATTACHMENT_LIMIT)
     use = "moment" if call["attachment_type"] == 1 else "product"
     row = call.corp.media.add(call["media_type"], use, name, content_type, content, wall())

@@ -64,7 +64,7 @@ def _start(call: Call, old: Member, new: Member, external_userid: str, *, resign
     if number is not None and not code:
         due = call.now + call.sim.switches.transfer_seconds
         message = "" if resigned else call["transfer_success_msg"] or ""
-        call.corp.transfers.rows.append(Handover(old.userid, new.userid, number, resigned, due, message))
+        call.corp.transfers.begin(Handover(old.userid, new.userid, number, resigned, due, message))
     return {"external_userid": external_userid, "errcode": code}
 
 

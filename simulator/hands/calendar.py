@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from simulator.hands import acquisition, tempchats
+from simulator.hands import acquisition, tempchats, transfers
 
 if TYPE_CHECKING:
     from simulator.corp import Corp
@@ -22,6 +22,7 @@ class Source:
 SOURCES = (
     Source(acquisition.next_warning, acquisition.give_warning),
     Source(tempchats.next_end, tempchats.end_next),
+    Source(transfers.next_due, transfers.complete_due),
 )
 
 

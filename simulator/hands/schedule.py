@@ -1,5 +1,6 @@
 """Acts nobody asked for, in virtual time: the corp's own life, what its calendar holds, and guides who send on their own."""
 """Acts in virtual time: guides who send on their own, and what was begun earlier and is due now (hand-overs)."""
+"""Acts nobody asked for, in virtual time: guides who send on their own, and what the calendar of a corp holds."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -19,15 +20,12 @@ OPENING, CLOSING = 10, 21
 OPEN_MONTH = 30 * (CLOSING - OPENING) * 3600
 
 
-# Modules of what waits in a world for its time: `next_due(corp)`, and `run_due(sim, corp, at)` for all that is due by then.
-WAITING = (transfers,)
-
-
 class Schedule:
     """Life, and the next own mass send of each corp at the rate of `own_sends_per_guide_month`. A rate of 0 schedules
     nothing; a changed rate takes effect at once."""
     """The next own mass send of each corp, and whatever waits in the worlds. A rate of 0 schedules no sends; a changed rate
     takes effect at once."""
+    """The next own mass send of each corp. A rate of 0 schedules nothing; a changed rate takes effect at once."""
 
     def __init__(self, sim: "Simulator") -> None:
         self._sim = sim
@@ -77,16 +75,20 @@ class Schedule:
         return rows
 
     def due(self) -> int:
-        """How many acts are due now, counting one for each corp and source."""
-        now = self._sim.clock.now()
-        return sum(1 for at, _corp_id, _source in self._coming() if at <= now)
+        """How many corps have an act due now; one more for whatever the calendar has due."""
+        self._plan()
+        now, entry = self._sim.clock.now(), calendar.soonest(list(self._sim.corps.values()))
+        return sum(1 for at in self._next.values() if at <= now) + int(entry is not None and entry[0] <= now)
 
     def next_due(self) -> int | None:
         """The instant of the next act, None without any."""
-        return min((at for at, _corp_id, _source in self._coming()), default=None)
+        self._plan()
+        entry = calendar.soonest(list(self._sim.corps.values()))
+        return min([*self._next.values(), *([entry[0]] if entry else [])], default=None)
 
     def run_due(self) -> int:
         """Carry out every act up to now, each at its own instant. Returns how many."""
+        self._plan()
         done, now = 0, self._sim.clock.now()
         while True:
             at, act = min(self._coming(), key=lambda row: row[0], default=(now + 1, None))
@@ -98,9 +100,14 @@ class Schedule:
             corp = self._sim.corps[corp_id]
             if source >= 0:
                 WAITING[source].run_due(self._sim, corp, at)
+            entry = calendar.soonest(list(self._sim.corps.values()))
+            own = min(self._next.values(), default=None)
+            if entry and entry[0] <= now and (own is None or entry[0] <= own):
+                entry[2].act(self._sim, entry[1])
+            elif own is not None and own <= now:
+                self._send_own(own)
             else:
-                self._act(corp_id, corp, at)
-                self._plan_after(corp_id, corp, at)
+                return done
             done += 1
 
     def _soonest(self) -> "tuple[int, Corp, calendar.Source] | None":
@@ -118,6 +125,9 @@ class Schedule:
     def _send_own(self) -> None:
         corp_id = min(self._next, key=lambda key: (self._next[key], key))
         at, corp = self._next[corp_id], self._sim.corps[corp_id]
+    def _send_own(self, at: int) -> None:
+        corp_id = min(self._next, key=lambda key: (self._next[key], key))
+        corp = self._sim.corps[corp_id]
         self._act(corp_id, corp, at)
         self._plan_after(corp_id, corp, at)
 

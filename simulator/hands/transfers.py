@@ -7,13 +7,14 @@ from simulator.hands.errors import HandError
 from simulator.world.directory import LEFT
 from simulator.world.groups import GroupMember
 from simulator.world.profiles import Follow
-from simulator.world.transfers import DONE, INHERITED, LIMIT, NO_RECORD, REFUSED, WAITING, GroupHandover, Handover
+from simulator.world.transfers import DONE, INHERITED, LIMIT, NO_RECORD, REFUSED, GroupHandover, Handover
 
 if TYPE_CHECKING:
     from simulator.corp import Corp
     from simulator.simulator import Simulator
 
 ASSIGNED = 202  # add_way
+DEFAULT_MESSAGE = "您好,以后由我为您服务。"
 REFUSAL, FULL = "customer_refused", "customer_limit_exceed"
 
 
@@ -22,9 +23,10 @@ def next_due(corp: "Corp") -> int | None:
     return corp.transfers.next_due()
 
 
-def run_due(sim: "Simulator", corp: "Corp", at: int) -> None:
-    """Decide every hand-over due by `at`."""
-    for row in [row for row in corp.transfers.rows if row.status == WAITING and row.at <= at]:
+def complete_due(sim: "Simulator", corp: "Corp") -> None:
+    """Decide every hand-over of the instant that comes next."""
+    at = next_due(corp) or 0
+    for row in [row for row in corp.transfers.open.values() if row.at <= at]:
         complete(sim, corp, row)
     for group in [row for row in corp.transfers.groups if not row.done and row.at <= at]:
         complete_group(sim, corp, group)
@@ -38,14 +40,14 @@ def complete(sim: "Simulator", corp: "Corp", row: Handover) -> None:
     book, number = corp.customers, row.number
     old, takeover = book.follow(row.handover, number), corp.directory.find(row.takeover)
     if old is None or takeover is None or takeover.status == LEFT:
-        row.status = NO_RECORD
+        corp.transfers.decide(row, NO_RECORD, row.at)
         return
     external_userid, known = book.external_userid(number), book.follow(row.takeover, number)
     if known is None and book.count(row.takeover) >= sim.switches.transfer_customers_most:
-        row.status = LIMIT
+        corp.transfers.decide(row, LIMIT, row.at)
         sim.emit(corp, events.transfer_fail(row.takeover, external_userid, FULL), row.at)
         return
-    row.status = DONE
+    corp.transfers.decide(row, DONE, row.at)
     book.end(row.handover, number)
     sim.emit(corp, events.delete_contact(row.handover, external_userid, source="DELETE_BY_TRANSFER"), row.at)
     if known is None:
@@ -54,6 +56,9 @@ def complete(sim: "Simulator", corp: "Corp", row: Handover) -> None:
         if (row.takeover, number) not in corp.transfers.away:
             sim.emit(corp, events.add_contact(row.takeover, external_userid), row.at)
     corp.transfers.away.add((row.handover, number))
+    if not row.resigned:
+        content = {"text": {"content": row.message or DEFAULT_MESSAGE}, "attachments": []}
+        corp.masses.deliver(number, {"kind": "transfer", "at": row.at, "userid": row.takeover, "content": content})
 
 
 def _follow_of(old: Follow, at: int) -> Follow:
@@ -69,7 +74,7 @@ def refuse(sim: "Simulator", corp: "Corp", external_userid: str) -> dict:
     row = None if number is None else corp.transfers.waiting(number)
     if row is None:
         raise HandError("该客户没有待接替的转接")
-    row.status, row.at = REFUSED, sim.clock.now()
+    corp.transfers.decide(row, REFUSED, sim.clock.now())
     sim.emit(corp, events.transfer_fail(row.takeover, external_userid, REFUSAL), row.at)
     return {"handover": row.handover, "takeover": row.takeover}
 

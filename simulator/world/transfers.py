@@ -35,15 +35,28 @@ class GroupHandover:
 
 @dataclass
 class TransferBook:
-    """All hand-overs of a corp, oldest first. `away`: customers once handed away, by (member, customer)."""
+    """All hand-overs of a corp, oldest first. `open`: those waiting, by customer, who is in one at most. `away`: customers
+    once handed away, by (member, customer).
+    """
 
     rows: list[Handover] = field(default_factory=list)
+    open: dict[int, Handover] = field(default_factory=dict)
     groups: list[GroupHandover] = field(default_factory=list)
     away: set[tuple[str, int]] = field(default_factory=set)
 
+    def begin(self, row: Handover) -> None:
+        """A hand-over waits from now on."""
+        self.rows.append(row)
+        self.open[row.number] = row
+
+    def decide(self, row: Handover, status: int, at: int) -> None:
+        """It waits no longer."""
+        row.status, row.at = status, at
+        del self.open[row.number]
+
     def waiting(self, number: int) -> Handover | None:
         """The hand-over this customer is in."""
-        return next((row for row in self.rows if row.number == number and row.status == WAITING), None)
+        return self.open.get(number)
 
     def recent(self, number: int, now: int, days: int) -> int:
         """How often the customer of a member at work was handed over within so many calendar days; refused ones do not count."""
@@ -85,7 +98,7 @@ class TransferBook:
 
     def next_due(self) -> int | None:
         """When the next hand-over is decided."""
-        waiting = [row.at for row in self.rows if row.status == WAITING]
+        waiting = [row.at for row in self.open.values()]
         return min(waiting + [row.at for row in self.groups if not row.done], default=None)
 
 

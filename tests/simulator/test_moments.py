@@ -1,5 +1,6 @@
 """Moments: the corp asks, each guide publishes or does not, and only then do customers see anything."""
 
+import struct
 import time
 
 import pytest
@@ -13,10 +14,14 @@ MP4 = b"\x00\x00\x00\x18ftypmp42" + b"0" * 200
 DAY = 86_400
 
 
-def upload(client, media_type="image", content=PNG, attachment_type=1):
+def try_upload(client, media_type="image", content=PNG, attachment_type=1):
     url = f"{client.url}/cgi-bin/media/upload_attachment"
     params = {"access_token": client.token(), "media_type": media_type, "attachment_type": attachment_type}
-    return client.http.post(url, params=params, files={"media": ("a", content)}).json()["media_id"]
+    return client.http.post(url, params=params, files={"media": ("a", content)}).json()
+
+
+def upload(client, *given):
+    return try_upload(client, *given)["media_id"]
 
 
 def ask(client, users=(), tags=(), departments=(), words="新品到店", attachments=None):
@@ -108,6 +113,34 @@ def test_whats_wrong_with_the_content_stands_in_the_result(shop):
     shop.control("switches", {"moment_errors_at_once": True})
     assert ask(shop, ["wutong"], words="")["errcode"] == 41089
     assert ask(shop, ["wutong"], attachments=[image] * 9)["errcode"] == 0
+
+
+def png(width, height):
+    return b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + struct.pack(">II", width, height) + b"0" * 50
+
+
+def jpeg(width, height):
+    return b"\xff\xd8\xff\xe0\x00\x04ab\xff\xc0\x00\x11\x08" + struct.pack(">HH", height, width) + b"0" * 50
+
+
+def mp4(seconds, *, wide=False):
+    head = MP4[:12] + b"mvhd" + (b"\x01" if wide else b"\x00") + b"000"
+    times = (
+        b"0" * 16 + struct.pack(">IQ", 600, 600 * seconds)
+        if wide
+        else b"0" * 8 + struct.pack(">II", 600, 600 * seconds)
+    )
+    return head + times + b"0" * 50
+
+
+@pytest.mark.parametrize(("kind", "content", "code"), [
+    ("image", png(1080, 10_800), 0), ("image", png(1081, 1081), 41081), ("image", jpeg(10_801, 900), 41081),
+    ("image", jpeg(1440, 1080), 0), ("video", mp4(30), 0), ("video", mp4(31), 41082), ("video", mp4(31, wide=True), 41082),
+    ("video", b"not an mp4 at all", 41090), ("image", PNG + b"0" * 10 * 1024 * 1024, 41080), ("image", b"no image", 40005),
+    ("image", b"", 44001), ("file", PNG, 40004),
+])  # fmt: skip
+def test_files_for_moments_have_limits_of_their_own(shop, kind, content, code):
+    assert try_upload(shop, kind, content)["errcode"] == code
 
 
 def test_media_of_messages_are_useless_in_moments(shop):

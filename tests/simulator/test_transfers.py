@@ -60,6 +60,8 @@ def test_a_customer_goes_over_a_day_later_with_notes_and_tags(shop, receiver):
     (new,) = [follow for follow in follows if follow["userid"] == "hechen"]
     assert (new["remark"], new["add_way"]) == ("老客", 202)
     assert "无糖" in [tag["tag_name"] for tag in new["tags"]]
+    (message,) = shop.control(f"customers/{one}/inbox")["messages"]
+    assert (message["kind"], message["content"]["text"]["content"]) == ("transfer", "由何晨为您服务")
     told = [(e["ChangeType"], e["UserID"], e.get("Source")) for e in events(shop) if e.get("ExternalUserID") == one]
     assert told[-2:] == [
         ("del_external_contact", "wutong", "DELETE_BY_TRANSFER"),

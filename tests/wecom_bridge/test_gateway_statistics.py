@@ -1,6 +1,6 @@
 """Statistics, group welcomes and mass messages through the bridge, as values."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta, timezone
 
 import pytest
 
@@ -19,7 +19,7 @@ def gateway(wecom):
 
 
 def day(back):
-    today = datetime.now(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
+    today = clock.now().astimezone(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
     return int((today - timedelta(days=back)).timestamp())
 
 
