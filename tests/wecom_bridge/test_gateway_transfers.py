@@ -5,7 +5,10 @@ from datetime import timedelta
 import pytest
 
 from scrm.lib import clock
+from wecom_bridge import commands, contracts
 from wecom_bridge.gateway import CallError, gateway_for
+from wecom_bridge.models import OutboundCommand
+from wecom_bridge.services import outbox
 from wecom_bridge.settling import transfers as settling
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -168,3 +171,30 @@ def test_a_group_being_inherited_is_no_finding_until_it_is(wecom, gateway):
 def test_asking_for_too_many_groups_is_refused(gateway):
     with pytest.raises(ValueError):
         settle_groups(gateway, ["wr"] * 101)
+
+
+def test_a_command_in_doubt_is_settled_by_asking_and_never_called_again(wecom, people, kinds):
+    connection, told = wecom.connect(), []
+
+    def settle_it(command, reader):
+        return settling.settle_transfer(reader, **command.payload, since=command.sent_at, sent_at=command.sent_at)
+
+    contracts.register_command(
+        contracts.CommandKind(
+            "handover",
+            "once",
+            build=lambda command: contracts.Call("transfer_customer", command.payload),
+            on_result=lambda command, result: told.append(dict(result)),
+            on_refused=lambda command, refusal: told.append(refusal),
+            settle=settle_it,
+        )
+    )
+    commands.enqueue("handover", corp=connection.corp, entity_key="h1", payload={**PAIR, "external_userid": people[:2]})
+    wecom.script("externalcontact/transfer_customer", close=True, execute=True)
+    outbox.drain(clock.wall() + timedelta(seconds=20))
+    assert (OutboundCommand.objects.get().state, told) == ("unknown", [])
+    OutboundCommand.objects.update(next_attempt_at=clock.wall())
+    outbox.drain(clock.wall() + timedelta(seconds=20))
+    assert OutboundCommand.objects.get().state == "done"
+    assert told == [{"customer": [{"external_userid": one, "errcode": 0} for one in people[:2]]}]
+    assert len(wecom.calls("externalcontact/transfer_customer")) == 1
