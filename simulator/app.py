@@ -7,8 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from simulator.api.dispatch import serve
-from simulator.control import app_hands, chaos, codes, hands, login_pages, rights, routes
-from simulator.control import routes, taskhands
+from simulator.control import app_hands, chaos, codes, hands, login_pages, rights, routes, taskhands
 from simulator.control.answers import errors_as_json
 from simulator.keys import SIMULATOR
 from simulator.simulator import Simulator

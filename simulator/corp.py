@@ -22,11 +22,11 @@ from simulator.world.joinways import JoinWayBook
 from simulator.world.logins import LoginDesk
 from simulator.world.masses import MassBook
 from simulator.world.media import MediaStore
+from simulator.world.moments import MomentBook
 from simulator.world.products import ProductAlbum
 from simulator.world.ranges import View, VisibleRange
-from simulator.world.strategies import CUSTOMER_PRIVILEGES, MOMENT_PRIVILEGES, StrategyBook, StrategyTagBook
-from simulator.world.moments import MomentBook
 from simulator.world.statistics import DayBook
+from simulator.world.strategies import CUSTOMER_PRIVILEGES, MOMENT_PRIVILEGES, StrategyBook, StrategyTagBook
 from simulator.world.tags import TagBook
 from simulator.world.transfers import TransferBook
 from simulator.world.welcomes import WelcomeDesk

@@ -119,10 +119,8 @@ def tag(sim: Simulator, corp: Corp, body: dict) -> dict:
 
 @act("chat")
 def chat(sim: Simulator, corp: Corp, body: dict) -> dict:
-    """Guide and customer talk; `messages` is how often the customer writes."""
-    return people.chat(sim, corp, body["userid"], body["external_userid"], int(body.get("messages", 1)))
-    """Guide and customer talk: sent, reply_minutes."""
-    options = {key: body[key] for key in ("sent", "reply_minutes") if key in body}
+    """Guide and customer talk: messages (how often the customer writes), sent, reply_minutes."""
+    options = {key: body[key] for key in ("messages", "sent", "reply_minutes") if key in body}
     return people.chat(sim, corp, body["userid"], body["external_userid"], **options)
 
 

@@ -1,6 +1,4 @@
 """Acts nobody asked for, in virtual time: the corp's own life, what its calendar holds, and guides who send on their own."""
-"""Acts in virtual time: guides who send on their own, and what was begun earlier and is due now (hand-overs)."""
-"""Acts nobody asked for, in virtual time: guides who send on their own, and what the calendar of a corp holds."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -9,7 +7,6 @@ from typing import TYPE_CHECKING
 from simulator.clock import local
 from simulator.hands import calendar
 from simulator.hands.life import TEXTS, Life
-from simulator.hands import transfers
 from simulator.hands.masses import send_personally
 
 if TYPE_CHECKING:
@@ -23,9 +20,6 @@ OPEN_MONTH = 30 * (CLOSING - OPENING) * 3600
 class Schedule:
     """Life, and the next own mass send of each corp at the rate of `own_sends_per_guide_month`. A rate of 0 schedules
     nothing; a changed rate takes effect at once."""
-    """The next own mass send of each corp, and whatever waits in the worlds. A rate of 0 schedules no sends; a changed rate
-    takes effect at once."""
-    """The next own mass send of each corp. A rate of 0 schedules nothing; a changed rate takes effect at once."""
 
     def __init__(self, sim: "Simulator") -> None:
         self._sim = sim
@@ -63,28 +57,6 @@ class Schedule:
         """The instant of the next act, None without any."""
         self._plan()
         return min((at for at, _act in self._coming()), default=None)
-    def _coming(self) -> list[tuple[int, str, int]]:
-        """(instant, corp, source) of the next act of each corp and source; source -1 is an own send."""
-        self._plan()
-        rows = [(at, corp_id, -1) for corp_id, at in self._next.items()]
-        for corp_id, corp in self._sim.corps.items():
-            for source, module in enumerate(WAITING):
-                at = module.next_due(corp)
-                if at is not None:
-                    rows.append((at, corp_id, source))
-        return rows
-
-    def due(self) -> int:
-        """How many corps have an act due now; one more for whatever the calendar has due."""
-        self._plan()
-        now, entry = self._sim.clock.now(), calendar.soonest(list(self._sim.corps.values()))
-        return sum(1 for at in self._next.values() if at <= now) + int(entry is not None and entry[0] <= now)
-
-    def next_due(self) -> int | None:
-        """The instant of the next act, None without any."""
-        self._plan()
-        entry = calendar.soonest(list(self._sim.corps.values()))
-        return min([*self._next.values(), *([entry[0]] if entry else [])], default=None)
 
     def run_due(self) -> int:
         """Carry out every act up to now, each at its own instant. Returns how many."""
@@ -95,19 +67,6 @@ class Schedule:
             if act is None or at > now:
                 return done
             act()
-        while (coming := min(self._coming(), default=None)) and coming[0] <= now:
-            at, corp_id, source = coming
-            corp = self._sim.corps[corp_id]
-            if source >= 0:
-                WAITING[source].run_due(self._sim, corp, at)
-            entry = calendar.soonest(list(self._sim.corps.values()))
-            own = min(self._next.values(), default=None)
-            if entry and entry[0] <= now and (own is None or entry[0] <= own):
-                entry[2].act(self._sim, entry[1])
-            elif own is not None and own <= now:
-                self._send_own(own)
-            else:
-                return done
             done += 1
 
     def _soonest(self) -> "tuple[int, Corp, calendar.Source] | None":
@@ -125,9 +84,6 @@ class Schedule:
     def _send_own(self) -> None:
         corp_id = min(self._next, key=lambda key: (self._next[key], key))
         at, corp = self._next[corp_id], self._sim.corps[corp_id]
-    def _send_own(self, at: int) -> None:
-        corp_id = min(self._next, key=lambda key: (self._next[key], key))
-        corp = self._sim.corps[corp_id]
         self._act(corp_id, corp, at)
         self._plan_after(corp_id, corp, at)
 

@@ -14,19 +14,18 @@ from wecom_bridge.gateway.contact_ways import ContactWays
 from wecom_bridge.gateway.conversions import Conversions
 from wecom_bridge.gateway.core import Core, refuse_in_transaction
 from wecom_bridge.gateway.errors import CallError
+from wecom_bridge.gateway.groupwelcomes import GroupWelcomes
 from wecom_bridge.gateway.ids import Ids
 from wecom_bridge.gateway.intercepts import Intercepts
 from wecom_bridge.gateway.join_ways import JoinWays
 from wecom_bridge.gateway.logins import Logins
-from wecom_bridge.gateway.reading import Reading
-from wecom_bridge.gateway.served import Served
-from wecom_bridge.gateway.strategies import Strategies
-from wecom_bridge.gateway.uploads import Uploads
-from wecom_bridge.gateway.groupwelcomes import GroupWelcomes
 from wecom_bridge.gateway.moments import Moments
 from wecom_bridge.gateway.reading import Reading
+from wecom_bridge.gateway.served import Served
 from wecom_bridge.gateway.statistics import Statistics
+from wecom_bridge.gateway.strategies import Strategies
 from wecom_bridge.gateway.transfers import Transfers
+from wecom_bridge.gateway.uploads import Uploads
 from wecom_bridge.models import Corp, CorpCredential
 
 __all__ = ["CallError", "Gateway", "gateway_for", "refuse_in_transaction"]
