@@ -340,6 +340,15 @@ def test_closing_a_session_sends_its_conclusions_once(clinic):
     assert clinic.control("hands/chat", {"corp_id": clinic.corp_id} | who)["error"] == "临时会话已结束"
 
 
+def test_who_comes_back_by_another_way_may_talk_again(clinic):
+    done = scan(clinic, config_id=temp(clinic)["config_id"])
+    who = {"userid": "linxiaoya", "external_userid": done["external_userid"]}
+    assert clinic.post(f"{EC}/close_temp_chat", who)["errcode"] == 0
+    clinic.hand("customer_deletes", **who)
+    clinic.hand("add", **who)
+    assert clinic.hand("chat", **who)["ok"]
+
+
 def test_a_session_ends_at_its_time_with_its_conclusions(clinic):
     done = scan(
         clinic, config_id=temp(clinic, chat_expires_in=3600, conclusions={"text": {"content": "再会"}})["config_id"]

@@ -123,6 +123,15 @@ def test_full_groups_are_passed_over_and_then_new_ones_opened(shop, rooms):
     assert [e["ChangeType"] for e in of_first] == ["create", "update", "update"]
 
 
+def test_an_update_drops_the_groups_a_way_opened_itself(shop, rooms):
+    shop.control("switches", {"group_full_at": 1})
+    config_id = add(shop, rooms)["config_id"]
+    shop.hand("scan", config_id=config_id)
+    body = {"config_id": config_id, "scene": 2, "chat_id_list": rooms}
+    assert shop.post(f"{EC}/groupchat/update_join_way", body)["errcode"] == 0
+    assert get(shop, config_id)["chat_id_list"] == rooms
+
+
 def test_made_groups_may_stay_unlisted(shop, rooms):
     shop.control("switches", {"group_full_at": 1, "join_way_lists_made_rooms": False})
     config_id = add(shop, rooms)["config_id"]
