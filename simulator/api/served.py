@@ -1,26 +1,19 @@
 """Everybody served from outside (已服务的外部联系人): customers with what identifies them, others masked."""
 
-from collections.abc import Iterator
-
 from simulator.api import paging
 from simulator.api.fields import Field
 from simulator.api.registry import Call, endpoint
 from simulator.clock import wall
+from simulator.world.directory import LEFT
+from simulator.world.groups import Group
 
 
-def _follows(call: Call) -> Iterator[tuple]:
-    """(member, number) of every relation."""
-    for found in call.corp.directory.servants():
-        for number in call.corp.customers.numbers(found.userid)[0]:
-            yield "follow", found.userid, number
-
-
-def _seats(call: Call) -> Iterator[tuple]:
-    """(group, id) of everybody from outside in a group of a member in range."""
-    present = {m.userid for m in call.corp.directory.present()}
-    for one in call.corp.groups.living():
-        if call.corp.groups.owner(one) in present:
-            yield from (("seat", one, row.id) for row in call.corp.groups.get(one).members.values() if row.kind == 2)
+def _seats(call: Call, group: Group) -> list[str]:
+    """Everybody from outside in a group of a member in range."""
+    owner = call.corp.directory.find(group.owner)
+    if owner is None or not owner.visible or owner.status == LEFT:
+        return []
+    return [row.id for row in group.members.values() if row.kind == 2]
 
 
 def _follow_shown(call: Call, userid: str, number: int) -> dict:
@@ -34,9 +27,9 @@ def _follow_shown(call: Call, userid: str, number: int) -> dict:
     }
 
 
-def _seat_shown(call: Call, group_number: int, external_userid: str) -> dict:
+def _seat_shown(call: Call, group: Group, external_userid: str) -> dict:
     """A customer by id and chat_id; anybody else by a masked name and the group's name."""
-    book, group = call.corp.customers, call.corp.groups.get(group_number)
+    book = call.corp.customers
     shown = {
         "tmp_openid": call.corp.crossings.lend_temporary(external_userid, wall()),
         "add_time": group.members[external_userid].join_time,
@@ -54,8 +47,23 @@ def _seat_shown(call: Call, group_number: int, external_userid: str) -> dict:
     Field("limit", int, default=1000, least=1, most=1000, clamp=True),
 )
 def list_served(call: Call) -> dict:
-    """Relations first, then seats in groups."""
-    rows = [*_follows(call), *_seats(call)]
-    page, cursor = paging.page(rows, call["cursor"], call["limit"], "contact_list")
-    shown = [_follow_shown(call, *rest) if kind == "follow" else _seat_shown(call, *rest) for kind, *rest in page]
-    return {"info_list": shown, "next_cursor": cursor}
+    """Relations first, then seats in groups; the cursor says which member or group comes next, and from where."""
+    guides, groups = call.corp.directory.servants(), call.corp.groups.living()
+    source, position = paging.read(call["cursor"], "contact_list", parts=2)
+    shown: list[dict] = []
+    while source < len(guides) + len(groups) and len(shown) < call["limit"]:
+        room = call["limit"] - len(shown)
+        if source < len(guides):
+            userid = guides[source].userid
+            numbers, position = call.corp.customers.numbers(userid, position, room)
+            shown += [_follow_shown(call, userid, number) for number in numbers]
+            is_over = position >= call.corp.customers.size(userid)
+        else:
+            group = call.corp.groups.get(groups[source - len(guides)])
+            seats = _seats(call, group)
+            shown += [_seat_shown(call, group, one) for one in seats[position : position + room]]
+            position += room
+            is_over = position >= len(seats)
+        source, position = (source + 1, 0) if is_over else (source, position)
+    is_last = source >= len(guides) + len(groups)
+    return {"info_list": shown, "next_cursor": "" if is_last else paging.make([source, position], "contact_list")}

@@ -334,6 +334,8 @@ def test_a_file_is_fetched_by_address(gateway, shelf):
 def test_commands_may_name_these_methods_and_get_dicts(gateway):
     assert gateway.call("get_agent")["partyids"] == (1,)
     assert gateway.call("list_strategies")["strategy_ids"] == ()
+    with pytest.raises(LookupError):
+        gateway.call("get_jsapi_ticket")
 
 
 def test_none_of_them_runs_inside_a_transaction(gateway):

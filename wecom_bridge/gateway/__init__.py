@@ -31,7 +31,7 @@ from wecom_bridge.models import Corp, CorpCredential
 __all__ = ["CallError", "Gateway", "gateway_for", "refuse_in_transaction"]
 
 
-# Families whose methods a command or a settle procedure may name.
+# Families whose methods a command or a settle procedure may name. Not Logins: a command's answer is kept, a ticket must not be.
 NAMED: tuple[type[Core], ...] = (
     Acting,
     ContactWays,
@@ -44,7 +44,6 @@ NAMED: tuple[type[Core], ...] = (
     Conversions,
     Ids,
     Apps,
-    Logins,
     Uploads,
     GroupWelcomes,
     Moments,
