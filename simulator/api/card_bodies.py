@@ -85,7 +85,7 @@ def _buttons(card: dict) -> None:
 
 def _questions(card: dict) -> None:
     submit = card.get("submit_button") or {}
-    _need(submit.get("text") and submit.get("key"), "submit_button")
+    _need(submit.get("text") and _is_text(submit.get("key")), "submit_button")
     if card["card_type"] == "vote_interaction":
         checkbox = card.get("checkbox") or {}
         _need(checkbox.get("mode", 0) in (0, 1), "checkbox")
@@ -99,11 +99,15 @@ def _questions(card: dict) -> None:
 
 def _options(question: dict, most: int, name: str) -> None:
     options = question.get("option_list") or []
-    _need(question.get("question_key"), name)
+    _need(_is_text(question.get("question_key")), name)
     _need(1 <= len(options) <= most, name)
     ids = [str(option.get("id") or "") for option in options]
     _need(all(ids) and len(set(ids)) == len(ids), name)
     _need(all(len(one.encode()) <= OPTION_BYTES for one in ids), name)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
 def _keys(keys: list, name: str) -> None:

@@ -68,9 +68,10 @@ def _change(call: Call, row: SentMessage) -> dict:
             raise WeComError(42016)
         kept = {name: row.body[name] for name in ("task_id",) if name in row.body}
         return {"template_card": read_card(call, kept | call["template_card"])}
-    if not (call["button"] or {}).get("replace_name"):
+    words = (call["button"] or {}).get("replace_name")
+    if not words or not isinstance(words, str):
         raise WeComError(40058, "invalid Request Parameter, button")
-    return {"button": {"replace_name": call["button"]["replace_name"]}}
+    return {"button": {"replace_name": words}}
 
 
 def _asked(call: Call, row: SentMessage) -> list[str]:

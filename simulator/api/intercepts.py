@@ -48,7 +48,7 @@ def _range(call: Call, given: dict) -> tuple[list[str], list[int]]:
     found = [call.corp.directory.find(str(userid)) for userid in users]
     if any(row is None or row.status == LEFT or not row.visible for row in found):
         raise WeComError(40031)
-    if any(party not in call.corp.directory.departments for party in parties):
+    if any(type(party) is not int or party not in call.corp.directory.departments for party in parties):
         raise WeComError(60123)
     return list(dict.fromkeys(row.userid for row in found if row)), list(dict.fromkeys(parties))
 

@@ -23,9 +23,12 @@ def _cut(call: Call, text: object, most: int) -> str:
     return raw[:most].decode(errors="ignore")
 
 
-def _url(call: Call, given: dict, name: str = "url") -> None:
-    value = given.get(name) or ""
-    if not isinstance(value, str) or len(value.encode()) > 2048:
+def _url(given: dict) -> None:
+    """Raises WeComError 40058 for no text, 45002 above 2048 bytes."""
+    value = given.get("url") or ""
+    if not isinstance(value, str):
+        raise WeComError(40058, "invalid Request Parameter, url")
+    if len(value.encode()) > 2048:
         raise WeComError(45002)
 
 
@@ -41,7 +44,7 @@ def _textcard(call: Call, body: dict) -> dict:
         raise WeComError(41033)
     if not body.get("title") or not body.get("url"):
         raise WeComError(40058)
-    _url(call, body)
+    _url(body)
     cut = {"title": _cut(call, body["title"], 128), "description": _cut(call, body["description"], 512)}
     return body | cut | ({"btntxt": str(body["btntxt"])[:BUTTON_TEXT_MOST]} if body.get("btntxt") else {})
 
@@ -60,7 +63,7 @@ def _article(call: Call, row: object) -> dict:
     to_program = row.get("appid") and row.get("pagepath")
     if not row.get("url") and not to_program:
         raise WeComError(40058, "invalid Request Parameter, url")
-    _url(call, row)
+    _url(row)
     shown = {name: value for name, value in row.items() if not (to_program and name == "url")}
     return shown | {
         "title": _cut(call, row["title"], 128),

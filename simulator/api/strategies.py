@@ -35,7 +35,7 @@ def _range(call: Call, given: list[dict]) -> list[dict]:
     for item in given:
         if item.get("type") == 1 and isinstance(item.get("userid"), str):
             clean.append({"type": 1, "userid": common.members(call, [item["userid"]])[0]})
-        elif item.get("type") == 2 and isinstance(item.get("partyid"), int):
+        elif item.get("type") == 2 and type(item.get("partyid")) is int:
             if item["partyid"] not in call.corp.directory.departments:
                 raise WeComError(60123)
             clean.append({"type": 2, "partyid": item["partyid"]})

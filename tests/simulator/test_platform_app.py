@@ -184,6 +184,8 @@ def test_a_message_is_recalled_within_a_day(shop, send):
         BUTTONS | {"button_list": [{"text": "t", "key": "k", "style": 5}]},
         BUTTONS | {"button_list": [{"text": "t", "key": "k"}] * 2},
         VOTE | {"submit_button": {}},
+        VOTE | {"submit_button": {"text": "t", "key": ["k"]}},
+        VOTE | {"checkbox": VOTE["checkbox"] | {"question_key": ["q"]}},
         VOTE | {"checkbox": VOTE["checkbox"] | {"option_list": [{"id": "a"}, {"id": "a"}]}},
         VOTE | {"card_type": "multiple_interaction", "select_list": []},
         {"card_type": "button_interaction", "task_id": "t", "button_list": "x"},

@@ -227,6 +227,7 @@ def test_a_rule_is_added_with_semantics_at_the_top_and_read_with_them_inside(sho
         ({"applicable_range": {"user_list": ["u"] * 1001}}, 41076),
         ({"applicable_range": {"user_list": ["ghost"]}}, 40031),
         ({"applicable_range": {"department_list": [99]}}, 60123),
+        ({"applicable_range": {"department_list": [[1]]}}, 60123),
     ],
 )
 def test_a_wrong_rule_is_refused_with_its_code(code, change, errcode):
