@@ -34,8 +34,10 @@ def add_mass(call: Call) -> dict:
     if not single and not call["sender"]:
         raise WeComError(41009)
     text, attachments = read_content(call)
-    sender = common.member(call, call["sender"]).userid if call["sender"] else ""
-    tasks, failed = _single_tasks(call, sender) if single else (_group_tasks(call, sender), [])
+    named = common.known_member(call, call["sender"]) if call["sender"] else None
+    wanted = _filter_sets(call) if single and not call["external_userid"] else []
+    sender = common.in_range(call, named).userid if named else ""
+    tasks, failed = _single_tasks(call, sender, wanted) if single else (_group_tasks(call, sender), [])
     if not any(tasks.values()):
         raise WeComError(41048)
     mass = call.corp.masses.new(call["chat_type"], call.now, text, attachments)
@@ -44,7 +46,7 @@ def add_mass(call: Call) -> dict:
     return {"fail_list": failed, "msgid": mass.msgid}
 
 
-def _single_tasks(call: Call, sender: str) -> tuple[dict[str, list], list[str]]:
+def _single_tasks(call: Call, sender: str, wanted: list[set[str]]) -> tuple[dict[str, list], list[str]]:
     tasks: dict[str, list] = {}
     failed: list[str] = []
     if call["external_userid"]:
@@ -56,7 +58,6 @@ def _single_tasks(call: Call, sender: str) -> tuple[dict[str, list], list[str]]:
             else:
                 tasks.setdefault(owner, []).append(number)
         return tasks, failed
-    wanted = _filter_sets(call)
     for userid in [sender] if sender else [m.userid for m in call.view.servants()]:
         for number in call.corp.customers.numbers(userid)[0]:
             if _matches(call, userid, number, wanted) and (sender or _assignee(call, number, "") == userid):
@@ -68,8 +69,10 @@ def _assignee(call: Call, number: int, sender: str) -> str | None:
     """The sender when she follows the customer; without a sender, the follower last in contact."""
     book = call.corp.customers
     if sender:
-        return sender if book.usable(sender, number) else None
+        return sender if book.exists(sender, number) else None
     followers = [userid for userid in book.followers(number) if call.view.serves(userid)]
+    if len(followers) < 2:
+        return followers[0] if followers else None
     eligible = [(found.last_contact, userid) for userid in followers if (found := book.follow(userid, number))]
     return max(eligible)[1] if eligible else None
 

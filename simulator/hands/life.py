@@ -6,11 +6,12 @@ When and what is planned from the seed (`plan.py`); to whom it happens is drawn 
 import heapq
 from collections import Counter, deque
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from simulator.hands import console, groups, masses, people
 from simulator.hands.errors import HandError
-from simulator.hands.plan import Act, chance, month_after, month_of, plan, rates
+from simulator.hands.plan import WHOLE, Act, month_after, month_of, plan, rates
 from simulator.world.draw import draw
 from simulator.world.names import plain_name, staff_name
 
@@ -96,10 +97,11 @@ class Deed:
     def __init__(self, sim: "Simulator", corp: "Corp", act: Act, rate: float) -> None:
         self.sim, self.corp, self.act, self.rate = sim, corp, act, rate
         self.month = month_of(act.at)
+        self.label = f"{self.month:%Y-%m}"
 
     def roll(self, *purpose: object) -> int:
         """A number of this act and purpose."""
-        return draw(self.corp.key, "deed", f"{self.month:%Y-%m}", self.act.kind, self.act.number, *purpose)
+        return draw(self.corp.key, "deed", self.label, self.act.kind, self.act.number, *purpose)
 
     def guide(self) -> str:
         """A guide who serves. Raises HandError when none is found."""
@@ -116,8 +118,7 @@ class Deed:
         for attempt in range(TRIES):
             number = self.roll("customer", attempt) % max(book.ever, 1)
             for userid in book.followers(number) if number < book.ever else ():
-                follow = book.follow(userid, number)
-                if self.corp.directory.serves(userid) and follow and not follow.deleted_by_customer:
+                if self.corp.directory.serves(userid) and book.exists(userid, number, mutual=True):
                     return userid, book.external_userid(number)
         raise HandError("没有合适的客户")
 
@@ -206,7 +207,8 @@ def _own_send(deed: Deed) -> dict:
     userid, book = deed.corp.base.guides[deed.act.number].userid, deed.corp.customers
     if not deed.corp.directory.serves(userid):
         raise HandError("成员已离职")
-    audience = [n for n in book.numbers(userid)[0] if chance(deed.corp, deed.month, "audience", n) < deed.rate]
+    bound = deed.rate * WHOLE
+    audience = [n for n in book.numbers(userid)[0] if draw(deed.corp.key, "audience", deed.label, n) < bound]
     if not audience:
         raise HandError("没有客户")
     text = TEXTS[deed.roll("text") % len(TEXTS)]
@@ -227,9 +229,10 @@ def _customer_delete(deed: Deed) -> dict:
 
 
 def _leaver(deed: Deed) -> dict:
-    if len(deed.corp.directory.servants()) <= GUIDES_KEPT:
+    userid, directory = deed.guide(), deed.corp.directory
+    others = (directory.userid_at(n) for n in range(directory.size))
+    if len(list(islice(filter(directory.serves, others), GUIDES_KEPT + 1))) <= GUIDES_KEPT:
         raise HandError("在岗的导购太少")
-    userid = deed.guide()
     people.member_leaves(deed.sim, deed.corp, userid)
     return {"userid": userid}
 

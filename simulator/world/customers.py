@@ -86,6 +86,15 @@ class CustomerBook:
         found = self.follow(userid, number)
         return None if found is None or found.half else found
 
+    def exists(self, userid: str, number: int, *, mutual: bool = False) -> bool:
+        """Whether `usable` finds a relation, without drawing it; `mutual` asks that the customer has not left either."""
+        key = (userid, number)
+        if key in self._changed:
+            found = self._changed[key]
+            return found is not None and not found.half and not (mutual and found.deleted_by_customer)
+        guide = self.base.guide_number.get(userid)
+        return guide is not None and self.base.follows(guide, number)
+
     def edit(self, userid: str, number: int) -> Follow:
         """The existing relation, kept from now on, to be changed by the caller. Raises KeyError without one."""
         found = self.follow(userid, number)
@@ -119,7 +128,7 @@ class CustomerBook:
             guides = (self.base.first_guide(number), self.base.second_guide(number))
             found = [self.base.guides[g].userid for g in guides if g is not None]
         found += self._new_followers.get(number, [])
-        return [userid for userid in found if self.usable(userid, number)]
+        return [userid for userid in found if self.exists(userid, number)]
 
     def size(self, userid: str) -> int:
         """The number of positions `numbers` walks over, gone ones included."""
@@ -137,13 +146,13 @@ class CustomerBook:
             step = total - begin if limit is None else min(limit - len(found), total - begin)
             rows = self.base.customers_of(guide, begin, begin + step) if guide is not None and begin < own else []
             rows += added[max(begin - own, 0) : max(begin + step - own, 0)]
-            found += [n for n in rows if n not in touched or self.usable(userid, n)]
+            found += [n for n in rows if n not in touched or self.exists(userid, n)]
             begin += step
         return found, begin
 
     def count(self, userid: str) -> int:
         """How many usable relations the member has."""
-        gone = sum(1 for n in self._touched.get(userid, ()) if not self.usable(userid, n))
+        gone = sum(1 for n in self._touched.get(userid, ()) if not self.exists(userid, n))
         return self.size(userid) - gone
 
     # -- answers ---------------------------------------------------------------------------------------------------

@@ -96,7 +96,6 @@ class MassBook:
     def _reaches(self, userid: str, recipient: int | str) -> bool:
         """A friend on both sides; or a living group she still owns."""
         if isinstance(recipient, int):
-            follow = self._customers.usable(userid, recipient)
-            return follow is not None and not follow.deleted_by_customer
+            return self._customers.exists(userid, recipient, mutual=True)
         number = self._groups.number(recipient)
         return number is not None and self._groups.owner(number) == userid and not self._groups.get(number).dismissed

@@ -221,3 +221,12 @@ def test_a_range_or_permission_of_nobody_is_refused(shop):
         ("permissions", {}),
     ):
         assert shop.control(f"corps/{shop.corp_id}/{path}", body)["ok"] is False
+
+
+def test_a_mass_message_looks_for_every_id_before_the_range(shop):
+    limit(shop, members=["hechen"])
+    body = {"text": {"content": "新品"}, "tag_filter": {"group_list": [{"tag_list": ["etnothing"]}]}}
+    assert shop.post("externalcontact/add_msg_template", body | {"sender": "nobody"})["errcode"] == 40003
+    assert shop.post("externalcontact/add_msg_template", body | {"sender": "wutong"})["errcode"] == 40068
+    del body["tag_filter"]
+    assert shop.post("externalcontact/add_msg_template", body | {"sender": "wutong"})["errcode"] == 60011
