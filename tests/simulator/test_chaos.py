@@ -1,3 +1,4 @@
+import asyncio
 import time
 from itertools import count
 from xml.etree import ElementTree
@@ -6,6 +7,8 @@ import pytest
 import requests
 
 from simulator import crypto
+from simulator.simulator import Simulator
+from tests.simulator.conftest import START
 
 LIST = "externalcontact/get_follow_user_list"
 MARK = "externalcontact/mark_tag"
@@ -203,3 +206,13 @@ def test_a_reset_ends_chaos_and_removing_an_unknown_rule_says_so(shop):
     shop.control("reset", {})
     assert shop.control("chaos")["rules"] == []
     assert requests.delete(f"{shop.url}/control/chaos/9").json()["ok"] is False
+
+
+def test_a_recipe_of_the_command_line_comes_back_after_a_reset():
+    sim = Simulator(["shop"], 7, START)
+    sim.preset({}, ("bad_week",))
+    first = sim.chaos.shown()
+    sim.chaos.clear()
+    asyncio.run(sim.reset())
+    assert sim.chaos.shown() == first
+    assert [row["kind"] for row in first] == ["drop", "double", "reorder"]
