@@ -74,14 +74,14 @@ def _refusal(call: Call, old: Member, new: Member, number: int, *, resigned: boo
         return 40097
     if old is new:
         return 40130
-    code = account_problem(call, old, new, resigned=resigned)
-    if code:
-        return code
     book, follow = call.corp.customers, call.corp.customers.follow(old.userid, number)
     if follow is None:
         return 40131
     if follow.half:
         return 84061
+    code = account_problem(call, old, new, resigned=resigned)
+    if code:
+        return code
     waiting, switches = call.corp.transfers.waiting(number), call.sim.switches
     if waiting is not None:
         return 40129 if waiting.handover == old.userid else 40100

@@ -77,10 +77,10 @@ def test_nothing_is_seen_before_the_guide_publishes(shop):
 
 
 def test_a_job_is_pending_then_running_then_done_and_only_then_is_there_a_moment(shop):
-    shop.control("switches", {"moment_job_seconds": 0.8})
+    shop.control("switches", {"moment_job_seconds": 2.0})
     made = ask(shop, ["wutong"])
     assert (result_of(shop, made)["status"], listed(shop)["moment_list"]) == (1, [])
-    seen, deadline = [1], time.monotonic() + 5
+    seen, deadline = [1], time.monotonic() + 20
     while seen[-1] != 3 and time.monotonic() < deadline:
         seen.append(result_of(shop, made)["status"])
     assert list(dict.fromkeys(seen)) == [1, 2, 3]
@@ -272,8 +272,9 @@ def test_ten_a_minute_and_so_many_jobs_at_once(shop):
     shop.control("switches", {"moment_job_seconds": 60.0, "moment_jobs_most": 3})
     assert [ask(shop, ["wutong"])["errcode"] for _ in range(4)] == [0, 0, 0, 41078]
     shop.control("switches", {"moment_jobs_most": 100})
-    codes = [ask(shop, ["wutong"])["errcode"] for _ in range(8)]
-    assert 45009 in codes and codes[:5] == [0] * 5
+    codes = [ask(shop, ["wutong"])["errcode"] for _ in range(25)]  # a minute may end meanwhile
+    first = codes.index(45009)
+    assert 6 <= first <= 20 and set(codes[:first]) == {0} and set(codes[first:]) == {45009}
 
 
 def test_a_moment_just_made_may_still_be_dispatched(shop):

@@ -50,7 +50,7 @@ def test_a_customer_goes_over_a_day_later_with_notes_and_tags(shop, receiver):
     assert transfer(shop, [one], transfer_success_msg="由何晨为您服务") == [0]
     now = shop.control("clock")["now"]
     row = asked(shop, "transfer_result", handover_userid="wutong", takeover_userid="hechen")["customer"][0]
-    assert row["status"] == 2 and abs(row["takeover_time"] - now - DAY) < 5
+    assert row["status"] == 2 and abs(row["takeover_time"] - now - DAY) < 60
     assert one in friends(shop, "wutong") and transfer(shop, [one]) == [40129]
     later(shop)
     shop.wait_quiet()
@@ -118,6 +118,8 @@ def test_each_customer_has_a_code_of_her_own(shop):
     assert transfer(shop, [good], takeover="wutong") == [40130]
     assert transfer(shop, [good], takeover="songjiayi") == [40129]
     assert transfer(shop, [good], path="resigned/transfer_customer") == [40097]
+    shop.hand("member_account", userid="hechen", banned=True)
+    assert transfer(shop, [stranger, half["external_userid"]]) == [40131, 84061]
 
 
 def test_another_followers_hand_over_stands_in_the_way(shop):
@@ -183,7 +185,7 @@ def test_customers_of_who_left_wait_for_a_successor(shop):
     left_at = shop.control("clock")["now"]
     first = asked(shop, "get_unassigned_list", page_size=100)
     assert len(first["info"]) == 100 and first["is_last"] is False
-    assert abs(first["info"][0]["dimission_time"] - left_at) < 5
+    assert abs(first["info"][0]["dimission_time"] - left_at) < 60
     rest = asked(shop, "get_unassigned_list", page_size=100, cursor=first["next_cursor"])
     by_number = asked(shop, "get_unassigned_list", page_size=100, page_id=1)
     assert rest["info"] == by_number["info"] and rest["is_last"] is True
