@@ -271,3 +271,43 @@ class DriftRow(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["run", "entity", "kind"], name="drift_run")]
+
+
+class DoctorFinding(models.Model):
+    """What the doctor last found of one matter of a corp: enough to show ticks, and to notice a change."""
+
+    class State(models.TextChoices):
+        OK = "ok", _("正常")
+        WARN = "warn", _("注意")
+        BAD = "bad", _("不通过")
+        UNKNOWN = "unknown", _("还不知道")
+
+    corp = models.ForeignKey(Corp, on_delete=models.CASCADE, related_name="findings", db_index=False)
+    key = models.CharField(max_length=48)
+    state = models.CharField(max_length=8, choices=State.choices)
+    facts = models.JSONField(default=dict, blank=True)  # figures and addresses, never names of people, never secrets
+    checked_at = models.DateTimeField()  # wall time
+
+    NOT_PERSONAL = ("key", "facts")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["corp", "key"], name="one_finding_per_key")]
+
+
+class ChecklistLink(models.Model):
+    """A link to a corp's 接入清单 for somebody without a log-in. The link itself is a signature over this row, and not stored."""
+
+    corp = models.ForeignKey(Corp, on_delete=models.CASCADE, related_name="checklist_links")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()  # wall time
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+
+class VerifyFile(models.Model):
+    """WW_verify_….txt of the console, answered at the root of the tenant's own host: it proves that the domain is ours."""
+
+    name = models.CharField(max_length=40, unique=True)
+    content = models.CharField(max_length=64)
+    uploaded_at = models.DateTimeField()
+
+    NOT_PERSONAL = ("name", "content")

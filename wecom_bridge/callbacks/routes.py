@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tenants.context import public_scope, tenant_scope
 from tenants.models import CallbackRoute, Tenant, TenantState
 from wecom_bridge.callbacks.envelope import Keys, Refused, decode_key
+from wecom_bridge.gateway import flows
 from wecom_bridge.models import CorpCredential
 
 KEEP_SECONDS = 5.0
@@ -56,5 +57,6 @@ def _load(opaque: str) -> Route | None:
         credential = CorpCredential.objects.select_related("corp").filter(pk=row.credential_pk).first()
     if credential is None or not credential.callback_token:
         return None
-    keys = Keys(credential.callback_token, decode_key(credential.callback_aes_key), credential.corp.corp_id)
+    receiver = flows.flow_of(credential).receiver(credential)
+    keys = Keys(credential.callback_token, decode_key(credential.callback_aes_key), receiver)
     return Route(row.tenant, row.corp_pk, keys)

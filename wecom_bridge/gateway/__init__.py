@@ -12,6 +12,9 @@ from wecom_bridge.gateway.album import Album
 from wecom_bridge.gateway.apps import Apps
 from wecom_bridge.gateway.contact_ways import ContactWays
 from wecom_bridge.gateway.conversions import Conversions
+from wecom_bridge.gateway import flows
+from wecom_bridge.gateway.acting import Acting
+from wecom_bridge.gateway.agent import Agents
 from wecom_bridge.gateway.core import Core, refuse_in_transaction
 from wecom_bridge.gateway.errors import CallError
 from wecom_bridge.gateway.groupwelcomes import GroupWelcomes
@@ -73,6 +76,7 @@ class Gateway(
     Statistics,
     Transfers,
 ):
+class Gateway(Reading, Acting, Agents):
     """All calls of one corp. It is also the contracts.WeComReader of settle procedures."""
 
     def call(self, method: str, **kwargs: Any) -> dict[str, Any]:
@@ -84,8 +88,8 @@ class Gateway(
 
 
 def gateway_for(corp: Corp) -> Gateway:
-    """The door of a corp, by its app's credential. Raises CallError (held) when it has none."""
-    credential = CorpCredential.objects.filter(corp=corp, kind=CorpCredential.Kind.APP).order_by("id").first()
+    """The door of a corp, by the credential that speaks for it. Raises CallError (held) when it has none."""
+    credential = CorpCredential.objects.filter(corp=corp, kind__in=flows.kinds()).order_by("id").first()
     if credential is None or not corp.is_active:
         raise CallError("the corp is not connected", retryable=True, retry_after=600.0, held=True)
     return Gateway(corp, credential)

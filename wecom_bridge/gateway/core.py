@@ -13,7 +13,7 @@ from wechatpy.exceptions import WeChatClientException
 from tenants.paths import scope_name
 from wecom_bridge.client import WeComClient
 from wecom_bridge.figures import recorder
-from wecom_bridge.gateway import rates, tokens
+from wecom_bridge.gateway import flows, rates, tokens
 from wecom_bridge.gateway.errors import TOKEN_REFUSED, CallError, from_failure
 from wecom_bridge.models import Corp, CorpCredential
 
@@ -38,6 +38,7 @@ class Core:
         self.corp = corp
         self.credential_pk = credential.pk
         self.agent_id = credential.agent_id
+        self._credential = credential
         self.client = _client(corp.corp_id, credential)
 
     def _call(self, api: str, send: Callable[[], T]) -> T:
@@ -79,7 +80,7 @@ class Core:
         refuse_in_transaction()
         rates.check(self.corp.corp_id, "gettoken")
         try:
-            return self.client.fetch_access_token()
+            return flows.flow_of(self._credential).fetch(self.client, self._credential)
         except _FAILURES as error:
             failure = from_failure(error)
         failure.executed_maybe = False  # of the command that waits for the token nothing has left

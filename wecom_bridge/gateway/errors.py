@@ -1,5 +1,7 @@
 """What a call to WeCom may come to, as one exception with what the caller must know to decide."""
 
+import re
+
 import requests
 from wechatpy.exceptions import WeChatClientException
 
@@ -18,6 +20,10 @@ NO_RELATION = 84061
 GROUP_GONE = 49008
 # The member is out of the app's range or has no customer contact: his customers are unknown, not gone.
 MEMBER_DENIED = {40003, 40031, 60011, 60021, 60030, 60111, 84074, 84083}
+
+
+NOT_FROM_HERE = 60020
+_ADDRESS = re.compile(r"from ip: ([0-9A-Fa-f.:]{2,45})")
 
 
 class CallError(Exception):
@@ -61,6 +67,8 @@ class CallError(Exception):
 def from_errcode(errcode: int, message: str) -> CallError:
     """The error of an answer with a code other than 0."""
     text = message.split(", hint:")[0].split(", more info")[0].strip()[:300]
+    if errcode == NOT_FROM_HERE and address_in(message):
+        text = f"{text}, from ip: {address_in(message)}"  # the one thing a person must know to mend it
     if errcode == BUSY:
         return CallError(text, errcode=errcode, retryable=True, executed_maybe=True)
     if errcode in NOT_NOW:
@@ -72,6 +80,12 @@ def from_errcode(errcode: int, message: str) -> CallError:
     if errcode in TOKEN_REFUSED:
         return CallError(text, errcode=errcode, retryable=True, retry_after=30.0)
     return CallError(text, errcode=errcode)
+
+
+def address_in(message: str) -> str:
+    """The caller's address that WeCom names in an errmsg (`…, from ip: 1.2.3.4, more info at …`); empty when it does not."""
+    found = _ADDRESS.search(message)
+    return found.group(1).rstrip(".:") if found else ""
 
 
 def from_failure(error: Exception) -> CallError:

@@ -10,7 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from scrm.lib import clock
-from wecom_bridge.callbacks import nudges, parsing, routes, rows
+from wecom_bridge.callbacks import knocks, nudges, parsing, routes, rows
 from wecom_bridge.callbacks.envelope import Refused, open_envelope
 from wecom_bridge.figures import recorder
 
@@ -31,6 +31,8 @@ def callback(request: HttpRequest, opaque: str) -> HttpResponse:
         return _take(request, opaque)
     except Refused as refused:
         logger.warning("callback to %s… refused with %s: %s", opaque[:6], refused.status, refused.cause)
+        if refused.status not in (404, 503):
+            knocks.note_refusal(opaque, request.GET.get("nonce", ""), refused.cause)
         return HttpResponse(refused.cause, status=refused.status, content_type="text/plain")
     except (rows.NotStored, Error):
         logger.exception("callback to %s… not stored; WeCom will send it again", opaque[:6])
@@ -56,7 +58,9 @@ def _count(route: routes.Route, cause: str, status: int, began: float) -> None:
 
 def _answer(request: HttpRequest, route: routes.Route) -> HttpResponse:
     if request.method == "GET":
-        return HttpResponse(_open(request, route, request.GET.get("echostr", "")), content_type="text/plain")
+        echo = _open(request, route, request.GET.get("echostr", ""))
+        knocks.note_verified(opaque, request.GET.get("nonce", ""))
+        return HttpResponse(echo, content_type="text/plain")
     plain = _open(request, route, parsing.encrypted_part(_body(request)))
     event = parsing.understand(plain, clock.now() + route.tenant.clock_offset)
     row, due = rows.build(route.corp_pk, event, plain)
@@ -68,6 +72,10 @@ def _answer(request: HttpRequest, route: routes.Route) -> HttpResponse:
 
 def _open(request: HttpRequest, route: routes.Route, encrypted: str) -> bytes:
     query = request.GET
+    if not query.get("msg_signature"):
+        raise Refused(403, "no signature")
+    if " " in encrypted:  # base64 has none: somebody on the way decoded the query, and we did once more
+        raise Refused(403, "a plus became a blank")
     return open_envelope(
         route.keys,
         given=query.get("msg_signature", ""),
