@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from tenants.context import current_tenant
 from tenants.ledger.models import Job
 from tenants.models import CallbackRoute
-from wecom_bridge.models import Corp, CorpCredential, InboundEvent, OutboundCommand, SyncRun, SyncUnit
+from wecom_bridge.models import Corp, CorpCredential, DoctorFinding, InboundEvent, OutboundCommand, SyncRun, SyncUnit
 
 PAGE = 50
 M = TypeVar("M", bound=Model)
@@ -99,3 +99,8 @@ def list_unit_problems(run: SyncRun) -> list[SyncUnit]:
 def find_job(run: SyncRun) -> Job | None:
     """The job that shows the run's progress."""
     return Job.objects.filter(pk=run.job_id).first() if run.job_id else None
+
+
+def list_findings(corp: Corp) -> dict[str, DoctorFinding]:
+    """key → what the doctor last found."""
+    return {row.key: row for row in DoctorFinding.objects.filter(corp=corp)}

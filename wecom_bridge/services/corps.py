@@ -19,7 +19,7 @@ from tenants.context import current_tenant
 from tenants.models import CallbackRoute
 from wecom_bridge.callbacks import routes
 from wecom_bridge.callbacks.envelope import decode_key
-from wecom_bridge.gateway import CallError, gateway_for, tokens
+from wecom_bridge.gateway import tokens
 from wecom_bridge.models import Corp, CorpCredential
 
 _LETTERS = string.ascii_letters + string.digits
@@ -156,41 +156,3 @@ def renew_callback_keys(corp: Corp, *, by: Actor) -> Connection:
     transaction.on_commit(lambda: _forget(credential.pk))
     route = _route(credential, clock.wall())
     return Connection(corp, callback_url(route.opaque), credential.callback_token, credential.callback_aes_key)
-
-
-def check_connection(corp: Corp) -> list[dict[str, str]]:
-    """测试连接: what works and what does not, as rows of ui/checks: secret, customers permission, directory. Calls WeCom."""
-    CorpCredential.objects.filter(corp=corp).update(broken_at=None, broken_reason="")
-    steps = [
-        (_("应用 Secret 有效"), lambda: gateway_for(corp).warm_token()),
-        (_("可读取客户联系成员"), lambda: gateway_for(corp).get_follow_users()),
-        (_("可读取通讯录部门"), lambda: gateway_for(corp).get_departments()),
-        (_("可读取企业标签"), lambda: gateway_for(corp).get_tag_groups()),
-    ]
-    rows: list[dict[str, str]] = []
-    for label, attempt in steps:
-        try:
-            attempt()  # type: ignore[no-untyped-call]
-        except CallError as error:
-            rows.append({"tone": "bad", "text": label, "detail": explain(error)})
-            if len(rows) == 1:
-                return rows
-        else:
-            rows.append({"tone": "ok", "text": label, "detail": ""})
-    if all(row["tone"] == "ok" for row in rows):
-        Corp.objects.filter(pk=corp.pk, connected_at=None).update(connected_at=clock.wall())
-    return rows
-
-
-def explain(error: CallError) -> str:
-    """The refusal in a sentence that says what to do."""
-    known = {
-        40001: _("Secret 不正确,或与企业 ID 不匹配。请在企业微信管理后台的应用详情里重新复制 Secret。"),
-        40013: _("企业 ID 不存在。请在「我的企业 › 企业信息」里核对。"),
-        40091: _("这个 Secret 属于另一家企业。"),
-        60020: _("本服务器的 IP 不在应用的「企业可信 IP」里。请把它加进去,约一分钟后生效。"),
-        48002: _("应用没有这个接口的权限。请在「客户联系 › 可调用接口的应用」里勾选它。"),
-        60011: _("超出应用的可见范围。请在应用详情里扩大可见范围。"),
-        45009: _("调用次数超过限制,企业微信暂时不再应答。请稍后再试。"),
-    }
-    return known.get(error.errcode or 0) or _("企业微信没有正常应答:%(error)s") % {"error": error}

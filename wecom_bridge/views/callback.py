@@ -32,7 +32,7 @@ def callback(request: HttpRequest, opaque: str) -> HttpResponse:
     except Refused as refused:
         logger.warning("callback to %s… refused with %s: %s", opaque[:6], refused.status, refused.cause)
         if refused.status not in (404, 503):
-            knocks.note_refusal(opaque, request.GET.get("nonce", ""), refused.cause)
+            knocks.note_refusal(opaque, refused.cause)
         return HttpResponse(refused.cause, status=refused.status, content_type="text/plain")
     except (rows.NotStored, Error):
         logger.exception("callback to %s… not stored; WeCom will send it again", opaque[:6])

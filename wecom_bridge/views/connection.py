@@ -81,11 +81,3 @@ def corp_keys(request: MemberRequest, pk: int) -> HttpResponse:
     corp = get_object_or_404(Corp, pk=pk)
     connection = corps.renew_callback_keys(corp, by=request.actor)
     return render(request, "wecom_bridge/keys.html", {"connection": connection, "shows_keys": True})
-
-
-@require_POST
-@requires("bridge.manage")
-def corp_test(request: MemberRequest, pk: int) -> HttpResponse:
-    """测试连接."""
-    corp = get_object_or_404(Corp, pk=pk)
-    return render(request, "wecom_bridge/test.html", {"corp": corp, "checks": corps.check_connection(corp)})

@@ -63,7 +63,7 @@ def examine(corp: Corp, *, only: Iterable[str] | None = None) -> list[Row]:
         finding = _look(check, patient, found, stop)
         if finding is not None:
             found[check.key] = finding
-    _remember(corp, found)
+    _remember(corp, checks, found)
     shown = [check for check in checks if check.key in found and (only is None or check.step in only)]
     shown.sort(key=lambda check: steps.ORDER.index(check.step))
     return [Row(check.key, check.step, str(check.label), found[check.key]) for check in shown]
@@ -95,8 +95,9 @@ def _look(check: Check, patient: Patient, found: dict[str, Finding], stop: float
         return unknown(_("本系统没能完成这项检查,原因已记入日志。"))
 
 
-def _remember(corp: Corp, found: dict[str, Finding]) -> None:
+def _remember(corp: Corp, checks: list[Check], found: dict[str, Finding]) -> None:
     now = clock.wall()
+    DoctorFinding.objects.filter(corp=corp, key__in=[check.key for check in checks if check.key not in found]).delete()
     rows = [
         DoctorFinding(corp=corp, key=key, state=finding.state, facts=dict(finding.facts), checked_at=now)
         for key, finding in found.items()

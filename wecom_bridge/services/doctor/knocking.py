@@ -46,6 +46,14 @@ class Answer:
 
 def examine(route: CallbackRoute, corp: Corp) -> Finding:
     """The finding: the first thing that is wrong on the way, or that all is right."""
+    began = clock.wall()
+    try:
+        return _examine(route, corp)
+    finally:
+        knocks.forget_refusals_since(route.opaque, began)
+
+
+def _examine(route: CallbackRoute, corp: Corp) -> Finding:
     address = callback_url(route.opaque)
     try:
         keys = routes.find(route.opaque).keys

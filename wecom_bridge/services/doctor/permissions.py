@@ -12,7 +12,7 @@ from scrm.lib import clock
 from wecom_bridge.gateway import CallError
 from wecom_bridge.gateway.errors import NO_RELATION
 from wecom_bridge.services.doctor import words
-from wecom_bridge.services.doctor.finding import Check, Finding, bad, ok, unknown, warn
+from wecom_bridge.services.doctor.finding import Check, Finding, bad, ok, warn
 from wecom_bridge.services.doctor.patient import Patient
 
 
@@ -57,7 +57,8 @@ def _sends(patient: Patient) -> None:
 
 
 def check_unionid(patient: Patient) -> Finding | None:
-    """Whether WeCom tells the unionid of WeChat customers, and which keys bind orders without it. Raises CallError."""
+    """Whether WeCom tells the unionid of WeChat customers, and which keys bind orders without it. Nothing to say while no
+    WeChat customer was read. Raises CallError."""
     try:
         people = [row["external_contact"] for row in patient.customers()] if patient.serving() else []
     except CallError as error:
@@ -66,7 +67,7 @@ def check_unionid(patient: Patient) -> Finding | None:
         people = []
     wechat = [one for one in people if int(one.get("type") or 0) == 1]
     if not wechat:
-        return unknown(_("还没有读到微信客户,看不出有没有 unionid。"))
+        return None
     known = sum(1 for one in wechat if one.get("unionid"))
     if not known:
         return warn(
@@ -110,5 +111,5 @@ CHECKS = (
         gettext_lazy("不知道谁在哪个部门,客户归不到门店。"),
         lambda patient: patient.departments(),
     ),
-    Check("unionid", "health", gettext_lazy("unionid 与绑定"), check_unionid, needs=("api.serving", "api.customers")),
+    Check("unionid", "allowed", gettext_lazy("unionid 与绑定"), check_unionid, needs=("api.serving", "api.customers")),
 )

@@ -1,0 +1,62 @@
+"""接入体检 of a corp, as a page."""
+
+from django.core.cache import cache
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from accounts.access import MemberRequest, requires
+from scrm.lib.errors import TryLater
+from wecom_bridge import queries
+from wecom_bridge.models import Corp, DoctorFinding
+from wecom_bridge.services import doctor
+from wecom_bridge.services.doctor.finding import Row
+
+PAUSE_SECONDS = 5
+
+
+def as_checks(rows: list[Row]) -> list[dict[str, str]]:
+    """Rows of ui/checks."""
+    return [
+        {"tone": str(row.finding.state), "text": row.label, "saw": row.finding.saw, "why": row.finding.why, "fix": row.finding.fix}
+        for row in rows
+    ]  # fmt: skip
+
+
+def pause(corp: Corp) -> None:
+    """One examination at a time, and a moment between two. Raises TryLater."""
+    if not cache.add(f"doctor:{corp.pk}", 1, PAUSE_SECONDS):
+        raise TryLater(_("刚刚检查过,请等几秒再检查。"))
+
+
+@require_http_methods(["GET", "POST"])
+@requires("bridge.view")
+def doctor_page(request: MemberRequest, pk: int) -> HttpResponse:
+    """GET: what was last found. POST: examine now; a refused Secret is tried again for those who may change it."""
+    corp = get_object_or_404(Corp, pk=pk)
+    rows: list[Row] = []
+    if request.method == "POST":
+        pause(corp)
+        if "bridge.manage" in request.permissions:
+            doctor.forgive_secret(corp)
+        rows = doctor.examine(corp)
+    last = queries.list_findings(corp)
+    context = {
+        "corp": corp,
+        "checks": as_checks(rows) if rows else _remembered(last),
+        "is_fresh": bool(rows),
+        "checked_at": max((finding.checked_at for finding in last.values()), default=None),
+    }
+    template = "wecom_bridge/doctor.html"
+    return render(request, f"{template}#findings" if request.headers.get("HX-Request") else template, context)
+
+
+def _remembered(last: dict[str, DoctorFinding]) -> list[dict[str, str]]:
+    """States alone, under their labels: sentences are made afresh by an examination, in the language of who asks."""
+    checks = sorted(doctor.all_checks(), key=lambda check: doctor.steps.ORDER.index(check.step))
+    return [
+        {"tone": last[check.key].state, "text": str(check.label), "saw": last[check.key].get_state_display()}
+        for check in checks
+        if check.key in last
+    ]
