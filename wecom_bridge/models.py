@@ -7,6 +7,8 @@ from django.utils.translation import gettext_lazy as _
 from scrm.lib.crypto import SecretField
 from wecom_bridge.figures.rows import ServiceMinute, ServiceTotal  # noqa: F401  # models of this app too
 
+PLAIN = "plain"  # the id-space of the corp's own ids; a provider's app sees others, in a space named after it
+
 
 class Corp(models.Model):
     """A WeCom corp (企业) of the tenant. Every WeCom id is unique per corp."""
@@ -15,12 +17,15 @@ class Corp(models.Model):
     name = models.CharField(max_length=80)
     # The open-platform account whose unionids this corp returns; empty when none is bound. Scope of unionid identities.
     open_account = models.CharField(max_length=64, default="", blank=True)
+    # Whose ids the mirror of this corp carries: the space of the credential that speaks for it. The same text in another space
+    # is somebody else.
+    id_space = models.CharField(max_length=64, default=PLAIN, db_default=PLAIN)
     is_active = models.BooleanField(default=True)
     connected_at = models.DateTimeField(null=True, blank=True)
     last_synced_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
 
-    NOT_PERSONAL = ("corp_id", "name", "open_account")
+    NOT_PERSONAL = ("corp_id", "name", "open_account", "id_space")
 
     def __str__(self) -> str:
         return self.name
@@ -35,7 +40,7 @@ class CorpCredential(models.Model):
     corp = models.ForeignKey(Corp, on_delete=models.CASCADE, related_name="credentials", db_index=False)
     kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.APP)
     agent_id = models.CharField(max_length=32, default="", blank=True)
-    id_space = models.CharField(max_length=64, default="plain")
+    id_space = models.CharField(max_length=64, default=PLAIN)
     secret = SecretField()
     callback_token = SecretField(default="", blank=True)
     callback_aes_key = SecretField(default="", blank=True)

@@ -9,7 +9,16 @@ from django.utils.translation import gettext as _
 from tenants.context import current_tenant
 from tenants.ledger.models import Job
 from tenants.models import CallbackRoute
-from wecom_bridge.models import Corp, CorpCredential, DoctorFinding, InboundEvent, OutboundCommand, SyncRun, SyncUnit
+from wecom_bridge.models import (
+    Corp,
+    CorpCredential,
+    DoctorFinding,
+    InboundEvent,
+    OutboundCommand,
+    SyncRun,
+    SyncUnit,
+    VerifyFile,
+)
 
 PAGE = 50
 M = TypeVar("M", bound=Model)
@@ -104,3 +113,8 @@ def find_job(run: SyncRun) -> Job | None:
 def list_findings(corp: Corp) -> dict[str, DoctorFinding]:
     """key → what the doctor last found."""
     return {row.key: row for row in DoctorFinding.objects.filter(corp=corp)}
+
+
+def list_verify_files() -> list[VerifyFile]:
+    """The console's files that are served, newest first."""
+    return list(VerifyFile.objects.order_by("-uploaded_at")[:5])

@@ -36,7 +36,7 @@ def resolve(corp: Corp, fact: EventFact) -> None:
     """
     code = fact.fields["WelcomeCode"]
     userid, external_userid = fact.fields.get("UserID", ""), fact.fields.get("ExternalUserID", "")
-    member = Member.objects.select_related("store").filter(corp=corp, userid=userid).first()
+    member = Member.objects.select_related("store").filter(corp=corp, id_space=corp.id_space, userid=userid).first()
     template = choose(member.store_id if member else None, fact.fields.get("State", ""))
     send = WelcomeSend(
         corp=corp,
@@ -80,10 +80,16 @@ def message_of(send: WelcomeSend, corp: Corp) -> dict[str, Any]:
     """Text and attachments as send_welcome_msg takes them. A customer whose name we do not know gets the neutral wording."""
     template = send.template
     assert template is not None
-    member = Member.objects.select_related("store").filter(corp=corp, userid=send.member_userid).first()
+    member = (
+        Member.objects.select_related("store")
+        .filter(corp=corp, id_space=corp.id_space, userid=send.member_userid)
+        .first()
+    )
     text, customer = template.text, None
     if names_customer(text):
-        known = Identity.objects.filter(kind="external", scope=corp.corp_id, value=send.external_userid)
+        known = Identity.objects.filter(
+            kind="external", scope=corp.corp_id, id_space=corp.id_space, value=send.external_userid
+        )
         identity = known.select_related("contact").first()
         customer = identity.contact if identity else None
         if customer is None or not customer.name:

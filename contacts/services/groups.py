@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from contacts import marks
 from contacts.arrivals import NewKey
@@ -47,23 +47,37 @@ def apply_lost_groups(batch: RemovalsBatch) -> None:
     locks.lock_in_transaction("groups")
     # What began or was read again since is not spoken of by this reading.
     newer = Q(created_at__gt=batch.read_at) | Q(synced_at__gt=batch.read_at)
-    seen = GroupChat.objects.filter(corp=batch.corp, chat_id__in=batch.groups).exclude(newer)
+    seen = _of(batch.corp).filter(chat_id__in=batch.groups).exclude(newer)
     gone = sorted(seen.values_list("chat_id", flat=True))
     dismiss_groups(batch.corp, gone, at={}, source=batch.source, fallback=batch.read_at)
+
+
+def _of(corp: Corp) -> QuerySet[GroupChat]:
+    """The corp's groups by the ids it uses now."""
+    return GroupChat.objects.filter(corp=corp, id_space=corp.id_space)
+
+
+def _key(corp: Corp, chat_id: str) -> dict[str, Any]:
+    return {"corp_id": corp.pk, "id_space": corp.id_space, "chat_id": chat_id}
 
 
 def _who(batch: GroupsBatch) -> _Who:
     userids = {one.userid for group in batch.groups for one in group.members}
     userids |= {group.owner_userid for group in batch.groups}
     unions = {one.unionid: one.userid for group in batch.groups for one in group.members if one.unionid}
-    external = Identity.objects.filter(kind=Identity.Kind.EXTERNAL_USERID, scope=batch.corp.corp_id, value__in=userids)
+    external = Identity.objects.filter(
+        kind=Identity.Kind.EXTERNAL_USERID, scope=batch.corp.corp_id, id_space=batch.corp.id_space, value__in=userids
+    )
     contacts = dict(external.values_list("value", "contact_id"))
     missing = [union for union, userid in unions.items() if userid not in contacts]
     if missing and batch.corp.open_account:
         known = Identity.objects.filter(kind=Identity.Kind.UNIONID, scope=batch.corp.open_account, value__in=missing)
         contacts |= {unions[value]: contact_id for value, contact_id in known.values_list("value", "contact_id")}
     members = {
-        row.userid: row for row in Member.objects.filter(corp=batch.corp, userid__in=userids).select_related("store")
+        row.userid: row
+        for row in Member.objects.filter(
+            corp=batch.corp, id_space=batch.corp.id_space, userid__in=userids
+        ).select_related("store")
     }
     return _Who(contacts, members)
 
@@ -71,12 +85,12 @@ def _who(batch: GroupsBatch) -> _Who:
 def _write_groups(batch: GroupsBatch, who: _Who) -> dict[str, GroupChat]:
     """chat_id → group, for those whose read is news."""
     infos = {info.chat_id: info for info in batch.groups}
-    known = {row.chat_id: row for row in GroupChat.objects.filter(corp=batch.corp, chat_id__in=infos)}
+    known = {row.chat_id: row for row in _of(batch.corp).filter(chat_id__in=infos)}
     fresh, changed, events = [], [], []
     for chat_id, info in sorted(infos.items()):
         row, values = known.get(chat_id), _group_values(info, who, batch.read_at)
         if row is None:
-            fresh.append({"corp_id": batch.corp.pk, "chat_id": chat_id, "created_at": info.created_at} | values)
+            fresh.append({**_key(batch.corp, chat_id), "created_at": info.created_at} | values)
         elif row.synced_at is None or row.synced_at <= batch.read_at:
             changed.append({"id": row.pk} | values)
             if row.owner_userid and row.owner_userid != values["owner_userid"]:
@@ -86,7 +100,7 @@ def _write_groups(batch: GroupsBatch, who: _Who) -> dict[str, GroupChat]:
     insert_rows(GroupChat, fresh, ignore_conflicts=True)
     update_rows(GroupChat, changed)
     record_events(events)
-    rows = GroupChat.objects.filter(corp=batch.corp, chat_id__in=infos)
+    rows = _of(batch.corp).filter(chat_id__in=infos)
     return {row.chat_id: row for row in rows}
 
 
@@ -301,10 +315,7 @@ def dismiss_groups(
     if not chat_ids:
         return
     now = fallback or clock.now()
-    gone = {
-        g.pk: at.get(g.chat_id, now)
-        for g in GroupChat.objects.filter(corp=corp, chat_id__in=chat_ids, dismissed_at__isnull=True)
-    }
+    gone = {g.pk: at.get(g.chat_id, now) for g in _of(corp).filter(chat_id__in=chat_ids, dismissed_at__isnull=True)}
     update_rows(
         GroupChat,
         [{"id": pk, "dismissed_at": when, "member_count": 0, "customer_count": 0} for pk, when in gone.items()],

@@ -134,7 +134,9 @@ def _known_others(corp: Corp, externals: set[str]) -> dict[str, Known]:
     """People whom only an event named: known if they have an identity."""
     if not externals:
         return {}
-    rows = Identity.objects.filter(kind=Identity.Kind.EXTERNAL_USERID, scope=corp.corp_id, value__any_of=externals)
+    rows = Identity.objects.filter(
+        kind=Identity.Kind.EXTERNAL_USERID, scope=corp.corp_id, id_space=corp.id_space, value__any_of=externals
+    )
     return {
         value: Known(pk, contact_id, False) for value, pk, contact_id in rows.values_list("value", "pk", "contact_id")
     }

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.db.models import QuerySet
+
 from contacts import marks
 from contacts.models import Contact, Department, Member, MemberPlacement
 from contacts.services import placements
@@ -27,7 +29,7 @@ def apply_members(batch: MembersBatch) -> None:
     _write_departments(batch, now)
     _write_members(batch, now)
     if batch.left_userids:
-        Member.objects.filter(corp=batch.corp, userid__in=batch.left_userids).exclude(status=Member.Status.LEFT).update(
+        _of(batch.corp).filter(userid__in=batch.left_userids).exclude(status=Member.Status.LEFT).update(
             status=Member.Status.LEFT, has_customer_contact=False, left_at=batch.read_at, synced_at=batch.read_at
         )
     place_members(batch.corp, now=batch.read_at)
@@ -36,18 +38,27 @@ def apply_members(batch: MembersBatch) -> None:
 def ensure_members(corp: Corp, userids: Iterable[str]) -> dict[str, int]:
     """userid → member id; a userid the directory did not show us gets a row of unknown status."""
     wanted = {userid for userid in userids if userid}
-    found = dict(Member.objects.filter(corp=corp, userid__in=wanted).values_list("userid", "pk"))
+    found = dict(_of(corp).filter(userid__in=wanted).values_list("userid", "pk"))
     missing = sorted(wanted - set(found))
     if missing:
         rows = [_blank(corp, userid) for userid in missing]
         insert_rows(Member, rows, ignore_conflicts=True)
-        found |= dict(Member.objects.filter(corp=corp, userid__in=missing).values_list("userid", "pk"))
+        found |= dict(_of(corp).filter(userid__in=missing).values_list("userid", "pk"))
     return found
+
+
+def _of(corp: Corp) -> QuerySet[Member]:
+    """The corp's members by the ids it uses now; the same userid in another id-space is somebody else."""
+    return Member.objects.filter(corp=corp, id_space=corp.id_space)
+
+
+def _key(corp: Corp, userid: str) -> dict[str, Any]:
+    return {"corp_id": corp.pk, "id_space": corp.id_space, "userid": userid}
 
 
 def _blank(corp: Corp, userid: str) -> dict[str, Any]:
     return {
-        "corp_id": corp.pk, "userid": userid, "name": "", "alias": "", "position": "", "mobile": "", "avatar_url": "",
+        **_key(corp, userid), "name": "", "alias": "", "position": "", "mobile": "", "avatar_url": "",
         "department_ids": [], "status": Member.Status.UNKNOWN.value, "has_customer_contact": False, "search_text": userid.lower(),
     }  # fmt: skip
 
@@ -80,12 +91,12 @@ def _department_values(info: DepartmentInfo) -> dict[str, Any]:
 
 def _write_members(batch: MembersBatch, now: datetime) -> None:
     infos = {info.userid: info for info in batch.members}
-    known = {row.userid: row for row in Member.objects.filter(corp=batch.corp, userid__in=infos)}
+    known = {row.userid: row for row in _of(batch.corp).filter(userid__in=infos)}
     fresh, changed = [], []
     for userid, info in sorted(infos.items()):
         values, row = _member_values(info), known.get(userid)
         if row is None:
-            fresh.append({"corp_id": batch.corp.pk, "userid": userid} | values | {"synced_at": batch.read_at})
+            fresh.append(_key(batch.corp, userid) | values | {"synced_at": batch.read_at})
         elif (row.synced_at is None or row.synced_at <= batch.read_at) and _differs(row, values):
             changed.append({"id": row.pk} | values | {"left_at": None, "archived_at": None, "synced_at": batch.read_at})
     insert_rows(Member, fresh, ignore_conflicts=True)

@@ -14,7 +14,7 @@ from contacts.services.merging import merge_roots
 from contacts.timeline import roots_of
 from scrm.lib.db.bulk import clean_text, insert_rows, update_rows
 from wecom_bridge.contracts import Contended, ExternalContactInfo
-from wecom_bridge.models import Corp
+from wecom_bridge.models import PLAIN, Corp
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,14 @@ def resolve_people(
             homes[external] = by_union[keys[-1]]
     missing = {key: homes[external] for external, keys in sorted(wanted.items()) for key in keys if key not in found}
     rows = [
-        {"kind": kind, "scope": scope, "value": value, "contact_id": contact_id, "created_at": now}
+        {
+            "kind": kind,
+            "scope": scope,
+            "value": value,
+            "id_space": _space(corp, kind),
+            "contact_id": contact_id,
+            "created_at": now,
+        }
         for (kind, scope, value), contact_id in missing.items()
     ]
     # Without ignoring conflicts: under the lock there is none, and beside another writer it must not pass unseen.
@@ -78,6 +85,11 @@ def resolve_people(
 Key = tuple[str, str, str]
 
 
+def _space(corp: Corp, kind: str) -> str:
+    """Whose ids: a provider sees external_userids of its own; a unionid is the open-platform account's."""
+    return corp.id_space if kind == Identity.Kind.EXTERNAL_USERID else PLAIN
+
+
 def _keys(corp: Corp, info: ExternalContactInfo) -> list[Key]:
     """Her external_userid first, then her unionid where the corp returns one."""
     keys: list[Key] = [(Identity.Kind.EXTERNAL_USERID.value, corp.corp_id, info.external_userid)]
@@ -88,7 +100,8 @@ def _keys(corp: Corp, info: ExternalContactInfo) -> list[Key]:
 
 def _identities(corp: Corp, people: Mapping[str, ExternalContactInfo]) -> dict[Key, tuple[int, int]]:
     """The identities that exist: key → (id, contact)."""
-    condition = Q(kind=Identity.Kind.EXTERNAL_USERID, scope=corp.corp_id, value__any_of=set(people))
+    external = Identity.Kind.EXTERNAL_USERID
+    condition = Q(kind=external, scope=corp.corp_id, id_space=_space(corp, external), value__any_of=set(people))
     unions = {info.unionid for info in people.values() if info.unionid}
     if unions and corp.open_account:
         condition |= Q(kind=Identity.Kind.UNIONID, scope=corp.open_account, value__any_of=unions)

@@ -199,7 +199,8 @@ def apply_people_tags(batch: PeopleBatch) -> None:
 def _follows_of(corp: Corp, pairs: Iterable[Pair], read_at: datetime) -> dict[Pair, FollowKeys]:
     """The follows of pairs that are known and were not read again since. One query."""
     wanted = set(pairs)
-    rows = Follow.objects.filter(corp=corp, identity__value__any_of={external for external, _userid in wanted})
+    externals = {external for external, _userid in wanted}
+    rows = Follow.objects.filter(corp=corp, identity__id_space=corp.id_space, identity__value__any_of=externals)
     rows = rows.exclude(synced_at__gt=read_at)
     columns = rows.values_list("pk", "contact_id", "identity_id", "member_id", "identity__value", "member__userid")
     return {

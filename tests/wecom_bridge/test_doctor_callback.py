@@ -94,6 +94,13 @@ def test_a_door_nobody_answers_at_is_unknown_because_we_may_just_not_reach_ourse
     assert found.state == "unknown" and found.facts == {"fault": "connection"}
 
 
+def test_that_wecom_reaches_the_door_is_enough_where_we_do_not(connection, settings):
+    assert post(connection, seal(connection, event(connection))) == 200
+    settings.SITE_PORT = 9
+    found = tested(connection)
+    assert found["callback"].state == "warn" and found["arrivals"].state == "ok"
+
+
 def test_a_name_under_localhost_is_this_machine(connection, settings):
     settings.PUBLIC_HOST = "admin.scrm.localhost"
     assert tested(connection)["callback"].state == "ok"

@@ -1,9 +1,13 @@
 """Contracts of the kinds of credentials: a kind brings its token, its callbacks' receiver and its ids, and nothing else asks for it."""
 
 import pytest
+from django.db import transaction
 
+from contacts.models import Follow, GroupChat, GroupMembership, Identity, Member
 from scrm.lib import clock
+from tests.support import contacts
 from tests.support.wecom import Sealed, event_xml
+from wecom_bridge import contracts as c
 from wecom_bridge.callbacks import parsing, routes
 from wecom_bridge.callbacks.envelope import open_envelope
 from wecom_bridge.callbacks.sealing import seal
@@ -134,3 +138,57 @@ def test_a_kind_without_a_flow_speaks_for_nobody(wecom):
 def test_a_kind_has_one_flow(suite):
     with pytest.raises(ValueError, match="already"):
         flows.register(SUITE, SuiteFlow())
+
+
+def told(corp, space, name):
+    """What WeCom tells of the same three ids, seen by the credential of a space."""
+    corp.id_space = space
+    corp.save(update_fields=["id_space"])
+    member = c.MemberInfo("chen", name, (1,), "active", True)
+    tell("members", c.MembersBatch(corp, "backfill", clock.now(), members=(member,), is_full=True))
+    row = contacts.person_row("wmSame", contacts.follow_info("chen", clock.now()), name=name)
+    tell("people", c.PeopleBatch(corp, "backfill", clock.now(), rows=(row,)))
+    inside = c.GroupMemberInfo("wmSame", 2, clock.now(), 1)
+    group = c.GroupChatInfo("wrSame", name, "chen", clock.now(), "", (inside,), (), "1")
+    tell("groups", c.GroupsBatch(corp, "backfill", clock.now(), groups=(group,)))
+
+
+def tell(kind, batch):
+    with transaction.atomic():
+        for handler in c.handlers_for(kind):
+            handler(batch)
+
+
+def test_ids_of_two_spaces_never_meet(wecom):
+    """The same text names one person to the corp and another to a provider: nobody is merged, renamed or moved."""
+    corp = wecom.connect().corp
+    told(corp, "plain", "王小雨")
+    told(corp, "suite:dkTestSuite", "陈默")
+    told(corp, "plain", "王小雨")
+
+    people = dict(Identity.objects.filter(value="wmSame").values_list("id_space", "contact__name"))
+    members = dict(Member.objects.filter(userid="chen").values_list("id_space", "name"))
+    groups = dict(GroupChat.objects.filter(chat_id="wrSame").values_list("id_space", "name"))
+    assert people == members == groups == {"plain": "王小雨", "suite:dkTestSuite": "陈默"}
+    for follow in Follow.objects.select_related("identity", "member"):
+        assert follow.identity.id_space == follow.member.id_space
+    for inside in GroupMembership.objects.select_related("group").filter(contact__isnull=False):
+        assert Identity.objects.get(contact=inside.contact).id_space == inside.group.id_space
+    assert Follow.objects.count() == 2
+
+
+def test_what_we_have_of_one_space_is_not_compared_with_another(wecom):
+    """A complete read through a provider's app says nothing of the plain ids: they are not gone."""
+    corp = wecom.connect().corp
+    told(corp, "plain", "王小雨")
+    told(corp, "suite:dkTestSuite", "陈默")
+    known = c.inventory()
+    assert known.follow_counts(corp) == {"chen": 1} and known.follows(corp, ["chen"]) == {"chen": {"wmSame"}}
+    with transaction.atomic():
+        tell(
+            "removals",
+            c.RemovalsBatch(corp, "reconcile", clock.now(), follows=(("wmSame", "chen"),), groups=("wrSame",)),
+        )
+    states = dict(Follow.objects.values_list("identity__id_space", "relation"))
+    assert states["plain"] == "active" != states["suite:dkTestSuite"]
+    assert GroupChat.objects.get(id_space="plain").dismissed_at is None

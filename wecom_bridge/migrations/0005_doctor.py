@@ -10,6 +10,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AddField(
+            model_name="corp",
+            name="id_space",
+            field=models.CharField(db_default="plain", default="plain", max_length=64),
+        ),
         migrations.CreateModel(
             name="VerifyFile",
             fields=[

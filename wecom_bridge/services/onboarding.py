@@ -43,9 +43,9 @@ def is_ready(stages: list[Stage]) -> bool:
 
 def _state(step: Step, last: Mapping[str, DoctorFinding]) -> str:
     found = [last[check.key].state for check in doctor.all_checks() if check.step == step.key and check.key in last]
-    if not found:
-        return "waiting"
-    return "done" if all(state in FINE for state in found) else "bad"
+    if DoctorFinding.State.BAD in found:
+        return "bad"
+    return "done" if found and all(state in FINE for state in found) else "waiting"
 
 
 def _values(corp: Corp, last: Mapping[str, DoctorFinding]) -> dict[str, Values]:

@@ -6,6 +6,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.access import public
+from wecom_bridge import queries
 from wecom_bridge.models import VerifyFile
 from wecom_bridge.services import checklist, onboarding
 
@@ -22,7 +23,13 @@ def checklist_page(request: HttpRequest, token: str) -> HttpResponse:
     if is_part:
         checklist.look_again(link.corp)
     stages = onboarding.list_stages(link.corp)
-    context = {"corp": link.corp, "link": link, "stages": stages, "is_ready": onboarding.is_ready(stages)}
+    context = {
+        "corp": link.corp,
+        "link": link,
+        "stages": stages,
+        "is_ready": onboarding.is_ready(stages),
+        "files": queries.list_verify_files(),
+    }
     template = "wecom_bridge/checklist.html"
     return render(request, f"{template}#steps" if is_part else template, context)
 

@@ -24,9 +24,9 @@ def as_checks(rows: list[Row]) -> list[dict[str, str]]:
     ]  # fmt: skip
 
 
-def pause(corp: Corp) -> None:
-    """One examination at a time, and a moment between two. Raises TryLater."""
-    if not cache.add(f"doctor:{corp.pk}", 1, PAUSE_SECONDS):
+def pause(corp: Corp, what: str = "all") -> None:
+    """A moment between two examinations of the same. Raises TryLater."""
+    if not cache.add(f"doctor:{corp.pk}:{what}", 1, PAUSE_SECONDS):
         raise TryLater(_("刚刚检查过,请等几秒再检查。"))
 
 

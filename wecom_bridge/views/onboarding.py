@@ -11,7 +11,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import MemberRequest, requires
 from scrm.lib.errors import UserError
-from wecom_bridge.models import Corp, VerifyFile
+from wecom_bridge import queries
+from wecom_bridge.models import Corp
 from wecom_bridge.services import checklist, doctor, onboarding, verifyfiles
 from wecom_bridge.views.doctor import as_checks, pause
 
@@ -43,7 +44,7 @@ def check(request: MemberRequest, pk: int) -> HttpResponse:
     key = request.POST.get("step", "")
     if key not in {step.key for step in doctor.steps.STEPS}:
         raise Http404
-    pause(corp)
+    pause(corp, key)
     doctor.forgive_secret(corp)
     rows = doctor.examine(corp, only=[key])
     context = _context(request, corp) | {"checked": key, "checks": as_checks(rows)}
@@ -87,7 +88,7 @@ def _context(request: MemberRequest, corp: Corp | None) -> dict[str, Any]:
         "stages": stages,
         "steps": [{"label": stage.step.title, "state": state} for stage, state in zip(stages, states, strict=True)],
         "is_ready": onboarding.is_ready(stages),
-        "files": list(VerifyFile.objects.order_by("-uploaded_at")[:5]),
+        "files": queries.list_verify_files(),
         "link": link_row,
         "link_url": request.build_absolute_uri(reverse("bridge_checklist", args=[checklist.token_of(link_row)]))
         if link_row

@@ -24,7 +24,7 @@ def check_agent(patient: Patient) -> Finding:
         return bad(
             _("应用「%(name)s」已停用。") % {"name": name},
             _("停用后不能读客户,也不能发消息。"),
-            _("到 %(at)s 重新启用。") % {"at": words.AT_APP},
+            _("到%(at)s重新启用。") % {"at": words.AT_APP},
         )
     return ok(_("应用「%(name)s」。") % {"name": name})
 
@@ -40,7 +40,7 @@ def check_domain(patient: Patient) -> Finding:
     trusted = str(patient.agent().get("redirect_domain") or "").lower().split(":")[0]
     ours = hosts()
     wanted = ours[0] if ours else ""
-    fix = _("到 %(at)s 填入 %(host)s 并完成校验。域名要已备案,主体与企业一致。") % {
+    fix = _("到%(at)s填入 %(host)s 并完成校验。域名要已备案,主体与企业一致。") % {
         "at": words.AT_DOMAIN,
         "host": wanted,
     }
@@ -61,13 +61,13 @@ def check_range(patient: Patient) -> Finding:
         return bad(
             _("应用的可见范围是空的。"),
             _("范围外的成员和他们的客户都读不到。"),
-            _("到 %(at)s 加上门店所在的部门。") % {"at": words.AT_RANGE},
+            _("到%(at)s加上门店所在的部门。") % {"at": words.AT_RANGE},
         )
     if not serving:
         return bad(
             _("可见范围里没有一位成员开通了客户联系。"),
             _("没有客户联系就没有客户可同步。"),
-            _("到 %(at)s 加上导购所在的部门。") % {"at": words.AT_SERVING},
+            _("到%(at)s加上导购所在的部门。") % {"at": words.AT_SERVING},
         )
     visible = users | _members_below(patient, parties)
     outside, idle = sorted(serving - visible), visible - serving
@@ -84,7 +84,7 @@ def check_range(patient: Patient) -> Finding:
         return warn(
             saw,
             _("他们的客户同步不进来。"),
-            _("到 %(at)s 加上他们或他们的部门。") % {"at": words.AT_RANGE},
+            _("到%(at)s加上他们或他们的部门。") % {"at": words.AT_RANGE},
             **facts,
         )
     seen = _("%(n)s 位成员开通了客户联系,都在可见范围里。") % {"n": len(serving)}

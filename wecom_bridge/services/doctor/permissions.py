@@ -93,7 +93,7 @@ def check_serving(patient: Patient) -> Finding:
         return bad(
             _("没有读到开通客户联系的成员。"),
             _("没有客户联系就没有客户可同步。"),
-            _("先到 %(serving)s 加上导购,再到 %(range)s 把他们的部门加进来。")
+            _("先到%(serving)s加上导购,再到%(range)s把他们的部门加进来。")
             % {"serving": words.AT_SERVING, "range": words.AT_RANGE},
         )
     return ok(_("%(n)s 位成员开通了客户联系。") % {"n": len(serving)}, serving=len(serving))

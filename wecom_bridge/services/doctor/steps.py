@@ -30,7 +30,7 @@ STEPS = (
         gettext_lazy("可信域名"),
         words.AT_DOMAIN,
         gettext_lazy(
-            "填入下面的域名。控制台会给一个 WW_verify_….txt 文件,上传到这里后再点校验。域名要已备案,主体与企业一致。"
+            "填入下面的域名。控制台会给一个 WW_verify_….txt 文件,先上传到本系统,再点校验。域名要已备案,主体与企业一致。"
         ),
     ),
     Step(

@@ -22,30 +22,30 @@ AT_SERVING = gettext_lazy("「客户联系 › 权限配置 › 使用范围」"
 _KNOWN: dict[int, tuple[str | Promise, str | Promise, Promise | None]] = {
     40001: (
         gettext_lazy("企业微信不认这个 Secret。"),
-        gettext_lazy("Secret 可能抄错、已被重置,或应用已停用。到 %(at)s 重新查看 Secret,完整复制后在本系统里修改。"),
+        gettext_lazy("Secret 可能抄错、已被重置,或应用已停用。到%(at)s重新查看 Secret,完整复制后在本系统里修改。"),
         AT_APP,
     ),
     40013: (
         gettext_lazy("企业微信里没有这个企业 ID。"),
-        gettext_lazy("到 %(at)s 最下方核对企业 ID。"),
+        gettext_lazy("到%(at)s最下方核对企业 ID。"),
         gettext_lazy("「我的企业 › 企业信息」"),
     ),
     40091: (
         gettext_lazy("这个 Secret 属于另一家企业。"),
-        gettext_lazy("确认登录的是同一家企业的管理后台,到 %(at)s 重新复制 Secret。"),
+        gettext_lazy("确认登录的是同一家企业的管理后台,到%(at)s重新复制 Secret。"),
         AT_APP,
     ),
     40056: (
         gettext_lazy("没有这个 AgentId 的应用。"),
-        gettext_lazy("到 %(at)s 核对 AgentId。"),
+        gettext_lazy("到%(at)s核对 AgentId。"),
         AT_APP,
     ),
     301002: (
         gettext_lazy("AgentId 和 Secret 不是同一个应用的。"),
-        gettext_lazy("到 %(at)s 把 AgentId 和 Secret 一起重新复制。"),
+        gettext_lazy("到%(at)s把 AgentId 和 Secret 一起重新复制。"),
         AT_APP,
     ),
-    50003: (gettext_lazy("应用已停用。"), gettext_lazy("到 %(at)s 重新启用应用。"), AT_APP),
+    50003: (gettext_lazy("应用已停用。"), gettext_lazy("到%(at)s重新启用应用。"), AT_APP),
     301007: (
         gettext_lazy("企业被企业微信封禁。"),
         gettext_lazy("请超级管理员登录管理后台查看封禁原因并申诉;解封前所有调用都会被拒绝。"),
@@ -53,33 +53,33 @@ _KNOWN: dict[int, tuple[str | Promise, str | Promise, Promise | None]] = {
     ),
     48002: (
         gettext_lazy("应用没有这个接口的权限。"),
-        gettext_lazy("到 %(at)s 勾选本应用并保存。"),
+        gettext_lazy("到%(at)s勾选本应用并保存。"),
         AT_ALLOWED,
     ),
-    48004: (gettext_lazy("应用的授权已失效。"), gettext_lazy("到 %(at)s 重新勾选本应用。"), AT_ALLOWED),
+    48004: (gettext_lazy("应用的授权已失效。"), gettext_lazy("到%(at)s重新勾选本应用。"), AT_ALLOWED),
     48006: (
         gettext_lazy("接口权限因长期未用被收回。"),
-        gettext_lazy("到 %(at)s 重新勾选本应用。"),
+        gettext_lazy("到%(at)s重新勾选本应用。"),
         AT_ALLOWED,
     ),
     60011: (
         gettext_lazy("要读的成员或部门不在应用的可见范围里。"),
-        gettext_lazy("到 %(at)s 加上门店所在的部门。"),
+        gettext_lazy("到%(at)s加上门店所在的部门。"),
         AT_RANGE,
     ),
     60021: (
         gettext_lazy("要读的成员不在应用的可见范围里。"),
-        gettext_lazy("到 %(at)s 加上门店所在的部门。"),
+        gettext_lazy("到%(at)s加上门店所在的部门。"),
         AT_RANGE,
     ),
     84074: (
         gettext_lazy("成员没有开通客户联系。"),
-        gettext_lazy("到 %(at)s 加上这些成员或他们的部门。"),
+        gettext_lazy("到%(at)s加上这些成员或他们的部门。"),
         AT_SERVING,
     ),
     84083: (
         gettext_lazy("成员不能使用客户联系。"),
-        gettext_lazy("到 %(at)s 加上这些成员或他们的部门。"),
+        gettext_lazy("到%(at)s加上这些成员或他们的部门。"),
         AT_SERVING,
     ),
     45009: (
@@ -101,7 +101,7 @@ def how_to_add(ip: str) -> str:
     """The one order in which the console lets an address be trusted."""
     shown = ip or _("本服务器的出口 IP")
     order = _(
-        "按这个顺序:先在 %(domain)s 设好可信域名(或先设好回调),再到 %(ip_page)s 点「配置」填入 %(ip)s,保存后等约一分钟再检查。"
+        "按这个顺序:先在%(domain)s设好可信域名(或先设好回调),再到%(ip_page)s点「配置」填入 %(ip)s,保存后等约一分钟再检查。"
     )
     return order % {"domain": AT_DOMAIN, "ip_page": AT_IP, "ip": shown}
 
