@@ -35,6 +35,8 @@ class Command(BaseCommand):
             raise CommandError(f"no active tenant {options['tenant']}")
         with translation.override(options["language"]):
             found = [one for tenant in tenants for one in self._examine(tenant, is_json=options["json"])]
+        if not found and not options["json"]:
+            self.stdout.write("No corp is connected.")
         if options["json"]:
             self.stdout.write(json.dumps(found, ensure_ascii=False, indent=2))
         if any(row["state"] == State.BAD for one in found for row in one["findings"]):

@@ -29,7 +29,7 @@ def check_trusted_ip(patient: Patient) -> Finding:
         patient.serving()
     except CallError as error:
         code = words.code_of(error)
-        if code == 60020:
+        if code in (None, 60020):
             return words.explain(error)
         if code not in (48002, 60011, 84074):  # anything else was said before, or without, looking at the address
             return unknown(_("Secret 还没通过,看不出 IP 是否可信。"), words.how_to_add(ip), ip=ip)
