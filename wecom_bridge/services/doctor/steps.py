@@ -53,7 +53,7 @@ STEPS = (
     ),
     Step(
         "range",
-        gettext_lazy("可见范围与客户联系"),
+        gettext_lazy("可见范围"),
         words.AT_RANGE,
         gettext_lazy("可见范围要包括所有导购;导购还要在「客户联系 › 权限配置 › 使用范围」里。"),
     ),
