@@ -6,15 +6,13 @@ A family of calls is a class over Core in a module of its own; its methods retur
 from dataclasses import asdict
 from typing import Any
 
+from wecom_bridge.gateway import flows
 from wecom_bridge.gateway.acquisition import Acquisition
 from wecom_bridge.gateway.acting import Acting
 from wecom_bridge.gateway.album import Album
 from wecom_bridge.gateway.apps import Apps
 from wecom_bridge.gateway.contact_ways import ContactWays
 from wecom_bridge.gateway.conversions import Conversions
-from wecom_bridge.gateway import flows
-from wecom_bridge.gateway.acting import Acting
-from wecom_bridge.gateway.agent import Agents
 from wecom_bridge.gateway.core import Core, refuse_in_transaction
 from wecom_bridge.gateway.errors import CallError
 from wecom_bridge.gateway.groupwelcomes import GroupWelcomes
@@ -76,7 +74,6 @@ class Gateway(
     Statistics,
     Transfers,
 ):
-class Gateway(Reading, Acting, Agents):
     """All calls of one corp. It is also the contracts.WeComReader of settle procedures."""
 
     def call(self, method: str, **kwargs: Any) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def _take(request: HttpRequest, opaque: str) -> HttpResponse:
     began = time.perf_counter()
     route = routes.find(opaque)
     try:
-        answer = _answer(request, route)
+        answer = _answer(request, route, opaque)
     except Refused as refused:
         _count(route, refused.cause, refused.status, began)
         nudges.stir()
@@ -56,7 +56,7 @@ def _count(route: routes.Route, cause: str, status: int, began: float) -> None:
     recorder.observe("ack", cause, status, time.perf_counter() - began, tenant_id=route.tenant.pk)
 
 
-def _answer(request: HttpRequest, route: routes.Route) -> HttpResponse:
+def _answer(request: HttpRequest, route: routes.Route, opaque: str) -> HttpResponse:
     if request.method == "GET":
         echo = _open(request, route, request.GET.get("echostr", ""))
         knocks.note_verified(opaque, request.GET.get("nonce", ""))

@@ -1,6 +1,6 @@
 """The app: its AgentId, its trusted domain, and whom it may see."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -19,14 +19,13 @@ NAMED = 5  # so many members are named, the rest is counted
 def check_agent(patient: Patient) -> Finding:
     """AgentId and Secret belong to one app, and it is switched on. Raises CallError."""
     agent = patient.agent()
-    name = str(agent.get("name") or "")
-    if int(agent.get("close") or 0):
+    if agent.close:
         return bad(
-            _("应用「%(name)s」已停用。") % {"name": name},
+            _("应用「%(name)s」已停用。") % {"name": agent.name},
             _("停用后不能读客户,也不能发消息。"),
             _("到%(at)s重新启用。") % {"at": words.AT_APP},
         )
-    return ok(_("应用「%(name)s」。") % {"name": name})
+    return ok(_("应用「%(name)s」。") % {"name": agent.name})
 
 
 def hosts() -> list[str]:
@@ -37,7 +36,7 @@ def hosts() -> list[str]:
 
 def check_domain(patient: Patient) -> Finding:
     """可信域名: pages inside WeCom open only on it; the console wants it before the trusted IP. Raises CallError."""
-    trusted = str(patient.agent().get("redirect_domain") or "").lower().split(":")[0]
+    trusted = patient.agent().redirect_domain.lower().split(":")[0]
     ours = hosts()
     wanted = ours[0] if ours else ""
     fix = _("到%(at)s填入 %(host)s 并完成校验。域名要已备案,主体与企业一致。") % {
@@ -56,7 +55,7 @@ def check_domain(patient: Patient) -> Finding:
 def check_range(patient: Patient) -> Finding:
     """可见范围 against who has 客户联系. Raises CallError."""
     agent, serving = patient.agent(), set(patient.serving())
-    users, parties, tags = _allowed(agent)
+    users, parties, tags = set(agent.userids), set(agent.partyids), agent.tagids
     if not (users or parties or tags):
         return bad(
             _("应用的可见范围是空的。"),
@@ -91,14 +90,6 @@ def check_range(patient: Patient) -> Finding:
     if idle:
         seen += _("另有 %(n)s 位可见成员没有开通,他们不会有客户。") % {"n": len(idle)}
     return ok(seen, **facts)
-
-
-def _allowed(agent: Mapping[str, Any]) -> tuple[set[str], set[int], set[int]]:
-    """(userids, departments, tags) of the visible range."""
-    users = {str(row["userid"]) for row in (agent.get("allow_userinfos") or {}).get("user") or ()}
-    parties = {int(one) for one in (agent.get("allow_partys") or {}).get("partyid") or ()}
-    tags = {int(one) for one in (agent.get("allow_tags") or {}).get("tagid") or ()}
-    return users, parties, tags
 
 
 def _members_below(patient: Patient, parties: set[int]) -> set[str]:

@@ -1,6 +1,6 @@
 """The corp under examination: what several checks want to know is asked once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
@@ -10,6 +10,7 @@ from wecom_bridge import contracts as c
 from wecom_bridge.gateway import CallError, Gateway, flows, gateway_for
 from wecom_bridge.gateway.hello import Hello, say_hello
 from wecom_bridge.models import Corp, CorpCredential, DoctorFinding
+from wecom_bridge.shapes.app_messages import Agent
 
 T = TypeVar("T")
 
@@ -60,10 +61,9 @@ class Patient:
         """userids with 客户联系. Raises CallError."""
         return self.ask("serving", lambda: self.gateway.get_follow_users())
 
-    def agent(self) -> Mapping[str, Any]:
+    def agent(self) -> Agent:
         """agent/get of our own app. Raises CallError."""
-        agent_id = self.credential.agent_id if self.credential else ""
-        return self.ask("agent", lambda: self.gateway.get_agent(agentid=agent_id))
+        return self.ask("agent", lambda: self.gateway.get_agent())
 
     def departments(self) -> list[c.DepartmentInfo]:
         """Visible departments. Raises CallError."""
