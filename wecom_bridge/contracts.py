@@ -120,7 +120,8 @@ class GroupChatInfo:
 @dataclass(frozen=True)
 class EventFact:
     """What only the callback knows. fields: the event's elements by WeCom's own names (UserID, ExternalUserID, State,
-    WelcomeCode, Source, FailReason, UpdateDetail, QuitScene …); event_id: the InboundEvent row."""
+    WelcomeCode, Source, FailReason, UpdateDetail, QuitScene …); event_id: the InboundEvent row; choices: of a template
+    card, question_key → the option ids chosen."""
 
     event_id: int
     event: str  # change_external_contact …
@@ -128,6 +129,12 @@ class EventFact:
     occurred_at: datetime
     received_at: datetime
     fields: Mapping[str, str]
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def listed(self, name: str) -> tuple[str, ...]:
+        """The values of a list element, whether WeCom sent Items or one text with commas; empty when it sent none."""
+        parts = (part.strip() for part in self.fields.get(name, "").replace("\n", ",").split(","))
+        return tuple(part for part in parts if part)
 
 
 Source = Literal["callback", "backfill", "reconcile"]
@@ -261,6 +268,37 @@ def register_inventory(inventory: Inventory) -> None:
 
 def inventory() -> Inventory | None:
     return _inventory[0] if _inventory else None
+
+
+# Events that make nothing dirty, or of which an app wants the words themselves.
+EventHandler = Callable[["Corp", EventFact], None]
+_event_handlers: dict[tuple[str, str], list[tuple[int, str, EventHandler]]] = {}
+
+
+def on_event(event: str, *, change_type: str = "", order: int, name: str, handler: EventHandler) -> None:
+    """Hear of each callback of a kind (`template_card_event`, `enter_agent`, `customer_acquisition` …): (corp, fact) → None.
+
+    change_type: only these; empty for all of the event. For an event that makes an entity dirty the handler runs after the
+    batch of that entity, in its transaction. Any other is claimed, ordered per person (link, job), tried again and parked
+    like those; nothing is read for it. Nobody's events are kept as ignored. The handler must be idempotent, must not
+    call out, and may hear an event again when a person replays it.
+    """
+    entries = _event_handlers.setdefault((event, change_type), [])
+    if all(existing != name for _order, existing, _handler in entries):
+        entries.append((order, name, handler))
+        entries.sort(key=lambda entry: entry[:2])
+
+
+def event_handlers_for(event: str, change_type: str) -> list[EventHandler]:
+    """Who wants an event, in layer order."""
+    keys = {(event, change_type), (event, "")}
+    found = [entry for key in keys for entry in _event_handlers.get(key, [])]
+    return [handler for _order, _name, handler in sorted(found, key=lambda entry: entry[:2])]
+
+
+def wanted_events() -> list[tuple[str, str]]:
+    """(event, change type or empty) of every registered handler."""
+    return sorted(key for key, entries in _event_handlers.items() if entries)
 
 
 # Welcome first: called before anything else for an event that carries a WelcomeCode, in its own short transaction, without

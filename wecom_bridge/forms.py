@@ -5,6 +5,9 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from wecom_bridge.models import Corp, InboundEvent
+
+MOMENT = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
 SECRET = forms.PasswordInput(attrs={"autocomplete": "new-password"})
 
 
@@ -45,3 +48,22 @@ class CorpForm(forms.Form):
             self.fields["corp_id"].disabled = True
             for name in ("secret", "token", "encoding_aes_key"):
                 self.fields[name].help_text = _("已保存,不再显示。留空保持不变。")
+
+
+class InboxFilterForm(forms.Form):
+    """Which callbacks are listed, or replayed."""
+
+    event = forms.CharField(label=_("事件"), max_length=48, required=False)
+    change_type = forms.CharField(label=_("变更类型"), max_length=48, required=False)
+    corp = forms.ModelChoiceField(Corp.objects.none(), label=_("企业"), required=False, empty_label=_("全部"))
+    since = forms.DateTimeField(label=_("收到时间从"), required=False, widget=MOMENT)
+    until = forms.DateTimeField(label=_("到(不含)"), required=False, widget=MOMENT)
+    state = forms.ChoiceField(required=False, choices=[("", ""), *InboundEvent.State.choices])
+
+    def __init__(self, *args: Any, events: list[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.events = events
+        field = self.fields["corp"]
+        if isinstance(field, forms.ModelChoiceField):
+            field.queryset = Corp.objects.order_by("id")
+        self.fields["event"].widget.attrs["list"] = "known-events"

@@ -84,6 +84,11 @@ class InboundEvent(models.Model):
     settled_at = models.DateTimeField(null=True, blank=True)
     last_error = models.TextField(default="", blank=True)
 
+    OPEN = (State.WAITING, State.RETRY)
+    # In last_error of an event that waits longer because its entity keeps coming back unchanged (services/pace.py).
+    SLOWED = "slowed: keeps coming back unchanged"
+    is_charged = True  # in a drain's hands: whether this try counts; no column
+
     PERSONAL = ("body", "entity_key")
     NOT_PERSONAL = ("digest", "lane", "event", "change_type", "last_error")
 

@@ -57,12 +57,6 @@ def page_of(rows: QuerySet[M], before: int | None) -> tuple[list[M], int | None]
     return found[:PAGE], found[PAGE - 1].pk if len(found) > PAGE else None
 
 
-def list_events(state: str, before: int | None) -> tuple[list[InboundEvent], int | None]:
-    """Events, newest first; all states for an empty one. Bodies stay in the database."""
-    rows = InboundEvent.objects.select_related("corp").defer("body")
-    return page_of(rows.filter(state=state) if state else rows, before)
-
-
 def list_commands(state: str, before: int | None) -> tuple[list[OutboundCommand], int | None]:
     """Commands, newest first; all states for an empty one. Payloads stay in the database."""
     rows = OutboundCommand.objects.select_related("corp").defer("payload", "result")

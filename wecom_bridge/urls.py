@@ -3,6 +3,7 @@
 from django.urls import path, re_path
 
 from wecom_bridge.views import books, checklist, connection, doctor, onboarding, status, sync
+from wecom_bridge.views import books, connection, inbox, sync
 
 urlpatterns = [
     path("bridge/", connection.home, name="bridge_home"),
@@ -23,6 +24,8 @@ urlpatterns = [
     path("bridge/status/", status.status, name="bridge_status"),
     path("bridge/inbox/", books.inbox_list, name="bridge_inbox"),
     path("bridge/inbox/replay/", books.inbox_replay, name="bridge_inbox_replay"),
+    path("bridge/inbox/", inbox.inbox_list, name="bridge_inbox"),
+    path("bridge/inbox/replay/", inbox.inbox_replay, name="bridge_inbox_replay"),
     path("bridge/outbox/", books.outbox_list, name="bridge_outbox"),
     path("bridge/outbox/act/", books.outbox_act, name="bridge_outbox_act"),
 ]

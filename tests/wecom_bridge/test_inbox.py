@@ -8,6 +8,7 @@ import pytest
 from django.db import transaction
 
 from scrm.lib import clock
+from tenants.audit import SYSTEM
 from tenants.context import current_tenant
 from tests.support.core import in_thread
 from tests.support.wecom import event_xml
@@ -15,7 +16,8 @@ from wecom_bridge import contracts
 from wecom_bridge.callbacks import parsing, rows
 from wecom_bridge.gateway import Gateway
 from wecom_bridge.models import InboundEvent
-from wecom_bridge.services import inbox, welcome
+from wecom_bridge.selection import Selection
+from wecom_bridge.services import inbox, replay, welcome
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -138,7 +140,7 @@ def test_an_error_is_tried_again_later_and_parked_in_the_end(wecom, connection, 
     assert states() == ["parked"] and people == []
 
     wecom.post("reset")
-    assert inbox.replay([row.pk]) == 1
+    assert replay.replay(Selection(ids=(row.pk,)), by=SYSTEM) == 1
     inbox.drain(soon())
     assert states() == ["done"] and len(people) == 1
 

@@ -1,25 +1,34 @@
 """Events say what is dirty; here it is read again, and becomes batches for the handlers. No transaction is open meanwhile."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from scrm.lib import clock
 from wecom_bridge import contracts as c
-from wecom_bridge.callbacks.parsing import read_fields
+from wecom_bridge.callbacks.parsing import read_choices, read_fields
 from wecom_bridge.gateway import Gateway
 from wecom_bridge.gateway.errors import GROUP_GONE, NO_RELATION, CallError
 from wecom_bridge.models import InboundEvent
 
 GONE_MEMBER = {60111, 46004}
+OUT_OF_RANGE = {60011, 60021, 50002}  # she may be there: unknown, not gone
 UNKNOWN_CUSTOMER = 40096
 UNKNOWN_GROUP = {49008, 90501}
+# What an add event announces may not be readable yet (pains 1.1). So long, and so often, it is waited for.
+NOT_YET = timedelta(minutes=2)
+NOT_YET_TRIES = 3
+NOTICE = "e"
+CARDS = {"template_card_event", "template_card_menu_event"}
 
 
 @dataclass
 class Dirty:
-    """An entity and the events that say so, oldest first. `entity` is the key within the corp: p:, g:, t:, m:, d:."""
+    """An entity and the events that say so, oldest first. `entity` is the key within the corp: p:, g:, t:, m:, d:; or e: for
+    events that make nothing dirty."""
 
     entity: str
     rows: list[InboundEvent]
@@ -35,6 +44,15 @@ class Dirty:
         return self.entity[2:]
 
     @property
+    def is_notice(self) -> bool:
+        return self.entity[0] == NOTICE
+
+    @property
+    def digest(self) -> str:
+        """Of what was read: equal when WeCom's answer was."""
+        return hashlib.blake2b(repr(sorted(self.parts.items())).encode(), digest_size=16).hexdigest()
+
+    @cached_property
     def facts(self) -> list[c.EventFact]:
         return [fact_of(row) for row in self.rows]
 
@@ -44,8 +62,10 @@ _KINDS: dict[str, c.BatchKind] = {"p": "people", "g": "groups", "t": "tags", "m"
 
 def fact_of(row: InboundEvent) -> c.EventFact:
     """The event as handlers see it."""
-    fields = read_fields(row.body.encode())
-    return c.EventFact(row.pk, row.event, row.change_type, row.occurred_at, row.received_at, fields)
+    body = row.body.encode()
+    choices = read_choices(body) if row.event in CARDS else {}
+    fields = read_fields(body)
+    return c.EventFact(row.pk, row.event, row.change_type, row.occurred_at, row.received_at, fields, choices)
 
 
 def read_again(dirty: Dirty, gateway: Gateway) -> Dirty:
@@ -57,12 +77,30 @@ def read_again(dirty: Dirty, gateway: Gateway) -> Dirty:
 
 def _read_person(dirty: Dirty, gateway: Gateway) -> None:
     try:
-        dirty.parts["rows"] = [gateway.get_customer(dirty.id)]
+        row = gateway.get_customer(dirty.id)
+        _wait_for_adds(dirty, {follow.userid for follow in row.follows})
+        dirty.parts["rows"] = [row]
     except CallError as error:
         if error.errcode not in (NO_RELATION, UNKNOWN_CUSTOMER):
             raise
+        _wait_for_adds(dirty, set())
         members = {fact.fields["UserID"] for fact in dirty.facts if fact.fields.get("UserID")}
         dirty.parts["gone"] = [(dirty.id, userid) for userid in sorted(members)] if error.errcode == NO_RELATION else []
+
+
+def _wait_for_adds(dirty: Dirty, seen: set[str]) -> None:
+    """Raises CallError while an add that has just come in cannot be read yet, unless its end came with it."""
+    last = {fact.fields.get("UserID", ""): fact for fact in dirty.facts if fact.change_type in _ADD_OR_END}
+    if max(row.attempts for row in dirty.rows) > NOT_YET_TRIES:
+        return
+    fresh = clock.wall() - NOT_YET
+    for userid, fact in last.items():
+        if fact.change_type == ADD and userid not in seen and fact.received_at > fresh:
+            raise CallError("not readable yet", retryable=True, retry_after=3.0)
+
+
+ADD = "add_external_contact"
+_ADD_OR_END = {ADD, "del_external_contact", "del_follow_user"}
 
 
 def _read_group(dirty: Dirty, gateway: Gateway) -> None:
@@ -90,9 +128,10 @@ def _read_member(dirty: Dirty, gateway: Gateway) -> None:
         try:
             members.append(gateway.get_member(userid, serves=userid in serving))
         except CallError as error:
-            if error.errcode not in GONE_MEMBER:
+            if error.errcode in GONE_MEMBER:
+                left.append(userid)
+            elif error.errcode not in OUT_OF_RANGE:
                 raise
-            left.append(userid)
     dirty.parts["members"], dirty.parts["left_userids"] = members, left
 
 
@@ -115,6 +154,8 @@ def to_batches(dirties: Sequence[Dirty], corp: Any) -> list[tuple[c.BatchKind, A
     batches: list[tuple[c.BatchKind, Any]] = []
     together: dict[c.BatchKind, list[Dirty]] = {}
     for dirty in dirties:
+        if dirty.is_notice:
+            continue
         if dirty.entity[0] in "td":
             batches.append((dirty.kind, _batch(dirty.kind, [dirty], corp)))
         else:

@@ -5,26 +5,32 @@ handler refuses is taken apart, so that one bad row delays only itself.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Min, Q
+from django.db.models import F, Min, Q, Value
 from django.db.models.functions import Coalesce, Greatest
 
 from scrm.lib import clock
 from wecom_bridge import contracts
+from wecom_bridge.callbacks.rows import GROUP_SETTLES
 from wecom_bridge.gateway import CallError, Gateway, gateway_for
 from wecom_bridge.models import Corp, InboundEvent
+from wecom_bridge.services import pace
 from wecom_bridge.services.backoff import next_try
-from wecom_bridge.services.dirty import Dirty, read_again, to_batches
+from wecom_bridge.services.dirty import Dirty, fact_of, read_again, to_batches
 from wecom_bridge.services.errors import in_words
 from wecom_bridge.services.parallel import run_all
 
 logger = logging.getLogger(__name__)
 
-OPEN = (InboundEvent.State.WAITING, InboundEvent.State.RETRY)
+OPEN = InboundEvent.OPEN
 BATCH = 200
+MOST_OF_ONE = 500
 WIDTH = 8
 TOGETHER = 40  # entities read before the first of them is settled: at 5 s a call they take 25 s
 # Short, because the welcome lane shares these processes and a code lives 20 seconds.
@@ -57,7 +63,11 @@ def _unclaimed(now: datetime) -> Q:
 
 @transaction.atomic
 def claim(now: datetime, limit: int = BATCH) -> list[InboundEvent]:
-    """Due events, with all open events of the same entities; those of entities that another drain holds are left to it."""
+    """Due events, with the older open ones of the same entities; those of entities that another drain holds are left to it.
+
+    An event that has not settled yet waits for a reading of its own, or a state from before it would be taken for its
+    result. One reading answers at most MOST_OF_ONE events, the oldest: an entity in a flood does not hold the others up.
+    """
     due = list(
         InboundEvent.objects.select_for_update(skip_locked=True)
         .filter(_due(now))
@@ -68,18 +78,62 @@ def claim(now: datetime, limit: int = BATCH) -> list[InboundEvent]:
     locked = InboundEvent.objects.select_for_update(skip_locked=True).filter(
         entity_key__in=keys, state__in=OPEN, lane=LANE
     )
-    rows = list(locked.order_by("occurred_at", "id"))
-    held = _held_elsewhere(keys, {row.pk for row in rows}, now)
-    mine = [row for row in rows if row.entity_key not in held]
-    until = now + CLAIM
-    InboundEvent.objects.filter(pk__in=[row.pk for row in mine]).update(claimed_until=until, attempts=F("attempts") + 1)
-    # An entity in other hands becomes due again in a moment, or this loop would find it at once for ever.
-    InboundEvent.objects.filter(pk__in=[pk for pk, key in due if key in held]).update(
-        next_attempt_at=now + timedelta(seconds=1)
+    columns = ("pk", "entity_key", "state", "next_attempt_at")
+    found: list[Any] = list(locked.order_by("occurred_at", "id").values_list(*columns, named=True))
+    held = _held_elsewhere(keys, {row.pk for row in found}, now)
+    slow = pace.slowed(keys - held, now)
+    chosen = _choose([row for row in found if row.entity_key not in held and row.entity_key not in slow], now)
+    events = InboundEvent.objects
+    events.filter(pk__in=chosen.all).update(claimed_until=now + CLAIM)
+    events.filter(pk__in=chosen.due).update(attempts=F("attempts") + 1)
+    events.filter(pk__in=chosen.unsettled).update(
+        next_attempt_at=Greatest("next_attempt_at", Value(now + GROUP_SETTLES))
     )
-    for row in mine:
-        row.claimed_until, row.attempts = until, row.attempts + 1
-    return mine
+    # An entity in other hands becomes due again in a moment, or this loop would find it at once for ever.
+    events.filter(pk__in=[pk for pk, key in due if key in held]).update(next_attempt_at=now + timedelta(seconds=1))
+    for key, at in slow.items():
+        _slow_down([row.pk for row in found if row.entity_key == key], at)
+    rows = list(events.filter(pk__in=chosen.all).order_by("occurred_at", "id"))
+    for row in rows:
+        row.is_charged = row.pk in chosen.due
+    return rows
+
+
+def _slow_down(pks: Sequence[int], at: datetime) -> None:
+    rows = InboundEvent.objects.filter(pk__in=pks)
+    rows.filter(state=InboundEvent.State.WAITING).update(last_error=InboundEvent.SLOWED)
+    rows.update(next_attempt_at=Greatest("next_attempt_at", Value(at)))
+
+
+@dataclass
+class _Chosen:
+    """Of the open events of some entities: those due, older ones that wait for another try and go with them uncounted, and
+    those that have not settled."""
+
+    due: set[int] = field(default_factory=set)
+    riding: set[int] = field(default_factory=set)
+    unsettled: set[int] = field(default_factory=set)
+
+    @property
+    def all(self) -> set[int]:
+        return self.due | self.riding
+
+
+def _choose(found: Sequence[Any], now: datetime) -> _Chosen:
+    chosen = _Chosen()
+    taken: Counter[str] = Counter()
+    for row in found:
+        if row.next_attempt_at <= now and taken[row.entity_key] < MOST_OF_ONE:
+            taken[row.entity_key] += 1
+            chosen.due.add(row.pk)
+        elif row.next_attempt_at > now and row.state == InboundEvent.State.WAITING:
+            chosen.unsettled.add(row.pk)
+    for row in found:
+        is_waiting = row.next_attempt_at > now and row.state == InboundEvent.State.RETRY
+        if is_waiting and taken[row.entity_key] < MOST_OF_ONE:
+            taken[row.entity_key] += 1
+            chosen.riding.add(row.pk)
+    return chosen
 
 
 def _held_elsewhere(keys: set[str], locked: set[int], now: datetime) -> set[str]:
@@ -92,7 +146,11 @@ def _held_elsewhere(keys: set[str], locked: set[int], now: datetime) -> set[str]
 def _handle(rows: list[InboundEvent], stop: datetime) -> None:
     """Read and settle some entities at a time, so that what a slow WeCom answered is kept; what the slice has no time for goes back."""
     for corp in Corp.objects.filter(pk__in={row.corp_id for row in rows}):
-        dirties = _group([row for row in rows if row.corp_id == corp.pk])
+        every = _group([row for row in rows if row.corp_id == corp.pk])
+        _settle_notices(corp, [dirty for dirty in every if dirty.is_notice])
+        dirties = [dirty for dirty in every if not dirty.is_notice]
+        if not dirties:
+            continue
         try:
             gateway = gateway_for(corp)
         except CallError as error:
@@ -105,11 +163,17 @@ def _handle(rows: list[InboundEvent], stop: datetime) -> None:
         _give_back([row for dirty in dirties for row in dirty.rows])
 
 
+def _settle_notices(corp: Corp, dirties: list[Dirty]) -> None:
+    """Nothing is read for these, so that they need neither a token nor a WeCom that answers."""
+    for start in range(0, len(dirties), TOGETHER):
+        _settle(corp, dirties[start : start + TOGETHER])
+
+
 def _give_back(rows: Sequence[InboundEvent]) -> None:
     """Claimed, but nothing was done for them: due at once, and no attempt counted."""
     for row in rows:
         InboundEvent.objects.filter(pk=row.pk, claimed_until=row.claimed_until).update(
-            claimed_until=None, attempts=row.attempts - 1
+            claimed_until=None, attempts=row.attempts - row.is_charged
         )
 
 
@@ -136,7 +200,7 @@ def _settle(corp: Corp, dirties: list[Dirty]) -> None:
     if not dirties:
         return
     try:
-        _apply(corp, dirties)
+        settled = _apply(corp, dirties)
     except Exception as error:
         if len(dirties) == 1:
             logger.exception("event of %s could not be applied", dirties[0].entity)
@@ -144,11 +208,13 @@ def _settle(corp: Corp, dirties: list[Dirty]) -> None:
             return
         for dirty in dirties:
             _settle(corp, [dirty])
+        return
+    pace.note_read({dirty.rows[0].entity_key: dirty.digest for dirty in settled if not dirty.is_notice})
 
 
 @transaction.atomic
-def _apply(corp: Corp, dirties: list[Dirty]) -> None:
-    """Facts and settled rows in one transaction. Rows whose claim lapsed meanwhile are another drain's to settle."""
+def _apply(corp: Corp, dirties: list[Dirty]) -> list[Dirty]:
+    """Facts and settled rows in one transaction. Rows whose claim lapsed meanwhile are another drain's to settle, and left out."""
     rows = [row for dirty in dirties for row in dirty.rows]
     until = rows[0].claimed_until
     mine = InboundEvent.objects.select_for_update().filter(pk__in=[row.pk for row in rows], claimed_until=until)
@@ -157,10 +223,23 @@ def _apply(corp: Corp, dirties: list[Dirty]) -> None:
     for kind, batch in to_batches(ours, corp):
         for handler in contracts.handlers_for(kind):
             handler(batch)
+    for dirty in ours:
+        _tell_events(corp, dirty)
     settled = [row.pk for dirty in ours for row in dirty.rows]
     InboundEvent.objects.filter(pk__in=settled).update(
         state=InboundEvent.State.DONE, settled_at=clock.wall(), claimed_until=None, last_error=""
     )
+    return ours
+
+
+def _tell_events(corp: Corp, dirty: Dirty) -> None:
+    """The events themselves, to those who asked for their kind."""
+    for row in dirty.rows:
+        handlers = contracts.event_handlers_for(row.event, row.change_type)
+        if handlers:
+            fact = fact_of(row)
+            for handler in handlers:
+                handler(corp, fact)
 
 
 def _put_back(rows: Sequence[InboundEvent], error: Exception) -> None:
@@ -168,12 +247,12 @@ def _put_back(rows: Sequence[InboundEvent], error: Exception) -> None:
     now = clock.wall()
     call = error if isinstance(error, CallError) else None
     for row in rows:
-        is_over = row.attempts >= MAX_ATTEMPTS or (call is not None and not call.retryable)
+        is_over = (row.is_charged and row.attempts >= MAX_ATTEMPTS) or (call is not None and not call.retryable)
         held = call is not None and call.held
         InboundEvent.objects.filter(pk=row.pk, claimed_until=row.claimed_until).update(
             state=InboundEvent.State.PARKED if is_over and not held else InboundEvent.State.RETRY,
-            attempts=row.attempts - 1 if held else row.attempts,
-            next_attempt_at=next_try(row.attempts, now, call.retry_after if call else None),
+            attempts=row.attempts - row.is_charged if held else row.attempts,
+            next_attempt_at=max(row.next_attempt_at, next_try(row.attempts, now, call.retry_after if call else None)),
             claimed_until=None,
             last_error=in_words(error),
         )
@@ -184,18 +263,3 @@ def next_due() -> datetime | None:
     free_at = Greatest("next_attempt_at", Coalesce("claimed_until", "next_attempt_at"))
     first = InboundEvent.objects.filter(lane=LANE, state__in=OPEN).aggregate(at=Min(free_at))["at"]
     return max(first, clock.wall() + BREATH) + clock.offset() if first else None
-
-
-@transaction.atomic
-def replay(event_ids: Sequence[int]) -> int:
-    """Handle settled or parked events once more; facts already written stay single. Returns how many."""
-    rows = InboundEvent.objects.filter(pk__in=event_ids).exclude(entity_key="").exclude(state__in=OPEN)
-    return rows.update(
-        state=InboundEvent.State.WAITING,
-        lane=LANE,
-        attempts=0,
-        next_attempt_at=clock.wall(),
-        settled_at=None,
-        claimed_until=None,
-        last_error="",
-    )

@@ -1,4 +1,4 @@
-"""The two books: what came in, what goes out; and a person's hand where the machine gave up."""
+"""What goes out, and a person's hand where the machine gave up. What came in: inbox.py."""
 
 from typing import Any
 
@@ -14,15 +14,8 @@ from accounts.access import MemberRequest, requires
 from scrm.lib.errors import UserError
 from tenants import audit, jobs
 from wecom_bridge import queries
-from wecom_bridge.models import InboundEvent, OutboundCommand
-from wecom_bridge.services import inbox, outbox
-
-
-@require_safe
-@requires("bridge.view")
-def inbox_list(request: MemberRequest) -> HttpResponse:
-    """收件: callbacks by state."""
-    return _list(request, "wecom_bridge/inbox.html", InboundEvent, queries.list_events, "bridge_inbox")
+from wecom_bridge.models import OutboundCommand
+from wecom_bridge.services import outbox
 
 
 @require_safe
@@ -68,18 +61,6 @@ def _ids(request: MemberRequest) -> list[int]:
     if not ids:
         raise UserError(_("没有选中任何一条,请先勾选。"))
     return ids[:1000]
-
-
-@require_POST
-@requires("bridge.manage")
-def inbox_replay(request: MemberRequest) -> HttpResponse:
-    """重放: the event is handled once more; facts stay single."""
-    ids = _ids(request)
-    count = inbox.replay(ids)
-    audit.record("inbox.replayed", by=request.actor, count=count, ids=ids)
-    jobs.nudge(inbox.LANE)
-    messages.success(request, ngettext("已安排重放 %(n)s 条", "已安排重放 %(n)s 条", count) % {"n": count})
-    return redirect("bridge_inbox")
 
 
 @require_POST
