@@ -12,8 +12,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from scrm.lib import clock
 from tenants.audit import SYSTEM
-from wecom_bridge.callbacks import envelope
+from tenants.context import current_tenant
+from wecom_bridge.callbacks import envelope, parsing, rows
 from wecom_bridge.models import Corp
 from wecom_bridge.services.corps import Connection, connect_corp
 
@@ -129,3 +131,28 @@ def make_connection(**overrides: Any) -> Connection:
 def make_corp(**overrides: Any) -> Corp:
     """The corp of make_connection."""
     return make_connection(**overrides).corp
+
+
+def arrive(
+    connection: Connection,
+    change: str,
+    event: str = "change_external_contact",
+    created: int | None = None,
+    **fields: str | int,
+) -> None:
+    """An event lies in the inbox of the tenant in scope, as the callback view leaves it."""
+    arrive_plain(connection, event_xml(connection.corp.corp_id, event, change, created, **fields))
+
+
+def arrive_plain(connection: Connection, xml: str) -> None:
+    """The same with the words given."""
+    plain = xml.encode()
+    row, _due = rows.build(connection.corp.pk, parsing.understand(plain, clock.now()), plain)
+    rows.store(current_tenant(), row)
+
+
+def app_event_xml(corp_id: str, event: str, userid: str, created: int | None = None, inner: str = "") -> str:
+    """The plaintext of an event of the app, sent by a member: click, enter_agent, template_card_event …"""
+    head = f"<ToUserName><![CDATA[{corp_id}]]></ToUserName><FromUserName><![CDATA[{userid}]]></FromUserName>"
+    head += f"<CreateTime>{created or int(time.time())}</CreateTime><MsgType><![CDATA[event]]></MsgType>"
+    return f"<xml>{head}<Event><![CDATA[{event}]]></Event>{inner}<AgentID>1000002</AgentID></xml>"
