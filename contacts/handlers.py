@@ -3,9 +3,18 @@ tells is marked so, and rules act on nobody for it."""
 
 from conditions import dirty
 from contacts.services.groups import apply_groups, apply_lost_groups
-from contacts.services.inbound import apply_lost_follows, apply_people
+from contacts.services.inbound import apply_lost_follows, apply_people, note_failed_transfer
 from contacts.services.members import apply_members
-from wecom_bridge.contracts import GroupsBatch, MembersBatch, PeopleBatch, RemovalsBatch, on_batch
+from wecom_bridge.contracts import (
+    EventFact,
+    GroupsBatch,
+    MembersBatch,
+    PeopleBatch,
+    RemovalsBatch,
+    on_batch,
+    on_event,
+)
+from wecom_bridge.models import Corp
 
 ORDER = 100
 
@@ -31,9 +40,20 @@ def on_removals(batch: RemovalsBatch) -> None:
         apply_lost_groups(batch)
 
 
+def on_transfer_fail(corp: Corp, fact: EventFact) -> None:
+    note_failed_transfer(corp, fact)
+
+
 def register() -> None:
     """Tell the bridge who listens."""
     on_batch("members", order=ORDER, name="contacts.members", handler=on_members)
     on_batch("people", order=ORDER, name="contacts.people", handler=on_people)
     on_batch("groups", order=ORDER, name="contacts.groups", handler=on_groups)
     on_batch("removals", order=ORDER, name="contacts.removals", handler=on_removals)
+    on_event(
+        "change_external_contact",
+        change_type="transfer_fail",
+        order=ORDER,
+        name="contacts.transfer_fail",
+        handler=on_transfer_fail,
+    )

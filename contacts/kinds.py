@@ -20,6 +20,13 @@ ADD_WAYS: dict[int, Any] = {
 }  # fmt: skip
 
 
+# FailReason of transfer_fail (customer-contact reference 11.4).
+TRANSFER_FAILURES: dict[str, Any] = {
+    "customer_refused": gettext_lazy("客户拒绝了接替的导购"),
+    "customer_limit_exceed": gettext_lazy("接替的导购客户数已达上限"),
+}
+
+
 def add_way_label(code: int) -> str:
     """WeCom's add_way in words; an unknown number says itself."""
     label = ADD_WAYS.get(code)
@@ -38,6 +45,10 @@ def _ended(event: TimelineEvent) -> str:
         return ""
     days = (event.occurred_at - datetime.fromisoformat(since)).days
     return _("好友关系保持了 %(days)d 天") % {"days": days}
+
+
+def _transfer_failed(event: TimelineEvent) -> str:
+    return str(TRANSFER_FAILURES.get(event.payload.get("reason", ""), ""))
 
 
 def _stage(event: TimelineEvent) -> str:
@@ -62,6 +73,7 @@ def register() -> None:
     register_kind("follow.deleted_by_guide", gettext_lazy("导购删除了客户"), "user-x", _ended)
     register_kind("follow.transferred", gettext_lazy("客户已转移"), "arrow-right-left", _ended)
     register_kind("follow.lost", gettext_lazy("好友关系不再存在"), "user-minus", _ended)
+    register_kind("follow.transfer_failed", gettext_lazy("客户转移失败"), "user-x", _transfer_failed)
     register_kind("group.joined", gettext_lazy("进入客户群"), "messages-square")
     register_kind("group.left", gettext_lazy("离开客户群"), "log-out")
     register_kind("group.owner_changed", gettext_lazy("群主变更"), "repeat")

@@ -14,6 +14,7 @@ from campaigns.services.asking import ask_results, ask_task, first_poll, has_sen
 from campaigns.services.broadcasts import LANE
 from campaigns.states import FINAL_DISPATCH, DeliveryState, DispatchState, PushTarget
 from contacts.models import FactSource
+from contacts.services.inbound import apply_not_friends
 from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
 from tenants import jobs
@@ -220,6 +221,14 @@ def _settle(unit: Dispatch, answers: Mapping[str, Mapping[str, Any]], now: datet
         changes.tell([unit.push_id])
     for kind, rows in changed.items():
         _tell(kind, rows, now)
+    _end_relations(unit, [row for row in changed["push.failed"] if row.reason == "not_friend"], now)
+
+
+def _end_relations(unit: Dispatch, deliveries: list[Delivery], now: datetime) -> None:
+    """Who was no friend at the sending had deleted the guide: where the callback was lost, only this tells."""
+    pairs = {(row.external_userid, unit.sender.userid): unit.confirmed_at or now for row in deliveries}
+    if pairs:
+        apply_not_friends(unit.sender.corp, pairs)
 
 
 def _tell(kind: str, deliveries: list[Delivery], now: datetime, reason: str = "") -> None:

@@ -27,6 +27,9 @@ class GroupChat(models.Model):
     store = models.ForeignKey(Store, on_delete=models.PROTECT, null=True, blank=True, related_name="group_chats")
     status = models.SmallIntegerField(choices=Status.choices, default=Status.NORMAL)
     member_version = models.CharField(max_length=64, default="", blank=True)
+    # Changes of members that no callback told: their LastMemVer was not the version we had. The full read settled them.
+    version_gaps = models.IntegerField(default=0, db_default=0)
+    version_gap_at = models.DateTimeField(null=True, blank=True)
     member_count = models.IntegerField(default=0)
     customer_count = models.IntegerField(default=0)  # external people among them
     created_at = models.DateTimeField()

@@ -10,7 +10,7 @@ from typing import Any
 from contacts import marks
 from contacts.models import EndedBy, Follow, FollowPeriod, Relation, TimelineEvent
 from contacts.services.people import Known
-from contacts.services.periods import End, Period, Start, fold
+from contacts.services.periods import SAME_ADDING, End, Period, Start, fold
 from contacts.timeline import NewEvent, Places, Restated, record_events, restate_events, roots_of
 from scrm.lib.db.bulk import clean_text, insert_rows, update_rows
 from wecom_bridge.contracts import FollowInfo
@@ -30,6 +30,8 @@ RELATIONS = {
     EndedBy.UNKNOWN.value: Relation.UNKNOWN.value,
 }
 
+SEND_RESULT = "send_result"  # a value of Follow.relation_proof
+
 PairKey = tuple[str, str]  # (external_userid, userid)
 
 
@@ -40,6 +42,7 @@ class PairFacts:
     info: FollowInfo | None = None  # the follow as read
     adds: list[tuple[datetime, str]] = field(default_factory=list)  # add events: when, state
     ends: list[End] = field(default_factory=list)
+    proof: str = ""  # what told the ends, where it is not the batch itself: send_result
 
 
 @dataclass
@@ -64,6 +67,9 @@ class _Pair:
     follow: Follow | None = None
     periods: list[FollowPeriod] = field(default_factory=list)
     loose: list[TimelineEvent] = field(default_factory=list)
+    inferred: set[End] = field(
+        default_factory=set
+    )  # an end that a sending found: no later than this, and no event of its own
     folded: list[Period] = field(default_factory=list)
 
     @property
@@ -110,6 +116,8 @@ def _load(pairs: Sequence[_Pair]) -> None:
         if pair:
             pair.follow = follow
             follows[follow.pk] = pair
+            if follow.relation_proof == SEND_RESULT:
+                pair.inferred.add(End(follow.relation_since, EndedBy.CUSTOMER.value))
     for period in FollowPeriod.objects.filter(follow_id__any_of=set(follows)).order_by("added_at") if follows else ():
         follows[period.follow_id].periods.append(period)
     by_digest = {pair.digest: pair for pair in pairs}
@@ -174,19 +182,16 @@ def _follow_values(pair: _Pair, source: str, read_at: datetime) -> dict[str, Any
     last, follow, info = pair.folded[-1], pair.follow, pair.facts.info
     relation = RELATIONS[last.ended_by] if last.ended_at else Relation.ACTIVE.value
     since = last.ended_at or last.start.at
-    told = source == "callback" and (pair.facts.ends or pair.facts.adds)
-    proved_at = max(read_at, follow.relation_proved_at) if follow else read_at
+    proof, proved_at = _proof(pair, last, relation, source, read_at)
     values = {
         "relation": relation,
         "relation_since": since,
-        "relation_proof": "callback" if told else (follow.relation_proof if follow and not info else "sync"),
+        "relation_proof": proof,
         "relation_proved_at": proved_at,
         "added_at": last.start.at,
         "add_way": last.start.add_way,
         "state": last.start.state,
     }
-    if follow is not None and follow.relation == relation and follow.relation_since == since and not info:
-        values["relation_proved_at"] = follow.relation_proved_at
     is_news = info is not None and (follow is None or follow.synced_at is None or read_at >= follow.synced_at)
     if info is not None and is_news:
         return values | {
@@ -198,6 +203,29 @@ def _follow_values(pair: _Pair, source: str, read_at: datetime) -> dict[str, Any
         }
     kept = ("remark", "description", "remark_company", "remark_mobiles", "synced_at")
     return values | {name: getattr(follow, name) for name in kept}
+
+
+def _proof(pair: _Pair, last: Period, relation: str, source: str, read_at: datetime) -> tuple[str, datetime]:
+    """What last proved the relation as it stands, and when (domain).
+
+    An active one is proved by every sight and by an add event. An ended one by what told its end: a sight proves nothing of
+    it, because WeCom lists a guide whom the customer deleted for ever. News of an earlier period prove nothing of the last.
+    """
+    told = pair.facts.proof or ("callback" if source == "callback" else "sync")
+    proofs: list[tuple[datetime, str]] = []
+    if last.ended_at is None:
+        if pair.facts.info is not None:
+            proofs.append((read_at, told))
+        proofs += [(at, told) for at, _state in pair.facts.adds if at >= last.start.at - SAME_ADDING]
+    else:
+        proofs += [(end.at, told) for end in pair.facts.ends if end == End(last.ended_at, last.ended_by)]
+    follow, since = pair.follow, last.ended_at or last.start.at
+    if follow is not None and (follow.relation, follow.relation_since) == (relation, since):
+        proofs.append((follow.relation_proved_at, follow.relation_proof))
+    if not proofs:  # it follows from older facts, which this batch put in order
+        return (follow.relation_proof if follow else told), read_at
+    at, proof = max(proofs, key=lambda one: one[0])
+    return proof, at
 
 
 def _mark_changes(changes: Iterable[tuple[int, Mapping[str, Any], Follow | None]]) -> None:
@@ -326,7 +354,7 @@ def _ended(pair: _Pair, one: Period, end: End, source: str) -> NewEvent:
 
 def _loose(pair: _Pair, used: set[End], source: str) -> list[NewEvent]:
     known = {End(p.ended_at, p.ended_by) for p in pair.periods if p.ended_at}
-    loose = {end for end in {*pair.facts.ends, *known} if end not in used and end.by != EndedBy.UNKNOWN}
+    loose = {end for end in {*pair.facts.ends, *known} if end not in used and end.by != EndedBy.UNKNOWN} - pair.inferred
     return [
         NewEvent(ENDED_KINDS[end.by], end.at, source, f"follow.loose:{pair.digest}:{end.by}:{int(end.at.timestamp())}",
                  payload={"loose": True}, **_base(pair))

@@ -1,7 +1,7 @@
 """Customer groups as read: who is in, who came, who left, whose they are."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -33,12 +33,13 @@ def apply_groups(batch: GroupsBatch) -> None:
     """Groups, memberships with their periods, owners, counts and timeline. Idempotent, a constant number of statements.
 
     A read older than what we have (synced_at) changes nothing. Times: joining as WeCom says, leaving as the event says,
-    else when we looked.
+    else when we looked. What a lost callback would have told is found by the read, counted as a gap, and recorded as
+    `reconcile`.
     """
     locks.lock_in_transaction("groups")
     who = _who(batch)
-    groups = _write_groups(batch, who)
-    _write_memberships(batch, groups, who)
+    groups, gapped = _write_groups(batch, who)
+    _write_memberships(batch, groups, who, gapped)
     dismiss_groups(batch.corp, batch.dismissed, at=_dismissed_at(batch), source=batch.source)
 
 
@@ -82,17 +83,24 @@ def _who(batch: GroupsBatch) -> _Who:
     return _Who(contacts, members)
 
 
-def _write_groups(batch: GroupsBatch, who: _Who) -> dict[str, GroupChat]:
-    """chat_id → group, for those whose read is news."""
+def _write_groups(batch: GroupsBatch, who: _Who) -> tuple[dict[str, GroupChat], set[str]]:
+    """(chat_id → group, for those whose read is news; chat_ids of which a callback was lost)."""
     infos = {info.chat_id: info for info in batch.groups}
     known = {row.chat_id: row for row in _of(batch.corp).filter(chat_id__in=infos)}
     fresh, changed, events = [], [], []
+    gapped: set[str] = set()
     for chat_id, info in sorted(infos.items()):
         row, values = known.get(chat_id), _group_values(info, who, batch.read_at)
         if row is None:
             fresh.append({**_key(batch.corp, chat_id), "created_at": info.created_at} | values)
         elif row.synced_at is None or row.synced_at <= batch.read_at:
-            changed.append({"id": row.pk} | values)
+            gaps = _count_gaps(batch.events, row)
+            gapped |= {chat_id} if gaps else set()
+            noted = {
+                "version_gaps": row.version_gaps + gaps,
+                "version_gap_at": batch.read_at if gaps else row.version_gap_at,
+            }
+            changed.append({"id": row.pk} | values | noted)
             if row.owner_userid and row.owner_userid != values["owner_userid"]:
                 events.append(_owner_changed(row, values, batch))
         else:
@@ -101,7 +109,32 @@ def _write_groups(batch: GroupsBatch, who: _Who) -> dict[str, GroupChat]:
     update_rows(GroupChat, changed)
     record_events(events)
     rows = _of(batch.corp).filter(chat_id__in=infos)
-    return {row.chat_id: row for row in rows}
+    return {row.chat_id: row for row in rows}, gapped
+
+
+def _count_gaps(events: Sequence[EventFact], row: GroupChat) -> int:
+    """Changes of members that nothing told: a LastMemVer (reference 11.5) which is neither the version we have nor one that
+    another event of the batch led to. Events from before our last read may be passed over by it, and say nothing."""
+    after = {
+        event.fields["LastMemVer"]: event.fields.get("CurMemVer", "")
+        for event in events
+        if event.fields.get("ChatId") == row.chat_id
+        and event.fields.get("LastMemVer")
+        and (row.synced_at is None or event.occurred_at > row.synced_at)
+    }
+    if not row.member_version:
+        return 0
+    heads = set(after) - set(after.values()) - {row.member_version}
+    return sum(not _leads_to(row.member_version, head, after) for head in heads)
+
+
+def _leads_to(version: str, head: str, after: Mapping[str, str]) -> bool:
+    """Whether the events from a version on arrive at the one we have: then our read was ahead of them."""
+    for _step in after:
+        head = after.get(head, "")
+        if head == version:
+            return True
+    return False
 
 
 def _group_values(info: GroupChatInfo, who: _Who, read_at: datetime) -> dict[str, Any]:
@@ -131,7 +164,7 @@ def _owner_changed(row: GroupChat, values: dict[str, Any], batch: GroupsBatch) -
     )  # fmt: skip
 
 
-def _write_memberships(batch: GroupsBatch, groups: dict[str, GroupChat], who: _Who) -> None:
+def _write_memberships(batch: GroupsBatch, groups: dict[str, GroupChat], who: _Who, gapped: set[str]) -> None:
     ids = {group.pk: chat_id for chat_id, group in groups.items()}
     rows = GroupMembership.objects.filter(group_id__in=ids)
     standing: dict[int, dict[str, GroupMembership]] = defaultdict(dict)
@@ -151,7 +184,8 @@ def _write_memberships(batch: GroupsBatch, groups: dict[str, GroupChat], who: _W
             one = now_in.get(userid)
             if one is None or one.joined_at != row.joined_at:
                 until = one.joined_at if one else _left_at(batch, info.chat_id, userid)
-                closing.append(_closing(row, until, batch, info.chat_id))
+                source = _source_of(batch, info.chat_id, userid, "del_member", gapped)
+                closing.append(_closing(row, until, batch, info.chat_id, source))
             elif (changes := _patch(row, one, who)) is not None:
                 patched.append({"id": row.pk} | changes)
                 named += [changes] if changes["contact_id"] != row.contact_id else []
@@ -165,11 +199,23 @@ def _write_memberships(batch: GroupsBatch, groups: dict[str, GroupChat], who: _W
     update_rows(GroupMembership, [row for row in patched if "left_at" not in row])
     update_rows(GroupMembership, [row for row in patched if "left_at" in row])
     insert_rows(GroupMembership, fresh, ignore_conflicts=True)
-    events = [event for _row, event in closing] + [_joined(row, batch.source) for row in fresh]
+    events = [event for _row, event in closing]
+    for joining in fresh:
+        source = _source_of(batch, ids[joining["group_id"]], joining["userid"], "add_member", gapped)
+        events.append(_joined(joining, source))
     record_events([event for event in events if event.payload.pop("external")])
     back = [row for row in patched if "left_at" in row]
     _drop_leavings([row["id"] for row in back], rows)
     _mark([*fresh, *back, *named], [row for row, _event in closing], standing)
+
+
+def _source_of(batch: GroupsBatch, chat_id: str, userid: str, detail: str, gapped: set[str]) -> str:
+    """Of a coming or going: as the batch came, but found later where a callback was lost and none of those here tells it."""
+    told = (
+        event.fields.get("ChatId") == chat_id and event.fields.get("UpdateDetail") == detail and _names(event, userid)
+        for event in batch.events
+    )
+    return "reconcile" if chat_id in gapped and not any(told) else batch.source
 
 
 def _drop_leavings(ids: Sequence[int], rows: Iterable[GroupMembership]) -> None:
@@ -226,8 +272,8 @@ def _left_at(batch: GroupsBatch, chat_id: str, userid: str) -> datetime:
 
 def _names(event: EventFact, userid: str) -> bool:
     """Whether the event's list names the person; older callbacks carry no list and mean anybody."""
-    names = event.fields.get("MemChangeList", "")
-    return not names or userid in names.replace("\n", ",").split(",")
+    names = event.listed("MemChangeList")
+    return not names or userid in names
 
 
 def _quit_scene(batch: GroupsBatch, chat_id: str, userid: str) -> int | None:
@@ -238,16 +284,16 @@ def _quit_scene(batch: GroupsBatch, chat_id: str, userid: str) -> int | None:
             and _names(event, userid)
         ):
             scene = event.fields.get("QuitScene", "")
-            return int(scene) if scene.isdigit() else None
+            return int(scene) if scene.isdecimal() and len(scene) < 5 else None
     return None
 
 
 def _closing(
-    row: GroupMembership, until: datetime, batch: GroupsBatch, chat_id: str
+    row: GroupMembership, until: datetime, batch: GroupsBatch, chat_id: str, source: str
 ) -> tuple[dict[str, Any], NewEvent]:
     left_at = max(until, row.joined_at)
     change = {"id": row.pk, "left_at": left_at, "quit_scene": _quit_scene(batch, chat_id, row.userid)}
-    return change, _left(row, left_at, batch.source)
+    return change, _left(row, left_at, source)
 
 
 def _left(row: GroupMembership, left_at: datetime, source: str) -> NewEvent:

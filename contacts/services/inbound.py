@@ -1,20 +1,21 @@
 """A batch of people, from WeCom's words to our facts, in the order in which things depend on each other."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from contacts import arrivals
-from contacts.models import EndedBy, Identity
+from contacts.models import EndedBy, FactSource, Follow, Identity, Member, Relation
 from contacts.services import firstsight
-from contacts.services.follows import PairFacts, PairKey, apply_pairs
+from contacts.services.follows import SEND_RESULT, PairFacts, PairKey, apply_pairs, pair_digest
 from contacts.services.members import ensure_members
 from contacts.services.people import Known, refresh_details, resolve_people
-from contacts.services.periods import End
+from contacts.services.periods import SAME_ADDING, End
 from contacts.services.phones import sync_remark_mobiles
 from contacts.services.search import refresh_search
 from contacts.services.standing import refresh_standing
+from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
 from tenants import locks
 from wecom_bridge.contracts import EventFact, PeopleBatch, PersonRow, RemovalsBatch
@@ -72,6 +73,57 @@ def apply_lost_follows(batch: RemovalsBatch) -> None:
         _apply(batch.corp, batch.source, batch.read_at, facts, {}, set(), clock.now())
 
 
+def apply_not_friends(corp: Corp, told: Mapping[PairKey, datetime]) -> None:
+    """A mass message found that these are no friends any more: (external_userid, userid) → when the guide sent it.
+
+    WeCom goes on listing a guide whom the customer deleted, so that this and the callback are all that tells (pains 1.6). An
+    adding after the sending is not spoken of. Call it inside a transaction that holds no lock which handlers of people take.
+    """
+    lock_people()
+    facts: dict[PairKey, PairFacts] = {
+        pair: PairFacts(ends=[End(at, EndedBy.CUSTOMER.value)], proof=SEND_RESULT) for pair, at in told.items()
+    }
+    if facts:
+        open_ = _open_pairs(corp, facts)
+        facts = {pair: one for pair, one in facts.items() if pair in open_ and open_[pair] < one.ends[0].at}
+        _apply(corp, FactSource.RECONCILE.value, clock.now(), facts, {}, set(), clock.now())
+
+
+def _open_pairs(corp: Corp, pairs: Iterable[PairKey]) -> dict[PairKey, datetime]:
+    """Of these, the relations we take for active → since when."""
+    externals = {external for external, _userid in pairs}
+    rows = Follow.objects.filter(corp=corp, identity__value__any_of=externals, relation=Relation.ACTIVE)
+    return {
+        (external, userid): since
+        for external, userid, since in rows.values_list("identity__value", "member__userid", "relation_since")
+    }
+
+
+def note_failed_transfer(corp: Corp, fact: EventFact) -> None:
+    """The taking over by a guide failed: a fact of the person's timeline, once. Of somebody unknown nothing is kept."""
+    external, userid = fact.fields.get("ExternalUserID", ""), fact.fields.get("UserID", "")
+    known = _known_others(corp, {external} - {""}).get(external)
+    if known is None:
+        return
+    member = Member.objects.filter(corp=corp, userid=userid).first()
+    digest = pair_digest(corp.corp_id, external, userid)
+    record_events(
+        [
+            NewEvent(
+                "follow.transfer_failed",
+                fact.occurred_at,
+                FactSource.CALLBACK.value,
+                f"follow.transfer_failed:{digest}:{int(fact.occurred_at.timestamp())}",
+                contact_id=known.contact_id,
+                identity_id=known.identity_id,
+                member_id=member.pk if member else None,
+                subject=digest,
+                payload={"reason": fact.fields.get("FailReason", "")[:40]},
+            )
+        ]
+    )
+
+
 def lock_people(*, shared: bool = False) -> None:
     """One writer of people at a time per merchant: periods and identities are read, thought about, and written.
 
@@ -119,14 +171,17 @@ def _facts(rows: Sequence[PersonRow], events: Sequence[EventFact]) -> dict[PairK
 
 
 def _note_gone(facts: dict[PairKey, PairFacts], pair: PairKey, batch: PeopleBatch) -> None:
-    """84061 without a delete event that says when: the guide deleted her some time before we looked. Right after an add or a
-    half-add it means 'not yet confirmed' and ends nothing."""
-    told = {
-        event.change_type
+    """84061 without a delete event that says when: the guide deleted her some time before we looked. Right after an add it means
+    'not readable yet' and ends nothing; after a half-add 'not yet confirmed', which makes no relation, and says of an earlier
+    one that it is over."""
+    adds = [
+        event.occurred_at
         for event in batch.events
-        if (event.fields.get("ExternalUserID"), event.fields.get("UserID")) == pair
-    }
-    if not told & {"add_half_external_contact", "add_external_contact"} and not facts[pair].ends:
+        if event.change_type == "add_external_contact"
+        and (event.fields.get("ExternalUserID"), event.fields.get("UserID")) == pair
+    ]
+    is_fresh = any(abs(batch.read_at - at) <= SAME_ADDING for at in adds)
+    if not is_fresh and not facts[pair].ends:
         facts[pair].ends.append(End(batch.read_at, EndedBy.UNKNOWN.value))
 
 

@@ -16,8 +16,8 @@ SAME_ADDING = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Start:
-    """An adding. weak: only an event says so; it counts when the relation had ended before and no createtime stands near:
-    whether WeCom renews createtime when a customer who had deleted the guide comes back is not documented."""
+    """An adding. weak: only an event says so; it counts when the relation had ended before and no createtime stands near
+    on the same side of that end: whether WeCom renews createtime when a customer who had deleted the guide comes back is not documented."""
 
     at: datetime
     add_way: int = 0
@@ -48,7 +48,8 @@ def fold(starts: Iterable[Start], ends: Iterable[End], *, seen_at: datetime | No
 
     Within a second an open period is closed before a new one begins; an end without an open period changes nothing.
     """
-    ordered = _starts(starts)
+    ends = list(ends)
+    ordered = _starts(starts, ends)
     if not ordered:
         return []
     closings = _ends(ends, ordered, seen_at)
@@ -77,12 +78,18 @@ def _begin(periods: list[Period], start: Start) -> None:
     periods.append(Period(start))
 
 
-def _starts(starts: Iterable[Start]) -> list[Start]:
+def _starts(starts: Iterable[Start], ends: Sequence[End]) -> list[Start]:
     found: dict[datetime, Start] = {}
     for start in sorted(starts, key=lambda one: (one.at, one.weak)):
         found.setdefault(start.at, start)
     firm = [start.at for start in found.values() if not start.weak]
-    return [start for start in found.values() if not start.weak or all(abs(start.at - at) > SAME_ADDING for at in firm)]
+    told = [end.at for end in ends if end.by != EndedBy.UNKNOWN]
+
+    def is_same(weak: datetime, other: datetime) -> bool:
+        between = sorted((weak, other))
+        return abs(weak - other) <= SAME_ADDING and not any(between[0] < at < between[1] for at in told)
+
+    return [start for start in found.values() if not start.weak or not any(is_same(start.at, at) for at in firm)]
 
 
 _RANK = {EndedBy.CUSTOMER: 0, EndedBy.TRANSFER: 1, EndedBy.GUIDE: 2, EndedBy.UNKNOWN: 3}

@@ -27,6 +27,7 @@ from tests.support.contacts import (
     people_batch,
     person_row,
 )
+from tests.support.core import log_in
 from wecom_bridge.contracts import DepartmentInfo, EventFact, MemberInfo, RemovalsBatch, handlers_for
 
 pytestmark = pytest.mark.django_db
@@ -202,3 +203,85 @@ def test_what_the_first_sync_tells_of_groups_is_no_news_for_rules() -> None:
         ("group", True),
         ("event.group.joined", True),
     }
+
+
+# --- Callbacks that were lost, by the versions of the list of members ----------------------------------------------------
+
+
+def inside(*userids: str, version: str, read_at: int, events: Any = (), **overrides: Any) -> None:
+    """The group as read, everybody in since her number's minute."""
+    members = [group_member(userid, at(int(userid[2:]))) for userid in userids]
+    info_ = group_info("wr1", "chen", members, member_version=version)
+    deliver("groups", groups_batch(info_, read_at=at(read_at), events=list(events), **overrides))
+
+
+def sources() -> dict[str, str]:
+    """userid with + or - → how we learned of the coming or going."""
+    rows = TimelineEvent.objects.filter(kind__in=("group.joined", "group.left")).values_list(
+        "kind", "payload", "source"
+    )
+    return {("+" if kind == "group.joined" else "-") + payload["userid"]: source for kind, payload, source in rows}
+
+
+def joined(minutes: int, last: str, current: str, *userids: str) -> EventFact:
+    return group_event("add_member", minutes, LastMemVer=last, CurMemVer=current, MemChangeList=",".join(userids))
+
+
+def test_a_lost_callback_is_counted_and_what_it_would_have_told_is_reconciled() -> None:
+    make_member(userid="chen")
+    inside("wm1", "wm2", version="v1", read_at=10)
+    # v1 → v2 (wm2 left, wm3 came) was lost; v2 → v3 says that wm20 came.
+    inside("wm1", "wm3", "wm20", version="v3", read_at=21, events=[joined(20, "v2", "v3", "wm20")])
+
+    group = GroupChat.objects.get()
+    assert (group.version_gaps, group.version_gap_at, group.member_version) == (1, at(21), "v3")
+    assert sources() == {
+        "+wm1": "callback",
+        "+wm2": "callback",
+        "-wm2": "reconcile",
+        "+wm3": "reconcile",
+        "+wm20": "callback",
+    }
+
+
+def test_a_chain_without_a_gap_counts_none_in_whatever_order_it_came() -> None:
+    make_member(userid="chen")
+    inside("wm1", version="v1", read_at=10)
+    inside(
+        "wm1",
+        "wm11",
+        "wm12",
+        version="v3",
+        read_at=13,
+        events=[joined(12, "v2", "v3", "wm12"), joined(11, "v1", "v2", "wm11")],
+    )
+    assert GroupChat.objects.get().version_gaps == 0 and set(sources().values()) == {"callback"}
+
+
+def test_events_that_our_read_was_ahead_of_are_no_gap() -> None:
+    make_member(userid="chen")
+    inside("wm1", version="v1", read_at=10)
+    inside("wm1", "wm11", "wm12", version="v3", read_at=13, events=[joined(11, "v1", "v2", "wm11")])
+    inside("wm1", "wm11", "wm12", version="v3", read_at=15, events=[joined(12, "v2", "v3", "wm12")])
+    # The clocks differ: the event of a change that we have read seems to be younger than the reading.
+    inside("wm1", "wm11", "wm12", version="v3", read_at=18, events=[joined(16, "v2", "v3", "wm12")])
+    assert GroupChat.objects.get().version_gaps == 0
+
+
+def test_a_group_page_says_how_often_a_change_was_missed() -> None:
+    make_member(userid="chen")
+    inside("wm1", version="v1", read_at=10)
+    inside("wm1", version="v3", read_at=21, events=[joined(20, "v2", "v3", "wm20")])
+    page = log_in("hq").get(f"/groups/{GroupChat.objects.get().pk}/").content.decode()
+    assert "漏收的成员变更" in page
+
+
+def test_older_callbacks_without_a_list_and_lists_with_commas_name_who_left() -> None:
+    make_member(userid="chen")
+    inside("wm1", "wm2", version="", read_at=10)
+    inside("wm1", version="", read_at=21, events=[group_event("del_member", 20, QuitScene="0")])
+    left = group_event("del_member", 30, QuitScene="²", MemChangeList="wm9, wm1")
+    inside(version="", read_at=31, events=[left])
+    rows = dict(GroupMembership.objects.values_list("userid", "left_at"))
+    assert rows == {"wm1": at(30), "wm2": at(20)}
+    assert GroupMembership.objects.get(userid="wm1").quit_scene is None
