@@ -2,8 +2,7 @@
 
 from django.urls import path, re_path
 
-from wecom_bridge.views import books, checklist, connection, doctor, onboarding, status, sync
-from wecom_bridge.views import books, connection, inbox, sync
+from wecom_bridge.views import books, checklist, connection, doctor, inbox, onboarding, status, sync
 
 urlpatterns = [
     path("bridge/", connection.home, name="bridge_home"),
