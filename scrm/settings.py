@@ -190,6 +190,9 @@ WECOM_API_BASE = env_str("WECOM_API_BASE", "https://qyapi.weixin.qq.com").rstrip
 METRICS_TOKEN = env_str("METRICS_TOKEN", "")
 if METRICS_TOKEN and len(METRICS_TOKEN) < 24:
     raise ImproperlyConfigured("METRICS_TOKEN is shorter than 24 characters")
+# A name for the address that calls leave from: WeCom also counts per address, over all merchants. Machines that leave by
+# different addresses take different names.
+WECOM_ADDRESS = env_str("WECOM_ADDRESS", "default")
 
 # --- Work -------------------------------------------------------------------------------------------------------
 

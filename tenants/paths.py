@@ -26,6 +26,11 @@ def channel(name: str) -> str:
     return f"{settings.DEPLOYMENT_ID}:{scope_name()}:{name}"
 
 
+def shared_channel(name: str) -> str:
+    """The name of a Redis key that all tenants share: for what belongs to the machine, never for what is known of anybody."""
+    return f"{settings.DEPLOYMENT_ID}:public:{name}"
+
+
 def tenant_dir(*parts: str) -> Path:
     """A folder of the tenant in scope under MEDIA_ROOT, made if missing. Parts are reduced to safe names."""
     folder = Path(settings.MEDIA_ROOT) / current_tenant().schema_name

@@ -47,6 +47,7 @@ class CorpCredential(models.Model):
     access_token = SecretField(default="", blank=True)
     access_token_expires_at = models.DateTimeField(null=True, blank=True)  # wall time
     access_token_version = models.BigIntegerField(default=0)  # compare-and-swap: who refreshed last
+    access_token_asked_at = models.DateTimeField(null=True, blank=True)  # wall time of the last gettoken that answered
     broken_at = models.DateTimeField(null=True, blank=True)  # the secret was refused; no further calls until it changes
     broken_reason = models.CharField(max_length=200, default="", blank=True)
     created_at = models.DateTimeField()
@@ -321,3 +322,34 @@ class VerifyFile(models.Model):
     uploaded_at = models.DateTimeField()
 
     NOT_PERSONAL = ("name", "content")
+
+
+class CallPace(models.Model):
+    """What was learned of calling one API of a corp, kept for the day Redis forgets it. Counters are not kept: see governor."""
+
+    class Scope(models.TextChoices):
+        CORP = "corp", _("本企业")
+        ADDRESS = "address", _("本服务器的出口 IP")
+
+    corp = models.ForeignKey(Corp, on_delete=models.CASCADE, related_name="paces", db_index=False)
+    api = models.CharField(max_length=64)
+    width = models.IntegerField()  # calls at once
+    closed_until = models.DateTimeField(null=True, blank=True)  # wall time: WeCom answered 45009
+    closed_scope = models.CharField(max_length=8, choices=Scope.choices, default="", blank=True)
+    strikes = models.IntegerField(default=0)  # closed again and again without an answer in between
+    changed_at = models.DateTimeField()
+
+    NOT_PERSONAL = ("api",)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["corp", "api"], name="one_pace_per_api")]
+
+
+class LimitOverride(models.Model):
+    """A limit of limits.toml that is another for this merchant, e.g. because WeCom granted her more: `mark_tag.ceiling`."""
+
+    name = models.CharField(max_length=96, unique=True)
+    value = models.IntegerField()
+    changed_at = models.DateTimeField()
+
+    NOT_PERSONAL = ("name",)

@@ -11,6 +11,7 @@ from wecom_bridge import contracts
 from wecom_bridge.callbacks import nudges, routes
 from wecom_bridge.figures import recorder
 from wecom_bridge.gateway import core, rates, tokens
+from wecom_bridge.governor import pace
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +35,7 @@ def _fresh_process() -> Iterator[None]:
     for remembered in (tokens._known, tokens._asked, core._clients, recorder._tallies):
         remembered.clear()
     rates._redis().flushdb()
+    pace.forget()
     yield
     recorder._tallies.clear()  # or the nudging thread would commit them behind a test that is rolled back
     nudges.wait_until_idle()

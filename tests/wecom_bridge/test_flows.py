@@ -23,12 +23,12 @@ class SuiteFlow:
     """A provider's app: the token comes from get_corp_token, by the ciphertext corp id and the permanent code (reference B.1);
     instruction callbacks are sealed for the suite."""
 
-    def fetch(self, client, credential):
+    def fetch(self, client, credential, secret):
         return client.ask_plainly(
             "POST",
             "service/get_corp_token",
             params={"suite_access_token": "sat_test"},
-            json={"auth_corpid": client.corp_id, "permanent_code": credential.secret},
+            json={"auth_corpid": client.corp_id, "permanent_code": secret},
         )
 
     def receiver(self, credential):

@@ -128,7 +128,9 @@ def test_trouble_in_the_middle_backs_off_says_so_and_goes_on(wecom, connection, 
 def contracts_flush():
     """The closed window opens."""
     from wecom_bridge.gateway import rates
+    from wecom_bridge.models import CallPace
 
+    CallPace.objects.all().delete()
     rates._redis().flushdb()
 
 

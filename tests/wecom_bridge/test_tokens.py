@@ -69,7 +69,10 @@ def test_a_token_refused_again_and_again_is_an_error_not_a_loop(wecom, corp):
 
 def test_a_token_is_refreshed_before_it_ends(wecom, corp):
     gateway_for(corp).get_follow_users()
-    CorpCredential.objects.update(access_token_expires_at=clock.wall() + timedelta(minutes=3))
+    now = clock.wall()
+    CorpCredential.objects.update(
+        access_token_expires_at=now + timedelta(minutes=3), access_token_asked_at=now - timedelta(hours=2)
+    )
     forget_all()
     gateway_for(corp).get_follow_users()
     assert gettokens(wecom) == 2
@@ -123,17 +126,3 @@ def test_text_goes_out_as_it_is_written(wecom, corp):
         "remark", userid=row["followers"][0], external_userid=row["external_userid"], remark="王小雨🍑"
     )
     assert wecom.calls("externalcontact/remark")[0]["args"]["remark"] == "王小雨🍑"
-
-
-def test_only_five_tags_are_marked_at_once(wecom, corp):
-    from wecom_bridge.gateway import rates
-
-    places = [rates.place(corp.corp_id, "mark_tag") for _n in range(6)]
-    for place in places[:5]:
-        place.__enter__()
-    with pytest.raises(CallError) as raised:
-        places[5].__enter__()
-    assert raised.value.errcode == 45033 and raised.value.held
-    places[0].__exit__(None, None, None)
-    with rates.place(corp.corp_id, "mark_tag"):
-        pass

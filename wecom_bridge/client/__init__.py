@@ -68,11 +68,9 @@ class WeComClient(WeChatClient):
     media = WeChatMedia()
     message = WeChatMessage()
 
-    def __init__(self, corp_id: str, secret: str, token: Callable[[], str]) -> None:
+    def __init__(self, corp_id: str, token: Callable[[], str]) -> None:
         self._token = token
-        super().__init__(
-            corp_id, secret, session=_NoStorage(), timeout=(CONNECT_SECONDS, READ_SECONDS), auto_retry=False
-        )
+        super().__init__(corp_id, "", session=_NoStorage(), timeout=(CONNECT_SECONDS, READ_SECONDS), auto_retry=False)
         self.API_BASE_URL = f"{settings.WECOM_API_BASE}/cgi-bin/"
         adapter = HTTPAdapter(pool_connections=4, pool_maxsize=POOL_SIZE, max_retries=0)
         self._http.mount("https://", adapter)
@@ -82,13 +80,18 @@ class WeComClient(WeChatClient):
     def access_token(self) -> str:
         return self._token()
 
-    def fetch_access_token(self) -> dict[str, Any]:
+    def fetch_access_token(self, secret: str) -> dict[str, Any]:
         """gettoken, once. Raises wechatpy's or requests' errors; the caller keeps the answer."""
         return self.ask_plainly("GET", "gettoken", params={"corpid": self.corp_id, "corpsecret": self.secret})
 
     def ask_plainly(self, method: str, path: str, **parts: Any) -> dict[str, Any]:
         """A call without our access token: those that lead to one. parts: params, json. Raises wechatpy's or requests' errors."""
         answer = self._http.request(method, f"{self.API_BASE_URL}{path}", timeout=self.timeout, **parts)
+        answer = self._http.get(
+            f"{self.API_BASE_URL}gettoken",
+            params={"corpid": self.corp_id, "corpsecret": secret},
+            timeout=self.timeout,
+        )
         answer.raise_for_status()
         return self._handle_result(answer)
 

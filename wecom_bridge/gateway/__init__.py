@@ -8,6 +8,7 @@ from typing import Any
 
 from wecom_bridge.gateway import flows
 from wecom_bridge.gateway.acquisition import Acquisition
+from wecom_bridge.gateway import tokens
 from wecom_bridge.gateway.acting import Acting
 from wecom_bridge.gateway.album import Album
 from wecom_bridge.gateway.apps import Apps
@@ -27,6 +28,9 @@ from wecom_bridge.gateway.statistics import Statistics
 from wecom_bridge.gateway.strategies import Strategies
 from wecom_bridge.gateway.transfers import Transfers
 from wecom_bridge.gateway.uploads import Uploads
+from wecom_bridge.governor import limits
+from wecom_bridge.governor.limits import Level
+from wecom_bridge.governor.pace import Pace
 from wecom_bridge.models import Corp, CorpCredential
 
 __all__ = ["CallError", "Gateway", "gateway_for", "refuse_in_transaction"]
@@ -87,6 +91,13 @@ class Gateway(
 def gateway_for(corp: Corp) -> Gateway:
     """The door of a corp, by the credential that speaks for it. Raises CallError (held) when it has none."""
     credential = CorpCredential.objects.filter(corp=corp, kind__in=flows.kinds()).order_by("id").first()
+def gateway_for(corp: Corp, *, level: Level = "person") -> Gateway:
+    """The door of a corp, by its app's credential, for work of this urgency. Raises CallError (held) when it has none.
+
+    One query; a door is for one slice of work: a secret or token changed elsewhere is known to the next.
+    """
+    credential = CorpCredential.objects.filter(corp=corp, kind=CorpCredential.Kind.APP).order_by("id").first()
     if credential is None or not corp.is_active:
         raise CallError("the corp is not connected", retryable=True, retry_after=600.0, held=True)
-    return Gateway(corp, credential)
+    tokens.notice(credential)
+    return Gateway(corp, credential, Pace(corp.pk, corp.corp_id, limits.in_force(), level))

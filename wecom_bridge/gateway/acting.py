@@ -13,6 +13,7 @@ from wecom_bridge.shapes import masses as shapes
 
 WELCOME_TIMEOUT = (CONNECT_SECONDS, 4.0)  # of the 20 seconds a code lives
 UPLOAD_TIMEOUT = (CONNECT_SECONDS, 60.0)
+UPLOAD_KEPT = 90.0
 
 Answer = dict[str, Any]
 
@@ -20,8 +21,10 @@ Answer = dict[str, Any]
 class Acting(Asking):
     """Writing methods, and the reading ones that settle them."""
 
-    def _send_to(self, path: str, parameters: dict[str, Any], timeout: tuple[float, float] | None = None) -> Answer:
-        return self._call(path, lambda: self.client.customers.send(path, parameters, timeout))
+    def _send_to(
+        self, path: str, parameters: dict[str, Any], timeout: tuple[float, float] | None = None, *, subject: str = ""
+    ) -> Answer:
+        return self._call(path, lambda: self.client.customers.send(path, parameters, timeout), subject=subject)
 
     def mark_tag(
         self,
@@ -79,7 +82,7 @@ class Acting(Asking):
 
     def remind_groupmsg_send(self, *, msgid: str) -> Answer:
         """EC/remind_groupmsg_send: 3 in 24 h per message (41094)."""
-        return self._send_to("remind_groupmsg_send", {"msgid": msgid})
+        return self._send_to("remind_groupmsg_send", {"msgid": msgid}, subject=msgid)
 
     def cancel_groupmsg_send(self, *, msgid: str) -> Answer:
         """EC/cancel_groupmsg_send: what is not sent yet; what is, stays."""
@@ -120,7 +123,7 @@ class Acting(Asking):
             url, files = "media/upload", {"media": file}
             return self.client.post(url, params={"type": kind}, files=files, timeout=UPLOAD_TIMEOUT)
 
-        return self._call("media/upload", send)
+        return self._call("media/upload", send, kept=UPLOAD_KEPT)
 
     def send_app_message(self, **body: Any) -> Answer:
         """message/send to members; with enable_duplicate_check a repeated body is swallowed for its interval."""

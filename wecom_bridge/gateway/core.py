@@ -1,10 +1,11 @@
 """The call itself: never inside a transaction, with a token, within the rates, and with one honest error."""
 
+import copy
 import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import requests
 from django.db import connection
@@ -15,13 +16,15 @@ from wecom_bridge.client import WeComClient
 from wecom_bridge.figures import recorder
 from wecom_bridge.gateway import flows, rates, tokens
 from wecom_bridge.gateway.errors import TOKEN_REFUSED, CallError, from_failure
+from wecom_bridge.governor.limits import level_of
+from wecom_bridge.governor.pace import KEPT_SECONDS, Pace
 from wecom_bridge.models import Corp, CorpCredential
 
 T = TypeVar("T")
 WARM = timedelta(minutes=25)  # the sweep comes by every ten minutes
 _FAILURES = (WeChatClientException, requests.RequestException, ValueError, KeyError)
 
-_clients: dict[tuple[str, int, str], WeComClient] = {}
+_clients: dict[tuple[str, int], WeComClient] = {}
 _sending = threading.local()
 
 
@@ -32,61 +35,55 @@ def refuse_in_transaction() -> None:
 
 
 class Core:
-    """One corp's door to WeCom. Cheap to make; connections are kept per process."""
+    """One corp's door to WeCom, for one level of urgency. Cheap to make; connections are kept per process."""
 
-    def __init__(self, corp: Corp, credential: CorpCredential) -> None:
+    def __init__(self, corp: Corp, credential: CorpCredential, pace: Pace) -> None:
         self.corp = corp
         self.credential_pk = credential.pk
         self.agent_id = credential.agent_id
         self._credential = credential
         self.client = _client(corp.corp_id, credential)
+        self.pace = pace
 
-    def _call(self, api: str, send: Callable[[], T]) -> T:
+    def at(self, priority: int) -> Self:
+        """The same door, with the budget of a command's priority."""
+        other = copy.copy(self)
+        other.pace = self.pace.at(level_of(priority))
+        return other
+
+    def _call(self, api: str, send: Callable[[], T], *, subject: str = "", kept: float = KEPT_SECONDS) -> T:
         """Make one call. A refused token is replaced and the call repeated once: a refused call had no effect.
 
+        subject: what the API's limits count by itself, e.g. a msgid; kept: how long the call may take.
         Raises CallError; RuntimeError inside a transaction.
         """
         refuse_in_transaction()
-        rates.check(self.corp.corp_id, api)
-        with rates.place(self.corp.corp_id, api):
-            began, code = time.perf_counter(), "0"
-            try:
-                return self._send(send)
-            except CallError as error:
-                code = error.code
-                if error.errcode == 45009:
-                    rates.close_window(self.corp.corp_id, api, error.retry_after or 60.0)
-                raise
-            finally:
-                recorder.observe("call", api, code, time.perf_counter() - began)
-
-    def _send(self, send: Callable[[], T]) -> T:
         token = tokens.current(self.credential_pk, self._fetch_token)
         try:
-            return self._attempt(token, send)
+            with rates.turn(self.pace, api, subject=subject, kept=kept):
+                return self._attempt(api, token, send)
         except CallError as error:
             if error.errcode not in TOKEN_REFUSED:
                 raise
-        return self._attempt(tokens.replace(self.credential_pk, token, self._fetch_token), send)
+        token = tokens.replace(self.credential_pk, token, self._fetch_token)
+        with rates.turn(self.pace, api, kept=kept):
+            return self._attempt(api, token, send)
 
-    def _attempt(self, token: tokens.Token, send: Callable[[], T]) -> T:
+    def _attempt(self, api: str, token: tokens.Token, send: Callable[[], T]) -> T:
         _sending.token = token.value
-        try:
-            return send()
-        except _FAILURES as error:
-            raise from_failure(error) from None  # the failure's own text holds the address with the token
+        return _counted(api, send)
 
-    def _fetch_token(self) -> dict[str, Any]:
+    def _fetch_token(self, secret: str) -> dict[str, Any]:
+        """gettoken. Everybody waits for it, so it goes first."""
         refuse_in_transaction()
-        rates.check(self.corp.corp_id, "gettoken")
+        flow = flows.flow_of(self._credential)
         try:
-            return flows.flow_of(self._credential).fetch(self.client, self._credential)
-        except _FAILURES as error:
-            failure = from_failure(error)
-        failure.executed_maybe = False  # of the command that waits for the token nothing has left
-        if failure.errcode == 45009:
-            rates.close_window(self.corp.corp_id, "gettoken", tokens.BANNED_SECONDS)
-        raise failure from None
+            with rates.turn(self.pace.at("welcome"), "gettoken"):
+                return _counted("gettoken", lambda: flow.fetch(self.client, self._credential, secret))
+        except CallError as error:
+            error.executed_maybe = False  # of the command that waits for the token nothing has left
+            raise
+
 
     def warm_token(self) -> None:
         """Have a token with a good while to live before one is needed in a hurry. Raises CallError."""
@@ -94,8 +91,21 @@ class Core:
         tokens.current(self.credential_pk, self._fetch_token, margin=WARM)
 
 
+def _counted(api: str, send: Callable[[], T]) -> T:
+    """Send, count how it ended and how long it took. Raises CallError."""
+    began, code = time.perf_counter(), "0"
+    try:
+        return send()
+    except _FAILURES as error:
+        failure = from_failure(error)
+        code = failure.code
+        raise failure from None  # the failure's own text holds the address with the token
+    finally:
+        recorder.observe("call", api, code, time.perf_counter() - began)
+
+
 def _client(corp_id: str, credential: CorpCredential) -> WeComClient:
-    key = (scope_name(), credential.pk, credential.secret)
+    key = (scope_name(), credential.pk)
     if key not in _clients:
-        _clients[key] = WeComClient(corp_id, credential.secret, lambda: _sending.token)
+        _clients[key] = WeComClient(corp_id, lambda: _sending.token)
     return _clients[key]

@@ -32,6 +32,7 @@ class CallError(Exception):
     errcode: WeCom's, None where there was none (time-out, broken answer). retryable: the same call may succeed later.
     executed_maybe: it may have taken effect although no answer says so. retry_after: seconds until a new try makes sense,
     None to leave it to the caller's own back-off. held: the delay is no fault of the call, so no attempt is counted.
+    timed_out, not_connected: the failure's kind, for the governor.
     The message never carries a token: it holds WeCom's words or the failure's kind.
     """
 
@@ -44,6 +45,8 @@ class CallError(Exception):
         executed_maybe: bool = False,
         retry_after: float | None = None,
         held: bool = False,
+        timed_out: bool = False,
+        not_connected: bool = False,
     ) -> None:
         super().__init__(message)
         self.errcode = errcode
@@ -52,6 +55,8 @@ class CallError(Exception):
         self.executed_maybe = executed_maybe
         self.retry_after = retry_after
         self.held = held
+        self.timed_out = timed_out
+        self.not_connected = not_connected
 
     @property
     def code(self) -> str:
@@ -96,9 +101,10 @@ def from_failure(error: Exception) -> CallError:
         status = getattr(error.response, "status_code", "?")
         return CallError(f"HTTP {status}", retryable=True, executed_maybe=True)
     if isinstance(error, requests.ConnectTimeout) or _never_connected(error):
-        return CallError("no connection", retryable=True)
+        # Held: nothing left this house, so an hour without WeCom uses up nobody's tries.
+        return CallError("no connection", retryable=True, held=True, not_connected=True)
     if isinstance(error, requests.Timeout):
-        return CallError("no answer in time", retryable=True, executed_maybe=True)
+        return CallError("no answer in time", retryable=True, executed_maybe=True, timed_out=True)
     return CallError(f"broken answer ({type(error).__name__})", retryable=True, executed_maybe=True)
 
 

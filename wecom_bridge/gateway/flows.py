@@ -14,8 +14,9 @@ from wecom_bridge.models import CorpCredential
 class Flow(Protocol):
     """What is different between kinds of credentials."""
 
-    def fetch(self, client: WeComClient, credential: CorpCredential) -> dict[str, Any]:
-        """WeCom's answer with access_token and expires_in. One attempt; raises wechatpy's or requests' errors."""
+    def fetch(self, client: WeComClient, credential: CorpCredential, secret: str) -> dict[str, Any]:
+        """WeCom's answer with access_token and expires_in, for the secret as the row has it now. One attempt; raises wechatpy's or
+        requests' errors."""
         ...
 
     def receiver(self, credential: CorpCredential) -> str:
@@ -26,8 +27,8 @@ class Flow(Protocol):
 class AppFlow:
     """A self-built app: gettoken with corp id and secret; callbacks are sealed for the corp."""
 
-    def fetch(self, client: WeComClient, credential: CorpCredential) -> dict[str, Any]:
-        return client.fetch_access_token()
+    def fetch(self, client: WeComClient, credential: CorpCredential, secret: str) -> dict[str, Any]:
+        return client.fetch_access_token(secret)
 
     def receiver(self, credential: CorpCredential) -> str:
         return credential.corp.corp_id

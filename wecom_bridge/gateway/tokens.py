@@ -2,7 +2,7 @@
 
 A refused secret opens a breaker: no further gettoken until the secret is changed, because WeCom bans an address that
 repeats a wrong one (platform reference A). Versions are compared and swapped, so that a slow process cannot put back
-a token that another has replaced.
+a token that another has replaced, nor close the door on a secret that was mended meanwhile.
 """
 
 import logging
@@ -23,15 +23,13 @@ from wecom_bridge.models import CorpCredential
 logger = logging.getLogger(__name__)
 
 REFRESH_BEFORE = timedelta(minutes=10)  # whoever notices first fetches the next one; the others go on with this one
-ASK_AGAIN_SECONDS = 60.0
+ASK_AGAIN = timedelta(seconds=60)
 UNUSABLE_BEFORE = timedelta(seconds=30)
 WAIT_FOR_OTHER_SECONDS = 15.0
 POLL_SECONDS = 0.05
-BANNED_SECONDS = 3600.0  # 45009 on gettoken: the address is banned for an hour
-
 BROKEN_SECONDS = 300.0  # how often work that waits for a new secret looks whether it is there
 
-Fetch = Callable[[], dict[str, Any]]
+Fetch = Callable[[str], dict[str, Any]]  # the gettoken call, given the secret
 
 
 @dataclass(frozen=True)
@@ -41,13 +39,16 @@ class Token:
     value: str
     expires_at: datetime
     version: int
+    asked_at: datetime | None = None
 
     def is_good(self, now: datetime, margin: timedelta) -> bool:
-        return bool(self.value) and self.expires_at - margin > now
+        """gettoken may answer the same token again until it ends: when it was just asked, we use that to its end."""
+        just_asked = self.asked_at is not None and now - self.asked_at < ASK_AGAIN
+        return bool(self.value) and self.expires_at - (UNUSABLE_BEFORE if just_asked else margin) > now
 
 
 _known: dict[tuple[str, int], Token] = {}
-_asked: dict[tuple[str, int], float] = {}
+_asked: dict[tuple[str, int], datetime] = {}  # a refresh that failed while the token is still good
 _guards: dict[tuple[str, int], threading.Lock] = {}
 _guards_guard = threading.Lock()
 
@@ -55,24 +56,37 @@ _guards_guard = threading.Lock()
 def current(credential_pk: int, fetch: Fetch, *, margin: timedelta = REFRESH_BEFORE) -> Token:
     """A usable token; `fetch` makes the gettoken call when the one there has less than `margin` to live.
 
-    Raises CallError (held) when the secret is refused.
+    Nobody waits while a token can still be used: one caller fetches the next, the others go on with it. Raises CallError
+    (held) when the secret is refused.
     """
     key = (scope_name(), credential_pk)
     token, now = _known.get(key), clock.wall()
-    if token and token.is_good(now, _margin(key, margin)):
+    if token and token.is_good(now, margin):
         return token
+    if token and token.is_good(now, UNUSABLE_BEFORE):
+        return _refreshed(key, token, fetch, now, margin)
     with _guard(key):
         token = _known.get(key)
-        if not (token and token.is_good(now, _margin(key, margin))):
+        if not (token and token.is_good(now, margin)):
             token = _known[key] = _obtain(credential_pk, fetch, now, margin=margin)
-            _asked[key] = time.monotonic()
     return token
 
 
-def _margin(key: tuple[str, int], margin: timedelta) -> timedelta:
-    """gettoken may answer the same token again until it ends: having just asked, we use it to its end."""
-    just_asked = time.monotonic() - _asked.get(key, -ASK_AGAIN_SECONDS) < ASK_AGAIN_SECONDS
-    return UNUSABLE_BEFORE if just_asked else margin
+def _refreshed(key: tuple[str, int], token: Token, fetch: Fetch, now: datetime, margin: timedelta) -> Token:
+    """The next token if this caller is the one to fetch it and WeCom gives it; else the one at hand, which is good."""
+    lock = _lock_of(key)
+    if now - _asked.get(key, now - ASK_AGAIN) < ASK_AGAIN or not lock.acquire(blocking=False):
+        return token
+    try:
+        _asked[key] = now
+        _known[key] = _obtain(key[1], fetch, now, margin=margin)
+        return _known[key]
+    except CallError as error:
+        if error.errcode in SECRET_REFUSED:
+            raise
+        return token
+    finally:
+        lock.release()
 
 
 def replace(credential_pk: int, refused: Token, fetch: Fetch) -> Token:
@@ -80,9 +94,18 @@ def replace(credential_pk: int, refused: Token, fetch: Fetch) -> Token:
     key = (scope_name(), credential_pk)
     with _guard(key):
         known = _known.get(key)
-        if known is None or known.version <= refused.version:
-            _known[key] = known = _obtain(credential_pk, fetch, clock.wall(), newer_than=refused.version)
+        if known is None or known.version <= refused.version or known.value == refused.value:
+            least = max(refused.version, known.version if known and known.value == refused.value else -1)
+            _known[key] = known = _obtain(credential_pk, fetch, clock.wall(), newer_than=least)
     return known
+
+
+def notice(credential: CorpCredential) -> None:
+    """The row was read anyway: what this process remembers of it is dropped when somebody has changed the secret or the token."""
+    key = (scope_name(), credential.pk)
+    token = _known.get(key)
+    if token is not None and token.version < credential.access_token_version:
+        _known.pop(key, None)
 
 
 def forget(credential_pk: int) -> None:
@@ -90,11 +113,14 @@ def forget(credential_pk: int) -> None:
     _known.pop((scope_name(), credential_pk), None)
 
 
+def _lock_of(key: tuple[str, int]) -> threading.Lock:
+    with _guards_guard:
+        return _guards.setdefault(key, threading.Lock())
+
+
 @contextmanager
 def _guard(key: tuple[str, int]) -> Any:
-    with _guards_guard:
-        lock = _guards.setdefault(key, threading.Lock())
-    with lock:
+    with _lock_of(key):
         yield
 
 
@@ -119,41 +145,57 @@ def _obtain(
 
 def _fetch_unless_done(credential_pk: int, fetch: Fetch, seen: Token, newer_than: int) -> Token:
     row = _read(credential_pk)
-    if row.version != seen.version and row.version > newer_than:
+    if row.version != seen.version and row.version > newer_than and row.is_good(clock.wall(), UNUSABLE_BEFORE):
         return row
+    secret = CorpCredential.objects.only("secret", "access_token_version").get(pk=credential_pk)
     try:
-        answer = fetch()
+        answer = fetch(secret.secret)
     except CallError as error:
-        _note_refusal(credential_pk, error)
+        _note_refusal(secret, error)
         raise
-    return _store(credential_pk, row.version, answer)
+    return _store(credential_pk, secret.access_token_version, answer)
 
 
 def _read(credential_pk: int) -> Token:
     row = CorpCredential.objects.only(
-        "access_token", "access_token_expires_at", "access_token_version", "broken_at", "broken_reason"
-    ).get(pk=credential_pk)
+        "access_token", "access_token_expires_at", "access_token_version", "access_token_asked_at", "broken_at",
+        "broken_reason",
+    ).get(pk=credential_pk)  # fmt: skip
     if row.broken_at:
         raise CallError(row.broken_reason, errcode=40001, retryable=True, retry_after=BROKEN_SECONDS, held=True)
     expires = row.access_token_expires_at or clock.wall() - timedelta(days=1)
-    return Token(row.access_token, expires, row.access_token_version)
+    return Token(row.access_token, expires, row.access_token_version, row.access_token_asked_at)
 
 
 def _store(credential_pk: int, version: int, answer: dict[str, Any]) -> Token:
-    expires = clock.wall() + timedelta(seconds=int(answer.get("expires_in", 7200)))
-    token = Token(str(answer["access_token"]), expires, version + 1)
+    now = clock.wall()
+    expires = now + timedelta(seconds=int(answer.get("expires_in", 7200)))
+    token = Token(str(answer["access_token"]), expires, version + 1, now)
     swapped = CorpCredential.objects.filter(pk=credential_pk, access_token_version=version).update(
-        access_token=token.value, access_token_expires_at=expires, access_token_version=token.version
+        access_token=token.value,
+        access_token_expires_at=expires,
+        access_token_version=token.version,
+        access_token_asked_at=now,
     )
-    return token if swapped else _read(credential_pk)
+    if not swapped:
+        token = _read(credential_pk)
+    if not token.is_good(now, timedelta()):
+        raise CallError("the secret was changed meanwhile", retryable=True, retry_after=1.0, held=True)
+    return token
 
 
-def _note_refusal(credential_pk: int, error: CallError) -> None:
-    """Open the breaker for a refused secret; a person mends it, and until then nothing is lost or tried in vain."""
+def _note_refusal(asked_with: CorpCredential, error: CallError) -> None:
+    """Open the breaker for a refused secret; a person mends it, and until then nothing is lost or tried in vain.
+
+    A secret that was changed while WeCom was asked stays open: its version says so.
+    """
     if error.errcode not in SECRET_REFUSED:
         return
     error.retryable, error.held, error.retry_after = True, True, BROKEN_SECONDS
-    logger.error("secret of credential %s refused: %s", credential_pk, error)
-    CorpCredential.objects.filter(pk=credential_pk, broken_at=None).update(
-        broken_at=clock.wall(), broken_reason=str(error)[:200]
+    same = CorpCredential.objects.filter(
+        pk=asked_with.pk, broken_at=None, access_token_version=asked_with.access_token_version
     )
+    if same.update(broken_at=clock.wall(), broken_reason=str(error)[:200]):
+        logger.error("secret of credential %s refused: %s", asked_with.pk, error)
+    elif not CorpCredential.objects.filter(pk=asked_with.pk, broken_at__isnull=False).exists():
+        error.retry_after = 1.0

@@ -152,7 +152,7 @@ def _handle(rows: list[InboundEvent], stop: datetime) -> None:
         if not dirties:
             continue
         try:
-            gateway = gateway_for(corp)
+            gateway = gateway_for(corp, level="commands")
         except CallError as error:
             for dirty in dirties:
                 _put_back(dirty.rows, error)

@@ -102,7 +102,8 @@ def _run(commands: Sequence[OutboundCommand], deadline: datetime) -> None:
             late.append(command)
             continue
         try:
-            gateway = doors.get(command.corp_id) or doors.setdefault(command.corp_id, gateway_for(command.corp))
+            door = doors.get(command.corp_id) or doors.setdefault(command.corp_id, gateway_for(command.corp))
+            gateway = door.at(command.priority)
             if command.state == State.UNKNOWN:
                 ask(command, gateway)
                 continue

@@ -44,7 +44,7 @@ def keep_tokens_warm() -> None:
     """The rolling sweep passes here every ten minutes: a welcome never waits for a token."""
     for corp in Corp.objects.filter(is_active=True, credentials__broken_at=None, credentials__isnull=False).distinct():
         try:
-            gateway_for(corp).warm_token()
+            gateway_for(corp, level="welcome").warm_token()
         except CallError as error:
             logger.warning("no token for corp %s: %s", corp.pk, error)
 

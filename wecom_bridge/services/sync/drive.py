@@ -74,7 +74,7 @@ def _note_failure(run: SyncRun, error: Exception) -> None:
 
 
 def _advance(run: SyncRun, deadline: datetime) -> None:
-    following = _STEPS[run.step](run, gateway_for(run.corp), deadline)
+    following = _STEPS[run.step](run, gateway_for(run.corp, level="sync"), deadline)
     if following is not None and run.state == State.RUNNING:
         run.step = following
         run.save(update_fields=["step", "last_error"])

@@ -1,0 +1,230 @@
+"""One corp's turn to call: asked for before each call, given back after it, one step in Redis each.
+
+A turn that is soon free is waited for; otherwise Refused says how long it takes, and the work goes back to its queue without a
+counted try.
+"""
+
+import contextlib
+import random
+import secrets
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from scrm.lib import clock
+from tenants.paths import channel, shared_channel
+from wecom_bridge.governor import limits as known
+from wecom_bridge.governor import memory, reach, shared
+from wecom_bridge.governor.limits import ApiLimits, Level, Limits
+from wecom_bridge.governor.local import Alone, Tally
+from wecom_bridge.governor.memory import Kept
+
+PATIENCE = {"welcome": 4.0, "person": 2.0, "commands": 2.0, "sync": 2.0}  # seconds to wait for a place
+KEPT_SECONDS = 30.0  # the place of a killed caller is free after this
+DAY = 86_400
+CHINA = 8 * 3600  # WeCom's natural day (contact 12.2); no daylight saving
+
+
+class Refused(Exception):
+    """Not now. word: closed, full, busy, hold, each, away; wait: seconds."""
+
+    def __init__(self, word: str, wait: float, errcode: int = 0) -> None:
+        super().__init__(f"{word} for {wait:.1f} s")
+        self.word, self.wait, self.errcode = word, wait, errcode
+
+
+@dataclass
+class Turn:
+    """A running call. `left` gives its place back and tells how it went."""
+
+    api: str
+    limits: ApiLimits
+    keys: list[str]
+    began: float
+    name: str = field(default_factory=lambda: secrets.token_hex(8))
+    alone: Alone | None = None
+
+
+_tallies: dict[str, Tally] = {}
+_alone: dict[str, Alone] = {}
+_making = threading.Lock()
+
+
+class Pace:
+    """All turns of one corp at one level."""
+
+    def __init__(self, corp_pk: int, corp_id: str, limits: Limits, level: Level = "person") -> None:
+        self.corp_pk, self.corp_id, self.limits, self.level = corp_pk, corp_id, limits, level
+
+    def at(self, level: Level) -> "Pace":
+        """The same corp, with another budget."""
+        return Pace(self.corp_pk, self.corp_id, self.limits, level)
+
+    def take(self, api: str, *, subject: str = "", kept: float = KEPT_SECONDS) -> Turn:
+        """A turn to call. Raises Refused. subject: what `each` of the limits counts, e.g. a msgid."""
+        if wait := reach.of(settings.WECOM_API_BASE).wait():
+            raise Refused("away", wait)
+        turn = Turn(api, self.limits.of(api), self._keys(api, subject), 0.0)
+        patience = time.monotonic() + PATIENCE[self.level]
+        while True:
+            turn.began = clock.wall().timestamp()
+            word, wait = self._ask(turn, kept)
+            if word == "ok":
+                return turn
+            if word not in ("busy", "hold") or time.monotonic() + wait > patience:
+                raise Refused(word, wait or 1.0, turn.limits.each_errcode if word == "each" else 0)
+            time.sleep(max(wait, random.uniform(0.01, 0.04)))
+
+    def left(self, turn: Turn, outcome: str) -> float:
+        """The call is over. outcome: ok, frequent (45009), crowded (45033), slow, busy (-1, 5xx), none (nothing was reached).
+
+        Returns the seconds for which the window is closed now.
+        """
+        there = reach.of(settings.WECOM_API_BASE)
+        wait = 0.0
+        if outcome == "none":
+            wait = there.failed()
+        else:
+            there.answered()
+        if turn.alone is not None:
+            return max(wait, self._left_alone(turn, outcome))
+        told = shared.ask(lambda: shared.leave(turn.keys[:3], self._leaving(turn, outcome)))
+        if not told or len(told) == 1:
+            return max(wait, self._without_redis(turn, outcome) if told is None else 0.0)
+        changed, width, closed, scope, strikes = told
+        until = float(closed)
+        if changed:
+            self._keep(turn.api, Kept(int(width), until, scope.decode(), int(strikes)))
+        return max(wait, until - clock.wall().timestamp())
+
+    # --- With Redis
+
+    def _ask(self, turn: Turn, kept: float) -> tuple[str, float]:
+        told = shared.ask(lambda: self._admitted(turn, kept))
+        if told is None:
+            return self._ask_alone(turn)
+        turn.alone = None
+        word, rest = told[0].decode(), told[1]
+        if word != "ok":
+            return word, rest / 1000
+        self._count(turn, rest.decode())
+        return "ok", 0.0
+
+    def _admitted(self, turn: Turn, kept: float) -> list[Any]:
+        back = _alone.pop(turn.keys[0], None)
+        if back is not None and back.closed > turn.began:
+            shared.connection().hset(turn.keys[0], "closed", back.closed)
+        told: list[Any] = shared.admit(turn.keys, self._arriving(turn, kept))
+        if told[0] == b"lost":
+            row = memory.load(self.corp_pk, turn.api, turn.limits.width)
+            given = [secrets.token_hex(8), row.width, row.closed, row.scope, row.strikes, row.struck]
+            shared.seed([turn.keys[0], turn.keys[2]], given)
+            told = shared.admit(turn.keys, self._arriving(turn, kept))
+        return told
+
+    def _count(self, turn: Turn, epoch: str) -> None:
+        """In this process too, so that the shared count can be made good after a loss."""
+        tally, day = _tally(turn.keys[0]), _day(turn.began)
+        if tally.add(epoch, turn.began, day):
+            others = tally.move(epoch, turn.began, day)
+            if any(others):
+                keys = [turn.keys[0], turn.keys[2]]
+                shared.ask(lambda: shared.rejoin(keys, [turn.began, *others, day]))
+
+    def _arriving(self, turn: Turn, kept: float) -> list[Any]:
+        row, part, day = turn.limits, self.limits.part, _day(turn.began)
+        parts = [part(self.level, n) for n in (row.minute, row.hour, row.day, row.address_minute, row.address_hour)]
+        head = [turn.began, turn.name, kept, self.limits.places(self.level), row.ceiling]
+        return [*head, *parts, day, _midnight(day), row.each, row.each_seconds]
+
+    def _leaving(self, turn: Turn, outcome: str) -> list[Any]:
+        row, now = turn.limits, clock.wall().timestamp()
+        day = _day(now)
+        limits = [row.minute, row.hour, row.day, row.address_minute, row.address_hour]
+        return [now, turn.name, turn.began, outcome, row.ceiling, *limits, row.penalty, day, _midnight(day)]
+
+    def _keys(self, api: str, subject: str) -> list[str]:
+        keys = keys_of(self.corp_id, api)
+        if subject and self.limits.of(api).each:
+            keys.append(channel(f"wecom-each:{self.corp_id}:{api}:{subject}"))
+        return keys
+
+    def _keep(self, api: str, kept: Kept) -> None:
+        # Losing the row's news costs one refused call after a flush; the call that was just made must not fail for it.
+        with contextlib.suppress(DatabaseError):
+            memory.save(self.corp_pk, api, kept)
+
+    # --- Without
+
+    def _ask_alone(self, turn: Turn) -> tuple[str, float]:
+        key = turn.keys[0]
+        if key not in _alone:
+            row = memory.load(self.corp_pk, turn.api, turn.limits.width)
+            with _making:
+                _alone.setdefault(key, Alone(row.width, row.closed, _tally(key)))
+        turn.alone, row_limits = _alone[key], turn.limits
+        # Each process watches its own part, so the address, shared by all merchants, is divided with them.
+        minute = min(self.limits.part(self.level, n) for n in (row_limits.minute, row_limits.address_minute))
+        hour = min(self.limits.part(self.level, n) for n in (row_limits.hour, row_limits.address_hour))
+        parts = (minute, hour, self.limits.part(self.level, row_limits.day))
+        return turn.alone.enter(row_limits, parts, turn.began, _day(turn.began))
+
+    def _left_alone(self, turn: Turn, outcome: str) -> float:
+        assert turn.alone is not None
+        turn.alone.leave()
+        return self._without_redis(turn, outcome)
+
+    def _without_redis(self, turn: Turn, outcome: str) -> float:
+        """A refusal that Redis cannot be told of is kept in the row, and told to Redis when it has lost its own."""
+        if outcome != "frequent":
+            return 0.0
+        wait = float(turn.limits.penalty or 60)
+        closed = clock.wall().timestamp() + wait
+        alone = _alone.get(turn.keys[0])
+        if alone is not None:
+            alone.closed = closed
+        self._keep(turn.api, Kept(alone.width if alone else turn.limits.width, closed, "corp", 1))
+        return wait
+
+
+def keys_of(corp_id: str, api: str) -> list[str]:
+    """State, places, state of the address. The last belongs to no merchant and says nothing of any."""
+    return [
+        channel(f"wecom-pace:{corp_id}:{api}"),
+        channel(f"wecom-places:{corp_id}:{api}"),
+        shared_channel(f"wecom-address:{settings.WECOM_ADDRESS}:{api}"),
+    ]
+
+
+def today() -> int:
+    """The number of WeCom's present natural day."""
+    return _day(clock.wall().timestamp())
+
+
+def forget() -> None:
+    """As in a fresh process."""
+    for remembered in (_tallies, _alone):
+        remembered.clear()
+    reach.forget()
+    known.forget()
+    shared.forget()
+
+
+def _tally(key: str) -> Tally:
+    found = _tallies.get(key)
+    if found is None:
+        with _making:
+            found = _tallies.setdefault(key, Tally())
+    return found
+
+
+def _day(now: float) -> int:
+    return int(now + CHINA) // DAY
+
+
+def _midnight(day: int) -> int:
+    return (day + 1) * DAY - CHINA
