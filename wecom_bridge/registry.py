@@ -36,6 +36,8 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "inbox.replayed": _("重放回调"),
     "outbox.retried": _("重试调用"),
     "outbox.dropped": _("放弃调用"),
+    "limits.changed": _("修改接口限制"),
+    "secrets.rotated": _("更换密钥并重新加密"),
 }
 
 

@@ -33,8 +33,20 @@ def decrypt(token: str) -> str:
 
 
 def rotate(token: str) -> str:
-    """The same text under the newest key."""
-    return _current().rotate(token.encode()).decode()
+    """The same text under the newest key. Raises ValueError when no key opens it."""
+    try:
+        return _current().rotate(token.encode()).decode()
+    except InvalidToken as error:
+        raise ValueError("no key in FIELD_KEYS opens this value") from error
+
+
+def is_newest(token: str) -> bool:
+    """Whether the newest key opens a ciphertext, so that the older ones are not needed for it."""
+    try:
+        _cipher(tuple(settings.FIELD_KEYS[:1])).decrypt(token.encode())
+    except InvalidToken:
+        return False
+    return True
 
 
 def random_token(bytes_of_entropy: int = 32) -> str:

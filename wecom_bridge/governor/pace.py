@@ -75,7 +75,7 @@ class Pace:
             word, wait = self._ask(turn, kept)
             if word == "ok":
                 return turn
-            if word not in ("busy", "hold") or time.monotonic() + wait > patience:
+            if word not in ("busy", "hold") or time.monotonic() + wait >= patience:
                 raise Refused(word, wait or 1.0, turn.limits.each_errcode if word == "each" else 0)
             time.sleep(max(wait, random.uniform(0.01, 0.04)))
 
