@@ -109,6 +109,23 @@ def look_again(push: int) -> int:
     return polling.refresh_push(push)
 
 
+def mark_one_after_the_other(tags: list[str], follows: int) -> list[dict[str, Any]]:
+    """Each tag on each of so many relations, a deed per tag: who they are, with the tags in WeCom's ids."""
+    from contacts.models import Follow
+    from tagging.models import Tag
+    from tagging.services.marks import mark_tags
+    from tenants.audit import SYSTEM
+
+    chosen = list(
+        Follow.objects.filter(relation="active").select_related("identity", "member").order_by("pk")[:follows]
+    )
+    rows = [Tag.objects.get(name=name, deleted_at__isnull=True) for name in tags]
+    for row in rows:
+        mark_tags([follow.pk for follow in chosen], add=[row.pk], origin="operator", by=SYSTEM)
+    ids = [row.wecom_tag_id for row in rows]
+    return [{"external_userid": one.identity.value, "userid": one.member.userid, "tags": ids} for one in chosen]
+
+
 def main() -> None:
     import django
 

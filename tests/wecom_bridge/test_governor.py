@@ -398,13 +398,27 @@ def test_a_flush_does_not_give_the_minute_anew(corp):
     assert look(corp)["minute"] == 20
 
 
+NO_REDIS = "redis://127.0.0.1:1/0"
+
+
 @pytest.fixture
-def no_redis(settings, monkeypatch):
+def redis_at(settings):
+    """redis_at(url): another server from now on."""
+    usual = settings.REDIS_URL
+
+    def turn_to(url=usual):
+        settings.REDIS_URL = url
+        shared.connection.cache_clear()
+        shared.forget()
+
+    yield turn_to
+    turn_to()
+
+
+@pytest.fixture
+def no_redis(redis_at):
     """A Redis that does not answer."""
-    shared.connection.cache_clear()
-    monkeypatch.setattr(settings, "REDIS_URL", "redis://127.0.0.1:1/0")
-    yield
-    shared.connection.cache_clear()
+    redis_at(NO_REDIS)
 
 
 def test_without_redis_a_process_keeps_a_part_of_the_limit_by_itself(corp, no_redis):
@@ -418,19 +432,13 @@ def test_without_redis_there_are_few_places(corp, no_redis, impatient):
     assert len(hold(corp, "welcome", "mark_tag")[0]) == 1
 
 
-def test_without_redis_a_closed_window_stays_closed_and_is_told_to_redis_when_it_is_back(
-    wecom, corp, settings, monkeypatch
-):
+def test_without_redis_a_closed_window_stays_closed_and_is_told_to_redis_when_it_is_back(wecom, corp, redis_at):
     gateway_for(corp).get_follow_users()
-    usual = settings.REDIS_URL
-    shared.connection.cache_clear()
-    monkeypatch.setattr(settings, "REDIS_URL", "redis://127.0.0.1:1/0")
+    redis_at(NO_REDIS)
     refuse(wecom, corp)
     with pytest.raises(CallError):
         gateway_for(corp).get_follow_users()
-    monkeypatch.setattr(settings, "REDIS_URL", usual)
-    shared.connection.cache_clear()
-    shared.forget()
+    redis_at()
     with pytest.raises(CallError) as raised:
         gateway_for(corp).get_follow_users()
     assert 50 < raised.value.retry_after <= 60

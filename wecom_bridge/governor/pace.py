@@ -164,8 +164,9 @@ class Pace:
         key = turn.keys[0]
         if key not in _alone:
             row = memory.load(self.corp_pk, turn.api, turn.limits.width)
+            found = Alone(row.width, row.closed, _tally(key))
             with _making:
-                _alone.setdefault(key, Alone(row.width, row.closed, _tally(key)))
+                _alone.setdefault(key, found)
         turn.alone, row_limits = _alone[key], turn.limits
         # Each process watches its own part, so the address, shared by all merchants, is divided with them.
         minute = min(self.limits.part(self.level, n) for n in (row_limits.minute, row_limits.address_minute))

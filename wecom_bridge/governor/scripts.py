@@ -115,9 +115,8 @@ local width, run, bad, strikes = math.min(number(s[2]), tonumber(ARGV[5])), numb
 local changed, closed, scope = 0, number(s[8]), s[9] or ''
 if outcome == 'ok' then
   run = run + 1
-  if run >= GROW_AFTER * width then
-    if width < tonumber(ARGV[5]) and running * 2 >= width then width, changed = width + 1, 1 end
-    run = 0
+  if run >= GROW_AFTER * width and width < tonumber(ARGV[5]) and running * 2 >= width then
+    width, run, changed = width + 1, 0, 1
   end
   if strikes > 0 and began > number(s[7]) then strikes, changed = 0, 1 end
   redis.call('HSET', KEYS[1], 'width', width, 'run', run, 'bad', 0, 'strikes', strikes)
