@@ -1,12 +1,17 @@
 """One token for all processes, fetched by one of them; replaced when refused; never asked for again with a wrong secret."""
 
+import os
+import subprocess
+import sys
+import time
 from datetime import timedelta
 
 import pytest
 from django.db import transaction
 
 from scrm.lib import clock
-from tests.support.core import in_thread
+from tenants.context import current_tenant
+from tests.support.core import database_url, in_thread
 from wecom_bridge.gateway import CallError, gateway_for, tokens
 from wecom_bridge.models import CorpCredential
 
@@ -126,3 +131,197 @@ def test_text_goes_out_as_it_is_written(wecom, corp):
         "remark", userid=row["followers"][0], external_userid=row["external_userid"], remark="王小雨🍑"
     )
     assert wecom.calls("externalcontact/remark")[0]["args"]["remark"] == "王小雨🍑"
+
+
+# --- Many processes
+
+
+CALLER = """
+import sys, time
+from django.core.wsgi import get_wsgi_application
+get_wsgi_application()
+from tenants.context import public_scope, tenant_scope
+from tenants.models import Tenant
+from wecom_bridge.gateway import gateway_for
+from wecom_bridge.models import Corp
+with public_scope():
+    tenant = Tenant.objects.get(pk=int(sys.argv[1]))
+with tenant_scope(tenant):
+    corp = Corp.objects.get(pk=int(sys.argv[2]))
+    gateway = gateway_for(corp)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(len(gateway.get_follow_users()), flush=True)
+"""
+
+
+@pytest.fixture
+def callers(wecom, corp, settings):
+    """callers(n) → processes of their own, each ready to make one call when told."""
+    environment = {**os.environ, "DATABASE_URL": database_url(), "REDIS_URL": settings.REDIS_URL}
+    environment |= {"WECOM_API_BASE": wecom.url, "DJANGO_SETTINGS_MODULE": "scrm.settings"}
+    command = [sys.executable, "-c", CALLER, str(current_tenant().pk), str(corp.pk)]
+    started = []
+
+    def start(number):
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        mine = [subprocess.Popen(command, env=environment, cwd=settings.BASE_DIR, **pipes) for _n in range(number)]
+        started.extend(mine)
+        assert all(one.stdout.readline() == "ready\n" for one in mine)
+        return mine
+
+    yield start
+    for one in started:
+        one.kill()
+        one.communicate()
+
+
+def go(processes):
+    for one in processes:
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    return [one.communicate(timeout=60)[0].strip() for one in processes]
+
+
+def test_four_processes_with_five_threads_each_fetch_one_token(wecom, corp, callers, monkeypatch):
+    """Real processes, and threads of this one that do not know of each other, all at the same moment."""
+    wecom.script("gettoken", delay=0.5)
+    processes = callers(4)
+    monkeypatch.setattr(tokens, "_guard", lambda key: _nothing())
+    threads = [in_thread(lambda: gateway_for(corp).get_follow_users()) for _n in range(16)]
+    answers = go(processes)
+    assert answers == ["4"] * 4 and all(len(thread.result()) == 4 for thread in threads)
+    assert gettokens(wecom) == 1
+
+
+def test_processes_whose_token_is_refused_at_once_fetch_one_new_token(wecom, corp, callers):
+    gateway_for(corp).get_follow_users()
+    processes = callers(3)
+    wecom.post("tokens/invalidate", {"as": "invalid"})
+    wecom.script("gettoken", delay=0.3)
+    assert go(processes) == ["4"] * 3
+    assert gettokens(wecom) == 2
+
+
+# --- Compare and swap
+
+
+def test_a_refusal_of_an_older_token_does_not_throw_away_the_newer_one(wecom, corp):
+    """A slow answer 40014 to a call made before the exchange."""
+    gateway = gateway_for(corp)
+    gateway.get_follow_users()
+    old = tokens._known[tokens.scope_name(), gateway.credential_pk]
+    wecom.post("tokens/invalidate", {"as": "invalid"})
+    gateway.get_follow_users()
+    newer = CorpCredential.objects.get()
+
+    kept = tokens.replace(gateway.credential_pk, old, gateway._fetch_token)
+
+    assert (kept.value, kept.version) == (newer.access_token, newer.access_token_version)
+    forget_all()
+    assert tokens.replace(gateway.credential_pk, old, gateway._fetch_token).version == newer.access_token_version
+    assert gettokens(wecom) == 2
+
+
+# --- A changed secret
+
+
+def test_another_process_leaves_the_old_token_with_its_next_slice_of_work(wecom, corp):
+    gateway_for(corp).get_follow_users()
+    before = dict(tokens._known)
+    wecom.connect(secret=wecom.corp["contact_secret"])
+    tokens._known.update(before)  # a process that did not hear of it
+
+    gateway_for(corp).get_follow_users()
+
+    assert gettokens(wecom) == 2
+    assert tokens._known != before
+
+
+def test_a_door_that_is_still_open_asks_with_the_secret_of_now(wecom, corp):
+    """The slice began before the change, and its token is refused in the middle."""
+    door = gateway_for(corp)
+    door.get_follow_users()
+    CorpCredential.objects.update(secret="wrong, and mended below")
+    wecom.connect()
+    wecom.post("tokens/invalidate", {"as": "invalid"})
+    assert door.get_follow_users()
+    assert CorpCredential.objects.get().broken_at is None
+
+
+def test_the_refusal_of_a_secret_that_was_changed_meanwhile_does_not_open_the_breaker(wecom, corp):
+    CorpCredential.objects.update(secret="wrong")
+    wecom.script("gettoken", delay=1.0, execute=True)
+    asking = in_thread(lambda: gateway_for(corp).get_follow_users())
+    wait_for(lambda: _is_asking(corp))
+    wecom.connect()
+    with pytest.raises(CallError) as raised:
+        asking.result()
+    assert raised.value.held and raised.value.retry_after < 10
+    assert CorpCredential.objects.get().broken_at is None
+    assert gateway_for(corp).get_follow_users()
+
+
+def _is_asking(corp):
+    """Somebody holds the lock of the token."""
+    with tokens.session_lock(f"wecom-token:{CorpCredential.objects.get(corp=corp).pk}") as free:
+        return not free
+
+
+def wait_for(look):
+    until = time.monotonic() + 10
+    while not look():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+# --- Refresh
+
+
+def soon_over(**fields):
+    """The token in the row ends in five minutes, and was fetched long ago."""
+    now = clock.wall()
+    given = {"access_token_expires_at": now + timedelta(minutes=5), "access_token_asked_at": now - timedelta(hours=2)}
+    CorpCredential.objects.update(**given | fields)
+    forget_all()
+
+
+def test_nobody_waits_while_the_next_token_is_fetched(wecom, corp):
+    gateway_for(corp).get_follow_users()
+    soon_over()
+    pk, now = CorpCredential.objects.get().pk, clock.wall()
+    row = tokens._read(pk)
+    tokens._known[tokens.scope_name(), pk] = row
+    wecom.script("gettoken", delay=1.5)
+    refreshing = in_thread(lambda: gateway_for(corp).get_follow_users())
+    wait_for(lambda: _is_asking(corp))
+
+    began = time.monotonic()
+    assert gateway_for(corp).get_follow_users()
+
+    assert time.monotonic() - began < 1.0
+    assert refreshing.result() and gettokens(wecom) == 2
+    assert row.expires_at > now
+
+
+def test_a_refresh_that_fails_costs_nobody_a_call_and_is_not_repeated_at_once(wecom, corp):
+    gateway_for(corp).get_follow_users()
+    soon_over()
+    pk = CorpCredential.objects.get().pk
+    tokens._known[tokens.scope_name(), pk] = tokens._read(pk)
+    wecom.script("gettoken", errcode=-1, times=5)
+    for _n in range(4):
+        assert gateway_for(corp).get_follow_users()
+    assert gettokens(wecom) == 2
+
+
+def test_a_gettoken_that_answers_the_same_token_is_not_asked_again_and_again_by_anybody(wecom, corp):
+    gateway_for(corp).get_follow_users()
+    token = CorpCredential.objects.get().access_token
+    same = {"errcode": 0, "errmsg": "ok", "access_token": token, "expires_in": 240}
+    wecom.script("gettoken", body=same, times=10)
+    soon_over()
+    for _process in range(4):
+        forget_all()
+        assert gateway_for(corp).get_follow_users()
+    assert gettokens(wecom) == 2
