@@ -147,7 +147,7 @@ def the_world_goes_on(wecom: Any) -> list[str]:
         external = added["external_userid"]
         wecom.hand("edit_notes", userid=userid, external_userid=external, remark=f"备注{number}")
         if number % 5 == 0:
-            wecom.hand("customer_deletes", userid=userid, external_userid=external)
+            wecom.hand("guide_deletes", userid=userid, external_userid=external)
         else:
             came.append(external)
     return came

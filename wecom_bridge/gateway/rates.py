@@ -28,10 +28,8 @@ def turn(pace: Pace, api: str, *, subject: str = "", kept: float = KEPT_SECONDS)
         taken = pace.take(api, subject=subject, kept=kept)
     except Refused as no:
         raise _refusal(no) from None
-    outcome = "busy"
     try:
         yield
-        outcome = "ok"
     except CallError as error:
         outcome = outcome_of(error)
         wait = pace.left(taken, outcome)
@@ -39,9 +37,9 @@ def turn(pace: Pace, api: str, *, subject: str = "", kept: float = KEPT_SECONDS)
             error.retry_after = wait
         raise
     except BaseException:
-        pace.left(taken, outcome)
+        pace.left(taken, "ok")  # a mistake of ours says nothing about WeCom
         raise
-    pace.left(taken, outcome)
+    pace.left(taken, "ok")
 
 
 def outcome_of(error: CallError) -> str:

@@ -114,7 +114,7 @@ def problem_with(name: str, value: int) -> str:
     known = documented()
     if table == "address":
         return "shared"
-    if name in known:
+    if table and name in known:
         usual = known[name]
     elif table and column in COLUMNS:
         usual = known[f"every_api.{column}"]

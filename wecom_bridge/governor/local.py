@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from wecom_bridge.governor.limits import ApiLimits
 
-BUCKET = 5
-MINUTE, HOUR = 65, 3900  # one bucket more than the window, as the shared count has it
+MINUTE, HOUR = 5, 300  # seconds of a bucket of each window, as the shared count has them
+KEPT = 13  # buckets that still matter
 PARTS = 8  # how many processes may be calling without knowing of each other
-PRUNE_ABOVE = 1_000
 ALONE = ""  # the epoch of calls that Redis was not told of
+Calls = Counter[tuple[str, int]]  # (epoch, bucket) → calls
 
 
 class Tally:
@@ -21,18 +21,18 @@ class Tally:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._calls: Counter[tuple[str, int]] = Counter()
-        self._today: Counter[tuple[str, int]] = Counter()
+        self._minute, self._hour, self._today = Calls(), Calls(), Calls()
         self._told: str | None = None  # the epoch that knows of all calls
         self.running = 0
 
     def add(self, epoch: str, now: float, day: int) -> bool:
         """Count a call; True when this epoch may not know of all earlier ones (see move)."""
         with self._lock:
-            self._calls[epoch, int(now) // BUCKET] += 1
+            self._minute[epoch, int(now // MINUTE)] += 1
+            self._hour[epoch, int(now // HOUR)] += 1
             self._today[epoch, day] += 1
-            if len(self._calls) > PRUNE_ABOVE:
-                self._prune(now)
+            if len(self._minute) > 3 * KEPT:
+                self._forget(now, day)
             if epoch == ALONE:
                 self._told = None
             return epoch != self._told
@@ -40,28 +40,31 @@ class Tally:
     def move(self, epoch: str, now: float, day: int) -> tuple[int, int, int]:
         """Calls of the last minute, hour and day that other epochs counted; they belong to this one from here on."""
         with self._lock:
-            self._prune(now)
-            others = [key for key in self._calls if key[0] != epoch]
-            hour = sum(self._calls[key] for key in others)
-            minute = sum(self._calls[key] for key in others if key[1] > (now - MINUTE) // BUCKET)
-            for key in others:
-                self._calls[epoch, key[1]] += self._calls.pop(key)
-            today = sum(count for (one, when), count in self._today.items() if one != epoch and when == day)
-            self._today = Counter({(epoch, day): self._today[epoch, day] + today})
+            self._forget(now, day)
             self._told = epoch
+            minute, hour, today = (_moved(calls, epoch) for calls in (self._minute, self._hour, self._today))
             return minute, hour, today
 
     def counts(self, now: float, day: int) -> tuple[int, int, int]:
         """All calls of the last minute, hour and day."""
         with self._lock:
-            self._prune(now)
-            minute = sum(n for (_one, slot), n in self._calls.items() if slot > (now - MINUTE) // BUCKET)
-            today = sum(n for (_one, when), n in self._today.items() if when == day)
-            return minute, sum(self._calls.values()), today
+            self._forget(now, day)
+            return self._minute.total(), self._hour.total(), self._today.total()
 
-    def _prune(self, now: float) -> None:
-        for key in [key for key in self._calls if key[1] < (now - HOUR) // BUCKET]:
-            del self._calls[key]
+    def _forget(self, now: float, day: int) -> None:
+        for calls, oldest in (
+            (self._minute, int(now // MINUTE) - KEPT + 1), (self._hour, int(now // HOUR) - KEPT + 1), (self._today, day),
+        ):  # fmt: skip
+            for key in [key for key in calls if key[1] < oldest]:
+                del calls[key]
+
+
+def _moved(calls: Calls, epoch: str) -> int:
+    others = [key for key in calls if key[0] != epoch]
+    total = sum(calls[key] for key in others)
+    for key in others:
+        calls[epoch, key[1]] += calls.pop(key)
+    return total
 
 
 @dataclass
