@@ -33,3 +33,8 @@ def save(corp_pk: int, api: str, kept: Kept) -> None:
     closed = datetime.fromtimestamp(kept.closed, tz=clock.wall().tzinfo) if kept.closed else None
     values = {"width": kept.width, "closed_until": closed, "closed_scope": kept.scope, "strikes": kept.strikes}
     CallPace.objects.update_or_create(corp_id=corp_pk, api=api, defaults={**values, "changed_at": clock.wall()})
+
+
+def note(corp_pk: int, api: str, width: int, strikes: int) -> None:
+    """Write what successes have changed."""
+    CallPace.objects.filter(corp_id=corp_pk, api=api).update(width=width, strikes=strikes, changed_at=clock.wall())

@@ -1,4 +1,4 @@
-"""One corp's turn to call: asked for before each call, given back after it, one step in Redis each.
+"""One corp's turn to call: asked for before each call in one step, given back after it without waiting.
 
 A turn that is soon free is waited for; otherwise Refused says how long it takes, and the work goes back to its queue without a
 counted try.
@@ -51,6 +51,7 @@ class Turn:
 
 _tallies: dict[str, Tally] = {}
 _alone: dict[str, Alone] = {}
+_learned: dict[str, tuple[int, int]] = {}
 _making = threading.Lock()
 
 
@@ -59,6 +60,7 @@ class Pace:
 
     def __init__(self, corp_pk: int, corp_id: str, limits: Limits, level: Level = "person") -> None:
         self.corp_pk, self.corp_id, self.limits, self.level = corp_pk, corp_id, limits, level
+        self._of_api: dict[str, tuple[ApiLimits, list[str], list[int]]] = {}
 
     def at(self, level: Level) -> "Pace":
         """The same corp, with another budget."""
@@ -68,7 +70,10 @@ class Pace:
         """A turn to call. Raises Refused. subject: what `each` of the limits counts, e.g. a msgid."""
         if wait := reach.of(settings.WECOM_API_BASE).wait():
             raise Refused("away", wait)
-        turn = Turn(api, self.limits.of(api), self._keys(api, subject), 0.0)
+        limits, keys, _parts = self._of(api)
+        if subject and limits.each:
+            keys = [*keys, channel(f"wecom-each:{self.corp_id}:{api}:{subject}")]
+        turn = Turn(api, limits, keys, 0.0)
         patience = time.monotonic() + PATIENCE[self.level]
         while True:
             turn.began = clock.wall().timestamp()
@@ -92,6 +97,9 @@ class Pace:
             there.answered()
         if turn.alone is not None:
             return max(wait, self._left_alone(turn, outcome))
+        if outcome == "ok":
+            shared.ask(lambda: shared.done(turn.keys[:2], [turn.name, turn.began, turn.limits.ceiling]))
+            return 0.0
         told = shared.ask(lambda: shared.leave(turn.keys[:3], self._leaving(turn, outcome)))
         if not told or len(told) == 1:
             return max(wait, self._without_redis(turn, outcome) if told is None else 0.0)
@@ -99,6 +107,7 @@ class Pace:
         until = float(closed)
         if changed:
             self._keep(turn.api, Kept(int(width), until, scope.decode(), int(strikes)))
+            _learned[turn.keys[0]] = (int(width), int(strikes))
         return max(wait, until - clock.wall().timestamp())
 
     # --- With Redis
@@ -108,11 +117,19 @@ class Pace:
         if told is None:
             return self._ask_alone(turn)
         turn.alone = None
-        word, rest = told[0].decode(), told[1]
-        if word != "ok":
-            return word, rest / 1000
-        self._count(turn, rest.decode())
+        if told[0] != b"ok":
+            return told[0].decode(), told[1] / 1000
+        self._count(turn, told[1].decode())
+        self._learn(turn, (int(told[2]), int(told[3])))
         return "ok", 0.0
+
+    def _learn(self, turn: Turn, news: tuple[int, int]) -> None:
+        """(width, strikes) that successes have changed are written down by whoever sees it first."""
+        known = _learned.setdefault(turn.keys[0], news)
+        if known != news:
+            _learned[turn.keys[0]] = news
+            with contextlib.suppress(DatabaseError):
+                memory.note(self.corp_pk, turn.api, *news)
 
     def _admitted(self, turn: Turn, kept: float) -> list[Any]:
         back = _alone.pop(turn.keys[0], None)
@@ -135,23 +152,26 @@ class Pace:
                 keys = [turn.keys[0], turn.keys[2]]
                 shared.ask(lambda: shared.rejoin(keys, [turn.began, *others, day]))
 
+    def _of(self, api: str) -> tuple[ApiLimits, list[str], list[int]]:
+        """Limits, keys, and this level's parts of the windows: the same for every call of an API."""
+        found = self._of_api.get(api)
+        if found is None:
+            row = self.limits.of(api)
+            windows = (row.minute, row.hour, row.day, row.address_minute, row.address_hour)
+            parts = [self.limits.part(self.level, limit) for limit in windows]
+            found = self._of_api[api] = (row, keys_of(self.corp_id, api), parts)
+        return found
+
     def _arriving(self, turn: Turn, kept: float) -> list[Any]:
-        row, part, day = turn.limits, self.limits.part, _day(turn.began)
-        parts = [part(self.level, n) for n in (row.minute, row.hour, row.day, row.address_minute, row.address_hour)]
+        row, day = turn.limits, _day(turn.began)
         head = [turn.began, turn.name, kept, self.limits.places(self.level), row.ceiling]
-        return [*head, *parts, day, _midnight(day), row.each, row.each_seconds]
+        return [*head, *self._of(turn.api)[2], day, _midnight(day), row.each, row.each_seconds]
 
     def _leaving(self, turn: Turn, outcome: str) -> list[Any]:
         row, now = turn.limits, clock.wall().timestamp()
         day = _day(now)
         limits = [row.minute, row.hour, row.day, row.address_minute, row.address_hour]
         return [now, turn.name, turn.began, outcome, row.ceiling, *limits, row.penalty, day, _midnight(day)]
-
-    def _keys(self, api: str, subject: str) -> list[str]:
-        keys = keys_of(self.corp_id, api)
-        if subject and self.limits.of(api).each:
-            keys.append(channel(f"wecom-each:{self.corp_id}:{api}:{subject}"))
-        return keys
 
     def _keep(self, api: str, kept: Kept) -> None:
         # Losing the row's news costs one refused call after a flush; the call that was just made must not fail for it.
@@ -167,12 +187,11 @@ class Pace:
             found = Alone(row.width, row.closed, _tally(key))
             with _making:
                 _alone.setdefault(key, found)
-        turn.alone, row_limits = _alone[key], turn.limits
+        turn.alone = _alone[key]
         # Each process watches its own part, so the address, shared by all merchants, is divided with them.
-        minute = min(self.limits.part(self.level, n) for n in (row_limits.minute, row_limits.address_minute))
-        hour = min(self.limits.part(self.level, n) for n in (row_limits.hour, row_limits.address_hour))
-        parts = (minute, hour, self.limits.part(self.level, row_limits.day))
-        return turn.alone.enter(row_limits, parts, turn.began, _day(turn.began))
+        minute, hour, day, address_minute, address_hour = self._of(turn.api)[2]
+        parts = (min(minute, address_minute), min(hour, address_hour), day)
+        return turn.alone.enter(turn.limits, parts, turn.began, _day(turn.began))
 
     def _left_alone(self, turn: Turn, outcome: str) -> float:
         assert turn.alone is not None
@@ -208,7 +227,7 @@ def today() -> int:
 
 def forget() -> None:
     """As in a fresh process."""
-    for remembered in (_tallies, _alone):
+    for remembered in (_tallies, _alone, _learned):
         remembered.clear()
     reach.forget()
     known.forget()

@@ -48,7 +48,7 @@ ADMIT = (
     _COMMON
     + """
 local now, name = tonumber(ARGV[1]), ARGV[2]
-local s = redis.call('HMGET', KEYS[1], 'epoch', 'width', 'closed', 'hold', 'm', 'h', 'd')
+local s = redis.call('HMGET', KEYS[1], 'epoch', 'width', 'closed', 'hold', 'm', 'h', 'd', 'strikes')
 if not s[1] then return {'lost', 0} end
 local a = redis.call('HMGET', KEYS[3], 'closed', 'm', 'h')
 local closed = math.max(number(s[3]), number(a[1]))
@@ -92,43 +92,48 @@ redis.call('HSET', KEYS[3], 'm', cmsgpack.pack(windows[3][1]), 'h', cmsgpack.pac
 redis.call('EXPIRE', KEYS[3], 7200)
 redis.call('ZADD', KEYS[2], now + tonumber(ARGV[3]), name)
 redis.call('EXPIRE', KEYS[2], 600)
-return {'ok', s[1]}
+return {'ok', s[1], width, number(s[8])}
 """
 )
 
+# A call that WeCom answered; nobody waits for a reply. KEYS: state, places. ARGV: name, when it began, ceiling.
+DONE = """
+local GROW_AFTER = 10
+local running = redis.call('ZCARD', KEYS[2])
+redis.call('ZREM', KEYS[2], ARGV[1])
+local s = redis.call('HMGET', KEYS[1], 'epoch', 'width', 'run', 'strikes', 'struck')
+if not s[1] then return end
+local ceiling = tonumber(ARGV[3])
+local width, run = math.min(tonumber(s[2]), ceiling), (tonumber(s[3] or 0) or 0) + 1
+if run >= GROW_AFTER * width and width < ceiling and running * 2 >= width then width, run = width + 1, 0 end
+redis.call('HSET', KEYS[1], 'width', width, 'run', run, 'bad', 0)
+if tonumber(s[4] or 0) > 0 and tonumber(ARGV[2]) > tonumber(s[5]) then redis.call('HSET', KEYS[1], 'strikes', 0) end
+redis.call('EXPIRE', KEYS[1], 172800)
+"""
+
 # KEYS: state, places, state of the address. ARGV: now, name, when it began, outcome, ceiling, limits of minute, hour, day, address
-# minute, address hour, penalty, day, midnight. Outcomes: ok, frequent (45009), crowded (45033), slow, busy, none.
+# minute, address hour, penalty, day, midnight. Outcomes: frequent (45009), crowded (45033), slow, busy, none.
 # Answers {1 when something worth keeping changed, width, when the closed window ends, its scope, strikes}.
 LEAVE = (
     _COMMON
     + """
-local GROW_AFTER, HALVE_AFTER, HOLD = 10, 3, 1
+local HALVE_AFTER, HOLD = 3, 1
 local HALF_FULL = 0.5
 local now, began, outcome = tonumber(ARGV[1]), tonumber(ARGV[3]), ARGV[4]
-local running = redis.call('ZCARD', KEYS[2])
 redis.call('ZREM', KEYS[2], ARGV[2])
 if outcome == 'none' then return {0} end
-local s = redis.call('HMGET', KEYS[1], 'epoch', 'width', 'run', 'bad', 'cut', 'strikes', 'struck', 'closed', 'scope')
+local s = redis.call('HMGET', KEYS[1], 'epoch', 'width', 'bad', 'cut', 'strikes', 'struck', 'closed', 'scope')
 if not s[1] then return {0} end
 redis.call('EXPIRE', KEYS[1], 172800)
-local width, run, bad, strikes = math.min(number(s[2]), tonumber(ARGV[5])), number(s[3]), number(s[4]), number(s[6])
-local changed, closed, scope = 0, number(s[8]), s[9] or ''
-if outcome == 'ok' then
-  run = run + 1
-  if run >= GROW_AFTER * width and width < tonumber(ARGV[5]) and running * 2 >= width then
-    width, run, changed = width + 1, 0, 1
-  end
-  if strikes > 0 and began > number(s[7]) then strikes, changed = 0, 1 end
-  redis.call('HSET', KEYS[1], 'width', width, 'run', run, 'bad', 0, 'strikes', strikes)
-  return {changed, width, tostring(closed), scope, strikes}
-end
+local width, bad, strikes = math.min(number(s[2]), tonumber(ARGV[5])), number(s[3]), number(s[5])
+local changed, closed, scope = 0, number(s[7]), s[8] or ''
 if outcome == 'frequent' or outcome == 'crowded' then
   local refused = redis.call('HGET', KEYS[1], 'r')
   local day = tonumber(ARGV[12])
   redis.call('HSET', KEYS[1], 'r', cmsgpack.pack({day, of_day(refused, day) + 1}))
 end
 if outcome == 'frequent' then
-  if began <= number(s[7]) then return {0, width, tostring(math.max(closed, number(redis.call('HGET', KEYS[3], 'closed')))), scope, strikes} end
+  if began <= number(s[6]) then return {0, width, tostring(math.max(closed, number(redis.call('HGET', KEYS[3], 'closed')))), scope, strikes} end
   local function fullness(key, field, seconds, limit)
     if limit <= 0 then return 0 end
     return sum(rolled(redis.call('HGET', key, field) or nil, math.floor(now / seconds))) / limit
@@ -161,7 +166,7 @@ end
 bad = bad + 1
 if outcome == 'busy' and bad < HALVE_AFTER then
   redis.call('HSET', KEYS[1], 'bad', bad, 'run', 0)
-elseif began > number(s[5]) then
+elseif began > number(s[4]) then
   local halved = math.max(1, math.floor(width / 2))
   if halved < width then width, changed = halved, 1 end
   redis.call('HSET', KEYS[1], 'width', width, 'run', 0, 'bad', 0, 'cut', now)
