@@ -82,16 +82,11 @@ class WeComClient(WeChatClient):
 
     def fetch_access_token(self, secret: str) -> dict[str, Any]:
         """gettoken, once. Raises wechatpy's or requests' errors; the caller keeps the answer."""
-        return self.ask_plainly("GET", "gettoken", params={"corpid": self.corp_id, "corpsecret": self.secret})
+        return self.ask_plainly("GET", "gettoken", params={"corpid": self.corp_id, "corpsecret": secret})
 
     def ask_plainly(self, method: str, path: str, **parts: Any) -> dict[str, Any]:
         """A call without our access token: those that lead to one. parts: params, json. Raises wechatpy's or requests' errors."""
         answer = self._http.request(method, f"{self.API_BASE_URL}{path}", timeout=self.timeout, **parts)
-        answer = self._http.get(
-            f"{self.API_BASE_URL}gettoken",
-            params={"corpid": self.corp_id, "corpsecret": secret},
-            timeout=self.timeout,
-        )
         answer.raise_for_status()
         return self._handle_result(answer)
 

@@ -6,9 +6,8 @@ A family of calls is a class over Core in a module of its own; its methods retur
 from dataclasses import asdict
 from typing import Any
 
-from wecom_bridge.gateway import flows
+from wecom_bridge.gateway import flows, tokens
 from wecom_bridge.gateway.acquisition import Acquisition
-from wecom_bridge.gateway import tokens
 from wecom_bridge.gateway.acting import Acting
 from wecom_bridge.gateway.album import Album
 from wecom_bridge.gateway.apps import Apps
@@ -88,15 +87,12 @@ class Gateway(
         return answer if isinstance(answer, dict) else asdict(answer)
 
 
-def gateway_for(corp: Corp) -> Gateway:
-    """The door of a corp, by the credential that speaks for it. Raises CallError (held) when it has none."""
-    credential = CorpCredential.objects.filter(corp=corp, kind__in=flows.kinds()).order_by("id").first()
 def gateway_for(corp: Corp, *, level: Level = "person") -> Gateway:
-    """The door of a corp, by its app's credential, for work of this urgency. Raises CallError (held) when it has none.
+    """The door of a corp, by the credential that speaks for it, for work of this urgency. Raises CallError (held) when it has none.
 
     One query; a door is for one slice of work: a secret or token changed elsewhere is known to the next.
     """
-    credential = CorpCredential.objects.filter(corp=corp, kind=CorpCredential.Kind.APP).order_by("id").first()
+    credential = CorpCredential.objects.filter(corp=corp, kind__in=flows.kinds()).order_by("id").first()
     if credential is None or not corp.is_active:
         raise CallError("the corp is not connected", retryable=True, retry_after=600.0, held=True)
     tokens.notice(credential)

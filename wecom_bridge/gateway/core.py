@@ -84,7 +84,6 @@ class Core:
             error.executed_maybe = False  # of the command that waits for the token nothing has left
             raise
 
-
     def warm_token(self) -> None:
         """Have a token with a good while to live before one is needed in a hurry. Raises CallError."""
         refuse_in_transaction()
