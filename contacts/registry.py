@@ -8,7 +8,7 @@ from accounts.navigation import NavEntry
 from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
 from accounts.scope import register_places
-from contacts import arrivals, fields, filters, handlers, inventory, kinds, longjobs, timeline
+from contacts import arrivals, comparing, fields, filters, handlers, inventory, kinds, longjobs, timeline
 from contacts.models import TimelineEvent
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
@@ -84,6 +84,7 @@ def register() -> None:
     handlers.register()
     arrivals.on_new_keys(groups.on_new_keys)
     inventory.register()
+    comparing.register()
     timeline.on_recorded(enter_first_stage)
     lanes.register(lanes.Lane(longjobs.LANE, queue="bulk", drain=longjobs.drain))
     longjobs.register(exports.KIND, exports.export_step)

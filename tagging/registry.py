@@ -12,7 +12,7 @@ from conditions import consumers
 from conditions.consumers import Consumer
 from contacts import panels, timeline
 from contacts.services import merging
-from tagging import actions, fields, handlers, listing
+from tagging import actions, comparing, fields, handlers, listing
 from tagging import segments as listeners
 from tagging.models import RuleMatch, SegmentChange
 from tagging.services import rules, segments
@@ -31,6 +31,7 @@ def register() -> None:
     _permissions_and_navigation()
     fields.register_fields()
     handlers.register()
+    comparing.register()
     for command in (MARK_COMMAND, *COMMANDS):
         register_command(command)
     for action in (TAG, STAGE):

@@ -249,13 +249,19 @@ def handlers_for(kind: BatchKind) -> list[Handler]:
 class Inventory:
     """What we have of a corp, for comparing after a complete read. Registered by contacts.
 
-    follow_counts: userid → how many active relations we have; follows: (corp, userids) → userid → their external_userids;
-    groups: chat_id → userid of the owner, of groups not dismissed.
+    follow_counts: userid → how many relations her list in WeCom should show; follows: (corp, userids) → userid → the
+    external_userids of her friends; groups: chat_id → userid of the owner, of groups not dismissed; newer: (corp, read_at) →
+    (pairs, chat_ids) that began or were read again since; members: userid → whether she serves customers, of those who have not
+    left; departments: ids of those not gone; names: (corp, userids) → userid → name.
     """
 
     follow_counts: "Callable[[Corp], Mapping[str, int]]"
     follows: "Callable[[Corp, Sequence[str]], Mapping[str, set[str]]]"
     groups: "Callable[[Corp], Mapping[str, str]]"
+    newer: "Callable[[Corp, datetime], tuple[set[tuple[str, str]], set[str]]]" = lambda corp, read_at: (set(), set())
+    members: "Callable[[Corp], Mapping[str, bool]]" = lambda corp: {}
+    departments: "Callable[[Corp], set[int]]" = lambda corp: set()
+    names: "Callable[[Corp, Sequence[str]], Mapping[str, str]]" = lambda corp, userids: {}
 
 
 _inventory: list[Inventory] = []

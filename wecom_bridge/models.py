@@ -190,27 +190,45 @@ class SyncRun(models.Model):
         NEEDS_CONFIRM = "confirm", _("待确认")
         DONE = "done", _("已完成")
         FAILED = "failed", _("失败")
+        SKIPPED = "skipped", _("已跳过")
+
+    class Kind(models.TextChoices):
+        FIRST = "first", _("首次同步")
+        RECONCILE = "reconcile", _("每日核对")
+        COMPARE = "compare", _("只比对")  # reads all, lists what differs, writes none of it
+        LISTS = "lists", _("每小时比对")  # members, departments and tags alone
 
     corp = models.ForeignKey(Corp, on_delete=models.CASCADE, related_name="sync_runs")
-    kind = models.CharField(
-        max_length=16, choices=[("first", _("首次同步")), ("reconcile", _("每日核对"))], default="first"
-    )
+    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.FIRST)
     state = models.CharField(max_length=8, choices=State.choices, default=State.RUNNING)
     step = models.CharField(max_length=24, default="")
     job_id = models.BigIntegerField(null=True, blank=True)
     counts = models.JSONField(default=dict, blank=True)
     shrink = models.JSONField(default=dict, blank=True)  # what would vanish, when a person must confirm
+    # entity → {missing, extra, different, repaired}: all that was found, also beyond the rows that are kept.
+    drift_counts = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), blank=True)
     last_error = models.TextField(default="", blank=True)
+    night = models.DateField(null=True, blank=True)  # the tenant's day whose nightly reconciliation this is
+    read_at = models.DateTimeField(null=True, blank=True)  # domain instant that the reading speaks of: its beginning
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
 
-    NOT_PERSONAL = ("step", "counts", "shrink", "last_error")
+    NOT_PERSONAL = ("step", "counts", "shrink", "drift_counts", "last_error")
 
     class Meta:
         constraints = [
+            # The hourly lists do not keep a person from starting a full read.
             models.UniqueConstraint(
-                fields=["corp"], condition=Q(state__in=["running", "confirm"]), name="one_running_sync_per_corp"
-            )
+                fields=["corp"],
+                condition=Q(state__in=["running", "confirm"]) & ~Q(kind="lists"),
+                name="one_running_sync_per_corp",
+            ),
+            models.UniqueConstraint(
+                fields=["corp"], condition=Q(state="running", kind="lists"), name="one_running_lists_per_corp"
+            ),
+            models.UniqueConstraint(
+                fields=["corp", "night"], condition=Q(night__isnull=False), name="one_reconcile_per_night"
+            ),
         ]
 
 
@@ -228,8 +246,8 @@ class SyncUnit(models.Model):
     WRITE = "write"  # a kind: the staged people after `cursor`, up to and with `key`
 
     run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="units", db_index=False)
-    kind = models.CharField(max_length=16)  # list, contacts, write, group_list, group
-    key = models.CharField(max_length=130)  # userid, chat_id, the list's name, or the last external_userid to write
+    kind = models.CharField(max_length=16)  # list, members, contacts, write, group_list, group
+    key = models.CharField(max_length=130)  # userid, chat_id, the list's name, a department, the last person to write
     state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
     cursor = models.CharField(max_length=255, default="", blank=True)
     fetched = models.BigIntegerField(default=0)
@@ -272,16 +290,21 @@ class DriftRow(models.Model):
     kind = models.CharField(
         max_length=9, choices=[("missing", _("缺少")), ("extra", _("多出")), ("different", _("不同"))]
     )
-    before = models.JSONField(default=dict, blank=True)
-    after = models.JSONField(default=dict, blank=True)
-    repaired_at = models.DateTimeField(null=True, blank=True)
+    before = models.JSONField(default=dict, blank=True)  # ours, of the columns that differ; personal values masked
+    after = models.JSONField(default=dict, blank=True)  # WeCom's
+    repaired_at = models.DateTimeField(null=True, blank=True)  # when our state equalled WeCom's
+    asked_at = models.DateTimeField(null=True, blank=True)  # somebody asked to read it again; cleared with the answer
+    last_error = models.CharField(max_length=200, default="", db_default="", blank=True)
     found_at = models.DateTimeField()
 
     PERSONAL = ("before", "after", "key")
-    NOT_PERSONAL = ("entity",)
+    NOT_PERSONAL = ("entity", "last_error")
 
     class Meta:
-        indexes = [models.Index(fields=["run", "entity", "kind"], name="drift_run")]
+        indexes = [
+            models.Index(fields=["run", "entity", "kind"], name="drift_run"),
+            models.Index(fields=["asked_at"], condition=Q(asked_at__isnull=False), name="drift_asked"),
+        ]
 
 
 class DoctorFinding(models.Model):

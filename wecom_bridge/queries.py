@@ -80,7 +80,11 @@ def list_steps(run: SyncRun) -> list[dict[str, Any]]:
     people, groups = count_units(run, "contacts"), count_units(run, "group")
     steps = [
         (_("组织与标签"), ("directory", "tags"), ""),
-        (_("读取客户"), ("customers",), _("%(done)s / %(all)s 位成员") % {"done": people[0], "all": people[1]}),
+        (
+            _("读取客户"),
+            ("first_page", "customers"),
+            _("%(done)s / %(all)s 位成员") % {"done": people[0], "all": people[1]},
+        ),
         (_("写入客户"), ("write",), _("%(n)s 段好友关系") % {"n": count_written(run)}),
         (_("客户群"), ("group_lists", "groups"), _("%(done)s / %(all)s 个群") % {"done": groups[0], "all": groups[1]}),
         (_("核对与完成"), ("compare", "remove", "finish"), ""),

@@ -36,7 +36,7 @@ def apply_groups(batch: GroupsBatch) -> None:
     else when we looked. What a lost callback would have told is found by the read, counted as a gap, and recorded as
     `reconcile`.
     """
-    locks.lock_in_transaction("groups")
+    lock_groups()
     who = _who(batch)
     groups, gapped = _write_groups(batch, who)
     _write_memberships(batch, groups, who, gapped)
@@ -45,7 +45,7 @@ def apply_groups(batch: GroupsBatch) -> None:
 
 def apply_lost_groups(batch: RemovalsBatch) -> None:
     """Groups that a complete, validated read did not show."""
-    locks.lock_in_transaction("groups")
+    lock_groups()
     # What began or was read again since is not spoken of by this reading.
     newer = Q(created_at__gt=batch.read_at) | Q(synced_at__gt=batch.read_at)
     seen = _of(batch.corp).filter(chat_id__in=batch.groups).exclude(newer)
@@ -60,6 +60,11 @@ def _of(corp: Corp) -> QuerySet[GroupChat]:
 
 def _key(corp: Corp, chat_id: str) -> dict[str, Any]:
     return {"corp_id": corp.pk, "id_space": corp.id_space, "chat_id": chat_id}
+
+
+def lock_groups() -> None:
+    """One writer of groups at a time per merchant."""
+    locks.lock_in_transaction("groups")
 
 
 def _who(batch: GroupsBatch) -> _Who:

@@ -67,7 +67,7 @@ def _write_departments(batch: MembersBatch, now: datetime) -> None:
     known = {row.department_id: row for row in Department.objects.filter(corp=batch.corp)}
     fresh, changed = [], []
     for info in batch.departments:
-        values = _department_values(info)
+        values = department_values(info)
         row = known.get(info.department_id)
         if row is None:
             fresh.append({"corp_id": batch.corp.pk, "department_id": info.department_id} | values)
@@ -80,7 +80,7 @@ def _write_departments(batch: MembersBatch, now: datetime) -> None:
         Department.objects.filter(corp=batch.corp, is_gone=False).exclude(department_id__in=seen).update(is_gone=True)
 
 
-def _department_values(info: DepartmentInfo) -> dict[str, Any]:
+def department_values(info: DepartmentInfo) -> dict[str, Any]:
     return {
         "name": clean_text(info.name, 64),
         "parent_department_id": info.parent_id,
@@ -94,7 +94,7 @@ def _write_members(batch: MembersBatch, now: datetime) -> None:
     known = {row.userid: row for row in _of(batch.corp).filter(userid__in=infos)}
     fresh, changed = [], []
     for userid, info in sorted(infos.items()):
-        values, row = _member_values(info), known.get(userid)
+        values, row = member_values(info), known.get(userid)
         if row is None:
             fresh.append(_key(batch.corp, userid) | values | {"synced_at": batch.read_at})
         elif (row.synced_at is None or row.synced_at <= batch.read_at) and _differs(row, values):
@@ -103,7 +103,7 @@ def _write_members(batch: MembersBatch, now: datetime) -> None:
     update_rows(Member, changed)
 
 
-def _member_values(info: MemberInfo) -> dict[str, Any]:
+def member_values(info: MemberInfo) -> dict[str, Any]:
     values: dict[str, Any] = {name: clean_text(getattr(info, name), limit) for name, limit in _TEXTS.items()}
     return values | {
         "department_ids": list(info.department_ids),

@@ -129,11 +129,11 @@ def _make_contacts(
 ) -> dict[str, int]:
     blank = {"search_text": "", "active_follows": 0, "first_added_at": None, "last_added_at": None, "owner_id": None,
              "store_id": None, "custom": {}, "opt_out_source": "", "created_at": now, "updated_at": now}  # fmt: skip
-    rows = [{**_details(info), **blank, **initial.get(external, {})} for external, info in people.items()]
+    rows = [{**detail_values(info), **blank, **initial.get(external, {})} for external, info in people.items()]
     return dict(zip(people, (pk for (pk,) in insert_rows(Contact, rows)), strict=True))
 
 
-def _details(info: ExternalContactInfo) -> dict[str, Any]:
+def detail_values(info: ExternalContactInfo) -> dict[str, Any]:
     return {
         "name": clean_text(info.name, 128),
         "avatar_url": clean_text(info.avatar_url, 500),
@@ -157,7 +157,7 @@ def refresh_details(
     columns = ("name", "avatar_url", "gender", "kind", "corp_name")
     rows, renamed, regendered = [], set(), set()
     for contact in Contact.objects.filter(pk__any_of=set(pending)).only("pk", *columns):
-        details = _details(pending[contact.pk])
+        details = detail_values(pending[contact.pk])
         if all(getattr(contact, column) == value for column, value in details.items()):
             continue
         rows.append({"id": contact.pk, **details, "updated_at": now})

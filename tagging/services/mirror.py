@@ -169,7 +169,7 @@ def apply_people_tags(batch: PeopleBatch) -> None:
     A mark settled after the read was made is not undone by it.
     """
     told = {(row.person.external_userid, info.userid): info for row in batch.rows for info in row.follows}
-    follows = _follows_of(batch.corp, told, batch.read_at)
+    follows = follows_read_before(batch.corp, told, batch.read_at)
     if not follows:
         return
     personal = {
@@ -196,7 +196,7 @@ def apply_people_tags(batch: PeopleBatch) -> None:
     _write(diff, batch)
 
 
-def _follows_of(corp: Corp, pairs: Iterable[Pair], read_at: datetime) -> dict[Pair, FollowKeys]:
+def follows_read_before(corp: Corp, pairs: Iterable[Pair], read_at: datetime) -> dict[Pair, FollowKeys]:
     """The follows of pairs that are known and were not read again since. One query."""
     wanted = set(pairs)
     externals = {external for external, _userid in wanted}

@@ -5,10 +5,8 @@ from typing import Any
 from wecom_bridge import contracts as c
 from wecom_bridge.gateway import parse
 from wecom_bridge.gateway.core import Core
-from wecom_bridge.gateway.errors import CallError
 
 PAGE = 100  # batch/get_by_user: 50 by default, 100 at most (reference 1)
-TOO_LARGE, NO_PERMISSION = 45029, 60011
 
 
 class Reading(Core):
@@ -19,23 +17,11 @@ class Reading(Core):
         answer = self._call("department/list", self.client.directory.departments)
         return [parse.department(row) for row in answer["department"]]
 
-    def get_members(self, departments: list[c.DepartmentInfo], serving: set[str]) -> list[c.MemberInfo]:
-        """user/list: all visible members, once each. One call per root where WeCom allows it, else one per department.
+    def get_department_members(self, department_id: int, *, with_children: bool) -> list[dict[str, Any]]:
+        """user/list: raw rows of a department, or of it and all below. errcode 45029: too many at once; 60011: not its children.
 
-        serving: userids of get_follow_users.
+        Left raw because a sync stages them as they are.
         """
-        known = {row.department_id for row in departments}
-        roots = [row.department_id for row in departments if row.parent_id not in known]
-        try:
-            rows = [row for root in roots for row in self._members(root, with_children=True)]
-        except CallError as error:
-            if error.errcode not in (TOO_LARGE, NO_PERMISSION):
-                raise
-            rows = [row for one in departments for row in self._members(one.department_id, with_children=False)]
-        members = {str(row["userid"]): row for row in rows}
-        return [parse.member(row, serves=userid in serving) for userid, row in members.items()]
-
-    def _members(self, department_id: int, *, with_children: bool) -> list[dict[str, Any]]:
         answer = self._call(
             "user/list", lambda: self.client.directory.members(department_id, with_children=with_children)
         )

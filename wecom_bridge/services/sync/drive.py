@@ -7,19 +7,21 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Min, Sum
+from django.utils.translation import gettext as _
 
 from scrm.lib import clock
 from tenants.ledger.models import Job
 from wecom_bridge import contracts as c
 from wecom_bridge.gateway import CallError, Gateway, gateway_for
-from wecom_bridge.models import Corp, StagedRow, SyncRun, SyncUnit
+from wecom_bridge.models import Corp, SyncRun, SyncUnit
 from wecom_bridge.queries import count_written
 from wecom_bridge.services.backoff import next_try
 from wecom_bridge.services.errors import in_words
-from wecom_bridge.services.sync import customers, groups, removals, writing
+from wecom_bridge.services.sync import customers, directory, early, groups, keeping, nightly, removals, repair, writing
 from wecom_bridge.services.sync.pause import Paused, say_paused
-from wecom_bridge.services.sync.runs import fail
+from wecom_bridge.services.sync.runs import drop_staged, fail
 from wecom_bridge.services.sync.statistics import refresh_statistics
+from wecom_bridge.services.sync.telling import tell
 
 State = SyncRun.State
 BREATH = timedelta(seconds=1)
@@ -30,8 +32,9 @@ Step = Callable[[SyncRun, Gateway, datetime], str | None]
 
 
 def drain(deadline: datetime) -> bool:
-    """Take each running run as far as the slice goes; True when one could go on at once."""
-    more = False
+    """Begin what is due by itself, then take each running run as far as the slice goes; True when one could go on at once."""
+    nightly.begin_due()
+    more = repair.drain(deadline)
     for run in SyncRun.objects.select_related("corp").filter(state=State.RUNNING).order_by("id"):
         if _pause_of(run) is None:
             more = _drive(run, deadline) or more
@@ -82,34 +85,35 @@ def _advance(run: SyncRun, deadline: datetime) -> None:
 
 def _directory(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
     """Departments, members, and a unit for each member who serves customers."""
-    read_at = clock.now()
-    serving = gateway.get_follow_users()
-    departments = gateway.get_departments()
-    members = gateway.get_members(departments, set(serving))
-    batch = c.MembersBatch(run.corp, _source(run), read_at, departments, members, is_full=True)
-    with transaction.atomic():
-        for handler in c.handlers_for("members"):
-            handler(batch)
-        SyncUnit.objects.bulk_create(
-            [SyncUnit(run=run, kind="contacts", key=userid) for userid in serving], ignore_conflicts=True
-        )
-        groups.plan_lists(run, serving)
-        _settle_list(run, "directory", len(members))
-    return "tags"
+    return "tags" if directory.read(run, gateway, deadline) else None
 
 
 def _tags(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
-    read_at = clock.now()
-    found = gateway.get_tag_groups()
+    following = {SyncRun.Kind.LISTS: "finish", SyncRun.Kind.FIRST: "first_page"}.get(
+        SyncRun.Kind(run.kind), "customers"
+    )
+    try:
+        found = gateway.get_tag_groups()
+    except CallError as error:
+        if run.kind != SyncRun.Kind.LISTS:
+            raise
+        directory.settle_list(run, "tags", 0, str(error))
+        return following
+    # A tag put or renamed while we read is told of by the tag's own event; the list itself carries no times.
     with transaction.atomic():
-        for handler in c.handlers_for("tags"):
-            handler(c.TagsBatch(run.corp, _source(run), read_at, found, is_full=True))
-        _settle_list(run, "tags", sum(len(group.tags) for group in found))
+        left = tell(run, "tags", c.TagsBatch(run.corp, _source(run), clock.now(), found, is_full=True))
+        note = _("标签列表与我们的不一致,有 %(n)s 处没有改动,见差异。") % {"n": left} if left and _writes(run) else ""
+        directory.settle_list(run, "tags", sum(len(group.tags) for group in found), note)
+    return following
+
+
+def _writes(run: SyncRun) -> bool:
+    return run.kind != SyncRun.Kind.COMPARE
+
+
+def _first_page(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
+    early.show_some(run, gateway)
     return "customers"
-
-
-def _settle_list(run: SyncRun, name: str, count: int) -> None:
-    SyncUnit.objects.filter(run=run, kind="list", key=name).update(state=SyncUnit.State.APPLIED, fetched=count)
 
 
 def _customers(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
@@ -137,9 +141,13 @@ def _groups(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
 def _compare(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
     """What is gone, unless so much is gone that a person must look first."""
     gone = removals.find(run)
+    if not _writes(run):
+        removals.list_only(run, gone)
+        return "finish"
     if not gone.is_doubtful:
         removals.apply(run, gone)
         return "finish"
+    removals.list_only(run, gone)
     run.state = State.NEEDS_CONFIRM
     run.shrink = {
         "follows": len(gone.follows),
@@ -160,10 +168,13 @@ def _finish(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
     now = clock.wall()
     totals = counts(run)
     with transaction.atomic():
-        StagedRow.objects.filter(run=run)._raw_delete(using="default")
+        drop_staged(run)
         SyncUnit.objects.filter(run=run, kind=SyncUnit.WRITE).delete()
         SyncRun.objects.filter(pk=run.pk).update(state=State.DONE, finished_at=now, counts=totals, last_error="")
-        Corp.objects.filter(pk=run.corp_id).update(last_synced_at=now, connected_at=run.corp.connected_at or now)
+        if run.kind in (SyncRun.Kind.FIRST, SyncRun.Kind.RECONCILE):
+            Corp.objects.filter(pk=run.corp_id).update(last_synced_at=now, connected_at=run.corp.connected_at or now)
+        if run.kind == SyncRun.Kind.LISTS:
+            keeping.forget_clean_lists(run)
     run.state, run.counts, run.finished_at = State.DONE, totals, now
     return None
 
@@ -171,6 +182,7 @@ def _finish(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
 _STEPS: dict[str, Step] = {
     "directory": _directory,
     "tags": _tags,
+    "first_page": _first_page,
     "customers": _customers,
     "write": _write,
     "group_lists": _group_lists,
@@ -182,7 +194,7 @@ _STEPS: dict[str, Step] = {
 
 
 def _source(run: SyncRun) -> c.Source:
-    return "backfill" if run.kind == "first" else "reconcile"
+    return "backfill" if run.kind == SyncRun.Kind.FIRST else "reconcile"
 
 
 def counts(run: SyncRun) -> dict[str, object]:
@@ -198,10 +210,12 @@ def counts(run: SyncRun) -> dict[str, object]:
 
 def show_progress(run: SyncRun) -> None:
     """The job's figures: every unit counts once for reading and once for writing."""
-    units = SyncUnit.objects.filter(run=run).exclude(kind__in=("group_list", SyncUnit.WRITE))
+    units = SyncUnit.objects.filter(run=run).exclude(kind__in=("group_list", "members", SyncUnit.WRITE))
     total, waiting = units.count(), units.filter(state=SyncUnit.State.WAITING).count()
     rows = units.filter(kind="contacts").aggregate(n=Sum("fetched"))["n"] or 0
-    written = count_written(run) / rows if rows else float(run.step not in ("directory", "tags", "customers"))
+    written = (
+        count_written(run) / rows if rows else float(run.step not in ("directory", "tags", "first_page", "customers"))
+    )
     over = run.state == State.DONE
     values: dict[str, Any] = {
         "total": total * 2,
@@ -222,10 +236,11 @@ def _pause_of(run: SyncRun) -> datetime | None:
 
 
 def next_due() -> datetime | None:
-    """The domain instant at which a run can go on."""
+    """The domain instant at which a run can go on, or another begins."""
+    itself = [moment for moment in (nightly.next_due(), repair.next_due()) if moment]
     moments = []
     for run in SyncRun.objects.filter(state=State.RUNNING):
         waiting = SyncUnit.objects.filter(run=run, state=SyncUnit.State.WAITING)
         unit = waiting.aggregate(at=Min("next_attempt_at"))["at"]
         moments.append(max(moment for moment in (_pause_of(run), unit, clock.wall() + BREATH) if moment))
-    return min(moments) + clock.offset() if moments else None
+    return min([*itself, *(moment + clock.offset() for moment in moments)], default=None)

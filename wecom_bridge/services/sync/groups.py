@@ -13,6 +13,7 @@ from wecom_bridge.services.errors import in_words
 from wecom_bridge.services.parallel import run_all
 from wecom_bridge.services.sync.customers import WIDTH, due_units
 from wecom_bridge.services.sync.pause import note_error
+from wecom_bridge.services.sync.telling import tell
 
 TOGETHER = 50
 OWNERS_PER_LIST = 100
@@ -82,9 +83,8 @@ def fetch(run: SyncRun, gateway: Gateway, deadline: datetime) -> None:
 def _tell(
     run: SyncRun, read_at: datetime, groups: list[tuple[SyncUnit, c.GroupChatInfo]], gone: list[SyncUnit]
 ) -> None:
-    source: c.Source = "backfill" if run.kind == "first" else "reconcile"
+    source: c.Source = "backfill" if run.kind == SyncRun.Kind.FIRST else "reconcile"
     batch = c.GroupsBatch(run.corp, source, read_at, [info for _unit, info in groups], [unit.key for unit in gone])
-    for handler in c.handlers_for("groups"):
-        handler(batch)
+    tell(run, "groups", batch)
     told = [unit.pk for unit, _info in groups] + [unit.pk for unit in gone]
     SyncUnit.objects.filter(pk__in=told).update(state=SyncUnit.State.APPLIED)

@@ -8,8 +8,11 @@ from django.db import transaction
 
 from scrm.lib import clock
 from wecom_bridge import contracts as c
+from wecom_bridge.comparing import Difference
 from wecom_bridge.models import DriftRow, StagedRow, SyncRun, SyncUnit
+from wecom_bridge.services.sync import telling
 
+TOLD = "told"  # a kind of staged row: the pair was told before its page was written
 MANY = 20  # a guide with at least so many who now has none, or a loss of more than so many and SHARE of all, is asked about
 SHARE = 0.1
 BATCH = 1_000
@@ -34,22 +37,32 @@ class Gone:
 
 
 def find(run: SyncRun) -> Gone:
-    """Compare. Only guides read completely are looked at; their counts first, their lists only where these differ."""
+    """Compare. Only guides read completely are looked at. What began or was read again since this reading is not spoken of."""
     inventory = c.inventory()
     if inventory is None:
         return Gone([], [], [], 0)
     ours = inventory.follow_counts(run.corp)
+    newer, newer_groups = inventory.newer(run.corp, read_at_of(run))
     read = _completely_read(run)
-    suspects = [userid for userid, fetched in read.items() if ours.get(userid, 0) > fetched]
+    suspects = [userid for userid, fetched in read.items() if _is_suspect(run, ours.get(userid, 0), fetched)]
     follows: list[Pair] = []
+    emptied: list[str] = []
     for start in range(0, len(suspects), 50):
         some = suspects[start : start + 50]
         theirs = _staged_keys(run, some)
         for userid, known in inventory.follows(run.corp, some).items():
-            follows += [(external, userid) for external in sorted(known - theirs.get(userid, set()))]
-    emptied = [userid for userid in suspects if read[userid] == 0 and ours[userid] >= MANY]
+            gone = [(external, userid) for external in sorted(known - theirs.get(userid, set()))]
+            gone = [pair for pair in gone if pair not in newer]
+            follows += gone
+            emptied += [userid] if read[userid] == 0 and len(gone) >= MANY else []
     known_groups = inventory.groups(run.corp)
-    return Gone(follows, _groups(run, known_groups), emptied, sum(ours.values()), len(known_groups))
+    groups = [chat_id for chat_id in _groups(run, known_groups) if chat_id not in newer_groups]
+    return Gone(follows, groups, emptied, sum(ours.values()), len(known_groups))
+
+
+def _is_suspect(run: SyncRun, ours: int, fetched: int) -> bool:
+    """After a first sync counts are enough: all that was read is written. Later, a list may hold what we know as ended."""
+    return ours > fetched if run.kind == SyncRun.Kind.FIRST else ours > 0
 
 
 def _completely_read(run: SyncRun) -> dict[str, int]:
@@ -60,7 +73,7 @@ def _completely_read(run: SyncRun) -> dict[str, int]:
 
 def _staged_keys(run: SyncRun, userids: Sequence[str]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    rows = StagedRow.objects.filter(run=run, kind="contacts", unit_key__in=userids)
+    rows = StagedRow.objects.filter(run=run, kind__in=("contacts", TOLD), unit_key__in=userids)
     for userid, key in rows.values_list("unit_key", "key"):
         found.setdefault(userid, set()).add(key)
     return found
@@ -77,19 +90,30 @@ def _groups(run: SyncRun, known: Mapping[str, str]) -> list[str]:
 
 
 def apply(run: SyncRun, gone: Gone) -> None:
-    """Tell the handlers, and keep a list of what was found."""
+    """Tell the handlers, and keep a list of what was found and whether it is settled with that."""
+    noted = bool(run.shrink)  # a person was asked, and saw the list
     for follows, groups in _batches(gone):
         with transaction.atomic():
-            source: c.Source = "backfill" if run.kind == "first" else "reconcile"
+            source: c.Source = "backfill" if run.kind == SyncRun.Kind.FIRST else "reconcile"
             batch = c.RemovalsBatch(run.corp, source, read_at_of(run), follows, groups)
             for handler in c.handlers_for("removals"):
                 handler(batch)
-            _note(run, follows, groups)
+            if not noted:
+                telling.note(run, _differences(follows, groups), left=_left(run, follows, groups))
+    if noted:
+        _mark_repaired(run, find(run))
+
+
+def list_only(run: SyncRun, gone: Gone) -> None:
+    """Keep the list, and change nothing."""
+    for follows, groups in _batches(gone):
+        with transaction.atomic():
+            telling.note(run, _differences(follows, groups))
 
 
 def read_at_of(run: SyncRun) -> datetime:
     """The domain instant that a run's reading speaks of: its beginning. What began while it read, it may not have seen."""
-    return run.started_at + clock.offset()
+    return run.read_at or run.started_at + clock.offset()
 
 
 def _batches(gone: Gone) -> Iterable[tuple[list[Pair], list[str]]]:
@@ -99,10 +123,31 @@ def _batches(gone: Gone) -> Iterable[tuple[list[Pair], list[str]]]:
         yield [], gone.groups
 
 
-def _note(run: SyncRun, follows: list[Pair], groups: list[str]) -> None:
-    now = clock.wall()
-    keys = [("follow", f"{external}/{userid}"[:130]) for external, userid in follows]
-    keys += [("group", chat_id) for chat_id in groups]
-    DriftRow.objects.bulk_create(
-        [DriftRow(run=run, entity=entity, key=key, kind="extra", found_at=now, repaired_at=now) for entity, key in keys]
-    )
+def _differences(follows: Iterable[Pair], groups: Iterable[str]) -> list[Difference]:
+    pairs = [Difference("follow", "/".join(pair), "extra") for pair in follows]
+    return pairs + [Difference("group", chat_id, "extra") for chat_id in groups]
+
+
+def _left(run: SyncRun, follows: Sequence[Pair], groups: Sequence[str]) -> set[tuple[str, str]]:
+    """What is still with us after the handlers heard of it."""
+    inventory = c.inventory()
+    if inventory is None:
+        return set()
+    here = inventory.follows(run.corp, sorted({userid for _external, userid in follows})) if follows else {}
+    still = inventory.groups(run.corp) if groups else {}
+    left = {("follow", f"{external}/{userid}") for external, userid in follows if external in here.get(userid, set())}
+    return left | {("group", chat_id) for chat_id in groups if chat_id in still}
+
+
+@transaction.atomic
+def _mark_repaired(run: SyncRun, left: Gone) -> None:
+    """The rows noted when the run stopped to ask: all are settled but what a second look still finds."""
+    still = {("follow", "/".join(pair)) for pair in left.follows} | {("group", chat_id) for chat_id in left.groups}
+    rows = DriftRow.objects.filter(run=run, kind="extra", repaired_at=None, entity__in=("follow", "group"))
+    done = [row.pk for row in rows.only("pk", "entity", "key") if (row.entity, row.key) not in still]
+    DriftRow.objects.filter(pk__in=done).update(repaired_at=clock.wall())
+    counts = dict(SyncRun.objects.select_for_update().values_list("drift_counts", flat=True).get(pk=run.pk))
+    for entity, count in (("follow", len(left.follows)), ("group", len(left.groups))):
+        if entity in counts:
+            counts[entity]["repaired"] = counts[entity].get("repaired", 0) + counts[entity].get("extra", 0) - count
+    telling.save_counts(run, counts)

@@ -24,6 +24,12 @@ def staged_customer(run_id: int, userid: str, item: dict[str, Any]) -> Staged:
     return {"run_id": run_id, "kind": "contacts", "unit_key": userid, "key": key, "payload": orjson.Fragment(payload)}
 
 
+def staged_row(run_id: int, kind: str, unit_key: str, key: str, item: Any) -> Staged:
+    """Anything else that a call brought, as JSON."""
+    payload = _NUL.sub(r"\1", orjson.dumps(item).decode())
+    return {"run_id": run_id, "kind": kind, "unit_key": unit_key, "key": key, "payload": orjson.Fragment(payload)}
+
+
 def write(rows: Sequence[Staged]) -> None:
     """Add rows; of a customer who moved between two pages while we read, the first stays. Needs a transaction around it."""
     insert_rows(StagedRow, rows, ignore_conflicts=True)

@@ -20,7 +20,9 @@ from wecom_bridge import contracts as c
 from wecom_bridge.gateway import parse
 from wecom_bridge.models import StagedRow, SyncRun, SyncUnit
 from wecom_bridge.services.parallel import run_all
+from wecom_bridge.services.sync import early
 from wecom_bridge.services.sync.removals import read_at_of
+from wecom_bridge.services.sync.telling import tell
 
 ROWS = 2_000
 PARTS = 2
@@ -30,7 +32,7 @@ StagedText = tuple[str, str]  # external_userid, payload as JSON text
 
 def write(run: SyncRun, deadline: datetime) -> bool:
     """Tell the handlers what is staged until the slice is over; True when all of it is told. Raises what a handler raised."""
-    _plan(run)
+    plan(run)
     open_units = SyncUnit.objects.filter(run=run, kind=SyncUnit.WRITE, state=SyncUnit.State.WAITING)
     with _no_collecting():
         outcomes = list(run_all(lambda unit: _write_part(run, unit, deadline), open_units.order_by("id"), width=PARTS))
@@ -40,10 +42,13 @@ def write(run: SyncRun, deadline: datetime) -> bool:
     return not open_units.exists()
 
 
-def _plan(run: SyncRun) -> None:
+def plan(run: SyncRun) -> None:
     """A unit per part, once. In a reconciliation everybody is known, and a second writer would only wait."""
+    if SyncUnit.objects.filter(run=run, kind=SyncUnit.WRITE).exclude(key=early.EARLY).exists():
+        return
+    early.pass_over(run)
     staged = _staged(run)
-    if SyncUnit.objects.filter(run=run, kind=SyncUnit.WRITE).exists() or not staged.exists():
+    if not staged.exists():
         return
     count, bounds = staged.count(), []
     if run.kind == "first" and count >= PARTS * ROWS:
@@ -88,8 +93,7 @@ def _tell_some(run: SyncRun, unit_id: int, *, alongside: bool) -> bool:
     source: c.Source = "backfill" if run.kind == "first" else "reconcile"
     people = _people([orjson.loads(payload) for _key, payload in rows])
     batch = c.PeopleBatch(run.corp, source, read_at_of(run), rows=people, alongside=alongside)
-    for handler in c.handlers_for("people"):
-        handler(batch)
+    tell(run, "people", batch)
     SyncUnit.objects.filter(pk=unit.pk).update(cursor=rows[-1][0], fetched=unit.fetched + len(rows))
     return True
 

@@ -1,0 +1,72 @@
+"""What differs between WeCom and us, found before the handlers write: each app compares what it keeps.
+
+An app registers a comparer per kind of batch. It runs inside the bridge's transaction, set-based, with a constant number of
+statements a batch, and calls nobody. What was read again since the batch's read_at is not compared.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from django.db.models import Model
+
+from scrm.lib.privacy import PERSONAL, classes_of, mask_text
+from wecom_bridge.contracts import BatchKind
+
+Kind = Literal["missing", "extra", "different"]
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """missing: WeCom has it, we had not. extra: the other way round. different: both, with other values in these columns.
+
+    entity: follow, contact, group, group_member, member, department, tag. key: WeCom's id of it, of a pair `first/second`.
+    """
+
+    entity: str
+    key: str
+    kind: Kind
+    before: Values = field(default_factory=dict)
+    after: Values = field(default_factory=dict)
+
+
+Comparer = Callable[[Any], Iterable[Difference]]
+_comparers: dict[str, dict[str, Comparer]] = {}
+
+
+def on_compare(kind: BatchKind, *, name: str, compare: Comparer) -> None:
+    """Register a comparer of batches of a kind."""
+    _comparers.setdefault(kind, {})[name] = compare
+
+
+def find_differences(kind: BatchKind, batch: Any) -> dict[tuple[str, str], Difference]:
+    """(entity, key) → what differs, said by whichever app; what two apps say of the same thing is put together."""
+    found: dict[tuple[str, str], Difference] = {}
+    for _name, compare in sorted(_comparers.get(kind, {}).items()):
+        for one in compare(batch):
+            known = found.get((one.entity, one.key))
+            if known is not None and known.kind == one.kind:
+                one = Difference(
+                    one.entity, one.key, one.kind, {**known.before, **one.before}, {**known.after, **one.after}
+                )
+            found[one.entity, one.key] = known if known is not None and known.kind != one.kind else one
+    return found
+
+
+def differing(model: type[Model], ours: Any, theirs: Mapping[str, Any]) -> tuple[Values, Values] | None:
+    """(ours, theirs) of the columns that differ between a row and WeCom's values, fit to be kept; None when none does."""
+    names = [name for name, value in theirs.items() if getattr(ours, name) != value]
+    if not names:
+        return None
+    classes = classes_of(model)
+    before = {name: _shown(getattr(ours, name), classes.get(name)) for name in names}
+    return before, {name: _shown(theirs[name], classes.get(name)) for name in names}
+
+
+def _shown(value: Any, privacy: str | None) -> Any:
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if privacy != PERSONAL:
+        return value
+    return [mask_text(str(one)) for one in value] if isinstance(value, (list, tuple)) else mask_text(str(value))
