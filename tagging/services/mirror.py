@@ -54,7 +54,8 @@ def _lost_too_many(ours: QuerySet[Tag], told: set[str], named: Q) -> bool:
     read a deleted tag stop for good, while a list cut short (a narrowed range, an empty answer) comes back whole."""
     known = ours.filter(wecom_tag_id__isnull=False)
     lacking = known.exclude(wecom_tag_id__in=told).exclude(named).count()
-    if lacking <= max(MANY_TAGS, known.count() * SHARE):
+    # An empty list is none at all: whoever deletes the last tag is believed by the event that names it.
+    if not lacking or (told and lacking <= max(MANY_TAGS, known.count() * SHARE)):
         return False
     logger.warning("a tag list lacks %d of the tags we know; none of them is deleted for it", lacking)
     return True

@@ -140,12 +140,12 @@ def _groups(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
 
 def _compare(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
     """What is gone, unless so much is gone that a person must look first."""
-    gone = removals.find(run)
+    gone = removals.find(run, gateway)
     if not _writes(run):
         removals.list_only(run, gone)
         return "finish"
     if not gone.is_doubtful:
-        removals.apply(run, gone)
+        removals.apply(run, gone, gateway)
         return "finish"
     removals.list_only(run, gone)
     run.state = State.NEEDS_CONFIRM
@@ -160,7 +160,7 @@ def _compare(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
 
 
 def _remove(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
-    removals.apply(run, removals.find(run))
+    removals.apply(run, removals.find(run, gateway), gateway)
     return "finish"
 
 

@@ -9,12 +9,15 @@ from django.db import transaction
 from scrm.lib import clock
 from wecom_bridge import contracts as c
 from wecom_bridge.comparing import Difference
+from wecom_bridge.gateway import CallError, Gateway
+from wecom_bridge.gateway.errors import GROUP_GONE
 from wecom_bridge.models import DriftRow, StagedRow, SyncRun, SyncUnit
 from wecom_bridge.services.sync import telling
 
 TOLD = "told"  # a kind of staged row: the pair was told before its page was written
 MANY = 20  # a guide with at least so many who now has none, or a loss of more than so many and SHARE of all, is asked about
 SHARE = 0.1
+ASKED = 50  # groups asked for by name in one run
 BATCH = 1_000
 
 Pair = tuple[str, str]
@@ -36,8 +39,11 @@ class Gone:
         return bool(self.emptied) or too_many or len(self.groups) > max(MANY, self.known_groups * SHARE)
 
 
-def find(run: SyncRun) -> Gone:
-    """Compare. Only guides read completely are looked at. What began or was read again since this reading is not spoken of."""
+def find(run: SyncRun, gateway: Gateway) -> Gone:
+    """Compare. Only guides read completely are looked at. What began or was read again since this reading is not spoken of.
+
+    May call, for groups; raises CallError.
+    """
     inventory = c.inventory()
     if inventory is None:
         return Gone([], [], [], 0)
@@ -57,7 +63,20 @@ def find(run: SyncRun) -> Gone:
             emptied += [userid] if read[userid] == 0 and len(gone) >= MANY else []
     known_groups = inventory.groups(run.corp)
     groups = [chat_id for chat_id in _groups(run, known_groups) if chat_id not in newer_groups]
+    if not SyncUnit.objects.filter(run=run, kind="group").exists():
+        groups = [chat_id for chat_id in groups[:ASKED] if _is_dissolved(gateway, chat_id)]
     return Gone(follows, groups, emptied, sum(ours.values()), len(known_groups))
+
+
+def _is_dissolved(gateway: Gateway, chat_id: str) -> bool:
+    """Lists that name no group at all prove nothing: each is asked for by name."""
+    try:
+        gateway.get_group(chat_id)
+    except CallError as error:
+        if error.held or error.retryable:
+            raise
+        return error.errcode == GROUP_GONE
+    return False
 
 
 def _is_suspect(run: SyncRun, ours: int, fetched: int) -> bool:
@@ -89,7 +108,7 @@ def _groups(run: SyncRun, known: Mapping[str, str]) -> list[str]:
     return sorted(chat_id for chat_id, owner in known.items() if owner in owners and chat_id not in listed)
 
 
-def apply(run: SyncRun, gone: Gone) -> None:
+def apply(run: SyncRun, gone: Gone, gateway: Gateway) -> None:
     """Tell the handlers, and keep a list of what was found and whether it is settled with that."""
     noted = bool(run.shrink)  # a person was asked, and saw the list
     for follows, groups in _batches(gone):
@@ -101,7 +120,7 @@ def apply(run: SyncRun, gone: Gone) -> None:
             if not noted:
                 telling.note(run, _differences(follows, groups), left=_left(run, follows, groups))
     if noted:
-        _mark_repaired(run, find(run))
+        _mark_repaired(run, find(run, gateway))
 
 
 def list_only(run: SyncRun, gone: Gone) -> None:
