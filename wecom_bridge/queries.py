@@ -37,7 +37,8 @@ class CorpCard:
 def list_corps() -> list[CorpCard]:
     """Every corp with what the overview says of it. Four queries."""
     credentials = {row.corp_id: row for row in CorpCredential.objects.defer("secret", "access_token")}
-    runs = {run.corp_id: run for run in SyncRun.objects.order_by("id")}
+    latest = SyncRun.objects.exclude(kind=SyncRun.Kind.LISTS).order_by("corp_id", "-id").distinct("corp_id")
+    runs = {run.corp_id: run for run in latest}
     routes = dict(CallbackRoute.objects.filter(tenant=current_tenant()).values_list("corp_pk", "opaque"))
     corps = Corp.objects.order_by("id")
     return [CorpCard(corp, credentials.get(corp.pk), runs.get(corp.pk), routes.get(corp.pk, "")) for corp in corps]
@@ -89,18 +90,14 @@ def list_steps(run: SyncRun) -> list[dict[str, Any]]:
         (_("客户群"), ("group_lists", "groups"), _("%(done)s / %(all)s 个群") % {"done": groups[0], "all": groups[1]}),
         (_("核对与完成"), ("compare", "remove", "finish"), ""),
     ]
+    if run.kind == SyncRun.Kind.LISTS:
+        steps = [steps[0], steps[-1]]
     at = next((i for i, step in enumerate(steps) if run.step in step[1]), 0)
     over = run.state == SyncRun.State.DONE
     return [
         {"label": f"{label} {figure}".strip(), "state": "done" if over or i < at else "now" if i == at else "next"}
         for i, (label, _names, figure) in enumerate(steps)
     ]
-
-
-def list_unit_problems(run: SyncRun) -> list[SyncUnit]:
-    """Units that were denied or failed: their customers are unknown, not gone."""
-    states = (SyncUnit.State.DENIED, SyncUnit.State.FAILED)
-    return list(SyncUnit.objects.filter(run=run, state__in=states).order_by("kind", "key")[:200])
 
 
 def find_job(run: SyncRun) -> Job | None:

@@ -17,7 +17,7 @@ from wecom_bridge.figures import reading, recorder
 from wecom_bridge.figures.rows import ServiceMinute
 from wecom_bridge.models import InboundEvent, OutboundCommand, SyncRun
 from wecom_bridge.services import corps, inbox, outbox, welcome
-from wecom_bridge.services.sync import drive, runs
+from wecom_bridge.services.sync import drive, keeping, runs
 
 HEADING = _("企业微信接入")
 Drain = Callable[[datetime], bool]
@@ -33,6 +33,7 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "sync.started": _("开始同步"),
     "sync.confirmed": _("确认移除消失的好友关系"),
     "sync.kept": _("保留消失的好友关系"),
+    "sync.repair_asked": _("修复差异"),
     "inbox.replayed": _("重放回调"),
     "outbox.retried": _("重试调用"),
     "outbox.dropped": _("放弃调用"),
@@ -59,6 +60,9 @@ def register() -> None:
     retention.register(retention.Kind("bridge_inbox", _("企业微信回调"), keep_days=30, prune=_prune_events))
     retention.register(retention.Kind("bridge_outbox", _("企业微信调用"), keep_days=90, prune=_prune_commands))
     retention.register(retention.Kind("bridge_figures", _("服务状态"), keep_days=14, prune=_prune_figures))
+    units, found = keeping.UNIT_DAYS, keeping.RUN_DAYS
+    retention.register(retention.Kind("bridge_sync_units", _("同步明细"), keep_days=units, prune=keeping.prune_units))
+    retention.register(retention.Kind("bridge_syncs", _("同步与差异"), keep_days=found, prune=keeping.prune_runs))
 
 
 def _register_lanes() -> None:

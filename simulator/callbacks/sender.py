@@ -200,8 +200,10 @@ class Sender:
         while True:
             row = await queue.get()
             if self._random.random() < self.switches.callback_reorder and not queue.empty():
-                queue.put_nowait(row)  # step back behind those already waiting
-                continue
+                queue.put_nowait(row)  # any of those that wait goes first
+                for _n in range(self._random.randrange(queue.qsize())):
+                    queue.put_nowait(queue.get_nowait())
+                row = queue.get_nowait()
             await self._deliver(row)
 
     async def _deliver(self, row: Delivery) -> None:

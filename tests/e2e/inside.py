@@ -94,6 +94,15 @@ def reconcile() -> int:
     return int(start_sync(Corp.objects.get(), by=SYSTEM).pk)
 
 
+def compare() -> int:
+    """Read everything from WeCom and list what differs, changing nothing; the run's id."""
+    from tenants.audit import SYSTEM
+    from wecom_bridge.models import Corp
+    from wecom_bridge.services.sync.runs import start_sync
+
+    return int(start_sync(Corp.objects.get(), by=SYSTEM, compare_only=True).pk)
+
+
 def check_rollups() -> dict[str, Any]:
     """Compare the rollups with their rows."""
     from analytics.services.check import check_rollups

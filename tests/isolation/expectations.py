@@ -147,6 +147,7 @@ TENANT_ROUTES: dict[str, Expect] = {
     "bridge_sync": Route(pk="wecom_bridge.SyncRun"),
     "bridge_sync_decide": Route(pk="wecom_bridge.SyncRun"),
     "bridge_status": Route(),
+    "bridge_sync_repair": Route(pk="wecom_bridge.SyncRun"),
     "bridge_inbox": Route(),
     "bridge_inbox_replay": Route(),
     "bridge_outbox": Route(),

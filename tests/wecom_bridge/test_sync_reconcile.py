@@ -285,3 +285,22 @@ def test_groups_keep_their_members_when_their_details_fail(wecom, corp):
 
     assert run.state == "done" and GroupMembership.objects.filter(left_at=None).count() == before
     assert set(SyncUnit.objects.filter(run=run, kind="group").values_list("state", flat=True)) == {"failed"}
+
+
+def test_250_groups_over_pages_lose_none_when_the_second_page_fails(wecom, corp):
+    [someone] = customers(wecom, "wutong")[:1]
+    for number in range(247):
+        wecom.hand("group_create", owner="wutong", name=f"群{number}", members=[someone])
+    assert sync(corp).drift_counts["group"]["missing"] == 247
+    before = standing()
+    assert before[3] == 250
+    rows = [{"chat_id": chat_id, "status": 0} for chat_id in GroupChat.objects.values_list("chat_id", flat=True)[:100]]
+    first = OK | {"group_chat_list": rows, "next_cursor": "page2"}
+    wecom.script("externalcontact/groupchat/list", body=first, times=1)
+    wecom.script("externalcontact/groupchat/list", errcode=40050, times=50)
+
+    run = sync(corp)
+
+    assert run.state == "done" and standing() == before
+    assert SyncUnit.objects.get(run=run, kind="group_list").state == "failed"
+    assert not DriftRow.objects.filter(run=run, entity="group").exists()

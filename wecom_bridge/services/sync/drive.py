@@ -205,7 +205,17 @@ def counts(run: SyncRun) -> dict[str, object]:
     for kind in ("contacts", "group"):
         states = units.filter(kind=kind).values_list("state", flat=True)
         figures[kind] = {state: n for state in SyncUnit.State.values if (n := sum(1 for one in states if one == state))}
+    figures["unknown"] = _count_unknown(run)
     return figures
+
+
+def _count_unknown(run: SyncRun) -> int:
+    """Relations of guides who could not be read: neither there nor gone."""
+    unread = SyncUnit.objects.filter(run=run, kind="contacts", state__in=(SyncUnit.State.DENIED, SyncUnit.State.FAILED))
+    userids, inventory = set(unread.values_list("key", flat=True)), c.inventory()
+    if not userids or inventory is None:
+        return 0
+    return sum(count for userid, count in inventory.follow_counts(run.corp).items() if userid in userids)
 
 
 def show_progress(run: SyncRun) -> None:
