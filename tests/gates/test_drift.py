@@ -161,3 +161,57 @@ def test_a_week_of_lost_doubled_and_shuffled_callbacks_ends_without_drift(stack)
     # WeCom lists a relation that its customer ended like any other: where that callback was lost, nobody can know.
     assert ours - (friends - unheard) <= unheard
     print({"nights": len(nights), "mended": found, "relations": len(ours), "unheard deletions": len(ours & unheard)})
+
+
+LIST = "externalcontact/batch/get_by_user"
+EMPTY = {"errcode": 0, "errmsg": "ok", "external_contact_list": [], "next_cursor": ""}
+STANDING = (
+    "SELECT (SELECT count(*) FROM contacts_department WHERE NOT is_gone) AS departments,"
+    " (SELECT count(*) FROM contacts_member WHERE status = 'active' AND has_customer_contact) AS guides,"
+    " (SELECT count(*) FROM tagging_tag WHERE deleted_at IS NULL) AS tags,"
+    " (SELECT count(*) FROM contacts_groupchat WHERE dismissed_at IS NULL) AS groups,"
+    " (SELECT count(*) FROM contacts_follow WHERE relation = 'active') AS friends"
+)
+
+
+def test_failed_and_empty_lists_destroy_nothing(stack):
+    """One guide's list, a page of groups, the members: each fails or comes back empty, and all stays as it was."""
+    wecom, driver = stack.wecom, stack.driver()
+    guides = [row["userid"] for row in wecom.ask("members")["members"] if row["contact"]]
+    [someone] = [row["external_userid"] for row in wecom.hand("customers", userid=guides[0], limit=1)["customers"]]
+    for number in range(247):
+        wecom.hand("group_create", owner=guides[0], name=f"群{number}", members=[someone])
+    driver.settle()
+    before = stack.rows(STANDING)
+    assert before[0]["groups"] == 250 and before[0]["friends"] > 500
+
+    for trouble in ({"errcode": 60011}, {"errcode": 40003}, {"http_status": 502}):
+        wecom.script(LIST, match={"userid_list": [guides[0]]}, times=1, **trouble)
+        assert reconcile(stack) == "done" and stack.rows(STANDING) == before, trouble
+
+    chat_ids = [row["chat_id"] for row in wecom.ask("groups")["groups"]][:100]
+    rows = [{"chat_id": chat_id, "status": 0} for chat_id in chat_ids]
+    page = {"errcode": 0, "errmsg": "ok", "group_chat_list": rows, "next_cursor": "page2"}
+    wecom.script("externalcontact/groupchat/list", body=page, times=1)
+    wecom.script("externalcontact/groupchat/list", errcode=40050, times=1)
+    assert reconcile(stack) == "done" and stack.rows(STANDING) == before
+
+    for endpoint, body in (
+        ("user/list", {"userlist": []}),
+        ("department/list", {"department": []}),
+        ("externalcontact/get_follow_user_list", {"follow_user": []}),
+        ("externalcontact/get_corp_tag_list", {"tag_group": []}),
+    ):
+        wecom.script(endpoint, body={"errcode": 0, "errmsg": "ok"} | body, times=1)
+        assert reconcile(stack) == "done" and stack.rows(STANDING) == before, endpoint
+
+    wecom.script(LIST, body=EMPTY, match={"userid_list": [guides[0]]}, times=1)
+    assert reconcile(stack) == "confirm" and stack.rows(STANDING) == before, "so many at once: a person is asked"
+
+
+def reconcile(stack: Stack) -> str:
+    """How a full reading ends."""
+    run = stack.inside("reconcile")
+    state = "SELECT state FROM wecom_bridge_syncrun WHERE id = %s"
+    wait_until("the reconciliation", lambda: stack.value(state, run) in ("done", "failed", "confirm"), 120)
+    return str(stack.value(state, run))
