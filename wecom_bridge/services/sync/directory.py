@@ -50,6 +50,8 @@ class _Found:
 
 def read(run: SyncRun, gateway: Gateway, deadline: datetime) -> bool:
     """Read what is left, and tell when all is there. True when it was told. Raises CallError, Paused."""
+    if SyncUnit.objects.filter(run=run, kind="list", key="members").exclude(state=State.WAITING).exists():
+        return True  # told already, by a worker that ended just then
     _read_list(run, "follow_users", lambda: [(userid, {}) for userid in gateway.get_follow_users()])
     _read_list(run, "departments", lambda: [(str(one.department_id), vars(one)) for one in gateway.get_departments()])
     if not SyncUnit.objects.filter(run=run, kind="members").exists():

@@ -92,6 +92,9 @@ def _tags(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
     following = {SyncRun.Kind.LISTS: "finish", SyncRun.Kind.FIRST: "first_page"}.get(
         SyncRun.Kind(run.kind), "customers"
     )
+    if SyncUnit.objects.filter(run=run, kind="list", key="tags").exclude(state=SyncUnit.State.WAITING).exists():
+        return following  # told already, by a worker that ended just then
+    read_at = clock.now()
     try:
         found = gateway.get_tag_groups()
     except CallError as error:
@@ -99,9 +102,8 @@ def _tags(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
             raise
         directory.settle_list(run, "tags", 0, str(error))
         return following
-    # A tag put or renamed while we read is told of by the tag's own event; the list itself carries no times.
     with transaction.atomic():
-        left = tell(run, "tags", c.TagsBatch(run.corp, _source(run), clock.now(), found, is_full=True))
+        left = tell(run, "tags", c.TagsBatch(run.corp, _source(run), read_at, found, is_full=True))
         note = _("标签列表与我们的不一致,有 %(n)s 处没有改动,见差异。") % {"n": left} if left and _writes(run) else ""
         directory.settle_list(run, "tags", sum(len(group.tags) for group in found), note)
     return following
@@ -147,7 +149,6 @@ def _compare(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
     if not gone.is_doubtful:
         removals.apply(run, gone, gateway)
         return "finish"
-    removals.list_only(run, gone)
     run.state = State.NEEDS_CONFIRM
     run.shrink = {
         "follows": len(gone.follows),
@@ -155,7 +156,9 @@ def _compare(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
         "known": gone.known,
         "emptied": gone.emptied[:50],
     }
-    run.save(update_fields=["state", "shrink"])
+    with transaction.atomic():
+        removals.list_only(run, gone)
+        run.save(update_fields=["state", "shrink"])
     return None
 
 

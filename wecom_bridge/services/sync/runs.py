@@ -31,7 +31,9 @@ def start_sync(corp: Corp, *, by: Actor, compare_only: bool = False, night: date
         with transaction.atomic():
             return _begin(corp, kind, by, night)
     except IntegrityError:
-        return SyncRun.objects.exclude(kind=Kind.LISTS).get(corp=corp, state__in=(State.RUNNING, State.NEEDS_CONFIRM))
+        full = SyncRun.objects.filter(corp=corp).exclude(kind=Kind.LISTS)
+        under_way = full.filter(state__in=(State.RUNNING, State.NEEDS_CONFIRM)).first()
+        return under_way or full.get(night=night)  # or this night's, over already
 
 
 def _begin(corp: Corp, kind: str, by: Actor, night: date | None) -> SyncRun:
