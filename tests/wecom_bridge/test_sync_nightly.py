@@ -93,6 +93,15 @@ def test_a_night_that_cannot_be_is_skipped_with_its_reason(connection, trouble):
         assert nightly.next_due() > clock.now()
 
 
+def test_the_lane_comes_back_within_the_hour_by_itself(connection):
+    due = drive.next_due()
+
+    assert clock.now() < due <= clock.now() + timedelta(hours=1)
+    with clock.shifted(due - clock.wall() + timedelta(seconds=1)):
+        drain()
+    assert SyncRun.objects.filter(kind__in=("lists", "reconcile"), state="done").exists()
+
+
 def test_merchants_are_spread_over_the_night(acme, globex):
     noon = datetime(2026, 3, 2, 12, tzinfo=UTC)
     with tenant_scope(acme):

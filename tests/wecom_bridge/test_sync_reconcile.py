@@ -3,18 +3,25 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection as database
 from django.db import transaction
+from django.test.utils import CaptureQueriesContext
 
 from contacts.models import Contact, Department, Follow, GroupChat, GroupMembership, Member, Relation
 from contacts.services.inbound import apply_people
 from scrm.lib import clock
 from tagging.models import FollowTag, Tag
 from tenants.audit import SYSTEM
+from wecom_bridge.comparing import find_differences
 from wecom_bridge.contracts import EventFact, PeopleBatch
-from wecom_bridge.models import DriftRow, StagedRow, SyncRun, SyncUnit
+from wecom_bridge.gateway import gateway_for
+from wecom_bridge.models import DriftRow, InboundEvent, StagedRow, SyncRun, SyncUnit
 from wecom_bridge.services.sync import directory, drive, repair, runs, telling
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+OK = {"errcode": 0, "errmsg": "ok"}
 
 
 def drain(seconds=60):
@@ -167,6 +174,58 @@ def test_what_is_newer_than_the_reading_is_no_drift(wecom, corp):
     assert sync(corp).drift_counts == {}
 
 
+def test_what_an_event_in_the_inbox_will_bring_is_no_drift(wecom, corp):
+    [edited, *_rest] = customers(wecom, "wutong")
+    wecom.hand("edit_notes", userid="wutong", external_userid=edited, remark="老客")
+    now = clock.wall()
+    InboundEvent.objects.create(
+        corp=corp, digest="d", lane="inbound", event="change_external_contact", entity_key=f"{corp.pk}:p:{edited}",
+        body="<xml/>", occurred_at=now, received_at=now, next_attempt_at=now,
+    )  # fmt: skip
+
+    assert sync(corp).drift_counts == {}
+    assert Follow.objects.get(identity__value=edited, member__userid="wutong").remark == "老客", (
+        "it is written all the same"
+    )
+
+
+def test_comparing_costs_the_same_number_of_statements_for_one_and_for_many(wecom, corp):
+    externals = customers(wecom, "wutong")
+    rows = [gateway_for(corp).get_customer(external) for external in externals]
+
+    def statements(some):
+        batch = PeopleBatch(corp, "reconcile", clock.now(), rows=some)
+        with transaction.atomic(), CaptureQueriesContext(database) as seen:
+            assert find_differences("people", batch) == {}
+        return len(seen)
+
+    assert statements(rows) == statements(rows[:1]) < 15
+
+
+@pytest.mark.parametrize("remove", [True, False])
+def test_a_shrink_is_listed_while_a_person_decides_and_settled_by_the_answer(wecom, corp, remove):
+    empty = OK | {"external_contact_list": [], "next_cursor": ""}
+    wecom.script("externalcontact/batch/get_by_user", body=empty, match={"userid_list": ["hechen"]}, times=1)
+    friends = Follow.objects.filter(member__userid="hechen", relation=Relation.ACTIVE)
+    count = friends.count()
+
+    run = sync(corp)
+    assert run.state == "confirm" and run.shrink["emptied"] == ["hechen"] and friends.count() == count
+    assert DriftRow.objects.filter(run=run, kind="extra", repaired_at=None).count() == count
+
+    runs.decide(run.pk, remove=remove, by=SYSTEM)
+    drain()
+
+    run.refresh_from_db()
+    assert run.state == "done" and run.drift_counts["follow"] == {"extra": count, "repaired": count if remove else 0}
+    assert friends.count() == (0 if remove else count)
+    assert DriftRow.objects.filter(run=run, repaired_at=None).count() == (0 if remove else count)
+    if not remove:  # the list was wrong: asked for by name, they are all still there
+        repair.ask(run, by=SYSTEM)
+        drain()
+        assert not DriftRow.objects.filter(run=run, repaired_at=None).exists() and friends.count() == count
+
+
 # --- Nothing is destroyed by silence -----------------------------------------------------------------------------
 
 
@@ -179,9 +238,6 @@ def standing():
         GroupChat.objects.filter(dismissed_at=None).count(),
         Follow.objects.filter(relation=Relation.ACTIVE).count(),
     )
-
-
-OK = {"errcode": 0, "errmsg": "ok"}
 
 
 @pytest.mark.parametrize(
