@@ -48,7 +48,9 @@ def list_newer(corp: Corp, read_at: datetime) -> tuple[set[tuple[str, str]], set
 
 def list_members(corp: Corp) -> Mapping[str, bool]:
     """userid → whether she serves customers, of members the directory showed us and who have not left."""
-    rows = Member.objects.filter(corp=corp, id_space=corp.id_space).exclude(status__in=(Member.Status.LEFT, Member.Status.UNKNOWN))
+    rows = Member.objects.filter(corp=corp, id_space=corp.id_space).exclude(
+        status__in=(Member.Status.LEFT, Member.Status.UNKNOWN)
+    )
     return dict(rows.values_list("userid", "has_customer_contact"))
 
 

@@ -14,7 +14,7 @@ from wecom_bridge.gateway import CallError
 from wecom_bridge.gateway.errors import MEMBER_DENIED
 from wecom_bridge.models import DriftRow, SyncRun, SyncUnit
 from wecom_bridge.queries import page_of
-from wecom_bridge.services.corps import explain
+from wecom_bridge.services.doctor import words
 from wecom_bridge.services.sync.telling import total_drift
 
 SHOWN = 200
@@ -75,7 +75,8 @@ def say_cause(unit: SyncUnit) -> str:
         return _("企业微信不认识这个成员:可能已离职,或账号改了名。")
     if code in MEMBER_DENIED:
         return _("成员不在应用的可见范围内,或没有「客户联系」权限。请在企业微信管理后台检查后再同步。")
-    return explain(CallError(_CODE.sub("", unit.last_error), errcode=code))
+    found_out = words.explain(CallError(_CODE.sub("", unit.last_error), errcode=code))
+    return f"{found_out.saw}{found_out.fix}"
 
 
 def list_drift(run: SyncRun) -> list[DriftRow]:

@@ -24,8 +24,6 @@ urlpatterns = [
     path("bridge/inbox/", inbox.inbox_list, name="bridge_inbox"),
     path("bridge/inbox/replay/", inbox.inbox_replay, name="bridge_inbox_replay"),
     path("bridge/syncs/<int:pk>/repair/", sync.sync_repair, name="bridge_sync_repair"),
-    path("bridge/inbox/", books.inbox_list, name="bridge_inbox"),
-    path("bridge/inbox/replay/", books.inbox_replay, name="bridge_inbox_replay"),
     path("bridge/outbox/", books.outbox_list, name="bridge_outbox"),
     path("bridge/outbox/act/", books.outbox_act, name="bridge_outbox_act"),
 ]

@@ -9,10 +9,12 @@ from django.utils.translation import gettext_lazy
 from tenants.context import current_tenant
 from tenants.models import Domain
 from wecom_bridge import contracts as c
+from wecom_bridge.gateway import CallError
 from wecom_bridge.services.doctor import words
 from wecom_bridge.services.doctor.finding import Check, Finding, bad, ok, unknown, warn
 from wecom_bridge.services.doctor.patient import Patient
 
+TOO_LARGE = 45029
 NAMED = 5  # so many members are named, the rest is counted
 
 
@@ -94,12 +96,19 @@ def check_range(patient: Patient) -> Finding:
 
 def _members_below(patient: Patient, parties: set[int]) -> set[str]:
     """Members of these departments and of those below."""
-    if not parties:
-        return set()
-    departments = patient.departments()
-    wanted = _below(departments, parties)
-    members = patient.ask("members", lambda: patient.gateway.get_members(departments, set()))
-    return {row.userid for row in members if wanted.intersection(row.department_ids)}
+    return {str(row["userid"]) for party in sorted(parties) for row in _members_of(patient, party)}
+
+
+def _members_of(patient: Patient, party: int) -> list[dict[str, Any]]:
+    """In one call, or one per department where WeCom finds that too many."""
+    gateway = patient.gateway
+    try:
+        return patient.ask(f"members {party}", lambda: gateway.get_department_members(party, with_children=True))
+    except CallError as error:
+        if error.errcode != TOO_LARGE:
+            raise
+    below = sorted(_below(patient.departments(), {party}))
+    return [row for one in below for row in gateway.get_department_members(one, with_children=False)]
 
 
 def _below(departments: Iterable[c.DepartmentInfo], parties: set[int]) -> set[int]:

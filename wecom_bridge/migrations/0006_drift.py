@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("wecom_bridge", "0002_pairs_of_a_sync"),
+        ("wecom_bridge", "0005_learned_paces"),
     ]
 
     operations = [
