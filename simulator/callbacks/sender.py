@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from simulator.switches import Switches
 
 VERIFY_TIMEOUT = 1.0
-KEEP = 5000
+KEEP = 20_000
 
 
 @dataclass

@@ -135,6 +135,73 @@ def mark_one_after_the_other(tags: list[str], follows: int) -> list[dict[str, An
     return [{"external_userid": one.identity.value, "userid": one.member.userid, "tags": ids} for one in chosen]
 
 
+def add_corp_tag(group: str, name: str) -> int:
+    """A tag of our own, made in WeCom too; its id."""
+    from tagging.models import Tag, TagGroup
+    from tagging.services import dictionary
+    from tenants.audit import SYSTEM
+    from wecom_bridge.models import Corp
+
+    standing = TagGroup.objects.filter(name=group, kind="corp", deleted_at__isnull=True).first()
+    if standing is None:
+        dictionary.create_group(name=group, tag_names=[name], corp=Corp.objects.get(), is_exclusive=False, by=SYSTEM)
+    else:
+        dictionary.add_tags(standing, [name], by=SYSTEM)
+    return int(Tag.objects.get(name=name, deleted_at__isnull=True).pk)
+
+
+def rename_corp_tag(tag: int, name: str) -> None:
+    """Another name for it, in WeCom too."""
+    from tagging.models import Tag
+    from tagging.services import dictionary
+    from tenants.audit import SYSTEM
+
+    dictionary.rename_tag(Tag.objects.get(pk=tag), name, by=SYSTEM)
+
+
+def delete_corp_tag(tag: int) -> None:
+    """Away with it, in WeCom too."""
+    from tagging.models import Tag
+    from tagging.services import dictionary
+    from tenants.audit import SYSTEM
+
+    dictionary.delete_tag(Tag.objects.get(pk=tag), by=SYSTEM)
+
+
+def wecom_tags() -> list[dict[str, Any]]:
+    """The corp's tags as WeCom lists them now."""
+    from dataclasses import asdict
+
+    from wecom_bridge.gateway import gateway_for
+    from wecom_bridge.models import Corp
+
+    return [asdict(group) for group in gateway_for(Corp.objects.get()).get_tag_groups()]
+
+
+def remind_one(push: int) -> int:
+    """WeCom reminds the guide of the first unit; how many were reminded."""
+    from django.db import transaction
+
+    from campaigns.models import Dispatch
+    from campaigns.services import polling
+    from tenants.audit import SYSTEM
+
+    unit = Dispatch.objects.filter(push_id=push).order_by("id").values_list("pk", flat=True).first()
+    with transaction.atomic():
+        return polling.remind(push, by=SYSTEM, dispatch_ids=[int(unit or 0)])
+
+
+def stop(push: int) -> None:
+    """Stop what is not sent."""
+    from django.db import transaction
+
+    from campaigns.services import stopping
+    from tenants.audit import SYSTEM
+
+    with transaction.atomic():
+        stopping.stop_push(push, by=SYSTEM)
+
+
 def main() -> None:
     import django
 

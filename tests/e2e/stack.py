@@ -8,6 +8,7 @@ process with the stack's settings.
 import json
 import os
 import secrets
+import shutil
 import signal
 import sys
 import threading
@@ -30,6 +31,8 @@ from scrm.runtime import ports
 from scrm.runtime.environment import ROOT, site_environment
 from scrm.runtime.errors import RuntimeProblem
 from scrm.runtime.output import Console
+from scrm.runtime.postgres import Postgres
+from scrm.runtime.privileges import server_account, throwaway_folder
 from scrm.runtime.probes import default_values
 from scrm.runtime.services import BACKING, MIGRATE, SERVICES, Service
 from scrm.runtime.supervisor import Interrupt, Interrupted, Supervisor
@@ -50,12 +53,15 @@ FOREIGN = (
 class Stack:
     """A running stack with one merchant, 小满面包房. Made by `running_stack`."""
 
-    def __init__(self, folder: Path, *, own_valkey: bool = False, with_past: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, own_valkey: bool = False, own_postgres: bool = False, with_past: bool = False
+    ) -> None:
         self.folder, self.name, self.with_past = folder, f"e2e_{secrets.token_hex(4)}", with_past
         self.log = folder / "stack.log"
         self._stream = self.log.open("w", encoding="utf-8")
         self.console = Console(self._stream, colour=False)
         self.valkey = Valkey(self.console) if own_valkey else None
+        self.postgres = self._own_postgres() if own_postgres else None
         self.interrupt = Interrupt()
         # Two stacks that start side by side must not find the same port free.
         apart = 20 * secrets.randbelow(100)
@@ -65,6 +71,11 @@ class Stack:
         self._schema = ""
         self._watcher: threading.Thread | None = None
         self.watch_error: BaseException | None = None
+
+    def _own_postgres(self) -> Postgres:
+        """A cluster that a test may kill."""
+        account = server_account(ROOT)
+        return Postgres(throwaway_folder(account), account, self.console, durable=True)
 
     # --- Its life
 
@@ -97,13 +108,23 @@ class Stack:
             if self.valkey:
                 self.valkey.stop()
         finally:
-            with _admin() as cursor:
-                cursor.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
+            self._drop_database()
             self._stream.close()
 
     def _create_database(self) -> None:
+        if self.postgres:
+            self.postgres.start()
+            return
         with _admin() as cursor:
             cursor.execute(f'CREATE DATABASE "{self.name}"')
+
+    def _drop_database(self) -> None:
+        if self.postgres:
+            self.postgres.stop()
+            shutil.rmtree(self.postgres.place, ignore_errors=True)
+            return
+        with _admin() as cursor:
+            cursor.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
 
     def _step(self, title: str, *command: str) -> None:
         assert self.supervisor is not None
@@ -160,7 +181,9 @@ class Stack:
 
     @property
     def database_url(self) -> str:
-        """DATABASE_URL of the environment with the stack's own database."""
+        """DATABASE_URL of the environment with the stack's own database, or that of its own cluster."""
+        if self.postgres:
+            return self.postgres.url
         return urlunsplit(urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{self.name}"))
 
     @property
@@ -238,6 +261,27 @@ class Stack:
 
     # --- Hurting
 
+    def crash_postgres(self, seconds_down: float = 1.0) -> None:
+        """kill -9 of the own cluster with all its processes; it comes back on the same port and recovers."""
+        assert self.postgres is not None and self.postgres.program is not None
+        self.postgres.program.kill_group()
+        self.postgres.stop()
+        time.sleep(seconds_down)
+        self.postgres.start()
+
+    def flush_valkey(self) -> None:
+        """Everything in the queue and the cache is gone."""
+        with redis.Redis.from_url(self.redis_url) as client:
+            client.flushall()
+
+    def restart_valkey(self) -> None:
+        """kill -9 of the own Valkey, and another on the same port."""
+        assert self.valkey is not None and self.valkey.program is not None
+        self.valkey.program.kill_group()
+        self.valkey.stop()
+        time.sleep(1)
+        self.valkey.start()
+
     def kill(self, name: str) -> int:
         """kill -9 of a service with all its processes; the watcher starts it again. Returns the process id it had."""
         assert self.supervisor is not None
@@ -286,9 +330,10 @@ def wait_until(what: str, look: Callable[[], Any], seconds: float = 30) -> Any:
 
 
 @contextmanager
-def running_stack(folder: Path, *, own_valkey: bool = False, with_past: bool = False) -> Iterator[Stack]:
-    """A stack that is gone afterwards, whatever happens. with_past: the merchant has her year of orders and messages."""
-    stack = Stack(folder, own_valkey=own_valkey, with_past=with_past)
+def running_stack(folder: Path, **options: bool) -> Iterator[Stack]:
+    """A stack that is gone afterwards, whatever happens. own_valkey, own_postgres: servers that a test may hurt; with_past: the
+    merchant has her year of orders and messages."""
+    stack = Stack(folder, **options)
     try:
         stack.start()
         yield stack

@@ -19,8 +19,10 @@ NAME = "来客"
 class Burst:
     """Newcomers scan, are welcomed and tagged; a broadcast to everybody becomes tasks. All of it at once."""
 
-    def __init__(self, stack: Stack) -> None:
-        self.stack, self.wecom = stack, stack.wecom
+    def __init__(self, stack: Stack, *, edits: int = 0) -> None:
+        """edits: remarks that guides write meanwhile, an event each."""
+        self.stack, self.wecom, self.edits = stack, stack.wecom, edits
+        self.remarks: dict[tuple[str, str], str] = {}
         self.tag: dict[str, Any] = {}
         self.released: dict[str, Any] = {}
 
@@ -43,16 +45,36 @@ class Burst:
 
     def run(self) -> None:
         """Let it loose; returns when all was asked for, long before it is done."""
-        releasing = threading.Thread(target=self._release)
+        releasing = threading.Thread(target=self.release)
+        editing = threading.Thread(target=self._edit)
         releasing.start()
+        editing.start()
+        self.arrive()
+        releasing.join()
+        editing.join()
+        assert self.released["planned"] > 500, self.released
+
+    def arrive(self) -> None:
+        """The newcomers, one after the other."""
         guides = [row["userid"] for row in self.wecom.ask("members")["members"] if row["contact"]]
         for number in range(NEWCOMERS):
             self.wecom.hand("add", userid=guides[number % len(guides)], name=f"{NAME}{number}")
             time.sleep(0.05)
-        releasing.join()
-        assert self.released["planned"] > 500, self.released
 
-    def _release(self) -> None:
+    def _edit(self) -> None:
+        """Guides write remarks, each friend's several times over."""
+        pairs = [
+            (userid, row["external_userid"])
+            for row in self.wecom.ask("customers", limit=1000)["customers"]
+            for userid in row["followers"]
+        ]
+        for number in range(self.edits):
+            userid, external = pair = pairs[number % len(pairs)]
+            self.remarks[pair] = f"备注{number}"
+            self.wecom.hand("edit_notes", userid=userid, external_userid=external, remark=self.remarks[pair])
+
+    def release(self) -> None:
+        """The broadcast to everybody, approved and agreed to."""
         who = {"author": self.author, "approver": self.approver}
         self.released = self.stack.inside("release_to_everybody", name="周六", text=TEXT, **who)
 
@@ -122,6 +144,7 @@ def compare(burst: Burst) -> dict[str, int]:
     counted = {
         "callbacks": _callbacks(burst),
         "relations": _relations(burst),
+        "remarks": _remarks(burst),
         "newcomers": _newcomers(burst),
         "welcomes": _welcomes(burst),
         "messages": _messages(burst),
@@ -139,7 +162,7 @@ def compare(burst: Burst) -> dict[str, int]:
 
 def _callbacks(burst: Burst) -> int:
     """Each event WeCom pushed is one row, handled."""
-    pushed = [row for row in burst.wecom.ask("callbacks", limit=5000)["callbacks"] if row["state"] != "no address"]
+    pushed = [row for row in burst.wecom.ask("callbacks", limit=20_000)["callbacks"] if row["state"] != "no address"]
     states = Counter(row["state"] for row in pushed)
     assert set(states) == {"received"}, f"WeCom gave up on some: {states}"
     kept = Counter(row["state"] for row in burst.stack.rows("SELECT state FROM wecom_bridge_inboundevent"))
@@ -167,6 +190,17 @@ def _relations(burst: Burst) -> int:
     assert {(row["value"], row["userid"]) for row in ours} == truth
     assert len(ours) == len(truth)
     return len(truth)
+
+
+def _remarks(burst: Burst) -> int:
+    """The last remark of each that a guide wrote stands in our rows."""
+    ours = burst.stack.rows(
+        "SELECT i.value, m.userid, f.remark FROM contacts_follow f JOIN contacts_identity i ON i.id = f.identity_id"
+        " JOIN contacts_member m ON m.id = f.member_id WHERE f.remark LIKE '备注%%'"
+    )
+    found = {(row["userid"], row["value"]): row["remark"] for row in ours}
+    assert found == burst.remarks
+    return burst.edits
 
 
 def _newcomers(burst: Burst) -> int:

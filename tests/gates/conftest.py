@@ -14,3 +14,10 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
     """The product, running, with 小满面包房 after her first sync."""
     with running_stack(tmp_path, own_valkey=True) as running:
         yield running
+
+
+@pytest.fixture
+def fragile_stack(tmp_path: Path) -> Iterator[Stack]:
+    """The same with a PostgreSQL of its own."""
+    with running_stack(tmp_path, own_valkey=True, own_postgres=True) as running:
+        yield running

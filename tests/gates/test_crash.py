@@ -1,9 +1,6 @@
-"""kill -9 and an emptied Valkey in the middle of the work: nothing is lost and nothing doubled."""
-
-import time
+"""kill -9 of every program, of PostgreSQL and of Valkey in the middle of the work: nothing is lost and nothing doubled."""
 
 import pytest
-import redis
 
 from tests.gates.burst import Burst, compare, meanwhile
 
@@ -11,7 +8,7 @@ pytestmark = pytest.mark.gate
 
 
 def test_killed_workers_and_web_lose_and_double_nothing(stack):
-    burst = Burst(stack)
+    burst = Burst(stack, edits=5_000)
     burst.prepare()
 
     def kill(name: str):
@@ -37,25 +34,32 @@ def test_killed_workers_and_web_lose_and_double_nothing(stack):
 
 
 def test_an_emptied_valkey_loses_nothing(stack):
-    burst = Burst(stack)
+    burst, flush = Burst(stack), stack.flush_valkey
     burst.prepare()
 
-    def flush() -> None:
-        with redis.Redis.from_url(stack.redis_url) as client:
-            client.flushall()
-
-    def restart_valkey() -> None:
-        stack.valkey.program.kill_group()
-        stack.valkey.program.stop()
-        time.sleep(1)
-        stack.valkey.start()
-
-    with meanwhile(flush, flush, restart_valkey, flush, flush, pause=2.5):
+    with meanwhile(flush, flush, stack.restart_valkey, flush, flush, pause=2.5):
         burst.run()
     burst.settle()
     with meanwhile(flush, flush, pause=1.0):
         burst.confirm()
         stack.inside("look_again", push=burst.released["push"])
+    burst.finish()
+
+    print(compare(burst))
+
+
+def test_a_crashed_postgres_and_an_emptied_valkey_lose_nothing(fragile_stack):
+    stack = fragile_stack
+    burst = Burst(stack)
+    burst.prepare()
+
+    burst.release()
+    with meanwhile(stack.crash_postgres, stack.flush_valkey, stack.crash_postgres, stack.restart_valkey, pause=1.5):
+        burst.arrive()
+    burst.settle()
+    with meanwhile(stack.crash_postgres, stack.flush_valkey, pause=1.0):
+        burst.confirm()
+    stack.inside("look_again", push=burst.released["push"])
     burst.finish()
 
     print(compare(burst))
