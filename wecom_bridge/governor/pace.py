@@ -61,6 +61,7 @@ class Pace:
     def __init__(self, corp_pk: int, corp_id: str, limits: Limits, level: Level = "person") -> None:
         self.corp_pk, self.corp_id, self.limits, self.level = corp_pk, corp_id, limits, level
         self._of_api: dict[str, tuple[ApiLimits, list[str], list[int]]] = {}
+        self._given: dict[tuple[str, int], str] = {}
 
     def at(self, level: Level) -> "Pace":
         """The same corp, with another budget."""
@@ -163,9 +164,21 @@ class Pace:
         return found
 
     def _arriving(self, turn: Turn, kept: float) -> list[Any]:
-        row, day = turn.limits, _day(turn.began)
-        head = [turn.began, turn.name, kept, self.limits.places(self.level), row.ceiling]
-        return [*head, *self._of(turn.api)[2], day, _midnight(day), row.each, row.each_seconds]
+        day = _day(turn.began)
+        given = self._given.get((turn.api, day))
+        if given is None:
+            row, parts = turn.limits, self._of(turn.api)[2]
+            words = [
+                self.limits.places(self.level),
+                row.ceiling,
+                *parts,
+                day,
+                _midnight(day),
+                row.each,
+                row.each_seconds,
+            ]
+            given = self._given[turn.api, day] = " ".join(map(str, words))
+        return [turn.began, turn.name, kept, given]
 
     def _leaving(self, turn: Turn, outcome: str) -> list[Any]:
         row, now = turn.limits, clock.wall().timestamp()
