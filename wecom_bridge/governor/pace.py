@@ -195,12 +195,12 @@ class Pace:
 
     def _ask_alone(self, turn: Turn) -> tuple[str, float]:
         key = turn.keys[0]
-        if key not in _alone:
+        turn.alone = _alone.get(key)
+        if turn.alone is None:
             row = memory.load(self.corp_pk, turn.api, turn.limits.width)
             found = Alone(row.width, row.closed, _tally(key))
             with _making:
-                _alone.setdefault(key, found)
-        turn.alone = _alone[key]
+                turn.alone = _alone.setdefault(key, found)
         # Each process watches its own part, so the address, shared by all merchants, is divided with them.
         minute, hour, day, address_minute, address_hour = self._of(turn.api)[2]
         parts = (min(minute, address_minute), min(hour, address_hour), day)
