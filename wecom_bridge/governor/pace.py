@@ -52,7 +52,7 @@ class Turn:
 _tallies: dict[str, Tally] = {}
 _alone: dict[str, Alone] = {}
 _learned: dict[str, tuple[int, int]] = {}
-_making = threading.Lock()
+_making, _loading = threading.Lock(), threading.Lock()
 
 
 class Pace:
@@ -137,11 +137,17 @@ class Pace:
         if back is not None and back.closed > turn.began:
             shared.connection().hset(turn.keys[0], "closed", back.closed)
         told: list[Any] = shared.admit(turn.keys, self._arriving(turn, kept))
-        if told[0] == b"lost":
-            row = memory.load(self.corp_pk, turn.api, turn.limits.width)
-            given = [secrets.token_hex(8), row.width, row.closed, row.scope, row.strikes, row.struck]
-            shared.seed([turn.keys[0], turn.keys[2]], given)
+        if told[0] != b"lost":
+            return told
+        with (
+            _loading
+        ):  # one thread reads the row, on a connection that costs more than the call; the others find it done
             told = shared.admit(turn.keys, self._arriving(turn, kept))
+            if told[0] == b"lost":
+                row = memory.load(self.corp_pk, turn.api, turn.limits.width)
+                given = [secrets.token_hex(8), row.width, row.closed, row.scope, row.strikes, row.struck]
+                shared.seed([turn.keys[0], turn.keys[2]], given)
+                told = shared.admit(turn.keys, self._arriving(turn, kept))
         return told
 
     def _count(self, turn: Turn, epoch: str) -> None:
