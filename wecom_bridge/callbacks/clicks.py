@@ -3,8 +3,8 @@
 from xml.parsers import expat
 
 from wecom_bridge.callbacks.parsing import read_fields
-from wecom_bridge.gateway.lenient import number
 from wecom_bridge.shapes.app_messages import CardClick
+from wecom_bridge.shapes.pieces import integer
 
 _ITEM = "xml/SelectedItems/SelectedItem"
 
@@ -21,7 +21,7 @@ def read_click(body: str) -> CardClick:
         task_id=fields.get("TaskId", ""),
         card_type=fields.get("CardType", ""),
         response_code=fields.get("ResponseCode", ""),
-        agentid=number(fields, "AgentID"),
+        agentid=integer(fields, "AgentID"),
         is_menu=fields.get("Event") == "template_card_menu_event",
         selected=_selected(body),
     )

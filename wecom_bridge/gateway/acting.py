@@ -8,7 +8,7 @@ import io
 from typing import Any
 
 from wecom_bridge.client import CONNECT_SECONDS
-from wecom_bridge.gateway.asking import Asking
+from wecom_bridge.gateway.core import Core
 from wecom_bridge.shapes import masses as shapes
 
 WELCOME_TIMEOUT = (CONNECT_SECONDS, 4.0)  # of the 20 seconds a code lives
@@ -18,13 +18,8 @@ UPLOAD_KEPT = 90.0
 Answer = dict[str, Any]
 
 
-class Acting(Asking):
+class Acting(Core):
     """Writing methods, and the reading ones that settle them."""
-
-    def _send_to(
-        self, path: str, parameters: dict[str, Any], timeout: tuple[float, float] | None = None, *, subject: str = ""
-    ) -> Answer:
-        return self._call(path, lambda: self.client.customers.send(path, parameters, timeout), subject=subject)
 
     def mark_tag(
         self,
@@ -36,12 +31,12 @@ class Acting(Asking):
     ) -> Answer:
         """EC/mark_tag: one member, one customer. At most 5 at once per corp (45033); 40068 unknown tag; 84061."""
         given = {"userid": userid, "external_userid": external_userid, "add_tag": add_tag, "remove_tag": remove_tag}
-        return self._send_to("mark_tag", {name: value for name, value in given.items() if value})
+        return self._ask("mark_tag", {name: value for name, value in given.items() if value}, dict)
 
     def remark(self, *, userid: str, external_userid: str, **fields: Any) -> Answer:
         """EC/remark: remark (≤ 20 characters), description (≤ 150), remark_company (≤ 20), remark_mobiles
         (overwrites), remark_pic_mediaid (a picture of media/upload, 40007)."""
-        return self._send_to("remark", {"userid": userid, "external_userid": external_userid, **fields})
+        return self._ask("remark", {"userid": userid, "external_userid": external_userid, **fields}, dict)
 
     def add_corp_tag(
         self,
@@ -52,24 +47,23 @@ class Acting(Asking):
         order: int | None = None,
     ) -> Answer:
         """EC/add_corp_tag: names ≤ 30 characters; 3000 tags per corp (40126). Answers tag_group with the tags added."""
-        return self._send_to(
-            "add_corp_tag", {"tag": tag, "group_id": group_id, "group_name": group_name, "order": order}
-        )
+        given = {"tag": tag, "group_id": group_id, "group_name": group_name, "order": order}
+        return self._ask("add_corp_tag", given, dict)
 
     def edit_corp_tag(self, *, id: str, name: str | None = None, order: int | None = None) -> Answer:
         """EC/edit_corp_tag of a tag or a group this app made; 40071: the name is taken."""
-        return self._send_to("edit_corp_tag", {"id": id, "name": name, "order": order})
+        return self._ask("edit_corp_tag", {"id": id, "name": name, "order": order}, dict)
 
     def del_corp_tag(self, *, tag_id: list[str] | None = None, group_id: list[str] | None = None) -> Answer:
         """EC/del_corp_tag: a group goes with its last tag."""
-        return self._send_to("del_corp_tag", {"tag_id": tag_id, "group_id": group_id})
+        return self._ask("del_corp_tag", {"tag_id": tag_id, "group_id": group_id}, dict)
 
     def send_welcome_msg(
         self, *, welcome_code: str, text: dict[str, Any] | None = None, attachments: list[dict[str, Any]] | None = None
     ) -> Answer:
         """EC/send_welcome_msg: once per code, within 20 s of its callback. 41050 expired or used, 41051 used or already chatting."""
         given = {"welcome_code": welcome_code, "text": text, "attachments": attachments or None}
-        return self._send_to("send_welcome_msg", given, WELCOME_TIMEOUT)
+        return self._ask("send_welcome_msg", given, dict, timeout=WELCOME_TIMEOUT)
 
     def add_msg_template(self, **body: Any) -> shapes.MassMade:
         """EC/add_msg_template: a mass-message task for one sender; ≤ 10,000 customers or ≤ 2,000 groups. Answers msgid, fail_list.
@@ -82,11 +76,11 @@ class Acting(Asking):
 
     def remind_groupmsg_send(self, *, msgid: str) -> Answer:
         """EC/remind_groupmsg_send: 3 in 24 h per message (41094)."""
-        return self._send_to("remind_groupmsg_send", {"msgid": msgid}, subject=msgid)
+        return self._ask("remind_groupmsg_send", {"msgid": msgid}, dict, subject=msgid)
 
     def cancel_groupmsg_send(self, *, msgid: str) -> Answer:
         """EC/cancel_groupmsg_send: what is not sent yet; what is, stays."""
-        return self._send_to("cancel_groupmsg_send", {"msgid": msgid})
+        return self._ask("cancel_groupmsg_send", {"msgid": msgid}, dict)
 
     def get_groupmsg_list_v2(
         self, *, chat_type: str, start_time: int, end_time: int, creator: str | None = None, filter_type: int | None = None,
@@ -127,4 +121,4 @@ class Acting(Asking):
 
     def send_app_message(self, **body: Any) -> Answer:
         """message/send to members; with enable_duplicate_check a repeated body is swallowed for its interval."""
-        return self._call("message/send", lambda: self.client.post("message/send", data=body))
+        return self._ask("message/send", body, dict, under="")

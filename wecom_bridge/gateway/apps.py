@@ -5,8 +5,8 @@ from typing import Any
 
 from wecom_bridge.gateway.core import Core
 from wecom_bridge.gateway.errors import CallError
-from wecom_bridge.gateway.lenient import child, number, numbers, rows, text, texts
 from wecom_bridge.shapes.app_messages import Agent, SentMessage, UpdatedCard
+from wecom_bridge.shapes.pieces import Row, barred, integer, integers, part, rows, text
 
 Answer = dict[str, Any]
 
@@ -24,7 +24,7 @@ class Apps(Core):
     def get_agent(self, *, agentid: int | str | None = None) -> Agent:
         """agent/get: the visible range (可见范围), trusted domain, state; 40056 no such app, 301002 another app's token (E)."""
         wanted = self._agentid(agentid)
-        return read_agent(self._call("agent/get", lambda: self.client.app.get(wanted)), wanted)
+        return self._fetch("agent/get", lambda answer: read_agent(answer, wanted), agentid=wanted)
 
     def send_to_members(
         self,
@@ -50,11 +50,11 @@ class Apps(Core):
         body = receivers | {"msgtype": msgtype, "agentid": self._agentid(agentid), msgtype: dict(content)}
         if enable_duplicate_check:
             body |= {"enable_duplicate_check": 1, "duplicate_check_interval": duplicate_check_interval}
-        return read_sent(self._call("message/send", lambda: self.client.app.send(body | more)))
+        return self._ask("message/send", body | more, read_sent, under="")
 
     def recall_message(self, *, msgid: str) -> Answer:
         """message/recall: within 24 h (42052), of this app (40058) (E)."""
-        return self._call("message/recall", lambda: self.client.app.recall(msgid))
+        return self._ask("message/recall", {"msgid": msgid}, dict, under="")
 
     def update_template_card(
         self,
@@ -73,39 +73,40 @@ class Apps(Core):
         receivers = {"userids": list(userids), "partyids": list(partyids), "tagids": list(tagids), "atall": atall}
         given = {"agentid": self._agentid(agentid), "response_code": response_code}
         change = {"button": button, "template_card": template_card}
-        answer = self._call(
-            "message/update_template_card", lambda: self.client.app.update_card(receivers | given | change)
-        )
-        return UpdatedCard(texts(answer, "invaliduser"))
+        return self._ask("message/update_template_card", receivers | given | change, read_updated, under="")
 
 
 def _joined(ids: Sequence[int]) -> str:
     return "|".join(map(str, ids))
 
 
-def read_agent(answer: Answer, agentid: int) -> Agent:
-    users = rows(child(answer, "allow_userinfos"), "user")
+def read_agent(answer: Row, agentid: int) -> Agent:
+    users = rows(part(answer, "allow_userinfos"), "user")
     return Agent(
-        agentid=number(answer, "agentid", agentid),
+        agentid=integer(answer, "agentid", agentid),
         name=text(answer, "name"),
         userids=tuple(text(row, "userid") for row in users if text(row, "userid")),
-        partyids=numbers(child(answer, "allow_partys"), "partyid"),
-        tagids=numbers(child(answer, "allow_tags"), "tagid"),
-        close=number(answer, "close"),
+        partyids=integers(part(answer, "allow_partys"), "partyid"),
+        tagids=integers(part(answer, "allow_tags"), "tagid"),
+        close=integer(answer, "close"),
         redirect_domain=text(answer, "redirect_domain"),
         home_url=text(answer, "home_url"),
         square_logo_url=text(answer, "square_logo_url"),
-        customized_publish_status=number(answer, "customized_publish_status"),
+        customized_publish_status=integer(answer, "customized_publish_status"),
     )
 
 
-def read_sent(answer: Answer) -> SentMessage:
+def read_updated(answer: Row) -> UpdatedCard:
+    return UpdatedCard(barred(answer, "invaliduser"))
+
+
+def read_sent(answer: Row) -> SentMessage:
     """message/send's answer, also as the dict that a command kept."""
     return SentMessage(
         msgid=text(answer, "msgid"),
-        invaliduser=texts(answer, "invaliduser"),
-        invalidparty=texts(answer, "invalidparty"),
-        invalidtag=texts(answer, "invalidtag"),
-        unlicenseduser=texts(answer, "unlicenseduser"),
+        invaliduser=barred(answer, "invaliduser"),
+        invalidparty=barred(answer, "invalidparty"),
+        invalidtag=barred(answer, "invalidtag"),
+        unlicenseduser=barred(answer, "unlicenseduser"),
         response_code=text(answer, "response_code"),
     )

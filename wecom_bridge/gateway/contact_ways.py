@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from wecom_bridge.gateway import pieces
 from wecom_bridge.gateway.core import Core
-from wecom_bridge.gateway.parse import Row, integer, text
+from wecom_bridge.shapes import pieces
 from wecom_bridge.shapes.contact_ways import AddedContactWay, ContactWay, ContactWayPage, ListedContactWay
+from wecom_bridge.shapes.pieces import Row, integer, text
 
 Answer = dict[str, Any]
 
@@ -21,14 +21,12 @@ class ContactWays(Core):
         expires_in (7 days, ≤ 14), chat_expires_in (1 day, ≤ 14), unionid, conclusions. 41054 a member is not activated,
         40098 without real name, 84083 without customer contact. A lost answer: settling.contact_ways, by a unique state.
         """
-        return self._call(
-            "add_contact_way", lambda: _added(self.client.contact_ways.add(type=type, scene=scene, **fields))
-        )
+        return self._ask("add_contact_way", {"type": type, "scene": scene, **fields}, _added)
 
     def get_contact_way(self, *, config_id: str) -> ContactWay:
         """EC/get_contact_way. 41044: no such way (any more)."""
-        return self._call(
-            "get_contact_way", lambda: _way(pieces.part(self.client.contact_ways.get(config_id), "contact_way"))
+        return self._ask(
+            "get_contact_way", {"config_id": config_id}, lambda answer: _way(pieces.part(answer, "contact_way"))
         )
 
     def list_contact_way(
@@ -38,10 +36,8 @@ class ContactWays(Core):
 
         Ways made before 2021-07-10 and temporary ones are never listed. 50100: the cursor is no longer good.
         """
-        return self._call(
-            "list_contact_way",
-            lambda: _page(self.client.contact_ways.list(start_time, end_time, cursor, limit)),
-        )
+        given = {"start_time": start_time, "end_time": end_time, "cursor": cursor or None, "limit": limit}
+        return self._ask("list_contact_way", given, _page)
 
     def update_contact_way(self, *, config_id: str, **changes: Any) -> Answer:
         """EC/update_contact_way: remark, skip_verify, style, state, user, party, mark_source …; `user` and `party` overwrite.
@@ -51,24 +47,24 @@ class ContactWays(Core):
         fixed = {"type", "scene", "is_temp", "is_exclusive"} & changes.keys()
         if fixed:
             raise ValueError(f"a contact way keeps its {', '.join(sorted(fixed))}")
-        return self._call("update_contact_way", lambda: self.client.contact_ways.update(config_id, **changes))
+        return self._ask("update_contact_way", {"config_id": config_id, **changes}, dict)
 
     def del_contact_way(self, *, config_id: str) -> Answer:
         """EC/del_contact_way: printed codes lead nowhere from then on. 41044: gone already."""
-        return self._call("del_contact_way", lambda: self.client.contact_ways.delete(config_id))
+        return self._ask("del_contact_way", {"config_id": config_id}, dict)
 
     def close_temp_chat(self, *, userid: str, external_userid: str) -> Answer:
         """EC/close_temp_chat: end a living temporary session; its conclusions are sent to the customer."""
-        return self._call("close_temp_chat", lambda: self.client.contact_ways.close_temp_chat(userid, external_userid))
+        return self._ask("close_temp_chat", {"userid": userid, "external_userid": external_userid}, dict)
 
 
 def _added(answer: Row) -> AddedContactWay:
-    return AddedContactWay(pieces.needed_text(answer, "config_id"), text(answer, "qr_code"))
+    return AddedContactWay(pieces.needed(answer, "config_id"), text(answer, "qr_code"))
 
 
 def _way(row: Row) -> ContactWay:
     return ContactWay(
-        config_id=pieces.needed_text(row, "config_id"),
+        config_id=pieces.needed(row, "config_id"),
         type=integer(row, "type"),
         scene=integer(row, "scene"),
         style=integer(row, "style"),
@@ -76,8 +72,8 @@ def _way(row: Row) -> ContactWay:
         skip_verify=pieces.flag(row, "skip_verify", True),
         state=text(row, "state"),
         qr_code=text(row, "qr_code"),
-        user=pieces.texts(row, "user"),
-        party=pieces.numbers(row, "party"),
+        user=pieces.ids(row, "user"),
+        party=pieces.integers(row, "party"),
         is_temp=pieces.flag(row, "is_temp", False),
         expires_in=integer(row, "expires_in"),
         chat_expires_in=integer(row, "chat_expires_in"),
@@ -88,5 +84,5 @@ def _way(row: Row) -> ContactWay:
 
 
 def _page(answer: Row) -> ContactWayPage:
-    listed = tuple(ListedContactWay(pieces.needed_text(row, "config_id")) for row in pieces.rows(answer, "contact_way"))
+    listed = tuple(ListedContactWay(pieces.needed(row, "config_id")) for row in pieces.rows(answer, "contact_way"))
     return ContactWayPage(listed, text(answer, "next_cursor"))

@@ -3,7 +3,7 @@
 import copy
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Self, TypeVar
 
@@ -21,6 +21,7 @@ from wecom_bridge.governor.pace import KEPT_SECONDS, Pace
 from wecom_bridge.models import Corp, CorpCredential
 
 T = TypeVar("T")
+CUSTOMER_CONTACT = "externalcontact/"
 WARM = timedelta(minutes=25)  # the sweep comes by every ten minutes
 _FAILURES = (WeChatClientException, requests.RequestException, ValueError, KeyError)
 
@@ -68,6 +69,26 @@ class Core:
         token = tokens.replace(self.credential_pk, token, self._fetch_token)
         with rates.turn(self.pace, api, kept=kept):
             return self._attempt(api, token, send)
+
+    def _ask(
+        self,
+        api: str,
+        body: Mapping[str, Any],
+        read: Callable[[dict[str, Any]], T],
+        *,
+        under: str = CUSTOMER_CONTACT,
+        timeout: tuple[float, float] | None = None,
+        subject: str = "",
+    ) -> T:
+        """A POST by WeCom's own parameter names, at `under` + `api`; a parameter that is None is left out.
+
+        An answer that `read` cannot read is no answer: CallError, executed_maybe.
+        """
+        return self._call(api, lambda: read(self.client.send(under + api, body, timeout)), subject=subject)
+
+    def _fetch(self, api: str, read: Callable[[dict[str, Any]], T], *, under: str = "", **params: Any) -> T:
+        """A GET, otherwise the same."""
+        return self._call(api, lambda: read(self.client.fetch(under + api, params)))
 
     def _attempt(self, api: str, token: tokens.Token, send: Callable[[], T]) -> T:
         _sending.token = token.value

@@ -5,6 +5,8 @@ import re
 import requests
 from wechatpy.exceptions import WeChatClientException
 
+from wecom_bridge.shapes.pieces import Malformed
+
 # Answers that mean "not now": the call had no effect and may be made again (customer-contact reference 12.2, 12.3).
 # 41063: the mass message is still being dispatched; 41096: the welcome is being sent; 6000: a version conflict.
 NOT_NOW = {45009: 60.0, 45033: 2.0, 6000: 1.0, 41063: 30.0, 41096: 1.5}
@@ -21,10 +23,10 @@ UNKNOWN_CUSTOMER = 40096
 GONE_MEMBER = {60111, 46004}
 TOO_LARGE, NO_PERMISSION = 45029, 60011
 GROUP_GONE = 49008
+UNKNOWN_GROUP = {GROUP_GONE, 90501}
+OUT_OF_RANGE = {60011, 60021, 50002}  # she may be there: unknown, not gone
 # The member is out of the app's range or has no customer contact: his customers are unknown, not gone.
 MEMBER_DENIED = {40003, 40031, 60011, 60021, 60030, 60111, 84074, 84083}
-
-
 NOT_FROM_HERE = 60020
 _ADDRESS = re.compile(r"from ip: ([0-9A-Fa-f.:]{2,45})")
 
@@ -108,7 +110,8 @@ def from_failure(error: Exception) -> CallError:
         return CallError("no connection", retryable=True, held=True, not_connected=True)
     if isinstance(error, requests.Timeout):
         return CallError("no answer in time", retryable=True, executed_maybe=True, timed_out=True)
-    return CallError(f"broken answer ({type(error).__name__})", retryable=True, executed_maybe=True)
+    words = str(error) if isinstance(error, Malformed) else f"broken answer ({type(error).__name__})"
+    return CallError(words, retryable=True, executed_maybe=True)
 
 
 def _never_connected(error: Exception) -> bool:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from wecom_bridge.gateway.asking import Asking
+from wecom_bridge.gateway.core import Core
 from wecom_bridge.shapes import groupwelcomes as shapes
 
 
-class GroupWelcomes(Asking):
+class GroupWelcomes(Core):
     """All may raise CallError. Content: text, and one of image > link > miniprogram > file > video; WeCom keeps the first."""
 
     def group_welcome_template_add(self, *, notify: int | None = None, **content: Any) -> shapes.GroupWelcomeId:

@@ -1,21 +1,17 @@
 """Interception rules (敏感词, customer-contact reference 10.2)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from wecom_bridge.gateway.core import Core
-from wecom_bridge.gateway.lenient import child, number, numbers, rows, text, texts
-from wecom_bridge.gateway.parse import Row
+from wecom_bridge.gateway.core import CUSTOMER_CONTACT, Core
 from wecom_bridge.shapes.intercepts import InterceptRule, InterceptRuleList, RuleMade
+from wecom_bridge.shapes.pieces import Row, integer, integers, needed, part, rows, seconds, text, texts
 
 Answer = dict[str, Any]
 
 
 class Intercepts(Core):
     """敏感词规则: at most 100 per corp (41069), names unique (41077)."""
-
-    def _intercept(self, path: str, data: Mapping[str, Any]) -> Answer:
-        return self._call(path, lambda: self.client.intercepts.send(path, data))
 
     def add_intercept_rule(
         self,
@@ -30,20 +26,16 @@ class Intercepts(Core):
         """EC/add_intercept_rule: name ≤ 20 characters, ≤ 300 words (41068) of ≤ 32 characters (41083); for members and
         departments together, ≤ 1000 of each and at least one (41076) (10.2)."""
         given = {"rule_name": rule_name, "word_list": list(word_list), "semantics_list": list(semantics_list)}
-        covered = _range(user_list, department_list)
-        answer = self._intercept(
-            "add_intercept_rule", given | {"intercept_type": intercept_type, "applicable_range": covered}
-        )
-        return RuleMade(text(answer, "rule_id"))
+        body = given | {"intercept_type": intercept_type, "applicable_range": _range(user_list, department_list)}
+        return self._ask("add_intercept_rule", body, lambda answer: RuleMade(needed(answer, "rule_id")))
 
     def get_intercept_rule_list(self) -> InterceptRuleList:
         """EC/get_intercept_rule_list: id, name and time of every rule; no paging (10.2)."""
-        answer = self._call("get_intercept_rule_list", self.client.intercepts.list)
-        return InterceptRuleList(tuple(read_rule(row) for row in rows(answer, "rule_list")))
+        return self._fetch("get_intercept_rule_list", read_rules, under=CUSTOMER_CONTACT)
 
     def get_intercept_rule(self, *, rule_id: str) -> InterceptRule:
         """EC/get_intercept_rule; 41070 unknown, 41071 deleted (10.2)."""
-        return read_rule(child(self._intercept("get_intercept_rule", {"rule_id": rule_id}), "rule"))
+        return self._ask("get_intercept_rule", {"rule_id": rule_id}, lambda answer: read_rule(part(answer, "rule")))
 
     def update_intercept_rule(
         self,
@@ -68,11 +60,11 @@ class Intercepts(Core):
             "add_applicable_range": _range(add_users, add_departments) or None,
             "remove_applicable_range": _range(remove_users, remove_departments) or None,
         }
-        return self._intercept("update_intercept_rule", given)
+        return self._ask("update_intercept_rule", given, dict)
 
     def del_intercept_rule(self, *, rule_id: str) -> Answer:
         """EC/del_intercept_rule (10.2)."""
-        return self._intercept("del_intercept_rule", {"rule_id": rule_id})
+        return self._ask("del_intercept_rule", {"rule_id": rule_id}, dict)
 
 
 def _range(users: Sequence[str], departments: Sequence[int]) -> dict[str, Any]:
@@ -80,15 +72,19 @@ def _range(users: Sequence[str], departments: Sequence[int]) -> dict[str, Any]:
     return {name: values for name, values in given.items() if values}
 
 
+def read_rules(answer: Row) -> InterceptRuleList:
+    return InterceptRuleList(tuple(read_rule(row) for row in rows(answer, "rule_list")))
+
+
 def read_rule(row: Row) -> InterceptRule:
-    covered, extra = child(row, "applicable_range"), child(row, "extra_rule")
+    covered, extra = part(row, "applicable_range"), part(row, "extra_rule")
     return InterceptRule(
         rule_id=text(row, "rule_id"),
         rule_name=text(row, "rule_name"),
-        create_time=number(row, "create_time"),
+        create_time=seconds(row, "create_time"),
         word_list=texts(row, "word_list"),
-        semantics_list=numbers(extra, "semantics_list") or numbers(row, "semantics_list"),
-        intercept_type=number(row, "intercept_type"),
+        semantics_list=integers(extra, "semantics_list") or integers(row, "semantics_list"),
+        intercept_type=integer(row, "intercept_type"),
         user_list=texts(covered, "user_list"),
-        department_list=numbers(covered, "department_list"),
+        department_list=integers(covered, "department_list"),
     )

@@ -1,10 +1,8 @@
 """Who is on a page, and JS-SDK tickets (platform reference D)."""
 
-from typing import Any
-
 from wecom_bridge.gateway.core import Core
-from wecom_bridge.gateway.lenient import number, text
 from wecom_bridge.shapes.logins import Ticket, UserDetail, UserInfo
+from wecom_bridge.shapes.pieces import Row, integer, needed, text
 
 
 class Logins(Core):
@@ -14,22 +12,22 @@ class Logins(Core):
         """auth/getuserinfo: the code of an in-app or browser log-in, 5 minutes (42003), once (40029, 42022) (D2).
 
         50001: the secret may not spend codes; 50002: out of range."""
-        return read_info(self._call("auth/getuserinfo", lambda: self.client.logins.user_info(code)))
+        return self._fetch("auth/getuserinfo", read_info, code=code)
 
     def get_user_detail(self, user_ticket: str) -> UserDetail:
         """auth/getuserdetail: what the member agreed to show; 84014 expired, 84015 wrong ticket (D2)."""
-        return read_detail(self._call("auth/getuserdetail", lambda: self.client.logins.user_detail(user_ticket)))
+        return self._ask("auth/getuserdetail", {"user_ticket": user_ticket}, read_detail, under="")
 
     def get_jsapi_ticket(self) -> Ticket:
         """get_jsapi_ticket, for wx.config: 400 calls an hour per corp, 100 per app (J). Use services.tickets, which keeps it."""
-        return read_ticket(self._call("get_jsapi_ticket", self.client.logins.corp_ticket))
+        return self._fetch("get_jsapi_ticket", read_ticket)
 
     def get_agent_ticket(self) -> Ticket:
         """ticket/get?type=agent_config, for wx.agentConfig: 100 calls an hour per app (J). Use services.tickets, which keeps it."""
-        return read_ticket(self._call("ticket/get", self.client.logins.agent_ticket))
+        return self._fetch("ticket/get", read_ticket, type="agent_config")
 
 
-def read_info(answer: dict[str, Any]) -> UserInfo:
+def read_info(answer: Row) -> UserInfo:
     """The old answer's UserId and OpenId are understood as well."""
     return UserInfo(
         userid=text(answer, "userid") or text(answer, "UserId"),
@@ -39,11 +37,11 @@ def read_info(answer: dict[str, Any]) -> UserInfo:
     )
 
 
-def read_detail(answer: dict[str, Any]) -> UserDetail:
+def read_detail(answer: Row) -> UserDetail:
     names = ("userid", "gender", "avatar", "qr_code", "mobile", "email", "biz_mail", "address")
     return UserDetail(**{name: text(answer, name) for name in names})
 
 
-def read_ticket(answer: dict[str, Any]) -> Ticket:
-    """Raises KeyError without a ticket: an empty one would be kept for two hours."""
-    return Ticket(str(answer["ticket"]), number(answer, "expires_in", 7200))
+def read_ticket(answer: Row) -> Ticket:
+    """Raises Malformed without a ticket: an empty one would be kept for two hours."""
+    return Ticket(needed(answer, "ticket"), integer(answer, "expires_in", 7200))

@@ -1,16 +1,17 @@
 """Moments (客户朋友圈, reference 8): a job makes the task, every sender publishes it by hand or does not."""
 
+import io
 from typing import Any
 
 from wecom_bridge.client import CONNECT_SECONDS
-from wecom_bridge.gateway.asking import Asking
+from wecom_bridge.gateway.core import CUSTOMER_CONTACT, Core
 from wecom_bridge.shapes import moments as shapes
 
 UPLOAD_TIMEOUT = (CONNECT_SECONDS, 60.0)
 MOMENT_MATERIAL, PRODUCT_MATERIAL = 1, 2
 
 
-class Moments(Asking):
+class Moments(Core):
     """All may raise CallError."""
 
     def add_moment_task(
@@ -33,11 +34,7 @@ class Moments(Asking):
 
     def get_moment_task_result(self, *, jobid: str) -> shapes.MomentJobState:
         """EC/get_moment_task_result: within 24 h. status 1 pending, 2 running, 3 done with `result`."""
-
-        def send() -> shapes.MomentJobState:
-            return shapes.MomentJobState.read(self.client.moments.get_moment_task_result(jobid))
-
-        return self._call("get_moment_task_result", send)
+        return self._fetch("get_moment_task_result", shapes.MomentJobState.read, under=CUSTOMER_CONTACT, jobid=jobid)
 
     def cancel_moment_task(self, *, moment_id: str) -> dict[str, Any]:
         """EC/cancel_moment_task: for whoever has not published it. 41067 not the corp's, 41079 being dispatched."""
@@ -82,12 +79,12 @@ class Moments(Asking):
 
         41080 size, 41081 resolution, 41082 length, 41090 not MP4 (platform reference F). Ids of media/upload do not serve here.
         """
+        params = {"media_type": media_type, "attachment_type": attachment_type}
 
         def send() -> shapes.UploadedAttachment:
-            answer = self.client.moments.upload_attachment(
-                media_type=media_type, attachment_type=attachment_type, filename=filename, content=content,
-                timeout=UPLOAD_TIMEOUT,
-            )  # fmt: skip
-            return shapes.UploadedAttachment.read(answer)
+            path, files = "media/upload_attachment", {"media": (filename, io.BytesIO(content))}
+            return shapes.UploadedAttachment.read(
+                self.client.post(path, params=params, files=files, timeout=UPLOAD_TIMEOUT)
+            )
 
         return self._call("media/upload_attachment", send)

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from wecom_bridge.gateway.asking import Asking
+from wecom_bridge.gateway.core import Core
 from wecom_bridge.shapes import statistics as shapes
 
 
-class Statistics(Asking):
+class Statistics(Core):
     """All may raise CallError. Times are floored to 00:00 in China, the window closed, ≤ 30 days, within the last 180 days."""
 
     def get_user_behavior_data(

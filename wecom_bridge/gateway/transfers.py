@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from wecom_bridge.gateway.asking import Asking
+from wecom_bridge.gateway.core import Core
 from wecom_bridge.shapes import transfers as shapes
 
 
-class Transfers(Asking):
+class Transfers(Core):
     """All may raise CallError. Customers: each has an errcode of her own, 0 when the hand-over has begun; it completes after
     24 hours unless refused."""
 

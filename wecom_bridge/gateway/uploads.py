@@ -1,11 +1,10 @@
 """Pictures with an address, and files that WeCom fetches itself (platform reference F)."""
 
 import io
-from typing import Any
 
 from wecom_bridge.client import CONNECT_SECONDS
 from wecom_bridge.gateway.core import Core
-from wecom_bridge.gateway.lenient import child, number, text
+from wecom_bridge.shapes.pieces import Row, integer, needed, part, seconds, text
 from wecom_bridge.shapes.uploads import FetchJob, FetchResult, UploadedImage
 
 UPLOAD_TIMEOUT = (CONNECT_SECONDS, 60.0)
@@ -17,30 +16,32 @@ class Uploads(Core):
     def upload_image(self, *, filename: str, content: bytes) -> UploadedImage:
         """media/uploadimg: JPG or PNG of more than 5 bytes (40006) and at most 2 MB (40009), 1000 a day and 3000 a month
         (45009); 40005 no picture, 40123 a broken one, 44001 empty. The address lasts and works inside WeCom alone (F)."""
-        answer = self._call(
-            "media/uploadimg", lambda: self.client.uploads.image(filename, io.BytesIO(content), UPLOAD_TIMEOUT)
-        )
-        return UploadedImage(text(answer, "url"))
+
+        def send() -> UploadedImage:
+            files = {"media": (filename, io.BytesIO(content))}
+            return UploadedImage(
+                needed(self.client.post("media/uploadimg", files=files, timeout=UPLOAD_TIMEOUT), "url")
+            )
+
+        return self._call("media/uploadimg", send)
 
     def upload_by_url(self, *, type: str, filename: str, url: str, md5: str, scene: int = 1) -> FetchJob:
         """media/upload_by_url: a video or file of at most 200 MB from a server that serves parts, for group welcomes; the end
         is told by upload_media_job_finish (F)."""
         given = {"scene": scene, "type": type, "filename": filename, "url": url, "md5": md5}
-        return FetchJob(text(self._call("media/upload_by_url", lambda: self.client.uploads.by_url(given)), "jobid"))
+        return self._ask("media/upload_by_url", given, lambda answer: FetchJob(needed(answer, "jobid")), under="")
 
     def get_upload_by_url_result(self, *, jobid: str) -> FetchResult:
         """media/get_upload_by_url_result: 830001 no parts served, 830002 too big, 830003 not fetched (F)."""
-        return read_result(
-            self._call("media/get_upload_by_url_result", lambda: self.client.uploads.by_url_result(jobid))
-        )
+        return self._ask("media/get_upload_by_url_result", {"jobid": jobid}, read_result, under="")
 
 
-def read_result(answer: dict[str, Any]) -> FetchResult:
-    detail = child(answer, "detail")
+def read_result(answer: Row) -> FetchResult:
+    detail = part(answer, "detail")
     return FetchResult(
-        status=number(answer, "status"),
+        status=integer(answer, "status"),
         media_id=text(detail, "media_id"),
-        created_at=number(detail, "created_at"),
-        errcode=number(detail, "errcode"),
+        created_at=seconds(detail, "created_at"),
+        errcode=integer(detail, "errcode"),
         errmsg=text(detail, "errmsg"),
     )

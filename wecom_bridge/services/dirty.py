@@ -11,13 +11,17 @@ from scrm.lib import clock
 from wecom_bridge import contracts as c
 from wecom_bridge.callbacks.parsing import read_choices, read_fields
 from wecom_bridge.gateway import Gateway
-from wecom_bridge.gateway.errors import GROUP_GONE, NO_RELATION, CallError
+from wecom_bridge.gateway.errors import (
+    GONE_MEMBER,
+    GROUP_GONE,
+    NO_RELATION,
+    OUT_OF_RANGE,
+    UNKNOWN_CUSTOMER,
+    UNKNOWN_GROUP,
+    CallError,
+)
 from wecom_bridge.models import InboundEvent
 
-GONE_MEMBER = {60111, 46004}
-OUT_OF_RANGE = {60011, 60021, 50002}  # she may be there: unknown, not gone
-UNKNOWN_CUSTOMER = 40096
-UNKNOWN_GROUP = {49008, 90501}
 # What an add event announces may not be readable yet (pains 1.1). So long, and so often, it is waited for.
 NOT_YET = timedelta(minutes=2)
 NOT_YET_TRIES = 3

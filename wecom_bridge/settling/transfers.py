@@ -6,7 +6,7 @@ from typing import Any
 
 from scrm.lib import clock
 from wecom_bridge.contracts import Settled, WeComReader
-from wecom_bridge.gateway.errors import GROUP_GONE, CallError
+from wecom_bridge.gateway.errors import UNKNOWN_GROUP, CallError
 from wecom_bridge.settling.pages import SLACK, read_all
 from wecom_bridge.shapes.transfers import DONE, INHERITING, LIMIT, REFUSED, WAITING
 
@@ -15,7 +15,6 @@ SHOWN_WITHIN = timedelta(minutes=5)
 GROUPS_AT_MOST = 100
 # The errcode of what had not begun: the reason was in the lost answer, and asking again is harmless.
 NOT_BEGUN = -1
-NO_GROUP = 90501
 
 
 def settle_transfer(
@@ -102,7 +101,7 @@ def _is_owned(reader: WeComReader, chat_id: str, owner: str) -> bool:
     try:
         return bool(reader.call("groupchat_get_owner", chat_id=chat_id)["owner"].lower() == owner.lower())
     except CallError as error:
-        if error.errcode in (GROUP_GONE, NO_GROUP):
+        if error.errcode in UNKNOWN_GROUP:
             return False
         raise
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from wecom_bridge.shapes.tolerant import Row, inner, needed, text
+from wecom_bridge.shapes.pieces import Row, needed, part, text
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,6 @@ class GroupWelcome:
 
     @classmethod
     def read(cls, row: Row) -> "GroupWelcome":
-        words = inner(row, "text")
-        kinds = {kind: dict(inner(row, kind) or {}) for kind in ("image", "link", "miniprogram", "file", "video")}
+        words = part(row, "text")
+        kinds = {kind: dict(part(row, kind)) for kind in ("image", "link", "miniprogram", "file", "video")}
         return cls(GroupWelcomeText(text(words, "content")) if words else None, **kinds)

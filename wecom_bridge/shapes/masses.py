@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wecom_bridge.shapes.tolerant import Row, inner, integer, needed, needed_integer, rows, text, texts
+from wecom_bridge.shapes.pieces import Malformed, Row, ids, integer, needed, needed_integer, part, rows, seconds, text
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class MassMade:
 
     @classmethod
     def read(cls, row: Row) -> "MassMade":
-        return cls(needed(row, "msgid"), texts(row, "fail_list"))
+        return cls(needed(row, "msgid"), ids(row, "fail_list"))
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class MassInfo:
 
     @classmethod
     def read(cls, row: Row) -> "MassInfo":
-        words = inner(row, "text")
+        words = part(row, "text")
         return cls(
             msgid=needed(row, "msgid"),
             create_time=needed_integer(row, "create_time"),
@@ -79,7 +79,7 @@ class MassTaskList:
     @classmethod
     def read(cls, row: Row) -> "MassTaskList":
         found = (
-            MassTask(needed(one, "userid"), needed_integer(one, "status"), integer(one, "send_time"))
+            MassTask(needed(one, "userid"), needed_integer(one, "status"), seconds(one, "send_time"))
             for one in rows(row, "task_list")
         )
         return cls(tuple(found), text(row, "next_cursor"))
@@ -102,10 +102,10 @@ class MassResult:
             external_userid=text(row, "external_userid"),
             chat_id=text(row, "chat_id"),
             userid=text(row, "userid"),
-            send_time=integer(row, "send_time"),
+            send_time=seconds(row, "send_time"),
         )
         if not (found.external_userid or found.chat_id):
-            raise ValueError("a result of nobody")
+            raise Malformed("external_userid or chat_id")
         return found
 
 

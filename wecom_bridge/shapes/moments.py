@@ -2,17 +2,20 @@
 
 from dataclasses import dataclass
 
-from wecom_bridge.shapes.tolerant import (
+from wecom_bridge.shapes.pieces import (
+    Malformed,
     Row,
-    inner,
+    decimal,
+    ids,
     integer,
     integers,
     needed,
     needed_integer,
-    number,
+    needed_part,
+    part,
     rows,
+    seconds,
     text,
-    texts,
 )
 
 PENDING, RUNNING, DONE = 1, 2, 3
@@ -58,15 +61,15 @@ class MomentResult:
 
     @classmethod
     def read(cls, row: Row) -> "MomentResult":
-        """Raises ValueError for a success without a moment_id."""
+        """Raises Malformed for a success without a moment_id."""
         errcode = integer(row, "errcode")
-        senders, customers = inner(row, "invalid_sender_list") or {}, inner(row, "invalid_external_contact_list") or {}
+        senders, customers = part(row, "invalid_sender_list"), part(row, "invalid_external_contact_list")
         return cls(
             errcode=errcode,
             errmsg=text(row, "errmsg"),
             moment_id=text(row, "moment_id") if errcode else needed(row, "moment_id"),
-            invalid_sender_list=SenderList(texts(senders, "user_list"), integers(senders, "department_list")),
-            invalid_external_contact_list=TagList(texts(customers, "tag_list")),
+            invalid_sender_list=SenderList(ids(senders, "user_list"), integers(senders, "department_list")),
+            invalid_external_contact_list=TagList(ids(customers, "tag_list")),
         )
 
 
@@ -80,10 +83,9 @@ class MomentJobState:
 
     @classmethod
     def read(cls, row: Row) -> "MomentJobState":
-        status, result = needed_integer(row, "status"), inner(row, "result")
-        if status == DONE and result is None:
-            raise ValueError("done without a result")
-        found = MomentResult.read(result) if status == DONE and result is not None else None
+        """Raises Malformed for one that is done without a result."""
+        status = needed_integer(row, "status")
+        found = MomentResult.read(needed_part(row, "result")) if status == DONE else None
         return cls(status, text(row, "type"), found)
 
 
@@ -135,10 +137,10 @@ class MomentInfo:
 
     @classmethod
     def read(cls, row: Row) -> "MomentInfo":
-        words, video, link, place = (inner(row, name) for name in ("text", "video", "link", "location"))
+        words, video, link, place = (part(row, name) for name in ("text", "video", "link", "location"))
         return cls(
             moment_id=needed(row, "moment_id"),
-            create_time=integer(row, "create_time"),
+            create_time=seconds(row, "create_time"),
             create_type=integer(row, "create_type"),
             visible_type=integer(row, "visible_type", PUBLIC),
             creator=text(row, "creator"),
@@ -151,7 +153,7 @@ class MomentInfo:
 
 
 def _location(row: Row) -> MomentLocation:
-    return MomentLocation(number(row, "latitude"), number(row, "longitude"), text(row, "name"))
+    return MomentLocation(decimal(row, "latitude"), decimal(row, "longitude"), text(row, "name"))
 
 
 @dataclass(frozen=True)
@@ -220,9 +222,9 @@ class MomentReaction:
 
     @classmethod
     def read(cls, row: Row) -> "MomentReaction":
-        found = cls(integer(row, "create_time"), text(row, "external_userid"), text(row, "userid"))
+        found = cls(seconds(row, "create_time"), text(row, "external_userid"), text(row, "userid"))
         if not (found.external_userid or found.userid):
-            raise ValueError("a reaction of nobody")
+            raise Malformed("external_userid or userid")
         return found
 
 
@@ -249,4 +251,4 @@ class UploadedAttachment:
 
     @classmethod
     def read(cls, row: Row) -> "UploadedAttachment":
-        return cls(needed(row, "media_id"), text(row, "type"), integer(row, "created_at"))
+        return cls(needed(row, "media_id"), text(row, "type"), seconds(row, "created_at"))

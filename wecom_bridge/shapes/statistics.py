@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from wecom_bridge.shapes.tolerant import Row, inner, integer, needed, needed_integer, number, rows
+from wecom_bridge.shapes.pieces import Row, decimal, integer, needed, needed_integer, part, rows
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,12 @@ class BehaviorDay:
 
     @classmethod
     def read(cls, row: Row) -> "BehaviorDay":
-        minutes = number(row, "avg_reply_time")
+        minutes = decimal(row, "avg_reply_time")
         return cls(
             stat_time=needed_integer(row, "stat_time"),
             chat_cnt=integer(row, "chat_cnt"),
             message_cnt=integer(row, "message_cnt"),
-            reply_percentage=number(row, "reply_percentage"),
+            reply_percentage=decimal(row, "reply_percentage"),
             avg_reply_time=None if minutes is None else int(minutes),
             negative_feedback_cnt=integer(row, "negative_feedback_cnt"),
             new_apply_cnt=integer(row, "new_apply_cnt"),
@@ -78,10 +78,7 @@ class GroupStatistics:
 
     @classmethod
     def read(cls, row: Row) -> "GroupStatistics":
-        found = (
-            OwnerStatistics(needed(one, "owner"), GroupData.read(inner(one, "data") or {}))
-            for one in rows(row, "items")
-        )
+        found = (OwnerStatistics(needed(one, "owner"), GroupData.read(part(one, "data"))) for one in rows(row, "items"))
         return cls(integer(row, "total"), integer(row, "next_offset"), tuple(found))
 
 
@@ -100,7 +97,7 @@ class GroupStatisticsByDay:
     @classmethod
     def read(cls, row: Row) -> "GroupStatisticsByDay":
         found = (
-            DayStatistics(needed_integer(one, "stat_time"), GroupData.read(inner(one, "data") or {}))
+            DayStatistics(needed_integer(one, "stat_time"), GroupData.read(part(one, "data")))
             for one in rows(row, "items")
         )
         return cls(tuple(found))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from wecom_bridge.shapes.tolerant import Row, integer, needed, needed_integer, rows, text
+from wecom_bridge.shapes.pieces import Row, flag, integer, needed, needed_integer, needed_part, rows, seconds, text
 
 DONE, WAITING, REFUSED, LIMIT, NO_RECORD = 1, 2, 3, 4, 5
 INHERITING = 2  # of a group
@@ -51,7 +51,7 @@ class TransferOutcomes:
     def read(cls, row: Row) -> "TransferOutcomes":
         found = (
             TransferOutcome(
-                needed(one, "external_userid"), needed_integer(one, "status"), integer(one, "takeover_time")
+                needed(one, "external_userid"), needed_integer(one, "status"), seconds(one, "takeover_time")
             )
             for one in rows(row, "customer")
         )
@@ -78,10 +78,10 @@ class UnassignedList:
     @classmethod
     def read(cls, row: Row) -> "UnassignedList":
         found = (
-            Unassigned(needed(one, "handover_userid"), needed(one, "external_userid"), integer(one, "dimission_time"))
+            Unassigned(needed(one, "handover_userid"), needed(one, "external_userid"), seconds(one, "dimission_time"))
             for one in rows(row, "info")
         )
-        return cls(tuple(found), row.get("is_last") is True, text(row, "next_cursor"))
+        return cls(tuple(found), flag(row, "is_last"), text(row, "next_cursor"))
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,8 @@ class GroupOwner:
 
     @classmethod
     def read(cls, row: Row) -> "GroupOwner":
-        """Raises ValueError for an answer without a group."""
-        group = row.get("group_chat")
-        if not isinstance(group, dict):
-            raise ValueError("no group_chat")
+        """Raises Malformed for an answer without a group."""
+        group = needed_part(row, "group_chat")
         return cls(needed(group, "chat_id"), text(group, "owner"))
 
 

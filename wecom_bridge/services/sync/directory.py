@@ -156,7 +156,9 @@ def _validate(run: SyncRun, gateway: Gateway) -> _Found:
     if lost_too_many(known_departments, {one.department_id for one in departments}):
         found.departments_whole = False
         found.notes["departments"] = _("部门比我们已知的少了很多:没有停用任何部门。请检查应用的可见范围。")
-    found.members = [parse.member(row, serves=userid in found.serving) for userid, row in sorted(rows.items())]
+    found.members = parse.kept(
+        lambda: [parse.member(row, serves=userid in found.serving) for userid, row in sorted(rows.items())]
+    )
     missing = sorted(set(known) - set(rows))
     parts = SyncUnit.objects.filter(run=run, kind="members").exclude(state__in=(State.FETCHED, State.EMPTY))
     if known and (not rows or parts.exists()):

@@ -91,7 +91,8 @@ def _tell_some(run: SyncRun, unit_id: int, *, alongside: bool) -> bool:
         SyncUnit.objects.filter(pk=unit.pk).update(state=SyncUnit.State.APPLIED)
         return False
     source: c.Source = "backfill" if run.kind == "first" else "reconcile"
-    people = _people([orjson.loads(payload) for _key, payload in rows])
+    items = [orjson.loads(payload) for _key, payload in rows]
+    people = parse.kept(lambda: _people(items))
     batch = c.PeopleBatch(run.corp, source, read_at_of(run), rows=people, alongside=alongside)
     tell(run, "people", batch)
     SyncUnit.objects.filter(pk=unit.pk).update(cursor=rows[-1][0], fetched=unit.fetched + len(rows))
