@@ -11,7 +11,7 @@ from simulator.world.cards import CardDesk
 from simulator.world.contactways import ContactWayBook, TempChat
 from simulator.world.crossings import Crossings
 from simulator.world.customers import CustomerBook
-from simulator.world.directory import Directory
+from simulator.world.directory import Directory, VisibleRange
 from simulator.world.draw import draw
 from simulator.world.fetches import FetchBook
 from simulator.world.groups import GroupBook
@@ -24,7 +24,7 @@ from simulator.world.masses import MassBook
 from simulator.world.media import MediaStore
 from simulator.world.moments import MomentBook
 from simulator.world.products import ProductAlbum
-from simulator.world.ranges import View, VisibleRange
+from simulator.world.ranges import View
 from simulator.world.statistics import DayBook
 from simulator.world.strategies import CUSTOMER_PRIVILEGES, MOMENT_PRIVILEGES, StrategyBook, StrategyTagBook
 from simulator.world.tags import TagBook

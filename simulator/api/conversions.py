@@ -11,7 +11,6 @@ from simulator.api.fields import Field
 from simulator.api.registry import Call, endpoint
 from simulator.clock import wall
 from simulator.corp import APP
-from simulator.world.directory import LEFT
 
 LIST_MOST, TEMPORARY_MOST = 1000, 100
 
@@ -36,9 +35,8 @@ def to_open_userids(call: Call) -> dict:
     """Members as a provider sees them; those unknown or out of range are listed apart."""
 
     def convert(userid: str) -> str | None:
-        found = call.corp.directory.find(userid)
-        usable = found is not None and found.visible and found.status != LEFT
-        return call.corp.crossings.open_userid(userid, call.corp.agent_id) if usable else None
+        seen = call.view.find(userid) is not None
+        return call.corp.crossings.open_userid(userid, call.corp.agent_id) if seen else None
 
     found, invalid = _split(call["userid_list"], convert)
     rows = [{"userid": one, "open_userid": other} for one, other in found.items()]
@@ -53,10 +51,7 @@ def to_open_userids(call: Call) -> dict:
 )
 def to_userids(call: Call) -> dict:
     """The way back, for members in range."""
-    by_open = {
-        call.corp.crossings.open_userid(m.userid, call["source_agentid"]): m.userid
-        for m in call.corp.directory.present()
-    }
+    by_open = {call.corp.crossings.open_userid(m.userid, call["source_agentid"]): m.userid for m in call.view.present()}
     found, invalid = _split(call["open_userid_list"], by_open.get)
     rows = [{"userid": other, "open_userid": one} for one, other in found.items()]
     return {"userid_list": rows, "invalid_open_userid_list": invalid}

@@ -1,10 +1,10 @@
 """Interception rules (敏感词). `semantics_list` stands at the top on add, inside `extra_rule` afterwards."""
 
+from simulator.api import common
 from simulator.api.errors import WeComError
 from simulator.api.fields import Field
 from simulator.api.registry import Call, endpoint
 from simulator.corp import CONTACT
-from simulator.world.directory import LEFT
 from simulator.world.intercepts import InterceptRule
 
 RULES_MOST, WORDS_MOST, WORD_MOST, NAME_MOST = 100, 300, 32, 20
@@ -45,12 +45,10 @@ def _range(call: Call, given: dict) -> tuple[list[str], list[int]]:
         raise WeComError(40058, "invalid Request Parameter, applicable_range")
     if len(users) > RANGE_PART_MOST or len(parties) > RANGE_PART_MOST:
         raise WeComError(41076)
-    found = [call.corp.directory.find(str(userid)) for userid in users]
-    if any(row is None or row.status == LEFT or not row.visible for row in found):
-        raise WeComError(40031)
+    found = common.members(call, [str(userid) for userid in users])
     if any(type(party) is not int or party not in call.corp.directory.departments for party in parties):
         raise WeComError(60123)
-    return list(dict.fromkeys(row.userid for row in found if row)), list(dict.fromkeys(parties))
+    return list(dict.fromkeys(found)), list(dict.fromkeys(parties))
 
 
 def _free_name(call: Call, name: str, besides: InterceptRule | None = None) -> None:

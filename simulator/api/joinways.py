@@ -4,7 +4,6 @@ from simulator.api import common, serving
 from simulator.api.errors import WeComError
 from simulator.api.fields import Field
 from simulator.api.registry import Call, endpoint
-from simulator.world.directory import LEFT
 from simulator.world.joinways import JoinWay
 
 PLUGIN, QR = 1, 2
@@ -94,7 +93,6 @@ def opengid_to_chatid(call: Call) -> dict:
         raise WeComError(90511 if not call["opengid"].startswith("og") else 90509)
     if book.get(number).dismissed:
         raise WeComError(49008)
-    owner = call.corp.directory.find(book.owner(number))
-    if owner is None or owner.status == LEFT or not owner.visible:
+    if call.view.find(book.owner(number)) is None:
         raise WeComError(60011)
     return {"chat_id": book.chat_id(number)}

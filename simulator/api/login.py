@@ -29,7 +29,7 @@ def _member(call: Call, userid: str) -> Member:
     found = call.corp.directory.find(userid)
     if found is None or found.status == LEFT:
         raise WeComError(60111)
-    if not found.visible:
+    if not call.view.sees(found):
         raise WeComError(50002)
     return found
 
@@ -62,7 +62,7 @@ def who_is_it(call: Call) -> dict:
     shown = {"openid": call.corp.crossings.openid(person.external_userid)}
     number = call.corp.customers.number(person.external_userid)
     followers = call.corp.customers.followers(number) if number is not None else []
-    present = {m.userid for m in call.corp.directory.present()}
+    present = {m.userid for m in call.view.present()}
     return shown | ({"external_userid": person.external_userid} if present.intersection(followers) else {})
 
 

@@ -118,7 +118,7 @@ def _too_much(call: Call, found: Member) -> str:
     if sum(1 for at in times if wall() - at < 3600) >= PER_MEMBER_HOUR:
         return "frequency"
     today, book = local(wall()).strftime("%Y-%m-%d"), call.corp.cards
-    most = len(call.corp.directory.present()) * call.sim.switches.app_messages_per_account_day
+    most = len(call.view.present()) * call.sim.switches.app_messages_per_account_day
     if book.sent_on.get(today, 0) >= most:
         return "daily"
     book.sent_on[today] = book.sent_on.get(today, 0) + 1

@@ -56,7 +56,7 @@ def _read_range(call: Call) -> tuple[list[str], list[int], list[str]]:
 def _make(call: Call, users: list[str], departments: list[int], tags: list[str]) -> dict:
     """Create the moment and its senders. Raises WeComError 81013 without a usable sender, 40068 without a usable tag."""
     directory = call.corp.directory
-    serving = {m.userid: m for m in directory.servants()}
+    serving = {m.userid: m for m in call.view.servants()}
     by_lower = {userid.lower(): userid for userid in serving}
     bad_users = [userid for userid in users if userid.lower() not in by_lower]
     bad_departments = [d for d in departments if d not in directory.departments]

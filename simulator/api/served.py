@@ -4,14 +4,12 @@ from simulator.api import paging
 from simulator.api.fields import Field
 from simulator.api.registry import Call, endpoint
 from simulator.clock import wall
-from simulator.world.directory import LEFT
 from simulator.world.groups import Group
 
 
 def _seats(call: Call, group: Group) -> list[str]:
     """Everybody from outside in a group of a member in range."""
-    owner = call.corp.directory.find(group.owner)
-    if owner is None or not owner.visible or owner.status == LEFT:
+    if call.view.find(group.owner) is None:
         return []
     return [row.id for row in group.members.values() if row.kind == 2]
 
@@ -48,7 +46,7 @@ def _seat_shown(call: Call, group: Group, external_userid: str) -> dict:
 )
 def list_served(call: Call) -> dict:
     """Relations first, then seats in groups; the cursor says which member or group comes next, and from where."""
-    guides, groups = call.corp.directory.servants(), call.corp.groups.living()
+    guides, groups = call.view.servants(), call.corp.groups.living()
     source, position = paging.read(call["cursor"], "contact_list", parts=2)
     shown: list[dict] = []
     while source < len(guides) + len(groups) and len(shown) < call["limit"]:

@@ -19,7 +19,7 @@ def known_member(call: Call, userid: str) -> Member:
     found = call.corp.directory.find(userid)
     if found is None:
         raise WeComError(40003)
-    if not found.visible:
+    if not call.view.sees(found):
         raise WeComError(60011)
     return found
 
@@ -159,7 +159,7 @@ def list_unassigned(call: Call) -> dict:
 
 def _unassigned(call: Call) -> list[dict]:
     book, rows = call.corp.customers, []
-    for member in sorted(call.corp.directory.gone(), key=lambda row: (row.left_at, row.userid)):
+    for member in sorted(call.view.gone(), key=lambda row: (row.left_at, row.userid)):
         for number in book.numbers(member.userid)[0]:
             if call.corp.transfers.waiting(number) is None:
                 row = {"handover_userid": member.userid, "external_userid": book.external_userid(number)}

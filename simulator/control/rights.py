@@ -6,7 +6,7 @@ from simulator.control.answers import answer, body_of, corp_of, simulator_of
 from simulator.corp import APP, Corp
 from simulator.hands.errors import HandError
 from simulator.hands.people import guide_of
-from simulator.world.ranges import VisibleRange
+from simulator.world.directory import VisibleRange
 
 routes = web.RouteTableDef()
 
@@ -21,7 +21,7 @@ def _kind(corp: Corp, body: dict) -> str:
 @routes.post("/control/corps/{corp_id}/range")
 async def set_range(request: web.Request) -> web.Response:
     """What a secret (`kind`) sees: `members`, `departments`; neither means everything. It narrows silently what the app's range in
-    the console (hand `set_range`, shown by agent/get and told to members) leaves."""
+    the console (hand `console_range`, shown by agent/get and told to members) leaves."""
     sim, body = simulator_of(request), await body_of(request)
     corp = corp_of(sim, request.match_info["corp_id"])
     kind, members, departments = _kind(corp, body), body.get("members"), body.get("departments")

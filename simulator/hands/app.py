@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from simulator.callbacks import app_events
+from simulator.corp import APP
 from simulator.hands.errors import HandError
 from simulator.hands.people import guide_of, number_of
 from simulator.world.cards import SentMessage
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def user_of(corp: "Corp", userid: str) -> Member:
     """A present member who sees the app. Raises HandError."""
     found = guide_of(corp, userid)
-    if not found.visible:
+    if not corp.view(APP).sees(found):
         raise HandError(f"成员 {userid} 不在应用可见范围内")
     return found
 

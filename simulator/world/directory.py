@@ -31,14 +31,26 @@ class Member:
     banned: bool = False
 
 
+@dataclass(frozen=True)
+class VisibleRange:
+    """Whom a secret may see (可见范围): members named one by one (userids in lower case), and departments with all below them."""
+
+    members: frozenset[str] = frozenset()
+    departments: frozenset[int] = frozenset()
+
+
+def is_named(member: Member, limits: VisibleRange | None, reach: set[int]) -> bool:
+    """Whether a range names the member; `reach` are the departments it reaches."""
+    return limits is None or member.userid.lower() in limits.members or not reach.isdisjoint(member.departments)
+
+
 class Directory:
     """The corp's people by userid (compared without case, as WeCom does)."""
 
     def __init__(self, base: BaseWorld) -> None:
         self.departments = {row.id: row for row in base.scenario.departments}
         self._members: dict[str, Member] = {}
-        self.allowed_parties, self.allowed_users = [1], set[str]()
-        self._allowed: set[int] | None = None  # departments the app may read; None: all
+        self.range: VisibleRange | None = None  # the app's, as the console has it; None: everybody
         self._order: list[str] = []
         self._of_department: dict[int, dict[str, Member]] = {}
         for row in base.staff:
@@ -80,7 +92,7 @@ class Directory:
 
     def add(self, member: Member) -> None:
         """A member joins, or one who left comes back; visible to the app if its range says so."""
-        member.visible = self._is_allowed(member)
+        member.visible = is_named(member, self.range, self.reach(self.range))
         old = self._members.get(member.userid.lower())
         if old:
             self._take_out(old)
@@ -130,42 +142,38 @@ class Directory:
 
     def set_range(self, parties: list[int], userids: list[str]) -> tuple[list[str], list[str]]:
         """Show the app these departments with all below them, and these members. Returns (userids that came in, that went)."""
-        self.allowed_parties = list(parties)
-        self._allowed = {row.id for party in parties for row in self.below(party)}
-        self.allowed_users = {userid.lower() for userid in userids}
+        self.range = VisibleRange(frozenset(userid.lower() for userid in userids), frozenset(parties))
+        reach = self.reach(self.range)
         came, went = [], []
         for member in self._members.values():
-            visible = self._is_allowed(member)
+            visible = is_named(member, self.range, reach)
             if member.status != LEFT and visible != member.visible:
                 (came if visible else went).append(member.userid)
             member.visible = visible
         return came, went
 
-    def _is_allowed(self, member: Member) -> bool:
-        if self._allowed is None or not self._allowed.isdisjoint(member.departments):
-            return True
-        return member.userid.lower() in self.allowed_users
-
-    def shows_department(self, department: int) -> bool:
-        """Whether the app may read the department."""
-        return self._allowed is None or department in self._allowed
+    def reach(self, limits: VisibleRange | None) -> set[int]:
+        """The departments a range names and all below them; empty without a range."""
+        tops = limits.departments if limits else frozenset()
+        return {row.id for top in tops if top in self.departments for row in self.below(top)}
 
     def visible_range(self) -> tuple[list[int], list[str]]:
         """(departments, userids) that say exactly who is visible: a department stands for all below it."""
+        limits = self.range or VisibleRange(departments=frozenset({1}))
         parties: list[int] = []
-        users = [m.userid for m in self.present() if m.userid.lower() in self.allowed_users]
-        for root in self.allowed_parties:
-            self._describe(root, parties, users)
+        users = [m.userid for m in self.present() if m.userid.lower() in limits.members]
+        for root in sorted(limits.departments):
+            self._describe(root, limits, parties, users)
         return parties, list(dict.fromkeys(users))
 
-    def _describe(self, department: int, parties: list[int], users: list[str]) -> None:
+    def _describe(self, department: int, limits: VisibleRange, parties: list[int], users: list[str]) -> None:
         tree = {row.id for row in self.below(department)}
         inside = [m for m in self._members.values() if m.status != LEFT and tree.intersection(m.departments)]
         if all(m.visible for m in inside):
-            if inside or department in self.allowed_parties:
+            if inside or department in limits.departments:
                 parties.append(department)
             return
         users += [m.userid for m in inside if m.visible and department in m.departments]
         for child in self.departments.values():
             if child.parent == department:
-                self._describe(child.id, parties, users)
+                self._describe(child.id, limits, parties, users)

@@ -1,41 +1,34 @@
-"""The visible range (可见范围) of an app: which members and departments exist for it."""
+"""The directory as a secret sees it: which members and departments exist for it."""
 
-from dataclasses import dataclass
 from functools import cached_property
 
 from simulator.scenarios.model import Department
-from simulator.world.directory import ACTIVE, LEFT, Directory, Member
-
-
-@dataclass(frozen=True)
-class VisibleRange:
-    """Members named one by one (userids in lower case), and departments with everything below them."""
-
-    members: frozenset[str] = frozenset()
-    departments: frozenset[int] = frozenset()
+from simulator.world.directory import ACTIVE, LEFT, Directory, Member, VisibleRange, is_named
 
 
 class View:
-    """The directory as one secret sees it; without a range it sees all but members hidden one by one."""
+    """What the app's range in the console leaves, narrowed by the secret's own range, if it has one."""
 
     def __init__(self, directory: Directory, limits: VisibleRange | None) -> None:
         self._directory, self._limits = directory, limits
 
     @cached_property
-    def _departments(self) -> set[int]:
-        wanted = self._limits.departments if self._limits else frozenset()
-        return {row.id for top in wanted if top in self._directory.departments for row in self._directory.below(top)}
+    def _reach(self) -> set[int]:
+        return self._directory.reach(self._limits)
+
+    @cached_property
+    def _shown(self) -> set[int]:
+        """Departments in the app's range."""
+        every = set(self._directory.departments)
+        return every if self._directory.range is None else self._directory.reach(self._directory.range)
 
     def sees(self, member: Member) -> bool:
         """Whether the member, present or left, is in range."""
-        if self._limits is None or not member.visible:
-            return member.visible
-        return member.userid.lower() in self._limits.members or not self._departments.isdisjoint(member.departments)
+        return member.visible and is_named(member, self._limits, self._reach)
 
     def sees_department(self, department: int) -> bool:
         """Whether the department itself is in range; one of its members being so is not enough."""
-        shown = self._directory.shows_department(department)
-        return shown and (self._limits is None or department in self._departments)
+        return department in self._shown and (self._limits is None or department in self._reach)
 
     def departments(self) -> list[Department]:
         """Departments in range."""
@@ -45,6 +38,10 @@ class View:
         """Members in range who have not left."""
         members = self._directory.present()
         return members if self._limits is None else [m for m in members if self.sees(m)]
+
+    def gone(self) -> list[Member]:
+        """Members in range who have left."""
+        return [m for m in self._directory.gone() if self.sees(m)]
 
     def servants(self) -> list[Member]:
         """Active members in range with the customer-contact permission."""

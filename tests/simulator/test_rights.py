@@ -230,3 +230,24 @@ def test_a_mass_message_looks_for_every_id_before_the_range(shop):
     assert shop.post("externalcontact/add_msg_template", body | {"sender": "wutong"})["errcode"] == 40068
     del body["tag_filter"]
     assert shop.post("externalcontact/add_msg_template", body | {"sender": "wutong"})["errcode"] == 60011
+
+
+def test_a_secrets_own_range_counts_in_every_family(shop):
+    limit(shop, members=["hechen"])
+    unseen = {"userid_list": ["wutong", "hechen"]}
+    assert shop.post("batch/userid_to_openuserid", unseen)["invalid_userid_list"] == ["wutong"]
+    way = {"type": 1, "scene": 2}
+    assert shop.post("externalcontact/add_contact_way", way | {"user": ["wutong"]})["errcode"] == 60011
+    assert shop.post("externalcontact/add_contact_way", way | {"user": ["hechen"]})["errcode"] == 0
+    served = shop.post("externalcontact/contact_list", {"limit": 1000})["info_list"]
+    assert {row["follow_userid"] for row in served if "follow_userid" in row} == {"hechen"}
+
+
+def test_a_secrets_own_range_narrows_the_apps_and_never_widens_it(chain):
+    chain.hand("console_range", departments=[2], userids=[])
+    assert {row["id"] for row in chain.get("department/list")["department"]} == {2, *range(101, 112)}
+    limit(chain, departments=[1])
+    assert len(chain.get("user/list", department_id=2, fetch_child=1)["userlist"]) == 55
+    assert chain.get("department/list", id=1)["errcode"] == 60011
+    limit(chain, departments=[STORE])
+    assert {row["id"] for row in chain.get("department/list")["department"]} == {STORE}
