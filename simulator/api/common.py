@@ -6,11 +6,11 @@ from simulator.world.directory import LEFT, Member
 from simulator.world.profiles import Follow
 
 
-def known_member(call: Call, userid: str) -> Member:
-    """A present member, in range or not. Raises WeComError 40003."""
+def known_member(call: Call, userid: str, unknown: int = 40003) -> Member:
+    """A present member, in range or not. Raises WeComError `unknown`."""
     found = call.corp.directory.find(userid)
     if found is None or found.status == LEFT:
-        raise WeComError(40003)
+        raise WeComError(unknown)
     return found
 
 

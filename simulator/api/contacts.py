@@ -1,11 +1,11 @@
 """Departments and members (通讯录), as a self-built app reads them."""
 
-from simulator.api import paging
+from simulator.api import common, paging
 from simulator.api.errors import WeComError
 from simulator.api.fields import Field
 from simulator.api.registry import Call, endpoint
 from simulator.scenarios.model import Department
-from simulator.world.directory import LEFT, Member
+from simulator.world.directory import Member
 
 
 def _department_id(call: Call, department: int) -> int:
@@ -83,9 +83,7 @@ def list_member_ids(call: Call) -> dict:
 @endpoint("user/get", Field("userid", missing=41009), method="GET")
 def get_member(call: Call) -> dict:
     """One member. 60111 when unknown or gone, 60011 when outside the visible range."""
-    found = call.corp.directory.find(call["userid"])
-    if found is None or found.status == LEFT:
-        raise WeComError(60111)
+    found = common.known_member(call, call["userid"], unknown=60111)
     if not call.view.sees(found):
         raise WeComError(60011)
     return _shown(call, found)

@@ -1,12 +1,13 @@
 """Who is on the page (auth/…), and the tickets of the JS-SDK."""
 
+from simulator.api import common
 from simulator.api.errors import WeComError
 from simulator.api.fields import Field
 from simulator.api.registry import Call, endpoint
 from simulator.api.ticketing import AGENT, CORP
 from simulator.clock import wall
 from simulator.corp import APP
-from simulator.world.directory import LEFT, Member
+from simulator.world.directory import Member
 from simulator.world.ids import digest_text
 from simulator.world.logins import Person
 
@@ -26,9 +27,7 @@ def app_ticket(call: Call) -> dict:
 
 
 def _member(call: Call, userid: str) -> Member:
-    found = call.corp.directory.find(userid)
-    if found is None or found.status == LEFT:
-        raise WeComError(60111)
+    found = common.known_member(call, userid, unknown=60111)
     if not call.view.sees(found):
         raise WeComError(50002)
     return found

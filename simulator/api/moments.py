@@ -6,7 +6,6 @@ from simulator.api.fields import Field
 from simulator.api.momentcontent import check_content, kept_attachments
 from simulator.api.registry import Call, endpoint
 from simulator.clock import wall
-from simulator.world.directory import LEFT
 from simulator.world.moments import DONE, JOB_LIFE, Moment, Publication, audience
 
 SENDERS_MOST = 100_000
@@ -181,9 +180,7 @@ def list_senders(call: Call) -> dict:
 
 def _part(call: Call, moment: Moment, *, published: bool) -> tuple[str, Publication]:
     """(userid, her part). Raises WeComError 40003, 41061 or 41062."""
-    found = call.corp.directory.find(call["userid"])
-    if found is None or found.status == LEFT:
-        raise WeComError(40003)
+    found = common.known_member(call, call["userid"])
     if found.userid not in moment.senders:
         raise WeComError(41061)
     part = moment.senders[found.userid]

@@ -13,7 +13,7 @@ from wecom_bridge.gateway.album import Album
 from wecom_bridge.gateway.apps import Apps
 from wecom_bridge.gateway.contact_ways import ContactWays
 from wecom_bridge.gateway.conversions import Conversions
-from wecom_bridge.gateway.core import Core, refuse_in_transaction
+from wecom_bridge.gateway.core import refuse_in_transaction
 from wecom_bridge.gateway.errors import CallError
 from wecom_bridge.gateway.groupwelcomes import GroupWelcomes
 from wecom_bridge.gateway.ids import Ids
@@ -33,28 +33,6 @@ from wecom_bridge.governor.pace import Pace
 from wecom_bridge.models import Corp, CorpCredential
 
 __all__ = ["CallError", "Gateway", "gateway_for", "refuse_in_transaction"]
-
-
-# Families whose methods a command or a settle procedure may name. Not Logins: a command's answer is kept, a ticket must not be.
-NAMED: tuple[type[Core], ...] = (
-    Acting,
-    ContactWays,
-    JoinWays,
-    Acquisition,
-    Served,
-    Strategies,
-    Album,
-    Intercepts,
-    Conversions,
-    Ids,
-    Apps,
-    Uploads,
-    GroupWelcomes,
-    Moments,
-    Statistics,
-    Transfers,
-)
-_NAMES = frozenset(name for family in NAMED for name in vars(family) if not name.startswith("_"))
 
 
 class Gateway(
@@ -81,10 +59,21 @@ class Gateway(
 
     def call(self, method: str, **kwargs: Any) -> dict[str, Any]:
         """A method of a named family, its answer as a dict. Raises CallError; LookupError for a name that is none."""
-        if method not in _NAMES:
+        if method not in NAMES:
             raise LookupError(f"the gateway has no method {method}")
         answer = getattr(self, method)(**kwargs)
         return answer if isinstance(answer, dict) else asdict(answer)
+
+
+# Methods a command or a settle procedure may name. Not Logins': a command's answer is kept, a ticket must not be. Not Reading's:
+# they answer with values of the contracts.
+NAMES = frozenset(
+    name
+    for family in Gateway.__bases__
+    if family not in (Reading, Logins)
+    for name in vars(family)
+    if not name.startswith("_")
+)
 
 
 def gateway_for(corp: Corp, *, level: Level = "person") -> Gateway:
