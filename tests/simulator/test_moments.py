@@ -115,11 +115,8 @@ def test_whats_wrong_with_the_content_stands_in_the_result(shop):
     assert ask(shop, ["wutong"], attachments=[image] * 9)["errcode"] == 0
 
 
-PNG_HEAD, PNG_END = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", b"IEND\xaeB`\x82"
-
-
 def png(width, height):
-    return PNG_HEAD + struct.pack(">II", width, height) + b"0" * 50 + PNG_END
+    return b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + struct.pack(">II", width, height) + b"0" * 50 + b"IEND\xaeB`\x82"
 
 
 def jpeg(width, height):
