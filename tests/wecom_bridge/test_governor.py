@@ -1,5 +1,6 @@
 """How fast WeCom is called: shares of windows, calls at once, closed windows, and what is left of it all without Redis."""
 
+import socket
 import threading
 import time
 from datetime import timedelta
@@ -365,6 +366,20 @@ def test_a_fourth_reminder_of_a_message_is_refused_here(wecom, corp):
     assert len(wecom.calls("externalcontact/remind_groupmsg_send")) == asked == 3
 
 
+def test_a_reminder_that_never_reached_wecom_is_not_counted(corp):
+    mine = pace_of(corp)
+    for outcome in ("none", "crowded", "frequent"):
+        mine.left(mine.take("remind_groupmsg_send", subject="msgOne"), outcome)
+        pace.forget()
+        CallPace.objects.all().delete()
+        rates._redis().delete(*pace.keys_of(corp.corp_id, "remind_groupmsg_send"))
+    for _n in range(3):
+        mine.left(mine.take("remind_groupmsg_send", subject="msgOne"), "ok")
+    with pytest.raises(Refused) as raised:
+        mine.take("remind_groupmsg_send", subject="msgOne")
+    assert raised.value.word == "each"
+
+
 # --- Without Redis
 
 
@@ -379,6 +394,42 @@ def test_a_flush_does_not_open_a_closed_window(wecom, corp):
         gateway_for(corp).get_follow_users()
     assert 50 < raised.value.retry_after <= 60
     assert len(wecom.calls(PATH)) == 1
+
+
+def test_a_refusal_while_redis_is_flushed_still_closes_the_window(corp):
+    mine = pace_of(corp)
+    turn = mine.take(API)
+    flush()
+    assert mine.left(turn, "frequent") == pytest.approx(60, abs=1)
+    with pytest.raises(Refused) as raised:
+        mine.take(API)
+    assert raised.value.word == "closed" and 50 < raised.value.wait <= 60
+
+
+def test_a_refusal_that_redis_was_not_told_of_is_told_when_it_is_back(corp, redis_at):
+    mine = pace_of(corp)
+    turn = mine.take(API)
+    redis_at(NO_REDIS)
+    mine.left(turn, "frequent")
+    redis_at()
+    with pytest.raises(Refused) as raised:
+        mine.take(API)
+    assert raised.value.word == "closed" and 50 < raised.value.wait <= 60
+
+
+def test_of_many_callers_one_waits_for_a_redis_that_does_not_answer(corp, redis_at, monkeypatch):
+    """Eight threads, a Redis that takes connections and says nothing, and a pause that is over again and again."""
+    monkeypatch.setattr(shared, "AWAY_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        redis_at(f"redis://127.0.0.1:{mute.getsockname()[1]}/0")
+        shared.ask(lambda: shared.connection().ping())
+        time.sleep(0.6)
+        began = time.monotonic()
+        asking = [
+            in_thread(lambda: (shared.ask(lambda: shared.connection().ping()), time.monotonic())) for _n in range(8)
+        ]
+        ends = sorted(one.result(10)[1] - began for one in asking)
+    assert ends[-2] < 0.5 and ends[-1] < 2.5, ends
 
 
 def test_a_flush_does_not_forget_the_learned_width(corp):

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from wecom_bridge.governor.limits import ApiLimits
 
@@ -23,7 +23,20 @@ class Tally:
         self._lock = threading.Lock()
         self._minute, self._hour, self._today = Calls(), Calls(), Calls()
         self._told: str | None = None  # the epoch that knows of all calls
-        self.running = 0
+        self._running = 0
+
+    def enter(self, most: int) -> bool:
+        """One more call runs, unless `most` do already."""
+        with self._lock:
+            if self._running >= most:
+                return False
+            self._running += 1
+            return True
+
+    def leave(self) -> None:
+        """One has ended."""
+        with self._lock:
+            self._running -= 1
 
     def add(self, epoch: str, now: float, day: int) -> bool:
         """Count a call; True when this epoch may not know of all earlier ones (see move)."""
@@ -74,7 +87,6 @@ class Alone:
     width: int
     closed: float
     tally: Tally
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def enter(self, limits: ApiLimits, parts: tuple[int, int, int], now: float, day: int) -> tuple[str, float]:
         """(word, seconds to wait), as the shared script answers."""
@@ -83,14 +95,11 @@ class Alone:
         for used, part in zip(self.tally.counts(now, day), parts, strict=True):
             if part and used >= max(1, part // PARTS):
                 return "full", 60.0 - now % 60
-        with self.lock:
-            if self.tally.running >= max(1, min(self.width, limits.ceiling) // PARTS):
-                return "busy", 0.0
-            self.tally.running += 1
+        if not self.tally.enter(max(1, min(self.width, limits.ceiling) // PARTS)):
+            return "busy", 0.0
         self.tally.add(ALONE, now, day)
         return "ok", 0.0
 
     def leave(self) -> None:
         """The call is over."""
-        with self.lock:
-            self.tally.running -= 1
+        self.tally.leave()

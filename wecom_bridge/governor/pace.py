@@ -101,9 +101,9 @@ class Pace:
         if outcome == "ok":
             shared.ask(lambda: shared.done(turn.keys[:2], [turn.name, turn.began, turn.limits.ceiling]))
             return 0.0
-        told = shared.ask(lambda: shared.leave(turn.keys[:3], self._leaving(turn, outcome)))
-        if not told or len(told) == 1:
-            return max(wait, self._without_redis(turn, outcome) if told is None else 0.0)
+        told = shared.ask(lambda: shared.leave(turn.keys, self._leaving(turn, outcome)))
+        if not told or len(told) == 1:  # away, or it has lost all it knew while the call ran
+            return max(wait, self._without_redis(turn, outcome))
         changed, width, closed, scope, strikes = told
         until = float(closed)
         if changed:
@@ -204,8 +204,8 @@ class Pace:
         turn.alone = _alone.get(key)
         if turn.alone is None:
             row = memory.load(self.corp_pk, turn.api, turn.limits.width)
-            found = Alone(row.width, row.closed, _tally(key))
             with _making:
+                found = Alone(row.width, row.closed, _tally_of(key))
                 turn.alone = _alone.setdefault(key, found)
         # Each process watches its own part, so the address, shared by all merchants, is divided with them.
         minute, hour, day, address_minute, address_hour = self._of(turn.api)[2]
@@ -218,15 +218,18 @@ class Pace:
         return self._without_redis(turn, outcome)
 
     def _without_redis(self, turn: Turn, outcome: str) -> float:
-        """A refusal that Redis cannot be told of is kept in the row, and told to Redis when it has lost its own."""
+        """A refusal that Redis cannot be told of is kept here and in the row, and told to Redis when it is back."""
         if outcome != "frequent":
             return 0.0
-        wait = float(turn.limits.penalty or 60)
+        key, wait = turn.keys[0], float(turn.limits.penalty or 60)
         closed = clock.wall().timestamp() + wait
-        alone = _alone.get(turn.keys[0])
-        if alone is not None:
-            alone.closed = closed
-        self._keep(turn.api, Kept(alone.width if alone else turn.limits.width, closed, "corp", 1))
+        alone = _alone.get(key)
+        if alone is None:
+            width, _strikes = _learned.get(key, (turn.limits.width, 0))
+            with _making:
+                alone = _alone.setdefault(key, Alone(width, closed, _tally_of(key)))
+        alone.closed = closed
+        self._keep(turn.api, Kept(alone.width, closed, "corp", 1))
         return wait
 
 
@@ -257,8 +260,13 @@ def _tally(key: str) -> Tally:
     found = _tallies.get(key)
     if found is None:
         with _making:
-            found = _tallies.setdefault(key, Tally())
+            found = _tally_of(key)
     return found
+
+
+def _tally_of(key: str) -> Tally:
+    """Under the lock."""
+    return _tallies.setdefault(key, Tally())
 
 
 def _day(now: float) -> int:

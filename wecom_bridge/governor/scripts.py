@@ -113,9 +113,9 @@ if tonumber(s[4] or 0) > 0 and tonumber(ARGV[2]) > tonumber(s[5]) then redis.cal
 redis.call('EXPIRE', KEYS[1], 172800)
 """
 
-# KEYS: state, places, state of the address. ARGV: now, name, when it began, outcome, ceiling, limits of minute, hour, day, address
-# minute, address hour, penalty, day, midnight. Outcomes: frequent (45009), crowded (45033), slow, busy, none.
-# Answers {1 when something worth keeping changed, width, when the closed window ends, its scope, strikes}.
+# KEYS: state, places, state of the address, uses of the subject (may be missing). ARGV: now, name, when it began, outcome, ceiling,
+# limits of minute, hour, day, address minute, address hour, penalty, day, midnight. Outcomes: frequent (45009), crowded (45033),
+# slow, busy, none. A call that had no effect gives the use of its subject back. Answers {0} when there is no state, {1 when something worth keeping changed, width, when the closed window ends, its scope, strikes}.
 LEAVE = (
     _COMMON
     + """
@@ -123,6 +123,7 @@ local HALVE_AFTER, HOLD = 3, 1
 local HALF_FULL = 0.5
 local now, began, outcome = tonumber(ARGV[1]), tonumber(ARGV[3]), ARGV[4]
 redis.call('ZREM', KEYS[2], ARGV[2])
+if KEYS[4] and (outcome == 'none' or outcome == 'frequent' or outcome == 'crowded') then redis.call('ZREM', KEYS[4], ARGV[2]) end
 if outcome == 'none' then return {0} end
 local s = redis.call('HMGET', KEYS[1], 'epoch', 'width', 'bad', 'cut', 'strikes', 'struck', 'closed', 'scope')
 if not s[1] then return {0} end

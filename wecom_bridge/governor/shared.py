@@ -17,7 +17,8 @@ logger = logging.getLogger(__name__)
 AWAY_SECONDS = 2.0  # after a failure, how long Redis is not asked
 T = TypeVar("T")
 
-_away_until = 0.0
+_away_until = 0.0  # 0 while it answers
+_trying = threading.Lock()
 
 
 @lru_cache(maxsize=1)
@@ -98,14 +99,27 @@ admit, leave, seed, rejoin, look = (
 def ask(question: Callable[[], T]) -> T | None:
     """Its answer; None while Redis is away."""
     global _away_until
-    if time.monotonic() < _away_until:
+    if _away_until and not _may_try():
         return None
     try:
-        return question()
+        answer = question()
     except redis.RedisError as error:
         _away_until = time.monotonic() + AWAY_SECONDS
         logger.warning("calls are paced by this process alone: redis does not answer (%s)", type(error).__name__)
         return None
+    _away_until = 0.0
+    return answer
+
+
+def _may_try() -> bool:
+    """Of those who come after the pause one finds out for all, or each of them would wait for the same time-out."""
+    global _away_until
+    with _trying:
+        now = time.monotonic()
+        if now < _away_until:
+            return False
+        _away_until = now + AWAY_SECONDS
+        return True
 
 
 def forget() -> None:
