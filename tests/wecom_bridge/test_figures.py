@@ -14,6 +14,7 @@ from wecom_bridge.contracts import Call, CommandKind
 from wecom_bridge.figures import prometheus, reading, recorder
 from wecom_bridge.figures.buckets import BOUNDS_MS, bucket_of, percentile
 from wecom_bridge.figures.rows import ServiceMinute, ServiceTotal
+from wecom_bridge.figures.sources import Sample
 from wecom_bridge.gateway import gateway_for
 from wecom_bridge.models import InboundEvent, OutboundCommand
 from wecom_bridge.services import outbox
@@ -197,3 +198,14 @@ def test_the_scrape_of_one_merchant_holds_no_other(backlog, globex):
     text = prometheus.render(current_tenant().slug).decode()
     assert globex.slug not in text and "mark_tag" not in text
     assert globex.slug in prometheus.render().decode()
+
+
+def test_labels_keep_their_values_whatever_order_a_sample_names_them_in():
+    families = {}
+    for labels in ({"api": "get", "code": "0"}, {"code": "45009", "api": "remark"}, {"api": "get"}):
+        prometheus._add(families, "acme", Sample("calls_total", "Calls", 1, labels, "counter"))
+    family, _names = families["calls_total"]
+    assert [sample.labels for sample in family.samples] == [
+        {"tenant": "acme", "api": "get", "code": "0"},
+        {"tenant": "acme", "api": "remark", "code": "45009"},
+    ], "and one with other labels is left out"

@@ -29,8 +29,8 @@ class _Tenants(Collector):
         families: dict[str, Any] = {}
         for tenant in _tenants(self.slug):
             for sample in _samples(tenant):
-                _family(families, sample).add_metric([tenant.slug, *sample.labels.values()], sample.value)
-        return families.values()
+                _add(families, tenant.slug, sample)
+        return [family for family, _names in families.values()]
 
 
 def render(slug: str = "") -> bytes:
@@ -58,10 +58,14 @@ def _samples(tenant: Tenant) -> Iterator[Sample]:
     yield from found
 
 
-def _family(families: dict[str, Any], sample: Sample) -> Any:
-    """One family per name; its label names are those of its first sample."""
+def _add(families: dict[str, Any], slug: str, sample: Sample) -> None:
+    """One family per name. Its label names are those of its first sample, and later ones are put in their order."""
     if sample.name not in families:
         kind = CounterMetricFamily if sample.kind == "counter" else GaugeMetricFamily
         name = PREFIX + sample.name.removesuffix("_total")
-        families[sample.name] = kind(name, sample.help, labels=["tenant", *sample.labels])
-    return families[sample.name]
+        families[sample.name] = kind(name, sample.help, labels=["tenant", *sample.labels]), tuple(sample.labels)
+    family, names = families[sample.name]
+    if sample.labels.keys() != set(names):
+        logger.error("a sample of %s is left out: its labels are %s, not %s", sample.name, tuple(sample.labels), names)
+        return
+    family.add_metric([slug, *(sample.labels[name] for name in names)], sample.value)
