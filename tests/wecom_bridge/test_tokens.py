@@ -12,7 +12,7 @@ from django.db import transaction
 from scrm.lib import clock
 from tenants.context import current_tenant
 from tests.support.core import database_url, in_thread
-from wecom_bridge.gateway import CallError, gateway_for, tokens
+from wecom_bridge.gateway import CallError, core, gateway_for, tokens
 from wecom_bridge.models import CorpCredential
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,6 +40,23 @@ def test_many_at_once_fetch_one_token(wecom, corp, monkeypatch):
 
     assert all(len(worker.result()) == 4 for worker in workers)
     assert gettokens(wecom) == 1
+
+
+def test_a_wecom_that_gives_no_token_costs_many_callers_one_time_out(wecom, corp, monkeypatch):
+    monkeypatch.setattr(core, "_clients", {})
+    door = gateway_for(corp)
+    door.client.timeout = (1.0, 0.6)
+    wecom.script("gettoken", delay=1.5, times=20)
+    began = time.monotonic()
+
+    def ask():
+        with pytest.raises(CallError) as raised:
+            gateway_for(corp).get_follow_users()
+        return raised.value.retryable
+
+    assert all(worker.result(30) for worker in [in_thread(ask) for _n in range(8)])
+    assert time.monotonic() - began < 3 * 0.6 + 1, "not eight times one after the other"
+    assert gettokens(wecom) <= 2
 
 
 def _nothing():

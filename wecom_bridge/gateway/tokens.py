@@ -5,10 +5,11 @@ repeats a wrong one (platform reference A). Versions are compared and swapped, s
 a token that another has replaced, nor close the door on a secret that was mended meanwhile.
 """
 
+import copy
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -49,6 +50,9 @@ class Token:
 
 _known: dict[tuple[str, int], Token] = {}
 _asked: dict[tuple[str, int], datetime] = {}  # a refresh that failed while the token is still good
+_failed: dict[
+    tuple[str, int], tuple[float, CallError]
+] = {}  # the last gettoken that failed, and when on the monotonic clock
 _guards: dict[tuple[str, int], threading.Lock] = {}
 _guards_guard = threading.Lock()
 
@@ -119,9 +123,20 @@ def _lock_of(key: tuple[str, int]) -> threading.Lock:
 
 
 @contextmanager
-def _guard(key: tuple[str, int]) -> Any:
+def _guard(key: tuple[str, int]) -> Iterator[None]:
+    """One caller of the process asks. Those who waited for him share what he was refused with: each asking again in turn, a
+    WeCom that answers nothing would hold the last one for as many time-outs as there are callers."""
+    since = time.monotonic()
     with _lock_of(key):
-        yield
+        failed_at, error = _failed.get(key, (0.0, None))
+        if error is not None and failed_at > since:
+            raise copy.copy(error)
+        try:
+            yield
+        except CallError as failure:
+            _failed[key] = time.monotonic(), copy.copy(failure)
+            raise
+        _failed.pop(key, None)
 
 
 def _obtain(
