@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client, override_settings
+from django.test.utils import CaptureQueriesContext
 
 from scrm.lib import clock
 from tenants.context import current_tenant, tenant_scope
@@ -148,6 +150,27 @@ def backlog(db):
 def test_the_backlog_is_what_is_open_and_how_old_it_is(backlog):
     [row] = reading.waiting_events(clock.wall())
     assert (row.lane, row.count, row.parked) == ("inbound", 1, 1) and 540 <= row.age_seconds < 560
+
+
+@pytest.mark.django_db
+def test_the_backlog_is_found_without_reading_what_is_settled():
+    """Settled commands are kept for ninety days."""
+    corp = make_corp()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO wecom_bridge_outboundcommand (corp_id, kind, policy, lane, priority, entity_key, payload, state, attempts,"
+            " next_attempt_at, claim_token, result, last_error, created_at, settled_at)"
+            " SELECT %s, 'mark_tag', 'idempotent', 'outbound', 50, i, '{}', 'done', 1, now(), '', '{}', '', now(), now()"
+            " FROM generate_series(1, 20000) i",
+            [corp.pk],
+        )
+        cursor.execute("ANALYZE wecom_bridge_outboundcommand")
+        with CaptureQueriesContext(connection) as asked:
+            reading.waiting_commands(clock.wall())
+        query = next(row["sql"] for row in asked if "GROUP BY" in row["sql"])
+        cursor.execute("EXPLAIN " + query.replace("%", "%%"))
+        plan = "\n".join(row for (row,) in cursor.fetchall())
+    assert "Seq Scan" not in plan and "command_parked" in plan, plan
 
 
 def test_the_page_shows_every_section_that_has_something_to_say(backlog):

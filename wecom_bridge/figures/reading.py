@@ -91,9 +91,9 @@ def waiting_commands(now: datetime, by: str = "lane") -> list[Waiting]:
 
 
 def _waiting(rows: Any, states: Sequence[str], since: str, now: datetime, by: str = "lane") -> list[Waiting]:
-    """Only open and parked rows are read: both have an index of their own."""
-    of_interest = rows.filter(state__in=[*states, "parked"]).exclude(**{by: ""})
+    """Only open and parked rows are read: both have an index of their own, which one list of states would use neither of."""
     is_open = Q(state__in=states)
+    of_interest = rows.filter(is_open | Q(state="parked")).exclude(**{by: ""})
     found = of_interest.values(by).annotate(
         n=Count("pk", filter=is_open), oldest=Min(since, filter=is_open), parked=Count("pk", filter=Q(state="parked"))
     )
