@@ -208,7 +208,11 @@ CELERY_TASK_TIME_LIMIT = 120
 CELERY_TASK_SOFT_TIME_LIMIT = 90
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {"visibility_timeout": 300, "socket_timeout": 10}
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {
+    "visibility_timeout": 300,
+    "socket_timeout": 10,
+    "queue_order_strategy": "scrm.lib.queue:WelcomeFirst",
+}
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 # Keys of this deployment in a shared Redis; the tests use their own.
 CELERY_BROKER_TRANSPORT_OPTIONS["global_keyprefix"] = env_str("QUEUE_PREFIX", "scrm:")

@@ -5,6 +5,7 @@ import socket
 import uuid
 from datetime import datetime, timedelta
 
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet
 
 from scrm.lib import clock
@@ -20,14 +21,15 @@ def drain_now(tenant_id: int, lane: Lane) -> bool:
     """Drain one slice of a lane in this process. False when another worker holds the lease.
 
     A hint that arrives while the drain is at work stays: it is looked for after the lease is given back, so either this
-    call asks for another drain, or the hint's own message finds the lease free. When the drain raises, all hints stay and
-    the lane rests for a moment.
+    call asks for another drain, or the hint's own message finds the lease free. A message that finds the lease held costs one
+    question, and until the holder has ended no further ones are sent: nudges by the hundred are answered by that one look.
+    When the drain raises, all hints stay and the lane rests for a moment.
     """
-    jobs.end_wake(tenant_id, lane.name)
     holder = f"{_PROCESS}:{uuid.uuid4().hex[:8]}"
     with public_scope():
         if lane.exclusive and not leases.take(tenant_id, lane, holder):
             return False
+        jobs.end_wake(tenant_id, lane.name)
         seen = list(_due_hints(tenant_id, lane).values_list("pk", flat=True))
         try:
             more = _work(tenant_id, lane, seen)
@@ -36,8 +38,10 @@ def drain_now(tenant_id: int, lane: Lane) -> bool:
             raise
         if more:  # before the others go, so that the lane never looks quiet in between
             DueHint.objects.create(tenant_id=tenant_id, lane=lane.name, due_at=clock.wall())
-        DueHint.objects.filter(pk__in=seen).delete()
-        leases.release(tenant_id, lane, holder)
+        DueHint.objects.filter(pk__in=seen)._raw_delete(DEFAULT_DB_ALIAS)  # in one statement: nothing hangs on a hint
+        if lane.exclusive:
+            leases.release(tenant_id, lane, holder)
+            jobs.end_wake(tenant_id, lane.name)  # of a message that found the lease held
         if _due_hints(tenant_id, lane).exists():
             jobs.send_drain(tenant_id, lane)
     return True
@@ -50,7 +54,7 @@ def _due_hints(tenant_id: int, lane: Lane) -> QuerySet[DueHint]:
 def _work(tenant_id: int, lane: Lane, seen: list[int]) -> bool:
     """One slice inside the tenant; plans the next drain when the lane knows when that is."""
     try:
-        with tenant_scope(tenant_id):
+        with tenant_scope(tenant_id), jobs.own_nudges(tenant_id, lane, seen):
             more = lane.drain(clock.wall() + timedelta(seconds=SLICE_SECONDS))
             later = lane.next_due() if lane.next_due and not more else None
             if later is not None:

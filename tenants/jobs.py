@@ -5,6 +5,10 @@ says so faster. Both come after commit and both may be lost: the scheduler resen
 """
 
 import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -23,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 # How long one message speaks for all nudges of its lane. A message lost within this time costs that much delay.
 WAKE_SECONDS = 15
+
+_silent_until = 0.0  # monotonic: a Redis that did not answer is not asked for every handful of rows
 
 
 def nudge(lane: str, *, due_at: datetime | None = None) -> None:
@@ -62,6 +68,36 @@ def end_wake(tenant_id: int, lane: str) -> None:
         pass  # it expires by itself
 
 
+def is_waiting(queue: str) -> bool:
+    """Whether a message of a queue waits for a process: work of less haste makes room. False while Redis does not say."""
+    global _silent_until
+    if time.monotonic() < _silent_until:
+        return False
+    prefix = settings.CELERY_BROKER_TRANSPORT_OPTIONS["global_keyprefix"]
+    try:
+        return bool(_redis().llen(f"{prefix}{queue}"))
+    except redis.RedisError:
+        _silent_until = time.monotonic() + WAKE_SECONDS
+        return False
+
+
+@contextmanager
+def own_nudges(tenant_id: int, lane: lanes.Lane, seen: list[int]) -> Iterator[None]:
+    """Around a drain that looks again: what it nudges on its own lane is written as a hint, in case it is killed, and forgotten
+    with the others that it saw; nobody is woken for it."""
+    if not lane.looks_again:
+        yield
+        return
+    token = _drained.set((tenant_id, lane.name, seen))
+    try:
+        yield
+    finally:
+        _drained.reset(token)
+
+
+_drained: ContextVar[tuple[int, str, list[int]] | None] = ContextVar("drained_lane", default=None)
+
+
 class _Hints:
     """What one transaction leaves due, written in one statement when it has committed."""
 
@@ -80,11 +116,15 @@ class _Hints:
     def __call__(self) -> None:
         self.written = True
         due = [(key, clock.wall()) for key in self._now] + list(self._later.items())
-        DueHint.objects.bulk_create(
+        made = DueHint.objects.bulk_create(
             [DueHint(tenant_id=tenant_id, lane=lane, due_at=at) for (tenant_id, lane), at in due]
         )
-        for (tenant_id, _name), lane in self._now.items():
-            send_drain(tenant_id, lane)
+        drained_tenant, drained_lane, seen = _drained.get() or (0, "", [])
+        for ((tenant_id, name), lane), hint in zip(self._now.items(), made, strict=False):
+            if (tenant_id, name) == (drained_tenant, drained_lane):
+                seen.append(hint.pk)
+            else:
+                send_drain(tenant_id, lane)
 
 
 def _hints_at_hand() -> _Hints:

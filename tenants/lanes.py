@@ -23,6 +23,8 @@ class Lane:
     next_due(): domain instant of the next row that will be due later, or None; the lane's hint is set from it.
     exclusive: one worker per tenant at a time, by a lease that a killed worker leaves behind for lease_seconds. A lane that
     cannot wait (the welcome) is not exclusive: its drain claims single rows with SKIP LOCKED.
+    looks_again: its drain ends only when a last look found nothing (or returns True), also of what it nudged itself meanwhile; so
+    its own nudges wake nobody.
     sweep: whether the rolling sweep visits it (all but lanes that only follow a person's act).
     """
 
@@ -32,6 +34,7 @@ class Lane:
     next_due: Callable[[], datetime | None] | None = None
     exclusive: bool = True
     lease_seconds: int = MIN_LEASE_SECONDS
+    looks_again: bool = False
     sweep: bool = True
 
 

@@ -17,6 +17,8 @@ def take(tenant_id: int, lane: Lane, holder: str) -> bool:
     """Lease the lane until now + lane.lease_seconds. False when another holder's lease still runs."""
     now = clock.wall()
     until = now + timedelta(seconds=lane.lease_seconds)
+    if _of(tenant_id, lane).filter(leased_until__gt=now).exists():
+        return False
     with transaction.atomic():
         row = LaneLease.objects.select_for_update().filter(tenant_id=tenant_id, lane=lane.name).first()
         if row is None:
@@ -40,5 +42,9 @@ def rest(tenant_id: int, lane: Lane, holder: str) -> None:
     _mine(tenant_id, lane, holder).update(leased_until=clock.wall() + timedelta(seconds=REST_SECONDS), holder="")
 
 
+def _of(tenant_id: int, lane: Lane) -> QuerySet[LaneLease]:
+    return LaneLease.objects.filter(tenant_id=tenant_id, lane=lane.name)
+
+
 def _mine(tenant_id: int, lane: Lane, holder: str) -> QuerySet[LaneLease]:
-    return LaneLease.objects.filter(tenant_id=tenant_id, lane=lane.name, holder=holder)
+    return _of(tenant_id, lane).filter(holder=holder)

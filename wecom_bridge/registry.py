@@ -67,14 +67,14 @@ def register() -> None:
 
 def _register_lanes() -> None:
     # The welcome cannot wait for a lease: its drain claims single rows.
-    _add_lane("welcome", "welcome", welcome.drain, welcome.next_due, exclusive=False)
+    _add_lane("welcome", "welcome", welcome.drain, welcome.next_due, exclusive=False, looks_again=True)
     _add_lane(inbox.LANE, "inbound", inbox.drain, inbox.next_due)
     _add_lane(outbox.LANE, "outbound", _drain_outbound, outbox.next_due)
     _add_lane(runs.LANE, "bulk", drive.drain, drive.next_due)
 
 
-def _add_lane(name: str, queue: str, drain: Drain, next_due: NextDue, *, exclusive: bool = True) -> None:
-    lanes.register(lanes.Lane(name, queue=queue, drain=_counted(drain), next_due=next_due, exclusive=exclusive))
+def _add_lane(name: str, queue: str, drain: Drain, next_due: NextDue, **how: bool) -> None:
+    lanes.register(lanes.Lane(name, queue=queue, drain=_counted(drain), next_due=next_due, **how))
 
 
 def _counted(drain: Drain) -> Drain:

@@ -1,6 +1,7 @@
 """A drain with real connections: hints in the middle of it, two workers, a killed one, errors."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -227,3 +228,59 @@ def test_each_transaction_has_hints_of_its_own(acme, globex, make_lane, sent):
 
     assert sent == [(acme.pk, "probe"), (globex.pk, "probe")]
     assert list(DueHint.objects.order_by("pk").values_list("tenant_id", flat=True)) == [acme.pk, globex.pk]
+
+
+def test_a_message_that_finds_the_lease_held_costs_one_question_and_sends_for_nobody(acme, make_lane, monkeypatch):
+    messages = []
+    monkeypatch.setattr(jobs, "send", lambda name, *, queue, kwargs: messages.append(kwargs) or True)
+    lane = make_lane(lambda deadline: False, name=f"probe{clock.wall().timestamp()}")
+    inside, leave = threading.Event(), threading.Event()
+
+    def drain(deadline):
+        inside.set()
+        leave.wait(10)
+        return False
+
+    running = in_thread(lambda: drains.drain_now(acme.pk, replace(lane, drain=drain)))
+    assert inside.wait(10)
+    for _round in range(5):
+        jobs.nudge(lane.name)
+        with CaptureQueriesContext(connection) as asked:
+            assert drains.drain_now(acme.pk, lane) is False  # took the message
+        assert len([query for query in asked if "search_path" not in query["sql"]]) == 1
+    assert len(messages) == 1, "the other four had nobody to wake"
+
+    leave.set()
+    assert running.result()
+    assert len(messages) == 2, "the holder asks for a look at what came meanwhile"
+    drains.drain_now(acme.pk, lane)
+    jobs.nudge(lane.name)
+    assert len(messages) == 3
+
+
+def test_a_lane_that_looks_again_wakes_nobody_for_what_it_nudged_itself(acme, make_lane, sent):
+    def drain(deadline):
+        with transaction.atomic():
+            jobs.nudge("probe")
+            jobs.nudge("other")
+        hints.append(DueHint.objects.filter(lane="probe").count())
+        return False
+
+    hints = []
+    make_lane(lambda deadline: False, name="other")
+    lane = replace(make_lane(drain), exclusive=False, looks_again=True)
+    drains.drain_now(acme.pk, lane)
+    assert hints == [1], "a hint lies there while the drain may be killed"
+    assert list(DueHint.objects.values_list("lane", flat=True)) == ["other"]
+    assert sent == [(acme.pk, "other")]
+
+
+def test_a_lane_that_looks_again_and_is_broken_off_leaves_the_hint(acme, make_lane, sent):
+    def drain(deadline):
+        jobs.nudge("probe")
+        raise ZeroDivisionError
+
+    lane = replace(make_lane(drain), exclusive=False, looks_again=True)
+    with pytest.raises(ZeroDivisionError):
+        drains.drain_now(acme.pk, lane)
+    assert DueHint.objects.filter(lane="probe").count() == 1

@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 from threading import Event
-from time import sleep
+from time import monotonic, sleep
 
 import pytest
+from django.conf import settings
 from django.db import transaction
 
 from scrm.lib import clock
@@ -14,7 +15,7 @@ from tests.support.core import in_thread
 from tests.support.wecom import event_xml
 from wecom_bridge import contracts
 from wecom_bridge.callbacks import parsing, rows
-from wecom_bridge.gateway import Gateway
+from wecom_bridge.gateway import Gateway, rates
 from wecom_bridge.models import InboundEvent
 from wecom_bridge.selection import Selection
 from wecom_bridge.services import inbox, replay, welcome
@@ -289,6 +290,45 @@ def test_a_slow_wecom_costs_the_slice_and_not_what_was_read(wecom, connection, h
 
     rows_left = list(InboundEvent.objects.values_list("state", "attempts", "claimed_until"))
     assert told and ("waiting", 0, None) in rows_left and "done" in states()
+
+
+def test_a_wecom_that_answers_nothing_costs_the_slice_one_time_out(wecom, connection, heard, monkeypatch):
+    """Nothing more is asked after the slice's end, however many were to be read together."""
+    told = heard("people")
+    monkeypatch.setattr(inbox, "WIDTH", 2)
+    monkeypatch.setattr(inbox, "SLICE", timedelta(seconds=0.3))
+    slowly(monkeypatch, seconds=0.5)
+    many(wecom, connection, 12)
+    began = monotonic()
+
+    assert inbox.drain(soon())
+
+    assert monotonic() - began < 2
+    assert [len(batch.rows) for batch in told] == [2]
+    left = InboundEvent.objects.filter(state="waiting").values_list("attempts", "claimed_until")
+    assert list(left) == [(0, None)] * 10
+
+
+def test_a_slice_ends_early_when_a_welcome_waits_for_a_process(wecom, connection, heard, monkeypatch):
+    told = heard("people")
+    monkeypatch.setattr(inbox, "TOGETHER", 2)
+    many(wecom, connection, 12)
+    queue = settings.CELERY_BROKER_TRANSPORT_OPTIONS["global_keyprefix"] + "welcome"
+    rates._redis().lpush(queue, "a message")
+
+    assert inbox.drain(soon())
+    assert [len(batch.rows) for batch in told] == [2]
+    assert InboundEvent.objects.filter(state="waiting", claimed_until=None, attempts=0).count() == 10
+
+    rates._redis().delete(queue)
+    assert not inbox.drain(soon())
+    assert set(states()) == {"done"}
+
+
+def many(wecom, connection, count):
+    """Events of as many customers."""
+    for row in wecom.get(f"customers?limit={count}")["customers"]:
+        arrive(connection, "edit_external_contact", UserID="fangxiaoman", ExternalUserID=row["external_userid"])
 
 
 def slowly(monkeypatch, seconds):

@@ -5,8 +5,8 @@ handler refuses is taken apart, so that one bad row delays only itself.
 """
 
 import logging
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from django.db.models import F, Min, Q, Value
 from django.db.models.functions import Coalesce, Greatest
 
 from scrm.lib import clock
+from tenants import jobs
 from wecom_bridge import contracts
 from wecom_bridge.callbacks.rows import GROUP_SETTLES
 from wecom_bridge.gateway import CallError, Gateway, gateway_for
@@ -49,7 +50,7 @@ def drain(deadline: datetime) -> bool:
         rows = claim(clock.wall())
         if not rows:
             return False
-        _handle(rows, stop)
+        stop = _handle(rows, stop)
     return InboundEvent.objects.filter(_due(clock.wall())).exists()
 
 
@@ -143,8 +144,11 @@ def _held_elsewhere(keys: set[str], locked: set[int], now: datetime) -> set[str]
     return set(others.values_list("entity_key", flat=True))
 
 
-def _handle(rows: list[InboundEvent], stop: datetime) -> None:
-    """Read and settle some entities at a time, so that what a slow WeCom answered is kept; what the slice has no time for goes back."""
+def _handle(rows: list[InboundEvent], stop: datetime) -> datetime:
+    """Read and settle some entities at a time, so that what a slow WeCom answered is kept; what the slice has no time for goes back.
+
+    The end of the slice: now, when a welcome waits for a process.
+    """
     for corp in Corp.objects.filter(pk__in={row.corp_id for row in rows}):
         every = _group([row for row in rows if row.corp_id == corp.pk])
         _settle_notices(corp, [dirty for dirty in every if dirty.is_notice])
@@ -158,9 +162,14 @@ def _handle(rows: list[InboundEvent], stop: datetime) -> None:
                 _put_back(dirty.rows, error)
             continue
         while dirties and clock.wall() < stop:
-            _settle(corp, _read(dirties[:TOGETHER], gateway))
-            del dirties[:TOGETHER]
+            some = dirties[:TOGETHER]
+            read, unasked = _read(some, gateway, stop)
+            _settle(corp, read)
+            dirties = [*unasked, *dirties[TOGETHER:]]
+            if jobs.is_waiting("welcome"):
+                stop = min(stop, clock.wall())
         _give_back([row for dirty in dirties for row in dirty.rows])
+    return stop
 
 
 def _settle_notices(corp: Corp, dirties: list[Dirty]) -> None:
@@ -170,11 +179,12 @@ def _settle_notices(corp: Corp, dirties: list[Dirty]) -> None:
 
 
 def _give_back(rows: Sequence[InboundEvent]) -> None:
-    """Claimed, but nothing was done for them: due at once, and no attempt counted."""
-    for row in rows:
-        InboundEvent.objects.filter(pk=row.pk, claimed_until=row.claimed_until).update(
-            claimed_until=None, attempts=row.attempts - row.is_charged
-        )
+    """Claimed together, but nothing was done for them: due at once, and no attempt counted."""
+    for charged in (True, False):
+        mine = [row for row in rows if row.is_charged == charged]
+        if mine:
+            held = InboundEvent.objects.filter(pk__in=[row.pk for row in mine], claimed_until=mine[0].claimed_until)
+            held.update(claimed_until=None, attempts=F("attempts") - int(charged))
 
 
 def _group(rows: Sequence[InboundEvent]) -> list[Dirty]:
@@ -185,15 +195,24 @@ def _group(rows: Sequence[InboundEvent]) -> list[Dirty]:
     return list(grouped.values())
 
 
-def _read(dirties: list[Dirty], gateway: Gateway) -> list[Dirty]:
-    """Those that could be read; the others go back with their error."""
+def _read(dirties: list[Dirty], gateway: Gateway, stop: datetime) -> tuple[list[Dirty], list[Dirty]]:
+    """Those that could be read, and those for which the slice had no time; the others go back with their error.
+
+    After `stop` no reading begins: a WeCom that answers nothing costs a slice one time-out, not one after the other.
+    """
     read: list[Dirty] = []
-    for dirty, outcome in run_all(lambda one: read_again(one, gateway), dirties, width=WIDTH):
+    unasked = deque(dirties)
+    for dirty, outcome in run_all(lambda one: read_again(one, gateway), _until(stop, unasked), width=WIDTH):
         if isinstance(outcome, Dirty):
             read.append(outcome)
         else:
             _put_back(dirty.rows, outcome)
-    return read
+    return read, list(unasked)
+
+
+def _until(stop: datetime, dirties: deque[Dirty]) -> Iterator[Dirty]:
+    while dirties and clock.wall() < stop:
+        yield dirties.popleft()
 
 
 def _settle(corp: Corp, dirties: list[Dirty]) -> None:
