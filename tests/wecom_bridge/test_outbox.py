@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -213,6 +214,18 @@ def test_the_urgent_goes_first(wecom, connection, customer, notes, monkeypatch):
     drain()
 
     assert [call["args"]["remark"] for call in remarks(wecom)] == ["early", "late"]
+
+
+def test_no_welcome_waits_for_the_slowest_of_others(wecom, connection, customer, notes, monkeypatch):
+    wecom.script("externalcontact/remark", delay=1.5, times=1)
+    monkeypatch.setitem(contracts._kinds, "note", replace(contracts.command_kind("note"), lane="welcome"))
+    for number in range(12):
+        put(connection, "note", f"e{number}", {**customer, "remark": str(number)})
+
+    outbox.drain(clock.wall() + timedelta(seconds=20), "welcome")
+
+    began = sorted(call["at"] for call in remarks(wecom))
+    assert len(began) == 12 and began[-1] - began[0] < 1
 
 
 def test_two_drains_make_each_call_once(wecom, connection, customer, notes):

@@ -115,9 +115,10 @@ def _run(commands: Sequence[OutboundCommand], deadline: datetime) -> None:
             _cancel(command)
         else:
             ready.append((command, call, gateway))
+    width = BATCH if commands[0].lane == "welcome" else WIDTH  # no welcome waits for the slowest of others
     while ready and clock.wall() < deadline:
-        _call_some(ready[:WIDTH])
-        del ready[:WIDTH]
+        _call_some(ready[:width])
+        del ready[:width]
     _give_back([*late, *(command for command, _call, _gateway in ready)])
 
 
@@ -135,10 +136,11 @@ def _give_back(commands: Sequence[OutboundCommand]) -> None:
 
 
 def _call_some(ready: list[Ready]) -> None:
-    """Mark, call side by side, settle one by one."""
-    marked = [item for item in ready if _mark_sent(item[0])]
+    """Mark, call side by side, settle one by one as the answers come."""
+    sent = _mark_sent([command for command, _call, _gateway in ready])
+    marked = [item for item in ready if item[0].pk in sent]
     for (command, _call, _gateway), outcome in run_all(
-        lambda item: item[2].call(item[1].method, **item[1].kwargs), marked, width=WIDTH
+        lambda item: item[2].call(item[1].method, **item[1].kwargs), marked, width=len(ready)
     ):
         if isinstance(outcome, Exception):
             _failed(command, outcome)
@@ -146,14 +148,19 @@ def _call_some(ready: list[Ready]) -> None:
             _succeeded(command, outcome)
 
 
-def _mark_sent(command: OutboundCommand) -> bool:
-    """Commit that the call is about to leave; False when the claim is no longer ours."""
-    now = clock.wall()
-    mine = OutboundCommand.objects.filter(pk=command.pk, claim_token=command.claim_token, state=State.CLAIMED)
-    if not mine.update(sent_at=now):
-        return False
-    command.sent_at = now
-    return True
+def _mark_sent(commands: Sequence[OutboundCommand]) -> set[int]:
+    """Commit, once for all of a claim, that their calls are about to leave. The keys of those whose claim is still ours."""
+    now, token = clock.wall(), commands[0].claim_token
+    held = OutboundCommand.objects.filter(pk__in=[one.pk for one in commands], claim_token=token, state=State.CLAIMED)
+    everything = {one.pk for one in commands}
+    if held.update(sent_at=now) == len(everything):
+        mine = everything
+    else:
+        mine = set(held.filter(sent_at=now).values_list("pk", flat=True))
+    for command in commands:
+        if command.pk in mine:
+            command.sent_at = now
+    return mine
 
 
 def _succeeded(command: OutboundCommand, result: Mapping[str, Any]) -> None:
