@@ -6,7 +6,6 @@ import time
 from datetime import timedelta
 
 import pytest
-import redis
 import time_machine
 from django.db import connection
 
@@ -578,17 +577,27 @@ def test_processes_share_one_count(corp, settings):
 def test_a_turn_costs_one_question_to_redis_and_no_query(corp, django_assert_num_queries):
     mine = pace_of(corp, "commands")
     mine.left(mine.take(API), "ok")
-    asked = []
-    client = shared.connection()
-    execute = redis.Redis.execute_command
-
-    def counted(self, *args, **options):
-        asked.append(args[0])
-        return execute(self, *args, **options)
-
+    asked, ask = [], shared.lines.ask
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(redis.Redis, "execute_command", counted)
+        patch.setattr(shared.lines, "ask", lambda command: asked.append(command.split(b"\r\n")[2]) or ask(command))
         with django_assert_num_queries(0):
             mine.left(mine.take(API), "ok")
-    assert asked == ["EVALSHA"] and client is shared.connection()
+    assert asked == [b"EVALSHA"]
     assert connection.in_atomic_block is False
+
+
+def test_a_connection_that_redis_closed_is_replaced(corp):
+    mine = pace_of(corp)
+    mine.left(mine.take(API), "ok")
+    shared.done.settle()
+    rates._redis().client_kill_filter(_type="normal")
+    for _n in range(3):
+        mine.left(mine.take(API), "ok")
+    shared.done.settle()
+    assert not shared._away_until, "nobody took that for a redis that is away"
+    assert look(corp)["minute"] == 4
+
+
+def test_words_are_packed_as_redis_reads_them():
+    words = ("ECHO", "导购", 12, 1.5, b"raw")
+    assert shared.packed(*words) == rates._redis().connection_pool.make_connection().pack_command(*words)[0]

@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -27,22 +28,75 @@ def connection() -> redis.Redis:
     return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0)
 
 
+def packed(*words: Any) -> bytes:
+    """A command as Redis reads it: words are text, bytes or numbers."""
+    parts = [b"*%d\r\n" % len(words)]
+    for word in words:
+        text = word if isinstance(word, bytes) else str(word).encode()
+        parts.append(b"$%d\r\n%b\r\n" % (len(text), text))
+    return b"".join(parts)
+
+
+class _Lines:
+    """Connections of this process, used without the client above them: it costs more than the question does."""
+
+    def __init__(self) -> None:
+        self._free: deque[Any] = deque()
+        self._process = 0
+
+    def ask(self, command: bytes) -> Any:
+        """Its answer. A connection that turns out to have been closed while it was idle is replaced once."""
+        if self._process != os.getpid():
+            self.forget()
+            self._process = os.getpid()
+        try:
+            line = self._free.pop()
+        except IndexError:
+            return self._ask(self._open(), command)
+        try:
+            return self._ask(line, command)
+        except redis.ConnectionError:
+            self.forget()
+            return self._ask(self._open(), command)
+
+    def _ask(self, line: Any, command: bytes) -> Any:
+        try:
+            line.send_packed_command([command])
+            answer = line.read_response()
+        except redis.ResponseError:
+            self._free.append(line)
+            raise
+        except BaseException:  # half an answer may be on its way: nobody may read it as his own
+            line.disconnect()
+            raise
+        self._free.append(line)
+        return answer
+
+    def _open(self) -> Any:
+        line = connection().connection_pool.make_connection()
+        line.connect()
+        return line
+
+    def forget(self) -> None:
+        """Those at rest are left to be closed."""
+        self._free.clear()
+
+
 class _Script:
     """A script by its digest, sent whole only when Redis does not know it (any more)."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._digest = ""
+        self._digest = b""
 
     def __call__(self, keys: list[str], arguments: list[Any]) -> Any:
-        client = connection()
         if not self._digest:
-            self._digest = str(client.script_load(self.text))
+            self._digest = lines.ask(packed("SCRIPT", "LOAD", self.text))
         try:
-            return client.evalsha(self._digest, len(keys), *keys, *arguments)
+            return lines.ask(packed("EVALSHA", self._digest, len(keys), *keys, *arguments))
         except redis.exceptions.NoScriptError:
             done.forget()
-            return client.eval(self.text, len(keys), *keys, *arguments)
+            return lines.ask(packed("EVAL", self.text, len(keys), *keys, *arguments))
 
 
 class _Aside:
@@ -52,35 +106,38 @@ class _Aside:
         self.text = text
         self._lock = threading.Lock()
         self._line: Any = None
-        self._digest, self._process = "", 0
+        self._digest, self._process = b"", 0
 
     def __call__(self, keys: list[str], arguments: list[Any]) -> None:
         with self._lock:
             try:
                 self._say(keys, arguments)
-            except redis.RedisError:
-                self._line = None  # it may have been idle for too long: once more, on a new one
+            except redis.ConnectionError:  # it may have been idle for too long: once more, on a new one
                 self._say(keys, arguments)
 
     def _say(self, keys: list[str], arguments: list[Any]) -> None:
-        if self._line is None or self._process != os.getpid():
-            self._open()
-        self._line.send_command("EVALSHA", self._digest, len(keys), *keys, *arguments)
+        """A connection that failed is not used again: it would connect by itself, and answers would come that nobody reads."""
+        line = self._line if self._process == os.getpid() else None
+        self._line = None
+        if line is None:
+            line = self._open()
+        line.send_packed_command([packed("EVALSHA", self._digest, len(keys), *keys, *arguments)])
+        self._line = line
 
-    def _open(self) -> None:
-        client = connection()
-        self._digest, self._process = str(client.script_load(self.text)), os.getpid()
-        self._line = client.connection_pool.make_connection()
-        self._line.connect()
-        self._line.send_command("CLIENT", "REPLY", "OFF")
+    def _open(self) -> Any:
+        self._digest, self._process = lines.ask(packed("SCRIPT", "LOAD", self.text)), os.getpid()
+        line = connection().connection_pool.make_connection()
+        line.connect()
+        line.send_packed_command([packed("CLIENT", "REPLY", "OFF")])
+        return line
 
     def settle(self) -> None:
         """Wait until all that was said has been done."""
         with self._lock:
             if self._line is not None:
-                self._line.send_command("CLIENT", "REPLY", "ON")
+                self._line.send_packed_command([packed("CLIENT", "REPLY", "ON")])
                 self._line.read_response()
-                self._line.send_command("CLIENT", "REPLY", "OFF")
+                self._line.send_packed_command([packed("CLIENT", "REPLY", "OFF")])
 
     def forget(self) -> None:
         """Begin anew: the server is another, or forgot its scripts."""
@@ -90,6 +147,7 @@ class _Aside:
             self._line = None
 
 
+lines = _Lines()
 done = _Aside(scripts.DONE)
 admit, leave, seed, rejoin, look = (
     _Script(text) for text in (scripts.ADMIT, scripts.LEAVE, scripts.SEED, scripts.REJOIN, scripts.LOOK)
@@ -126,4 +184,5 @@ def forget() -> None:
     """Ask again at once."""
     global _away_until
     _away_until = 0.0
+    lines.forget()
     done.forget()
