@@ -12,15 +12,14 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urldefrag
-
-import redis
 
 from scrm.lib import clock
 from tenants.paths import channel
 from wecom_bridge.gateway import CallError, Gateway, gateway_for
 from wecom_bridge.gateway.rates import _redis
+from wecom_bridge.governor import shared
 from wecom_bridge.models import Corp
 from wecom_bridge.shapes.logins import Ticket
 
@@ -113,50 +112,47 @@ def _renew(key: str, mark: str, seen: Kept | None, ask: Callable[[], Ticket]) ->
 
 
 def _read(key: str) -> Kept | None:
-    try:
-        raw = _redis().get(key)
-    except redis.RedisError:
+    told = _ask(lambda: _redis().get(key))
+    if told is None:
         return _own.get(key)
-    if not raw:
+    if not told[0]:
         return None
-    value = json.loads(raw)
+    value = json.loads(told[0])
     return Kept(value["ticket"], value["expires_at"])
 
 
 def _write(key: str, kept: Kept) -> None:
     _own[key] = kept
     life = max(int((kept.expires_at - clock.wall().timestamp()) * 1000), 1)
-    try:
-        _redis().set(key, json.dumps({"ticket": kept.ticket, "expires_at": kept.expires_at}), px=life)
-    except redis.RedisError:
-        logger.warning("tickets are kept by each process: redis does not answer")
+    _ask(lambda: _redis().set(key, json.dumps({"ticket": kept.ticket, "expires_at": kept.expires_at}), px=life))
 
 
 def _enter(key: str, mark: str) -> bool:
-    try:
-        return bool(_redis().set(f"{key}:asking", mark, nx=True, ex=ASKING_SECONDS))
-    except redis.RedisError:
-        return True
+    told = _ask(lambda: _redis().set(f"{key}:asking", mark, nx=True, ex=ASKING_SECONDS))
+    return told is None or bool(told[0])
 
 
 def _leave(key: str, mark: str) -> None:
-    try:
-        _redis().eval(_LEAVE, 1, f"{key}:asking", mark)
-    except redis.RedisError:
-        logger.warning("tickets are kept by each process: redis does not answer")
+    _ask(lambda: _redis().eval(_LEAVE, 1, f"{key}:asking", mark))
+
+
+def _ask(question: Callable[[], Any]) -> tuple[Any] | None:
+    """What Redis says; None while it is away: then one time-out is enough for all that a ticket asks of it."""
+    return shared.ask(lambda: (question(),))
 
 
 def _count(key: str) -> None:
     """Count one question of this hour. Raises CallError (held) when the share is used up."""
     now = clock.wall().timestamp()
     counter = f"{key}:asked:{int(now // 3600)}"
-    try:
+
+    def add() -> int:
         pipe = _redis().pipeline(transaction=False)
         pipe.incr(counter)
         pipe.expire(counter, 3600)
-        used, _ = pipe.execute()
-    except redis.RedisError:
-        return
-    if used > PER_HOUR:
+        return int(pipe.execute()[0])
+
+    told = _ask(add)
+    if told is not None and told[0] > PER_HOUR:
         wait = 3600 - now % 3600
         raise CallError("this hour's tickets are used up", errcode=45009, retryable=True, retry_after=wait, held=True)
