@@ -8,12 +8,10 @@ import io
 from typing import Any
 
 from wecom_bridge.client import CONNECT_SECONDS
-from wecom_bridge.gateway.core import Core
+from wecom_bridge.gateway.core import UPLOAD_KEPT, UPLOAD_TIMEOUT, Core
 from wecom_bridge.shapes import masses as shapes
 
 WELCOME_TIMEOUT = (CONNECT_SECONDS, 4.0)  # of the 20 seconds a code lives
-UPLOAD_TIMEOUT = (CONNECT_SECONDS, 60.0)
-UPLOAD_KEPT = 90.0
 
 Answer = dict[str, Any]
 

@@ -12,7 +12,7 @@ from django.db import connection
 from wechatpy.exceptions import WeChatClientException
 
 from tenants.paths import scope_name
-from wecom_bridge.client import WeComClient
+from wecom_bridge.client import CONNECT_SECONDS, WeComClient
 from wecom_bridge.figures import recorder
 from wecom_bridge.gateway import flows, rates, tokens
 from wecom_bridge.gateway.errors import TOKEN_REFUSED, CallError, from_failure
@@ -22,6 +22,8 @@ from wecom_bridge.models import Corp, CorpCredential
 
 T = TypeVar("T")
 CUSTOMER_CONTACT = "externalcontact/"
+UPLOAD_TIMEOUT = (CONNECT_SECONDS, 60.0)
+UPLOAD_KEPT = 90.0  # seconds: an upload holds its place for longer than other calls
 WARM = timedelta(minutes=25)  # the sweep comes by every ten minutes
 _FAILURES = (WeChatClientException, requests.RequestException, ValueError, KeyError)
 

@@ -3,11 +3,9 @@
 import io
 from typing import Any
 
-from wecom_bridge.client import CONNECT_SECONDS
-from wecom_bridge.gateway.core import CUSTOMER_CONTACT, Core
+from wecom_bridge.gateway.core import CUSTOMER_CONTACT, UPLOAD_KEPT, UPLOAD_TIMEOUT, Core
 from wecom_bridge.shapes import moments as shapes
 
-UPLOAD_TIMEOUT = (CONNECT_SECONDS, 60.0)
 MOMENT_MATERIAL, PRODUCT_MATERIAL = 1, 2
 
 
@@ -87,4 +85,4 @@ class Moments(Core):
                 self.client.post(path, params=params, files=files, timeout=UPLOAD_TIMEOUT)
             )
 
-        return self._call("media/upload_attachment", send)
+        return self._call("media/upload_attachment", send, kept=UPLOAD_KEPT)

@@ -2,12 +2,9 @@
 
 import io
 
-from wecom_bridge.client import CONNECT_SECONDS
-from wecom_bridge.gateway.core import Core
+from wecom_bridge.gateway.core import UPLOAD_KEPT, UPLOAD_TIMEOUT, Core
 from wecom_bridge.shapes.pieces import Row, integer, needed, part, seconds, text
 from wecom_bridge.shapes.uploads import FetchJob, FetchResult, UploadedImage
-
-UPLOAD_TIMEOUT = (CONNECT_SECONDS, 60.0)
 
 
 class Uploads(Core):
@@ -23,7 +20,7 @@ class Uploads(Core):
                 needed(self.client.post("media/uploadimg", files=files, timeout=UPLOAD_TIMEOUT), "url")
             )
 
-        return self._call("media/uploadimg", send)
+        return self._call("media/uploadimg", send, kept=UPLOAD_KEPT)
 
     def upload_by_url(self, *, type: str, filename: str, url: str, md5: str, scene: int = 1) -> FetchJob:
         """media/upload_by_url: a video or file of at most 200 MB from a server that serves parts, for group welcomes; the end

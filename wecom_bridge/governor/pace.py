@@ -24,6 +24,7 @@ from wecom_bridge.governor.local import Alone, Tally
 from wecom_bridge.governor.memory import Kept
 
 PATIENCE = {"welcome": 4.0, "person": 2.0, "commands": 2.0, "sync": 2.0}  # seconds to wait for a place
+FIRST_PAUSE, LONGEST_PAUSE = 0.03, 0.12  # seconds between two looks for a place
 KEPT_SECONDS = 30.0  # the place of a killed caller is free after this
 DAY = 86_400
 CHINA = 8 * 3600  # WeCom's natural day (contact 12.2); no daylight saving
@@ -62,10 +63,15 @@ class Pace:
         self.corp_pk, self.corp_id, self.limits, self.level = corp_pk, corp_id, limits, level
         self._of_api: dict[str, tuple[ApiLimits, list[str], list[int]]] = {}
         self._given: dict[tuple[str, int], str] = {}
+        self._levels: dict[Level, Pace] = {level: self}
 
     def at(self, level: Level) -> "Pace":
         """The same corp, with another budget."""
-        return Pace(self.corp_pk, self.corp_id, self.limits, level)
+        found = self._levels.get(level)
+        if found is None:
+            found = self._levels[level] = Pace(self.corp_pk, self.corp_id, self.limits, level)
+            found._levels = self._levels
+        return found
 
     def take(self, api: str, *, subject: str = "", kept: float = KEPT_SECONDS) -> Turn:
         """A turn to call. Raises Refused. subject: what `each` of the limits counts, e.g. a msgid."""
@@ -75,7 +81,7 @@ class Pace:
         if subject and limits.each:
             keys = [*keys, channel(f"wecom-each:{self.corp_id}:{api}:{subject}")]
         turn = Turn(api, limits, keys, 0.0)
-        patience = time.monotonic() + PATIENCE[self.level]
+        patience, pause = time.monotonic() + PATIENCE[self.level], FIRST_PAUSE
         while True:
             turn.began = clock.wall().timestamp()
             word, wait = self._ask(turn, kept)
@@ -83,7 +89,8 @@ class Pace:
                 return turn
             if word not in ("busy", "hold") or time.monotonic() + wait >= patience:
                 raise Refused(word, wait or 1.0, turn.limits.each_errcode if word == "each" else 0)
-            time.sleep(max(wait, random.uniform(0.01, 0.04)))
+            time.sleep(max(wait, random.uniform(pause / 2, pause)))
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     def left(self, turn: Turn, outcome: str) -> float:
         """The call is over. outcome: ok, frequent (45009), crowded (45033), slow, busy (-1, 5xx), none (nothing was reached).
