@@ -232,3 +232,12 @@ def test_labels_keep_their_values_whatever_order_a_sample_names_them_in():
         {"tenant": "acme", "api": "get", "code": "0"},
         {"tenant": "acme", "api": "remark", "code": "45009"},
     ], "and one with other labels is left out"
+
+
+@pytest.mark.django_db
+def test_refusals_of_several_causes_are_one_number_for_their_status():
+    for cause in ("wrong signature", "wrong key", "wrong key"):
+        recorder.observe("ack", cause, 403, 0.001)
+    recorder.flush()
+    samples = reading._counters("ack", "callbacks_total", "Callbacks", ("", "status"))
+    assert [(sample.labels, sample.value) for sample in samples] == [({"status": "403"}, 3)]

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min, Q, Sum
 from django.utils.translation import gettext_lazy as _
 
 from wecom_bridge.figures import sources
@@ -183,17 +183,12 @@ def _quantiles(name: str, words: str, row: Durations, labels: Mapping[str, str] 
 
 
 def _counters(name: str, metric: str, words: str, labels: tuple[str, str]) -> list[Sample]:
-    """The totals of a figure; an empty label name leaves that column out."""
-    rows = ServiceTotal.objects.filter(name=name).order_by("label", "code")
+    """The totals of a figure; an empty label name adds up over that column: a scrape may not say the same labels twice."""
+    columns = {key: column for key, column in zip(labels, ("label", "code"), strict=True) if key}
+    rows = ServiceTotal.objects.filter(name=name).values(*columns.values()).annotate(n=Sum("count"))
     return [
-        Sample(
-            metric,
-            words,
-            row.count,
-            {key: value for key, value in zip(labels, (row.label, row.code), strict=True) if key},
-            "counter",
-        )
-        for row in rows
+        Sample(metric, words, row["n"], {key: row[column] for key, column in columns.items()}, "counter")
+        for row in rows.order_by(*columns.values())
     ]
 
 
