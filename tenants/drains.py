@@ -22,12 +22,13 @@ def drain_now(tenant_id: int, lane: Lane) -> bool:
 
     A hint that arrives while the drain is at work stays: it is looked for after the lease is given back, so either this
     call asks for another drain, or the hint's own message finds the lease free. A message that finds the lease held costs one
-    question, and until the holder has ended no further ones are sent: nudges by the hundred are answered by that one look.
+    question, and for some moments no further ones are sent: nudges by the hundred are answered by the holder's last look.
     When the drain raises, all hints stay and the lane rests for a moment.
     """
     holder = f"{_PROCESS}:{uuid.uuid4().hex[:8]}"
     with public_scope():
         if lane.exclusive and not leases.take(tenant_id, lane, holder):
+            jobs.wait_for_holder(tenant_id, lane.name)
             return False
         jobs.end_wake(tenant_id, lane.name)
         seen = list(_due_hints(tenant_id, lane).values_list("pk", flat=True))

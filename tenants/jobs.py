@@ -6,7 +6,7 @@ says so faster. Both come after commit and both may be lost: the scheduler resen
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -27,8 +27,12 @@ logger = logging.getLogger(__name__)
 
 # How long one message speaks for all nudges of its lane. A message lost within this time costs that much delay.
 WAKE_SECONDS = 15
+# The same for a message that found the lane leased, in case its holder was killed and asks for nobody at its end.
+HELD_SECONDS = 2
 
-_silent_until = 0.0  # monotonic: a Redis that did not answer is not asked for every handful of rows
+SILENT_SECONDS = 2.0  # how long a Redis that did not answer is not asked
+
+_silent_until = 0.0  # monotonic; 0 while it answers
 
 
 def nudge(lane: str, *, due_at: datetime | None = None) -> None:
@@ -62,23 +66,18 @@ def send_drain(tenant_id: int, lane: lanes.Lane) -> None:
 
 def end_wake(tenant_id: int, lane: str) -> None:
     """A drain begins: nudges from here on need a message of their own."""
-    try:
-        _redis().delete(_wake_key(tenant_id, lane))
-    except redis.RedisError:
-        pass  # it expires by itself
+    _ask(lambda: _redis().delete(_wake_key(tenant_id, lane)))  # else it expires by itself
 
 
 def is_waiting(queue: str) -> bool:
     """Whether a message of a queue waits for a process: work of less haste makes room. False while Redis does not say."""
-    global _silent_until
-    if time.monotonic() < _silent_until:
-        return False
     prefix = settings.CELERY_BROKER_TRANSPORT_OPTIONS["global_keyprefix"]
-    try:
-        return bool(_redis().llen(f"{prefix}{queue}"))
-    except redis.RedisError:
-        _silent_until = time.monotonic() + WAKE_SECONDS
-        return False
+    return bool(_ask(lambda: _redis().llen(f"{prefix}{queue}")))
+
+
+def wait_for_holder(tenant_id: int, lane: str) -> None:
+    """A message found the lane leased: its holder looks again at the end, so the next moments' nudges need no message."""
+    _ask(lambda: _redis().expire(_wake_key(tenant_id, lane), HELD_SECONDS))
 
 
 @contextmanager
@@ -148,10 +147,24 @@ def _hint_every_lane(tenant_id: int) -> None:
 
 
 def _claim_wake(tenant_id: int, lane: str) -> bool:
+    """False also while Redis is away: it is the broker too, and the hint stays due."""
+    return bool(_ask(lambda: _redis().set(_wake_key(tenant_id, lane), 1, nx=True, ex=WAKE_SECONDS)))
+
+
+def _ask(question: Callable[[], Any]) -> Any:
+    """What Redis answers; None while it is away. Then one caller in SILENT_SECONDS waits for its time-out, not every page."""
+    global _silent_until
+    if _silent_until:
+        if time.monotonic() < _silent_until:
+            return None
+        _silent_until = time.monotonic() + SILENT_SECONDS
     try:
-        return bool(_redis().set(_wake_key(tenant_id, lane), 1, nx=True, ex=WAKE_SECONDS))
+        answer = question()
     except redis.RedisError:
-        return True
+        _silent_until = time.monotonic() + SILENT_SECONDS
+        return None
+    _silent_until = 0.0
+    return answer
 
 
 @lru_cache(maxsize=1)

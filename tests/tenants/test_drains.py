@@ -1,10 +1,13 @@
 """A drain with real connections: hints in the middle of it, two workers, a killed one, errors."""
 
+import socket
 import threading
+import time
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import redis
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
@@ -234,6 +237,7 @@ def test_a_message_that_finds_the_lease_held_costs_one_question_and_sends_for_no
     messages = []
     monkeypatch.setattr(jobs, "send", lambda name, *, queue, kwargs: messages.append(kwargs) or True)
     lane = make_lane(lambda deadline: False, name=f"probe{clock.wall().timestamp()}")
+    monkeypatch.setattr(jobs, "HELD_SECONDS", 10)
     inside, leave = threading.Event(), threading.Event()
 
     def drain(deadline):
@@ -284,3 +288,39 @@ def test_a_lane_that_looks_again_and_is_broken_off_leaves_the_hint(acme, make_la
     with pytest.raises(ZeroDivisionError):
         drains.drain_now(acme.pk, lane)
     assert DueHint.objects.filter(lane="probe").count() == 1
+
+
+def test_a_lane_whose_holder_was_killed_can_soon_be_woken_again(acme, make_lane, monkeypatch):
+    messages = []
+    monkeypatch.setattr(jobs, "send", lambda name, *, queue, kwargs: messages.append(kwargs) or True)
+    monkeypatch.setattr(jobs, "HELD_SECONDS", 1)
+    lane = make_lane(lambda deadline: False, name=f"probe{clock.wall().timestamp()}")
+    assert leases.take(acme.pk, lane, "killed")
+    jobs.nudge(lane.name)
+    assert drains.drain_now(acme.pk, lane) is False
+    jobs.nudge(lane.name)
+    assert len(messages) == 1
+    time.sleep(1.2)
+    jobs.nudge(lane.name)
+    assert len(messages) == 2
+
+
+def test_a_redis_that_does_not_answer_costs_one_nudge_a_time_out_and_no_hint(acme, make_lane, monkeypatch):
+    """It takes connections and says nothing."""
+    messages = []
+    monkeypatch.setattr(jobs, "send", lambda name, *, queue, kwargs: messages.append(kwargs) or True)
+    lane = make_lane(lambda deadline: False, name=f"probe{clock.wall().timestamp()}")
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"redis://127.0.0.1:{mute.getsockname()[1]}/0"
+        away = redis.Redis.from_url(url, socket_timeout=0.4, socket_connect_timeout=0.4)
+        with monkeypatch.context() as patch:
+            patch.setattr(jobs, "_redis", lambda: away)
+            began = time.monotonic()
+            for _nudge in range(20):
+                jobs.nudge(lane.name)
+            assert time.monotonic() - began < 2
+    assert DueHint.objects.filter(lane=lane.name).count() == 20 and messages == []
+
+    monkeypatch.setattr(jobs, "_silent_until", 0.001)  # the pause is over
+    jobs.nudge(lane.name)
+    assert len(messages) == 1
