@@ -75,7 +75,7 @@ class Pace:
 
     def take(self, api: str, *, subject: str = "", kept: float = KEPT_SECONDS) -> Turn:
         """A turn to call. Raises Refused. subject: what `each` of the limits counts, e.g. a msgid."""
-        if wait := reach.of(settings.WECOM_API_BASE).wait():
+        if wait := reach.of(settings.WECOM_API_BASE).wait(hasty=self.level == "welcome"):
             raise Refused("away", wait)
         limits, keys, _parts = self._of(api)
         if subject and limits.each:
@@ -100,7 +100,7 @@ class Pace:
         there = reach.of(settings.WECOM_API_BASE)
         wait = 0.0
         if outcome == "none":
-            wait = there.failed()
+            wait = there.failed(hasty=self.level == "welcome")
         else:
             there.answered()
         if turn.alone is not None:
@@ -126,7 +126,7 @@ class Pace:
             return self._ask_alone(turn)
         turn.alone = None
         if told[0] != b"ok":
-            return told[0].decode(), told[1] / 1000
+            return told[0].decode(), int(told[1]) / 1000
         self._count(turn, told[1].decode())
         self._learn(turn, (int(told[2]), int(told[3])))
         return "ok", 0.0
@@ -139,22 +139,20 @@ class Pace:
             with contextlib.suppress(DatabaseError):
                 memory.note(self.corp_pk, turn.api, *news)
 
-    def _admitted(self, turn: Turn, kept: float) -> list[Any]:
+    def _admitted(self, turn: Turn, kept: float) -> list[bytes]:
         back = _alone.pop(turn.keys[0], None)
         if back is not None and back.closed > turn.began:
             shared.connection().hset(turn.keys[0], "closed", back.closed)
-        told: list[Any] = shared.admit(turn.keys, self._arriving(turn, kept))
+        told: list[bytes] = shared.admit(turn.keys, self._arriving(turn, kept)).split()
         if told[0] != b"lost":
             return told
-        with (
-            _loading
-        ):  # one thread reads the row, on a connection that costs more than the call; the others find it done
-            told = shared.admit(turn.keys, self._arriving(turn, kept))
+        with _loading:  # one thread reads the row, on a connection that costs more than the call; the others find it done
+            told = shared.admit(turn.keys, self._arriving(turn, kept)).split()
             if told[0] == b"lost":
                 row = memory.load(self.corp_pk, turn.api, turn.limits.width)
                 given = [secrets.token_hex(8), row.width, row.closed, row.scope, row.strikes, row.struck]
                 shared.seed([turn.keys[0], turn.keys[2]], given)
-                told = shared.admit(turn.keys, self._arriving(turn, kept))
+                told = shared.admit(turn.keys, self._arriving(turn, kept)).split()
         return told
 
     def _count(self, turn: Turn, epoch: str) -> None:

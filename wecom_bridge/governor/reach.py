@@ -4,6 +4,7 @@ import threading
 import time
 
 FIRST_WAIT, LONGEST_WAIT = 5.0, 60.0
+HASTY_EVERY = 3.0  # a welcome code lives 20 seconds: its work may find out sooner that WeCom is back
 PATIENT_AFTER = 3  # a connection may fail by itself
 
 
@@ -14,16 +15,19 @@ class Reach:
         self._lock = threading.Lock()
         self._failures = 0
         self._closed_until = 0.0
+        self._tried_at = 0.0
 
-    def wait(self) -> float:
+    def wait(self, *, hasty: bool = False) -> float:
         """Seconds until a call makes sense; 0 when it does now. The first to ask after the wait tries for all."""
         with self._lock:
             now = time.monotonic()
             if self._failures < PATIENT_AFTER:
                 return 0.0
-            if now < self._closed_until:
-                return self._closed_until - now
-            self._closed_until = now + FIRST_WAIT  # the others wait for what this one finds
+            until = min(self._closed_until, self._tried_at + HASTY_EVERY) if hasty else self._closed_until
+            if now < until:
+                return until - now
+            self._tried_at = now
+            self._closed_until = max(self._closed_until, now + FIRST_WAIT)  # the others wait for what this one finds
             return 0.0
 
     def answered(self) -> None:
@@ -32,13 +36,14 @@ class Reach:
             with self._lock:
                 self._failures, self._closed_until = 0, 0.0
 
-    def failed(self) -> float:
+    def failed(self, *, hasty: bool = False) -> float:
         """No connection was made; seconds until the next try makes sense."""
         with self._lock:
             self._failures += 1
             wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** max(0, self._failures - PATIENT_AFTER))
-            self._closed_until = time.monotonic() + wait
-            return wait
+            self._tried_at = time.monotonic()
+            self._closed_until = self._tried_at + wait
+            return min(wait, HASTY_EVERY) if hasty else wait
 
 
 _known: dict[str, Reach] = {}

@@ -45,17 +45,18 @@ local function milliseconds(seconds) return math.ceil(math.max(0, seconds) * 100
 # KEYS: state, places, state of the address, uses of the subject (may be missing).
 # ARGV: now, name, seconds a place is kept, and in one text (a long list costs the caller more): percent of places, ceiling, parts
 #       of minute, hour, day, address minute, address hour, day, midnight, uses per subject, their seconds.
+# Answers one text, for the same reason: `ok epoch width strikes`, else the reason and the milliseconds to wait.
 ADMIT = (
     _COMMON
     + """
 local now, name, given = tonumber(ARGV[1]), ARGV[2], {}
 for word in string.gmatch(ARGV[4], '%S+') do given[#given + 1] = tonumber(word) end
 local s = redis.call('HMGET', KEYS[1], 'epoch', 'width', 'closed', 'hold', 'm', 'h', 'd', 'strikes')
-if not s[1] then return {'lost', 0} end
+if not s[1] then return 'lost 0' end
 local a = redis.call('HMGET', KEYS[3], 'closed', 'm', 'h')
 local closed = math.max(number(s[3]), number(a[1]))
-if closed > now then return {'closed', milliseconds(closed - now)} end
-if number(s[4]) > now then return {'hold', milliseconds(number(s[4]) - now)} end
+if closed > now then return 'closed ' .. milliseconds(closed - now) end
+if number(s[4]) > now then return 'hold ' .. milliseconds(number(s[4]) - now) end
 local windows = {
   {s[5], 5, given[3], KEYS[1], 'm'}, {s[6], 300, given[4], KEYS[1], 'h'},
   {a[2], 5, given[6], KEYS[3], 'm'}, {a[3], 300, given[7], KEYS[3], 'h'},
@@ -64,22 +65,22 @@ for i = 1, 4 do
   local row = windows[i]
   row[1] = rolled(row[1], math.floor(now / row[2]))
   local total = sum(row[1])
-  if row[3] > 0 and total >= row[3] then return {'full', milliseconds(until_free(row[1], total, row[3], row[2], now))} end
+  if row[3] > 0 and total >= row[3] then return 'full ' .. milliseconds(until_free(row[1], total, row[3], row[2], now)) end
 end
 local day, today = given[8], nil
 if given[5] > 0 then
   today = of_day(s[7], day)
-  if today >= given[5] then return {'full', milliseconds(given[9] - now)} end
+  if today >= given[5] then return 'full ' .. milliseconds(given[9] - now) end
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
 local width = math.min(number(s[2]), given[2])
-if redis.call('ZCARD', KEYS[2]) >= math.max(1, math.ceil(width * given[1] / 100)) then return {'busy', 0} end
+if redis.call('ZCARD', KEYS[2]) >= math.max(1, math.ceil(width * given[1] / 100)) then return 'busy 0' end
 if KEYS[4] then
   local kept = given[11]
   redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now - kept)
   if redis.call('ZCARD', KEYS[4]) >= given[10] then
     local first = redis.call('ZRANGE', KEYS[4], 0, 0, 'WITHSCORES')
-    return {'each', milliseconds(tonumber(first[2]) + kept - now)}
+    return 'each ' .. milliseconds(tonumber(first[2]) + kept - now)
   end
   redis.call('ZADD', KEYS[4], now, name)
   redis.call('EXPIRE', KEYS[4], kept)
@@ -94,7 +95,7 @@ redis.call('HSET', KEYS[3], 'm', cmsgpack.pack(windows[3][1]), 'h', cmsgpack.pac
 redis.call('EXPIRE', KEYS[3], 7200)
 redis.call('ZADD', KEYS[2], now + tonumber(ARGV[3]), name)
 redis.call('EXPIRE', KEYS[2], 600)
-return {'ok', s[1], width, number(s[8])}
+return 'ok ' .. s[1] .. ' ' .. width .. ' ' .. number(s[8])
 """
 )
 
