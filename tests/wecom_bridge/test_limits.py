@@ -190,5 +190,5 @@ def test_every_call_the_gateway_makes_has_a_name_for_people():
     import re
 
     source = inspect.getsource(Reading) + inspect.getsource(Acting)
-    called = set(re.findall(r'(?:_call|_send_to)\(\s*"([^"]+)"', source))
+    called = set(re.findall(r'(?:_call|_send_to|_ask)\(\s*"([^"]+)"', source))
     assert len(called) > 20 and called <= set(gauge.WORDS)
