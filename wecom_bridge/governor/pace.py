@@ -146,7 +146,9 @@ class Pace:
         told: list[bytes] = shared.admit(turn.keys, self._arriving(turn, kept)).split()
         if told[0] != b"lost":
             return told
-        with _loading:  # one thread reads the row, on a connection that costs more than the call; the others find it done
+        with (
+            _loading
+        ):  # one thread reads the row, on a connection that costs more than the call; the others find it done
             told = shared.admit(turn.keys, self._arriving(turn, kept)).split()
             if told[0] == b"lost":
                 row = memory.load(self.corp_pk, turn.api, turn.limits.width)
