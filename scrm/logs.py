@@ -13,12 +13,13 @@ from scrm.lib.where import request_id, scope_name
 _SECRETS = re.compile(
     r"\b((?:\w+_)?access_token|corpsecret|provider_secret|suite_secret|suite_ticket|(?:permanent|auth)_code|ticket)=[^&\s\"'\\]+"
 )
-_ONE_TIME_LINK = re.compile(r"(/welcome/)[^/?\s\"'\\]+")
+# Links that let in whoever holds them.
+_OPEN_LINK = re.compile(r"(/welcome/|/bridge/checklist/)[^/?\s\"'\\]+")
 
 
 def redact(line: str) -> str:
     """The line without the values of secrets in addresses."""
-    return _ONE_TIME_LINK.sub(r"\1***", _SECRETS.sub(r"\1=***", line))
+    return _OPEN_LINK.sub(r"\1***", _SECRETS.sub(r"\1=***", line))
 
 
 class ContextFilter(logging.Filter):

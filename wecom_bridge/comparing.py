@@ -67,6 +67,6 @@ def differing(model: type[Model], ours: Any, theirs: Mapping[str, Any]) -> tuple
 def _shown(value: Any, privacy: str | None) -> Any:
     if hasattr(value, "isoformat"):
         return value.isoformat()
-    if privacy != PERSONAL:
+    if privacy != PERSONAL or value is None:
         return value
     return [mask_text(str(one)) for one in value] if isinstance(value, (list, tuple)) else mask_text(str(value))

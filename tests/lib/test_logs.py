@@ -40,6 +40,11 @@ def test_what_is_no_secret_stays():
     assert redact("suite_access_token=a&x=1") == "suite_access_token=***&x=1"
 
 
+@pytest.mark.parametrize("page", ["/welcome/", "/bridge/checklist/"])
+def test_an_address_that_lets_in_whoever_holds_it_is_not_told(page):
+    assert redact(f"Not Found: {page}7.s1gned-by_us/?part=steps") == f"Not Found: {page}***/?part=steps"
+
+
 @pytest.mark.parametrize("name", ["urllib3", "requests", "wechatpy"])
 def test_libraries_that_log_addresses_are_quiet_whatever_the_level(name):
     root = logging.getLogger()

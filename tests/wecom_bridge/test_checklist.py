@@ -16,10 +16,16 @@ from tests.support.core import log_in
 from tests.support.wecom import make_connection, make_corp
 from wecom_bridge.models import ChecklistLink, CorpCredential, DoctorFinding
 from wecom_bridge.services import checklist
+from wecom_bridge.services.corps import rest_after_restore
 
 
 def path_of(link):
     return f"/bridge/checklist/{checklist.token_of(link)}/"
+
+
+def a_minute_later():
+    DoctorFinding.objects.update(checked_at=clock.wall() - timedelta(seconds=61))
+    cache.clear()
 
 
 def visit(path, host="acme.testserver"):
@@ -104,7 +110,7 @@ def test_its_ticks_follow_what_is_done_in_the_console(wecom):
     assert "<html" not in before and "已完成" not in before and "127.0.0.1" in before
 
     wecom.post("switches", {"block_ip": False})
-    cache.clear()
+    a_minute_later()
     after = visit(f"{path}?part=steps").content.decode()
     assert "已完成" in after[after.index("3 · ") : after.index("4 · ")]
 
@@ -116,7 +122,27 @@ def test_a_page_left_open_calls_once_a_minute_and_never_a_refused_secret_again(w
     for _n in range(5):
         visit(f"{path}?part=steps")
     asked = len(wecom.calls())
-    cache.clear()
+    a_minute_later()
     visit(f"{path}?part=steps")
     assert len(wecom.calls("gettoken")) == 1
     assert 0 < asked < 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_the_cache_too_a_page_left_open_calls_once_a_minute(wecom):
+    path = path_of(checklist.make_link(wecom.connect().corp, by=SYSTEM))
+    visit(f"{path}?part=steps")
+    asked = len(wecom.calls())
+    cache.clear()
+    visit(f"{path}?part=steps")
+    assert asked and len(wecom.calls()) == asked
+    a_minute_later()
+    visit(f"{path}?part=steps")
+    assert len(wecom.calls()) > asked
+
+
+@pytest.mark.django_db
+def test_a_restored_merchants_links_lead_nowhere_even_those_taken_back_since_the_dump():
+    link = checklist.make_link(make_corp(), by=SYSTEM)
+    rest_after_restore()
+    assert visit(path_of(link)).status_code == 404

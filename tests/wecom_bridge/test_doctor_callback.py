@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlencode
 import pytest
 from django.core.cache import caches
 
+from tenants.context import tenant_scope
 from tests.support.proxy import Proxy
 from tests.support.wecom import event_xml, make_connection, seal
 from wecom_bridge.callbacks import knocks, routes, rows
@@ -177,3 +178,13 @@ def test_refusals_are_kept_in_a_few_entries(connection):
         knocks.note_refusal(opaque, f"cause {number}")
     kept = knocks.recall(opaque).refusals
     assert len(kept) == knocks.MAX_KEPT and kept[-1][1] == "cause 59"
+
+
+def test_a_refused_callback_is_remembered_with_its_merchant_alone(connection, globex):
+    sealed = seal(connection, event(connection))
+    sealed.query["msg_signature"] = "0" * 40
+    assert post(connection, sealed) == 403
+    opaque = connection.callback_url.rsplit("/", 1)[1]
+    assert [cause for _at, cause in knocks.recall(opaque).refusals] == ["wrong signature"]
+    with tenant_scope(globex):
+        assert not knocks.recall(opaque).refusals

@@ -8,6 +8,7 @@ from tests.support.core import log_in
 from tests.support.wecom import make_connection, make_corp
 from wecom_bridge.models import CorpCredential, DoctorFinding, SyncRun, VerifyFile
 from wecom_bridge.services import doctor, onboarding
+from wecom_bridge.views.doctor import one_at_a_time
 
 KEYS = ["app", "domain", "ip", "callback", "allowed", "range"]
 NAME = "WW_verify_X9KZqPn4kyRmLwTb.txt"
@@ -100,6 +101,15 @@ def test_checks_in_a_row_are_told_to_wait(it, wecom):
     address = f"/bridge/onboarding/{corp.pk}/check/"
     assert it.post(address, {"step": "ip"}).status_code == 200
     assert it.post(address, {"step": "ip"}).status_code == 429
+
+
+@pytest.mark.django_db
+def test_of_two_examinations_at_once_the_second_waits_however_long_the_first_takes(it):
+    corp = make_corp()
+    with one_at_a_time(corp):
+        assert it.post(f"/bridge/corps/{corp.pk}/doctor/").status_code == 429
+    assert it.post(f"/bridge/corps/{corp.pk}/doctor/").status_code == 429
+    assert not DoctorFinding.objects.exists()
 
 
 @pytest.mark.django_db

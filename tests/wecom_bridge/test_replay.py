@@ -205,6 +205,7 @@ def test_all_that_the_filters_find_is_replayed_when_the_count_is_the_one_seen(it
     url = "/bridge/inbox/replay/?change_type=add_external_contact"
 
     assert it.post(url, {"select_all": "1", "expected": "3"}).status_code == 422
+    assert it.post(url, {"select_all": "1", "expected": "9" * 5_000}).status_code == 422
     assert waiting() == []
     assert it.post(url, {"select_all": "1", "expected": "2"}).status_code == 302
 

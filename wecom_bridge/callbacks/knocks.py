@@ -1,6 +1,7 @@
 """What an address was told lately: the last refusals with their cause, and when it was last verified from outside.
 
-Kept in the cache for a day, a few entries per address: it helps a person find the mistake, and losing it loses nothing.
+Kept in the merchant's cache for a day, a few entries per address: it helps a person find the mistake, and losing it loses
+nothing. Each function runs inside the merchant whose address it is.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +10,6 @@ from datetime import datetime
 from django.core.cache import cache
 
 from scrm.lib import clock
-from tenants.context import public_scope
 
 KEEP_SECONDS = 24 * 3600
 VERIFIED_SECONDS = 30 * 24 * 3600
@@ -28,29 +28,25 @@ class Knocks:
 
 def note_refusal(opaque: str, cause: str) -> None:
     """Remember why a callback to a known address was refused. Two of them at once may cost one entry."""
-    with public_scope():
-        kept = cache.get(_key(opaque), [])
-        cache.set(_key(opaque), [*kept, (clock.wall(), cause[:80])][-MAX_KEPT:], KEEP_SECONDS)
+    kept = cache.get(_key(opaque), [])
+    cache.set(_key(opaque), [*kept, (clock.wall(), cause[:80])][-MAX_KEPT:], KEEP_SECONDS)
 
 
 def note_verified(opaque: str, nonce: str) -> None:
     """Remember that somebody who knows Token and key verified the address."""
     if not nonce.startswith(OWN_NONCE):
-        with public_scope():
-            cache.set(_key(opaque, "verified"), clock.wall(), VERIFIED_SECONDS)
+        cache.set(_key(opaque, "verified"), clock.wall(), VERIFIED_SECONDS)
 
 
 def forget_refusals_since(opaque: str, began: datetime) -> None:
     """Drop those that a test of our own has caused: spoilt on the way, they no longer say whose they are."""
-    with public_scope():
-        kept = cache.get(_key(opaque), [])
-        cache.set(_key(opaque), [row for row in kept if row[0] < began], KEEP_SECONDS)
+    kept = cache.get(_key(opaque), [])
+    cache.set(_key(opaque), [row for row in kept if row[0] < began], KEEP_SECONDS)
 
 
 def recall(opaque: str) -> Knocks:
     """What is remembered of an address."""
-    with public_scope():
-        return Knocks(cache.get(_key(opaque), []), cache.get(_key(opaque, "verified")))
+    return Knocks(cache.get(_key(opaque), []), cache.get(_key(opaque, "verified")))
 
 
 def _key(opaque: str, what: str = "refused") -> str:

@@ -10,7 +10,7 @@ from scrm.lib import clock
 from tenants import audit
 from tenants.audit import Actor
 from tenants.paths import scope_name
-from wecom_bridge.models import ChecklistLink, Corp
+from wecom_bridge.models import ChecklistLink, Corp, DoctorFinding
 from wecom_bridge.services import doctor
 
 LIFE = timedelta(days=7)
@@ -56,7 +56,10 @@ def current_link(corp: Corp) -> ChecklistLink | None:
 
 
 def look_again(corp: Corp) -> None:
-    """Bring the ticks up to date, at most once a minute per corp whoever watches."""
+    """Bring the ticks up to date, at most once a minute per corp whoever watches: by the rows too, for the cache may be away."""
+    recent = clock.wall() - timedelta(seconds=LOOK_AGAIN_SECONDS)
+    if DoctorFinding.objects.filter(corp=corp, checked_at__gt=recent).exists():
+        return
     if cache.add(f"checklist-look:{corp.pk}", 1, LOOK_AGAIN_SECONDS):
         doctor.examine(corp, only=[step.key for step in doctor.steps.STEPS])
 

@@ -20,7 +20,7 @@ from tenants.models import CallbackRoute
 from wecom_bridge.callbacks import routes
 from wecom_bridge.callbacks.envelope import decode_key
 from wecom_bridge.gateway import tokens
-from wecom_bridge.models import Corp, CorpCredential
+from wecom_bridge.models import ChecklistLink, Corp, CorpCredential
 
 _LETTERS = string.ascii_letters + string.digits
 _CORP_ID = re.compile(r"^(ww|wx|wp)[0-9A-Za-z_-]{6,60}$")
@@ -82,6 +82,7 @@ def rest_after_restore() -> None:
     what waits in her books may have been sent already. Runs in the transaction that registers her."""
     Corp.objects.update(is_active=False)
     CorpCredential.objects.update(access_token="", access_token_expires_at=None)
+    ChecklistLink.objects.filter(revoked_at=None).update(revoked_at=clock.wall())  # some were taken back since the dump
 
 
 def _check(corp_id: str, secret: str, token: str, encoding_aes_key: str) -> None:

@@ -10,6 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from scrm.lib import clock
+from tenants.context import tenant_scope
 from wecom_bridge.callbacks import knocks, nudges, parsing, routes, rows
 from wecom_bridge.callbacks.envelope import Refused, open_envelope
 from wecom_bridge.figures import recorder
@@ -31,8 +32,6 @@ def callback(request: HttpRequest, opaque: str) -> HttpResponse:
         return _take(request, opaque)
     except Refused as refused:
         logger.warning("callback to %s… refused with %s: %s", opaque[:6], refused.status, refused.cause)
-        if refused.status not in (404, 503):
-            knocks.note_refusal(opaque, refused.cause)
         return HttpResponse(refused.cause, status=refused.status, content_type="text/plain")
     except (rows.NotStored, Error):
         logger.exception("callback to %s… not stored; WeCom will send it again", opaque[:6])
@@ -46,6 +45,8 @@ def _take(request: HttpRequest, opaque: str) -> HttpResponse:
         answer = _answer(request, route, opaque)
     except Refused as refused:
         _count(route, refused.cause, refused.status, began)
+        with tenant_scope(route.tenant):
+            knocks.note_refusal(opaque, refused.cause)
         nudges.stir()
         raise
     _count(route, "", 200, began)
@@ -59,7 +60,8 @@ def _count(route: routes.Route, cause: str, status: int, began: float) -> None:
 def _answer(request: HttpRequest, route: routes.Route, opaque: str) -> HttpResponse:
     if request.method == "GET":
         echo = _open(request, route, request.GET.get("echostr", ""))
-        knocks.note_verified(opaque, request.GET.get("nonce", ""))
+        with tenant_scope(route.tenant):
+            knocks.note_verified(opaque, request.GET.get("nonce", ""))
         return HttpResponse(echo, content_type="text/plain")
     plain = _open(request, route, parsing.encrypted_part(_body(request)))
     event = parsing.understand(plain, clock.now() + route.tenant.clock_offset)

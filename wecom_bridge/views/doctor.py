@@ -1,5 +1,8 @@
 """接入体检 of a corp, as a page."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.core.cache import cache
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -14,6 +17,7 @@ from wecom_bridge.services import doctor
 from wecom_bridge.services.doctor.finding import Row
 
 PAUSE_SECONDS = 5
+LONGEST_SECONDS = 90  # an examination that was cut off holds its place no longer
 
 
 def as_checks(rows: list[Row]) -> list[dict[str, str]]:
@@ -24,10 +28,16 @@ def as_checks(rows: list[Row]) -> list[dict[str, str]]:
     ]  # fmt: skip
 
 
-def pause(corp: Corp, what: str = "all") -> None:
-    """A moment between two examinations of the same. Raises TryLater."""
-    if not cache.add(f"doctor:{corp.pk}:{what}", 1, PAUSE_SECONDS):
-        raise TryLater(_("刚刚检查过,请等几秒再检查。"))
+@contextmanager
+def one_at_a_time(corp: Corp, what: str = "all") -> Iterator[None]:
+    """One examination of the same at a time, and a moment between two: each holds a web worker. Raises TryLater."""
+    key = f"doctor:{corp.pk}:{what}"
+    if not cache.add(key, 1, LONGEST_SECONDS):
+        raise TryLater(_("正在检查,或刚刚检查过。请等几秒再检查。"))
+    try:
+        yield
+    finally:
+        cache.set(key, 1, PAUSE_SECONDS)
 
 
 @require_http_methods(["GET", "POST"])
@@ -37,10 +47,10 @@ def doctor_page(request: MemberRequest, pk: int) -> HttpResponse:
     corp = get_object_or_404(Corp, pk=pk)
     rows: list[Row] = []
     if request.method == "POST":
-        pause(corp)
-        if "bridge.manage" in request.permissions:
-            doctor.forgive_secret(corp)
-        rows = doctor.examine(corp)
+        with one_at_a_time(corp):
+            if "bridge.manage" in request.permissions:
+                doctor.forgive_secret(corp)
+            rows = doctor.examine(corp)
     last = queries.list_findings(corp)
     context = {
         "corp": corp,

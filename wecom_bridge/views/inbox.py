@@ -84,9 +84,10 @@ def _selection(form: InboxFilterForm, *, strict: bool = False) -> selection.Sele
 
 
 def _check_count(count: int, expected: str) -> None:
-    if not expected.isdecimal() or int(expected) != count:
+    if not expected.isdecimal() or len(expected) > 18 or int(expected) != count:
         raise UserError(
-            _("您选择时是 %(seen)s 条,现在是 %(now)s 条。请核对后重新选择。") % {"seen": expected or "0", "now": count}
+            _("您选择时是 %(seen)s 条,现在是 %(now)s 条。请核对后重新选择。")
+            % {"seen": expected[:18] or "0", "now": count}
         )
     if count > MOST_AT_ONCE:
         text = _("一次最多重放 %(most)s 条,现在选中 %(n)s 条。请缩小时间范围,或让技术人员用 replay_events 命令执行。")

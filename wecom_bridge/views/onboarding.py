@@ -14,7 +14,7 @@ from scrm.lib.errors import UserError
 from wecom_bridge import queries
 from wecom_bridge.models import Corp
 from wecom_bridge.services import checklist, doctor, onboarding, verifyfiles
-from wecom_bridge.views.doctor import as_checks, pause
+from wecom_bridge.views.doctor import as_checks, one_at_a_time
 
 TEMPLATE = "wecom_bridge/onboarding.html"
 
@@ -44,9 +44,9 @@ def check(request: MemberRequest, pk: int) -> HttpResponse:
     key = request.POST.get("step", "")
     if key not in {step.key for step in doctor.steps.STEPS}:
         raise Http404
-    pause(corp, key)
-    doctor.forgive_secret(corp)
-    rows = doctor.examine(corp, only=[key])
+    with one_at_a_time(corp, key):
+        doctor.forgive_secret(corp)
+        rows = doctor.examine(corp, only=[key])
     context = _context(request, corp) | {"checked": key, "checks": as_checks(rows)}
     return render(request, f"{TEMPLATE}#wizard" if request.headers.get("HX-Request") else TEMPLATE, context)
 
