@@ -7,17 +7,50 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
+
+from contacts.kinds import ADD_WAYS
 from contacts.models import Contact, Department, Follow, GroupChat, GroupMembership, Identity, Member, Relation
 from contacts.services.groups import lock_groups
 from contacts.services.inbound import lock_people
 from contacts.services.members import department_values, member_values
 from contacts.services.people import detail_values
 from scrm.lib.db.bulk import clean_text
-from wecom_bridge.comparing import Difference, differing, on_compare
+from wecom_bridge.comparing import Difference, differing, name_columns, on_compare
 from wecom_bridge.contracts import FollowInfo, GroupChatInfo, GroupsBatch, MembersBatch, PeopleBatch
 
 # Whom WeCom lists for a guide: her friends, and those who deleted her (a one-way relation stays).
 LISTED = (Relation.ACTIVE, Relation.DELETED_BY_CUSTOMER)
+GENDERS = {0: _("未知"), 1: _("男"), 2: _("女")}
+COLUMNS = {
+    "name": _("名称"),
+    "avatar_url": _("头像"),
+    "gender": _("性别"),
+    "kind": _("客户类型"),
+    "corp_name": _("客户所在企业"),
+    "remark": _("备注"),
+    "description": _("描述"),
+    "remark_company": _("备注企业"),
+    "remark_mobiles": _("备注手机号"),
+    "relation": _("关系"),
+    "added_at": _("添加时间"),
+    "add_way": _("添加方式"),
+    "state": _("渠道参数"),
+    "alias": _("别名"),
+    "position": _("职务"),
+    "mobile": _("手机号"),
+    "department_ids": _("部门"),
+    "status": _("状态"),
+    "has_customer_contact": _("客户联系"),
+    "parent_department_id": _("上级部门"),
+    "order": _("排序"),
+    "is_gone": _("已删除"),
+    "notice": _("群公告"),
+    "owner_userid": _("群主"),
+    "dismissed_at": _("解散时间"),
+    "joined_at": _("入群时间"),
+    "group_nickname": _("群昵称"),
+}
 
 
 def compare_people(batch: PeopleBatch) -> Iterator[Difference]:
@@ -161,6 +194,15 @@ def _compare_group(group: GroupChat, info: GroupChatInfo, inside: dict[str, Grou
 
 def register() -> None:
     """Tell the bridge."""
+    name_columns(
+        COLUMNS,
+        {
+            "relation": dict(Relation.choices),
+            "gender": GENDERS,
+            "add_way": ADD_WAYS,
+            "status": dict(Member.Status.choices),
+        },
+    )
     on_compare("people", name="contacts", compare=compare_people)
     on_compare("members", name="contacts", compare=compare_members)
     on_compare("groups", name="contacts", compare=compare_groups)

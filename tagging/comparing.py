@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 
+from django.utils.translation import gettext_lazy as _
+
 from tagging.models import FollowTag, Tag, TagGroup
 from tagging.services.mirror import follows_read_before
-from wecom_bridge.comparing import Difference, differing, on_compare
+from wecom_bridge.comparing import Difference, differing, name_columns, on_compare
 from wecom_bridge.contracts import PeopleBatch, TagsBatch
 
 State = FollowTag.State
+COLUMNS = {"tags": _("企业标签"), "group.name": _("标签组"), "group.wecom_group_id": _("标签组编号")}
 
 
 def compare_tags(batch: TagsBatch) -> Iterator[Difference]:
@@ -60,5 +63,6 @@ def compare_people_tags(batch: PeopleBatch) -> Iterator[Difference]:
 
 def register() -> None:
     """Tell the bridge."""
+    name_columns(COLUMNS)
     on_compare("tags", name="tagging", compare=compare_tags)
     on_compare("people", name="tagging", compare=compare_people_tags)

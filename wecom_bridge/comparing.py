@@ -9,12 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from django.db.models import Model
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 
 from scrm.lib.privacy import PERSONAL, classes_of, mask_text
 from wecom_bridge.contracts import BatchKind
 
 Kind = Literal["missing", "extra", "different"]
 Values = dict[str, Any]
+Words = str | Promise
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,34 @@ class Difference:
 
 Comparer = Callable[[Any], Iterable[Difference]]
 _comparers: dict[str, dict[str, Comparer]] = {}
+
+
+# What pages call the columns of a difference, and the values of those that hold codes.
+_columns: dict[str, Words] = {}
+_values: dict[str, Mapping[Any, Words]] = {}
+
+
+def name_columns(columns: Mapping[str, Words], values: Mapping[str, Mapping[Any, Words]] | None = None) -> None:
+    """Say what the columns that an app compares are called."""
+    _columns.update(columns)
+    _values.update(values or {})
+
+
+def in_words(values: Mapping[str, Any]) -> str:
+    """One side of a difference, as a page shows it. Names that no app has said are shown as they are."""
+    return ";".join(f"{_columns.get(name, name)}:{_value_in_words(name, value)}" for name, value in values.items())
+
+
+def _value_in_words(name: str, value: Any) -> str:
+    if value is None or value == "" or value == []:
+        return _("空")
+    if isinstance(value, bool):
+        return _("是") if value else _("否")
+    if isinstance(value, list):
+        return "、".join(str(one) for one in value)
+    if name.endswith("_at") and isinstance(value, str) and (at := parse_datetime(value)):
+        return timezone.localtime(at).strftime("%Y-%m-%d %H:%M:%S")
+    return str(_values.get(name, {}).get(value, value))
 
 
 def on_compare(kind: BatchKind, *, name: str, compare: Comparer) -> None:

@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as Promise
+
     from wecom_bridge.models import Corp, OutboundCommand
 
 # --- What WeCom told us, as values ------------------------------------------------------------------------------
@@ -374,6 +376,7 @@ class CommandKind:
     decide (retry, or drop, which is told to on_refused); of a `once` kind, sent_at says that the call may have happened. Cancelled: build
     found nothing left to call for.
     settle: outside any transaction, for policy `once` after a lost answer; see Settled.
+    label: what an operator calls it, for the pages.
     """
 
     name: str
@@ -387,6 +390,7 @@ class CommandKind:
     lane: Literal["welcome", "outbound"] = "outbound"
     priority: int = 50
     max_attempts: int = 8
+    label: "str | Promise" = ""
 
 
 _kinds: dict[str, CommandKind] = {}
@@ -404,3 +408,8 @@ def register_command(kind: CommandKind) -> None:
 def command_kind(name: str) -> CommandKind:
     """The kind of a name. Raises KeyError for an unknown one."""
     return _kinds[name]
+
+
+def all_kinds() -> list[CommandKind]:
+    """Every registered kind."""
+    return list(_kinds.values())

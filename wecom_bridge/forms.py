@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from wecom_bridge.models import Corp, InboundEvent
+from wecom_bridge.models import Corp, InboundEvent, OutboundCommand
 
 MOMENT = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
 SECRET = forms.PasswordInput(attrs={"autocomplete": "new-password"})
@@ -67,3 +67,16 @@ class InboxFilterForm(forms.Form):
         if isinstance(field, forms.ModelChoiceField):
             field.queryset = Corp.objects.order_by("id")
         self.fields["event"].widget.attrs["list"] = "known-events"
+
+
+class OutboxFilterForm(forms.Form):
+    """Which calls are listed. kinds: (kind, its name)."""
+
+    kind = forms.ChoiceField(label=_("调用类型"), required=False)
+    state = forms.ChoiceField(required=False, choices=[("", ""), *OutboundCommand.State.choices])
+
+    def __init__(self, *args: Any, kinds: list[tuple[str, Any]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["kind"]
+        if isinstance(field, forms.ChoiceField):
+            field.choices = [("", _("全部")), *kinds]

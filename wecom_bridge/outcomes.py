@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from scrm.lib import clock
 from tenants.ledger.models import Job
+from wecom_bridge.comparing import in_words
 from wecom_bridge.contracts import inventory
 from wecom_bridge.gateway import CallError
 from wecom_bridge.gateway.errors import MEMBER_DENIED
@@ -85,7 +86,11 @@ def list_drift(run: SyncRun) -> list[DriftRow]:
     names = name_entities()
     for row in rows:
         shown: Any = row
-        shown.what, shown.ours, shown.theirs = names.get(row.entity, row.entity), _sides(row.before), _sides(row.after)
+        shown.what, shown.ours, shown.theirs = (
+            names.get(row.entity, row.entity),
+            in_words(row.before),
+            in_words(row.after),
+        )
     return rows
 
 
@@ -95,12 +100,6 @@ def name_entities() -> dict[str, str]:
         "follow": _("好友关系"), "contact": _("客户"), "group": _("客户群"), "group_member": _("群成员"),
         "member": _("成员"), "department": _("部门"), "tag": _("企业标签"),
     }  # fmt: skip
-
-
-def _sides(values: Mapping[str, Any]) -> str:
-    return "; ".join(
-        f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}" for name, value in values.items()
-    )
 
 
 def sum_drift(run: SyncRun) -> list[dict[str, Any]]:

@@ -44,9 +44,9 @@ def list_corps() -> list[CorpCard]:
     return [CorpCard(corp, credentials.get(corp.pk), runs.get(corp.pk), routes.get(corp.pk, "")) for corp in corps]
 
 
-def count_by_state(model: type[InboundEvent] | type[OutboundCommand]) -> dict[str, int]:
+def count_by_state(model: type[InboundEvent] | type[OutboundCommand], **only: str) -> dict[str, int]:
     """state → rows, for tabs and stats."""
-    rows = model._default_manager.values_list("state").annotate(n=Count("pk")).order_by()
+    rows = model._default_manager.filter(**only).values_list("state").annotate(n=Count("pk")).order_by()
     return dict(rows)
 
 
@@ -58,10 +58,11 @@ def page_of(rows: QuerySet[M], before: int | None) -> tuple[list[M], int | None]
     return found[:PAGE], found[PAGE - 1].pk if len(found) > PAGE else None
 
 
-def list_commands(state: str, before: int | None) -> tuple[list[OutboundCommand], int | None]:
-    """Commands, newest first; all states for an empty one. Payloads stay in the database."""
+def list_commands(state: str, kind: str, before: int | None) -> tuple[list[OutboundCommand], int | None]:
+    """Commands, newest first; all states or kinds for an empty one. Payloads stay in the database."""
     rows = OutboundCommand.objects.select_related("corp").defer("payload", "result")
-    return page_of(rows.filter(state=state) if state else rows, before)
+    only = {name: value for name, value in (("state", state), ("kind", kind)) if value}
+    return page_of(rows.filter(**only), before)
 
 
 def count_units(run: SyncRun, kind: str) -> tuple[int, int]:
@@ -86,7 +87,11 @@ def list_steps(run: SyncRun) -> list[dict[str, Any]]:
             ("first_page", "customers"),
             _("%(done)s / %(all)s 位成员") % {"done": people[0], "all": people[1]},
         ),
-        (_("写入客户"), ("write",), _("%(n)s 段好友关系") % {"n": count_written(run)}),
+        (
+            _("比对客户") if run.kind == SyncRun.Kind.COMPARE else _("写入客户"),
+            ("write",),
+            _("%(n)s 段好友关系") % {"n": count_written(run)},
+        ),
         (_("客户群"), ("group_lists", "groups"), _("%(done)s / %(all)s 个群") % {"done": groups[0], "all": groups[1]}),
         (_("核对与完成"), ("compare", "remove", "finish"), ""),
     ]

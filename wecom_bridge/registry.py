@@ -13,7 +13,7 @@ from scrm.lib import clock
 from tenants import lanes, quiet, retention
 from tenants.services import dumps
 from wecom_bridge import home_panel
-from wecom_bridge.figures import reading, recorder
+from wecom_bridge.figures import limits, nights, reading, recorder
 from wecom_bridge.figures.rows import ServiceMinute
 from wecom_bridge.models import InboundEvent, OutboundCommand, SyncRun
 from wecom_bridge.services import corps, inbox, outbox, welcome
@@ -54,6 +54,8 @@ def register() -> None:
     )
     home_panel.register()
     reading.register()
+    limits.register()
+    nights.register()
     dumps.on_restored(corps.rest_after_restore)
     _register_lanes()
     _register_quiet()

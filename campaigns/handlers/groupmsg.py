@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
+
 from campaigns.models import Delivery, Dispatch
 from campaigns.policy import send_policy
 from campaigns.services import results
@@ -214,6 +216,7 @@ def register() -> None:
             on_refused=create_refused,
             on_cancelled=create_cancelled,
             settle=settle_create,
+            label=_("创建群发任务"),
         )
     )
     register_command(
@@ -224,6 +227,7 @@ def register() -> None:
             on_result=polled,
             on_refused=poll_refused,
             priority=60,
+            label=_("读取群发结果"),
         )
     )
     register_command(
@@ -235,11 +239,18 @@ def register() -> None:
             on_refused=cancel_refused,
             on_parked=cancel_parked,
             priority=20,
+            label=_("停止群发任务"),
         )
     )
     register_command(
         CommandKind(
-            name=REMIND, policy="idempotent", build=_build_remind, on_result=_nothing, on_refused=_nothing, priority=20
+            name=REMIND,
+            policy="idempotent",
+            build=_build_remind,
+            on_result=_nothing,
+            on_refused=_nothing,
+            priority=20,
+            label=_("提醒成员发送"),
         )
     )
 

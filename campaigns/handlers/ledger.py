@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
+
 from campaigns.services import ledger
 from wecom_bridge.contracts import Call, CommandKind, Refusal, register_command
 from wecom_bridge.models import OutboundCommand
@@ -40,5 +42,6 @@ def register() -> None:
             on_result=answered,
             on_refused=refused,
             priority=80,
+            label=_("读取群发记录"),
         )
     )

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
+
 from campaigns.models import WelcomeSend
 from campaigns.services import welcome_binding, welcomes
 from scrm.lib import clock
@@ -63,5 +65,6 @@ def register() -> None:
             settle=settle,
             lane="welcome",
             priority=0,
+            label=_("发送欢迎语"),
         )
     )

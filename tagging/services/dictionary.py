@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from scrm.lib import clock
 from scrm.lib.errors import UserError
@@ -194,7 +195,31 @@ def _deleted(command: OutboundCommand, result: Mapping[str, Any]) -> None:
 
 
 COMMANDS = (
-    CommandKind("tag.create", "idempotent", _build_create, _created, _note_refusal, priority=20),
-    CommandKind("tag.rename", "idempotent", _build_rename, _renamed, _note_refusal, priority=20),
-    CommandKind("tag.delete", "idempotent", _build_delete, _deleted, _note_refusal, priority=20),
+    CommandKind(
+        "tag.create",
+        "idempotent",
+        _build_create,
+        _created,
+        _note_refusal,
+        priority=20,
+        label=gettext_lazy("新建企业标签"),
+    ),
+    CommandKind(
+        "tag.rename",
+        "idempotent",
+        _build_rename,
+        _renamed,
+        _note_refusal,
+        priority=20,
+        label=gettext_lazy("修改企业标签"),
+    ),
+    CommandKind(
+        "tag.delete",
+        "idempotent",
+        _build_delete,
+        _deleted,
+        _note_refusal,
+        priority=20,
+        label=gettext_lazy("删除企业标签"),
+    ),
 )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from conditions import dirty
 from contacts import timeline
@@ -276,5 +277,11 @@ def _reason(refusal: Refusal) -> str:
 
 
 MARK_COMMAND = CommandKind(
-    name=COMMAND, policy="idempotent", build=_build, on_result=_on_result, on_refused=_on_refused, priority=50
+    name=COMMAND,
+    policy="idempotent",
+    build=_build,
+    on_result=_on_result,
+    on_refused=_on_refused,
+    priority=50,
+    label=gettext_lazy("打标签"),
 )

@@ -1,5 +1,6 @@
 """The bridge's own figures: counted where it happens, added up in rows, shown to the merchant and to the scrape."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -11,14 +12,15 @@ from scrm.lib import clock
 from tenants.context import current_tenant, tenant_scope
 from tests.support.core import log_in
 from tests.support.wecom import event_xml, make_corp, seal
-from wecom_bridge import commands, contracts
+from wecom_bridge import commands, contracts, naming
+from wecom_bridge.callbacks.parsing import AIMED
 from wecom_bridge.contracts import Call, CommandKind
 from wecom_bridge.figures import prometheus, reading, recorder
 from wecom_bridge.figures.buckets import BOUNDS_MS, bucket_of, percentile
 from wecom_bridge.figures.rows import ServiceMinute, ServiceTotal
 from wecom_bridge.figures.sources import Sample
 from wecom_bridge.gateway import gateway_for
-from wecom_bridge.models import InboundEvent, OutboundCommand
+from wecom_bridge.models import CallPace, Corp, InboundEvent, OutboundCommand, SyncRun
 from wecom_bridge.services import outbox
 
 TOKEN = "a-token-for-the-monitoring"
@@ -241,3 +243,98 @@ def test_refusals_of_several_causes_are_one_number_for_their_status():
     recorder.flush()
     samples = reading._counters("ack", "callbacks_total", "Callbacks", ("", "status"))
     assert [(sample.labels, sample.value) for sample in samples] == [({"status": "403"}, 3)]
+
+
+# --- 昨夜核对, 接口额度 ------------------------------------------------------------------------------------------
+
+
+def reconciled(corp, state="done", hours_ago=5, **counts):
+    ended = clock.wall() - timedelta(hours=hours_ago)
+    return SyncRun.objects.create(
+        corp=corp, kind="reconcile", state=state, started_at=ended, finished_at=ended, drift_counts=counts
+    )
+
+
+def section(page, key):
+    """The words of one section of the status page."""
+    return page[page.index(f'id="figures-{key}"') :].split("</section>")[0]
+
+
+def test_the_last_night_is_told_with_what_differed_over_all_entities_and_leads_to_its_run(db):
+    corp = make_corp()
+    reconciled(corp, hours_ago=29, follow={"missing": 99})
+    run = reconciled(
+        corp, follow={"missing": 3, "extra": 1, "repaired": 4}, tag={"missing": 10, "different": 7, "repaired": 7}
+    )
+    shown = section(log_in("it").get("/bridge/status/").content.decode(), "nights")
+    figures = re.findall(r'<td class="num"[^>]*>([^<]*)</td>', shown)
+    assert figures == ["13", "1", "7", "11"] and f"/bridge/syncs/{run.pk}/" in shown and "已完成" in shown
+
+
+def test_a_night_that_was_skipped_says_why(db):
+    run = reconciled(make_corp(), state="skipped")
+    SyncRun.objects.filter(pk=run.pk).update(last_error="企业没有连接")
+    shown = section(log_in("it").get("/bridge/status/").content.decode(), "nights")
+    assert "已跳过" in shown and "企业没有连接" in shown
+
+
+def test_before_the_first_night_it_says_when_and_before_the_first_sync_nothing(db):
+    it, corp = log_in("it"), make_corp()
+    assert "figures-nights" not in it.get("/bridge/status/").content.decode()
+    Corp.objects.filter(pk=corp.pk).update(last_synced_at=clock.wall())
+    assert "每天凌晨自动核对" in section(it.get("/bridge/status/").content.decode(), "nights")
+
+
+def test_the_scrape_tells_the_night_of_each_corp(db):
+    corp, slug = make_corp(), current_tenant().slug
+    reconciled(corp, follow={"missing": 3, "extra": 1, "repaired": 4})
+    text = prometheus.render(slug).decode()
+    labels = f'corp="{corp.corp_id}",kind="missing",tenant="{slug}"'
+    assert f"scrm_reconcile_drift{{{labels}}} 3.0" in text
+    assert f'scrm_reconcile_done{{corp="{corp.corp_id}",tenant="{slug}"}} 1.0' in text
+    [age] = re.findall(r"scrm_reconcile_age_seconds\{.*\} (\S+)", text)
+    assert 18_000 <= float(age) < 18_060
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_limits_of_what_was_called_are_shown_and_scraped(wecom):
+    corp, it = wecom.connect().corp, log_in("it")
+    assert "figures-limits" not in it.get("/bridge/status/").content.decode()
+    gateway_for(corp).get_tag_groups()
+    CallPace.objects.filter(api="gettoken").update(closed_until=clock.wall() + timedelta(minutes=30))
+
+    shown = section(it.get("/bridge/status/").content.decode(), "limits")
+    assert "读取企业标签" in shown and "get_corp_tag_list" in shown and "1 / 9,000" in shown
+    text = prometheus.render(current_tenant().slug).decode()
+    where = f'api="get_corp_tag_list",corp="{corp.corp_id}",tenant="{current_tenant().slug}"'
+    assert f'scrm_api_window_calls{{{where},window="minute"}} 1.0' in text
+    assert f'scrm_api_window_limit{{{where},window="hour"}} 135000.0' in text
+    assert f"scrm_api_closed{{{where}}} 0.0" in text
+
+
+# --- Words -------------------------------------------------------------------------------------------------------
+
+
+def test_lanes_calls_and_refusals_stand_in_an_operators_words_beside_wecoms_own(backlog):
+    recorder.observe("call", "mark_tag", 0, 0.1)
+    recorder.observe("ack", "wrong signature", 403, 0.1)
+    recorder.observe("command", "groupmsg.create", "done", 2)
+    recorder.observe("command", "gone.kind", "done", 2)
+    recorder.flush()
+    page = log_in("it").get("/bridge/status/").content.decode()
+    for ours, theirs in (
+        ("打标签", "mark_tag"), ("回调 · 一般", "inbound"), ("创建群发任务", "groupmsg.create"), ("Token 与控制台的不一致", "403"),
+    ):  # fmt: skip
+        assert ours in page and theirs in page, ours
+    assert "wrong signature" not in page and "gone.kind" in page
+
+
+def test_every_kind_of_command_has_a_name(db):
+    assert len(contracts.all_kinds()) > 5
+    assert not [kind.name for kind in contracts.all_kinds() if not kind.label]
+
+
+def test_every_event_that_is_handled_has_a_name():
+    wanted = [*contracts.wanted_events(), *((event, "") for event in AIMED)]
+    assert len(wanted) > 4
+    assert not [one for one in wanted if naming.name_event(*one) == one[0]]

@@ -11,9 +11,7 @@ from tenants.audit import SYSTEM
 from tenants.context import current_tenant, tenant_scope
 from tenants.ledger.models import AuditEntry
 from tests.support.wecom import make_corp
-from wecom_bridge.gateway import CallError, gateway_for, rates
-from wecom_bridge.gateway.acting import Acting
-from wecom_bridge.gateway.reading import Reading
+from wecom_bridge.gateway import CallError, Gateway, acquisition, conversions, gateway_for, rates
 from wecom_bridge.governor import gauge, limits, shared
 from wecom_bridge.governor.limits import level_of
 from wecom_bridge.models import LimitOverride
@@ -180,7 +178,7 @@ def test_the_page_says_it_in_an_operators_words(wecom, corp):
     with pytest.raises(CallError):
         gateway_for(corp).get_follow_users()
     page = render_to_string("wecom_bridge/_limits.html", {"gauges": gauge.list_gauges()})
-    assert "接口用量" in page and "读取客户联系成员" in page and "已限流" in page
+    assert "同时进行" in page and "读取客户联系成员" in page and "已限流" in page
     rates._redis().flushdb()
     assert "—" in render_to_string("wecom_bridge/_limits.html", {"gauges": gauge.list_gauges()})
 

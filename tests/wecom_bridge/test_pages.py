@@ -1,12 +1,20 @@
 """IT's pages: connect, test, watch a sync, look into both books."""
 
+import re
+from datetime import timedelta
+from html import unescape
+
 import pytest
+from django.utils import timezone
 
 from scrm.lib import clock
+from scrm.ui.templatetags.ui import stamp
 from tenants.audit import SYSTEM
+from tenants.context import current_tenant
 from tenants.models import CallbackRoute
 from tests.support.core import log_in
 from tests.support.wecom import make_connection, make_corp
+from wecom_bridge import queries
 from wecom_bridge.models import Corp, CorpCredential, InboundEvent, OutboundCommand, SyncRun
 from wecom_bridge.services import sync
 
@@ -143,3 +151,109 @@ def test_whoever_keeps_the_connection_sees_on_the_home_page_what_waits(it):
 
     assert "回调已搁置" in page and "上次同步" in page and "/bridge/outbox/?state=parked" in page
     assert "回调已搁置" not in log_in("operator").get("/").content.decode()
+
+
+# --- Calls: when next, and which kind ----------------------------------------------------------------------------
+
+
+def command(corp, kind, state, *, due=0, number=0):
+    now = clock.wall()
+    return OutboundCommand.objects.create(
+        corp=corp, kind=kind, policy="idempotent", lane="outbound", entity_key=f"e:{kind}:{number}", state=state,
+        next_attempt_at=now + timedelta(minutes=due), created_at=now - timedelta(hours=1),
+    )  # fmt: skip
+
+
+def cells(page, label):
+    """What a column says, row by row."""
+    return re.findall(rf'<td data-label="{label}"[^>]*>(.*?)</td>', page)
+
+
+def test_a_call_says_when_it_is_tried_next(it):
+    corp = make_corp()
+    for state, due in (("done", -5), ("parked", -5), ("unknown", -5), ("retry", 37)):
+        command(corp, "tag.create", state, due=due)
+    page = it.get("/bridge/outbox/").content.decode()
+    with timezone.override(current_tenant().time_zone):
+        later = stamp(OutboundCommand.objects.get(state="retry").next_attempt_at)
+    assert cells(page, "下次尝试") == [later, "马上", "等您决定", "—"]
+
+
+def test_only_what_is_open_can_be_picked(it):
+    corp = make_corp()
+    rows = {state: command(corp, "tag.create", state).pk for state in ("done", "cancelled", "claimed", "failed")}
+    rows |= {state: command(corp, "tag.create", state).pk for state in ("waiting", "retry", "unknown", "parked")}
+    page = it.get("/bridge/outbox/").content.decode()
+    picked = {int(pk) for pk in re.findall(r'name="ids" value="(\d+)"', page)}
+    assert picked == {rows[state] for state in ("waiting", "retry", "unknown", "parked")}
+
+
+def test_calls_of_one_kind_are_found_counted_and_paged_and_the_filter_survives_a_retry(it):
+    corp = make_corp()
+    for number in range(queries.PAGE + 2):
+        command(corp, "tag.create", "parked", number=number)
+    other = command(corp, "tag.rename", "parked")
+    page = it.get("/bridge/outbox/?kind=tag.create&state=parked").content.decode()
+    assert "tag.rename ·" not in page and "tag.create ·" in page and f"共 {queries.PAGE + 2} 条" in page
+    assert "新建企业标签" in page and '<option value="tag.create" selected>' in page
+    following = unescape(re.search(r'href="([^"]*before=[^"]*)"', page)[1])
+    assert "kind=tag.create" in following and len(cells(it.get(following).content.decode(), "对象")) == 2
+
+    action = unescape(re.search(r'action="(/bridge/outbox/act/[^"]*)"', page)[1])
+    answer = it.post(action, {"ids": [other.pk], "action": "retry"})
+    assert answer["Location"] == "/bridge/outbox/?state=parked&kind=tag.create"
+
+
+def test_an_unknown_kind_is_no_filter(it):
+    command(make_corp(), "gone.kind", "parked")
+    page = it.get("/bridge/outbox/?kind=%00rubbish&state=nonsense").content.decode()
+    assert "gone.kind" in page and "共 1 条" in page
+
+
+@pytest.mark.parametrize(
+    ("event", "change", "name"),
+    [
+        ("change_external_contact", "add_external_contact", "新增客户"),
+        ("change_external_contact", "of_tomorrow", "客户变更"),
+        ("event_of_tomorrow", "", "event_of_tomorrow"),
+    ],
+)
+def test_a_callback_stands_in_an_operators_words_beside_wecoms_own(it, event, change, name):
+    now = clock.wall()
+    InboundEvent.objects.create(
+        corp=make_corp(), digest="d", lane="", event=event, change_type=change, entity_key="", body="", occurred_at=now,
+        received_at=now, state="ignored", next_attempt_at=now,
+    )  # fmt: skip
+    page = it.get("/bridge/inbox/").content.decode()
+    lead = page[page.index('<td class="lead">') :].split("</td>")[0]
+    assert name in lead and event in lead and change in lead
+
+
+def test_a_difference_is_told_in_words(it):
+    run = SyncRun.objects.create(
+        corp=make_corp(),
+        kind="reconcile",
+        state="done",
+        started_at=clock.wall(),
+        drift_counts={"follow": {"different": 1}},
+    )
+    run.drift.create(
+        entity="follow", key="wm1/lin", kind="different", found_at=clock.wall(),
+        before={"remark": "改***注", "relation": "by_guide", "tags": [], "column_of_tomorrow": None},
+        after={"remark": "", "add_way": 16, "tags": ["et1", "et2"], "added_at": "2026-11-27T16:30:00+00:00"},
+    )  # fmt: skip
+    page = it.get(f"/bridge/syncs/{run.pk}/").content.decode()
+    [ours], [theirs] = cells(page, r"之前\(我们\)"), cells(page, r"之后\(企业微信\)")
+    assert set(ours.split(";")) == {"备注:改***注", "关系:已删除:导购删", "企业标签:空", "column_of_tomorrow:空"}
+    assert set(theirs.split(";")) == {
+        "备注:空",
+        "添加方式:获客链接",
+        "企业标签:et1、et2",
+        "添加时间:2026-11-28 00:30:00",
+    }
+
+
+def test_who_only_compared_is_not_told_that_anything_was_written(it):
+    run = SyncRun.objects.create(corp=make_corp(), kind="compare", state="done", started_at=clock.wall())
+    page = it.get(f"/bridge/syncs/{run.pk}/").content.decode()
+    assert "比对客户" in page and "写入客户" not in page

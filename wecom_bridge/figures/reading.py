@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import Count, Min, Q, Sum
 from django.utils.translation import gettext_lazy as _
 
+from wecom_bridge import naming
 from wecom_bridge.figures import sources
 from wecom_bridge.figures.buckets import SIZE, add, percentile
 from wecom_bridge.figures.rows import ServiceTotal
@@ -109,7 +110,8 @@ def _waiting(rows: Any, states: Sequence[str], since: str, now: datetime, by: st
 def _read_acks(now: datetime) -> Mapping[str, Any]:
     rows = durations("ack", now - WINDOW)
     stored = [row for row in rows if row.code == "200"]
-    return {"stored": merged(stored), "refused": [row for row in rows if row.code != "200"]}
+    refused = [{"row": row, "cause": naming.name_refusal(row.label)} for row in rows if row.code != "200"]
+    return {"stored": merged(stored), "refused": refused}
 
 
 def _ack_samples(now: datetime) -> list[Sample]:
@@ -121,7 +123,15 @@ def _ack_samples(now: datetime) -> list[Sample]:
 
 
 def _read_backlog(now: datetime) -> Mapping[str, Any]:
-    return {"events": waiting_events(now), "commands": waiting_commands(now)}
+    events, commands = waiting_events(now), waiting_commands(now)
+    rows = [("bridge_inbox", _("回调"), row) for row in events] + [
+        ("bridge_outbox", _("调用"), row) for row in commands
+    ]
+    return {
+        "rows": [
+            {"route": route, "what": what, "row": row, "lane": naming.name_lane(row.lane)} for route, what, row in rows
+        ]
+    }
 
 
 def _backlog_samples(now: datetime) -> list[Sample]:
@@ -142,7 +152,13 @@ def _read_calls(now: datetime) -> Mapping[str, Any] | None:
     apis = []
     for api in dict.fromkeys(row.label for row in rows):
         mine = [row for row in rows if row.label == api]
-        apis.append({"all": merged(mine, api), "refused": [row for row in mine if row.code != "0"]})
+        apis.append(
+            {
+                "name": naming.name_api(api),
+                "all": merged(mine, api),
+                "refused": [row for row in mine if row.code != "0"],
+            }
+        )
     return {"apis": apis} if apis else None
 
 
@@ -156,7 +172,12 @@ def _read_commands(now: datetime) -> Mapping[str, Any] | None:
     names = sorted(ages.keys() | kinds.keys())
     if not names:
         return None
-    return {"kinds": [{"name": name, "age": ages.get(name), "open": kinds.get(name)} for name in names]}
+    return {
+        "kinds": [
+            {"name": name, "label": naming.name_kind(name), "age": ages.get(name), "open": kinds.get(name)}
+            for name in names
+        ]
+    }
 
 
 def _command_samples(now: datetime) -> list[Sample]:
@@ -198,7 +219,7 @@ def register() -> None:
         ("ack", _("回调应答"), 100, _read_acks, _ack_samples),
         ("backlog", _("积压"), 300, _read_backlog, _backlog_samples),
         ("calls", _("接口调用"), 500, _read_calls, _call_samples),
-        ("commands", _("命令时长"), 600, _read_commands, _command_samples),
+        ("commands", _("调用从提出到完成"), 600, _read_commands, _command_samples),
     ):
         template = f"wecom_bridge/figures/{key}.html"
         sources.register(sources.Source(key, label, order, template, read, samples))

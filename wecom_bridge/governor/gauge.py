@@ -5,40 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
 
 from scrm.lib import clock
+from wecom_bridge.api_names import WORDS
 from wecom_bridge.governor import limits, pace, scripts, shared
 from wecom_bridge.models import CallPace
-
-# What an operator calls the calls; others are shown by WeCom's own name.
-WORDS: dict[str, str | Promise] = {
-    "gettoken": _("获取访问令牌"),
-    "get": _("读取客户详情"),
-    "batch/get_by_user": _("批量读取客户"),
-    "get_follow_user_list": _("读取客户联系成员"),
-    "get_corp_tag_list": _("读取企业标签"),
-    "groupchat/list": _("读取客户群列表"),
-    "groupchat/get": _("读取客户群详情"),
-    "department/list": _("读取部门"),
-    "user/list": _("读取部门成员"),
-    "user/get": _("读取成员"),
-    "mark_tag": _("打标签"),
-    "remark": _("修改客户备注"),
-    "add_corp_tag": _("新建企业标签"),
-    "edit_corp_tag": _("修改企业标签"),
-    "del_corp_tag": _("删除企业标签"),
-    "send_welcome_msg": _("发送欢迎语"),
-    "add_msg_template": _("创建群发任务"),
-    "remind_groupmsg_send": _("提醒成员发送"),
-    "cancel_groupmsg_send": _("停止群发任务"),
-    "get_groupmsg_list_v2": _("读取群发记录"),
-    "get_groupmsg_task": _("读取群发任务"),
-    "get_groupmsg_send_result": _("读取群发结果"),
-    "media/upload": _("上传素材"),
-    "message/send": _("发送应用消息"),
-    "add_moment_task": _("创建朋友圈任务"),
-}
 
 
 @dataclass(frozen=True)
@@ -46,6 +17,7 @@ class Gauge:
     """One API of one corp. minute, hour, running and refusals are None while Redis does not say."""
 
     corp_name: str
+    corp_id: str
     api: str
     label: str | Promise
     minute: int | None
@@ -94,6 +66,7 @@ def _gauge(row: CallPace, told: list[bytes] | None) -> Gauge:
     until = until if until and until > now else None
     return Gauge(
         corp_name=row.corp.name,
+        corp_id=row.corp.corp_id,
         api=row.api,
         label=WORDS.get(row.api, row.api),
         minute=_number(minute),

@@ -1,6 +1,7 @@
 """What goes out, and a person's hand where the machine gave up. What came in: inbox.py."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -11,19 +12,13 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import MemberRequest, requires
+from scrm.lib import clock
 from scrm.lib.errors import UserError
 from tenants import audit, jobs
-from wecom_bridge import queries
+from wecom_bridge import naming, queries
+from wecom_bridge.forms import OutboxFilterForm
 from wecom_bridge.models import OutboundCommand
 from wecom_bridge.services import outbox
-
-
-@require_safe
-@requires("bridge.view")
-def outbox_list(request: MemberRequest) -> HttpResponse:
-    """发件: commands by state."""
-    return _list(request, "wecom_bridge/outbox.html", OutboundCommand, queries.list_commands, "bridge_outbox")
-
 
 # How a state looks on the pages: the tones of the status pill.
 TONES = {
@@ -31,29 +26,56 @@ TONES = {
 }  # fmt: skip
 
 
-def _list(request: MemberRequest, template: str, model: Any, find: Any, route: str) -> HttpResponse:
-    state = request.GET.get("state", "")
-    state = state if state in model.State.values else ""
+# What a person may still do something about: retry, or drop.
+OPEN = ("waiting", "retry", "unknown", "parked")
+
+
+@require_safe
+@requires("bridge.view")
+def outbox_list(request: MemberRequest) -> HttpResponse:
+    """发件: commands by state and kind."""
+    form = OutboxFilterForm(request.GET, kinds=naming.list_kinds())
+    state, kind = _chosen(form)
     before = request.GET.get("before", "")
-    rows, following = find(state, int(before) if before.isdecimal() and len(before) < 19 else None)
+    rows, following = queries.list_commands(
+        state, kind, int(before) if before.isdecimal() and len(before) < 19 else None
+    )
     for row in rows:
-        row.tone = TONES.get(row.state, "idle")
-    counts = queries.count_by_state(model)
-    url = reverse(route)
-    tabs = [{"label": _("全部"), "url": url, "active": not state, "count": sum(counts.values())}]
-    tabs += [
-        {"label": label, "url": f"{url}?state={value}", "active": value == state, "count": counts.get(value, 0)}
-        for value, label in model.State.choices
-    ]
+        shown: Any = row
+        shown.tone, shown.label = TONES.get(row.state, "idle"), naming.name_kind(row.kind)
+        shown.is_open, shown.is_due = row.state in OPEN, row.next_attempt_at <= clock.wall()
+    counts = queries.count_by_state(OutboundCommand, **({"kind": kind} if kind else {}))
+    every: list[tuple[str, Any, int]] = [("", _("全部"), sum(counts.values()))]
+    every += [(value, label, counts.get(value, 0)) for value, label in OutboundCommand.State.choices]
     context = {
+        "form": form,
+        "state": state,
+        "is_filtered": bool(kind),
         "rows": rows,
-        "tabs": tabs,
+        "tabs": [
+            {"label": label, "url": _url(state=value, kind=kind), "active": value == state, "count": count}
+            for value, label, count in every
+        ],
         "total": counts.get(state, 0) if state else sum(counts.values()),
-        "next_url": f"{url}?state={state}&before={following}" if following else "",
-        "first_url": f"{url}?state={state}" if before else "",
+        "act_url": _url("bridge_outbox_act", state=state, kind=kind),
+        "next_url": _url(state=state, kind=kind, before=following or ""),
+        "first_url": _url(state=state, kind=kind) if before else "",
         "can_manage": "bridge.manage" in request.permissions,
     }
-    return render(request, template, context)
+    if not following:
+        context["next_url"] = ""
+    return render(request, "wecom_bridge/outbox.html", context)
+
+
+def _chosen(form: OutboxFilterForm) -> tuple[str, str]:
+    """(state, kind); what there is not counts as not given."""
+    form.is_valid()
+    return form.cleaned_data.get("state", ""), form.cleaned_data.get("kind", "")
+
+
+def _url(route: str = "bridge_outbox", **query: Any) -> str:
+    given = urlencode({name: value for name, value in query.items() if value})
+    return f"{reverse(route)}?{given}" if given else reverse(route)
 
 
 def _ids(request: MemberRequest) -> list[int]:
@@ -79,4 +101,5 @@ def outbox_act(request: MemberRequest) -> HttpResponse:
         for lane in ("welcome", outbox.LANE):
             jobs.nudge(lane)
     messages.success(request, text % {"n": count})
-    return redirect("bridge_outbox")
+    state, kind = _chosen(OutboxFilterForm(request.GET, kinds=naming.list_kinds()))
+    return redirect(_url(state=state, kind=kind))

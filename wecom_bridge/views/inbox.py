@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import MemberRequest, requires
 from scrm.lib.errors import UserError
-from wecom_bridge import selection
+from wecom_bridge import naming, selection
 from wecom_bridge.forms import InboxFilterForm
 from wecom_bridge.models import InboundEvent
 from wecom_bridge.services import replay
@@ -33,17 +33,21 @@ def inbox_list(request: MemberRequest) -> HttpResponse:
     rows, following = selection.list_events(chosen, int(before) if before.isdecimal() and len(before) < 19 else None)
     for row in rows:
         row.tone = TONES.get(row.state, "idle")  # type: ignore[attr-defined]  # for the page, no column of the model
+        row.label = naming.name_event(row.event, row.change_type)  # type: ignore[attr-defined]  # as above
         row.is_settled = row.state not in InboundEvent.OPEN  # type: ignore[attr-defined]
         row.is_slowed = row.last_error == InboundEvent.SLOWED  # type: ignore[attr-defined]
     context = {
         "form": form,
         "rows": rows,
         "tabs": _tabs(request, selection.count_events(chosen)),
-        "ignored": selection.count_ignored(chosen) if chosen.state in ("", InboundEvent.State.IGNORED) else [],
+        "ignored": _ignored(chosen),
         "slowed": selection.count_slowed(),
         "total": selection.count_matching(chosen),
         "replayable": selection.replayable(chosen).count(),
         "is_filtered": any(request.GET.get(name) for name in FILTERS),
+        "empty_text": _("换一个筛选条件或处理状态再看。")
+        if chosen.told()
+        else _("企业微信推送的事件会列在这里。一直没有的话,请做一次「接入体检」。"),
         "query": _query(request, state=chosen.state),
         "state": chosen.state,
         "next_url": _url(_query(request, state=chosen.state, before=following)) if following else "",
@@ -65,6 +69,15 @@ def inbox_replay(request: MemberRequest) -> HttpResponse:
     count = replay.replay(chosen, by=request.actor)
     messages.success(request, ngettext("已安排重放 %(n)s 条", "已安排重放 %(n)s 条", count) % {"n": count})
     return redirect("bridge_inbox")
+
+
+def _ignored(chosen: selection.Selection) -> list[tuple[Any, str, str, int]]:
+    """(name, event, change type, how many), where the state asked for does not leave them out."""
+    if chosen.state not in ("", InboundEvent.State.IGNORED):
+        return []
+    return [
+        (naming.name_event(event, change), event, change, n) for event, change, n in selection.count_ignored(chosen)
+    ]
 
 
 def _selection(form: InboxFilterForm, *, strict: bool = False) -> selection.Selection:

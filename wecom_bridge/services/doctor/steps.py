@@ -49,7 +49,7 @@ STEPS = (
         "allowed",
         gettext_lazy("可调用应用"),
         words.AT_ALLOWED,
-        gettext_lazy("勾选本应用并保存。没有这一步,读客户会得到 48002。"),
+        gettext_lazy("勾选本应用并保存。没有这一步,读不到客户(错误码 48002)。"),
     ),
     Step(
         "range",
