@@ -51,7 +51,7 @@ class CorpForm(forms.Form):
 
 
 class InboxFilterForm(forms.Form):
-    """Which callbacks are listed, or replayed."""
+    """Which callbacks are listed, or replayed. events: (event, its name), offered beside whatever is typed."""
 
     event = forms.CharField(label=_("事件"), max_length=48, required=False)
     change_type = forms.CharField(label=_("变更类型"), max_length=48, required=False)
@@ -60,7 +60,7 @@ class InboxFilterForm(forms.Form):
     until = forms.DateTimeField(label=_("到(不含)"), required=False, widget=MOMENT)
     state = forms.ChoiceField(required=False, choices=[("", ""), *InboundEvent.State.choices])
 
-    def __init__(self, *args: Any, events: list[str], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, events: list[tuple[str, Any]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.events = events
         field = self.fields["corp"]

@@ -12,7 +12,7 @@ from contacts.services.inbound import apply_people
 from scrm.lib import clock
 from tagging.models import FollowTag, Tag
 from tenants.audit import SYSTEM
-from wecom_bridge.comparing import find_differences
+from wecom_bridge.comparing import differing, find_differences
 from wecom_bridge.contracts import EventFact, PeopleBatch
 from wecom_bridge.gateway import gateway_for
 from wecom_bridge.models import DriftRow, InboundEvent, StagedRow, SyncRun, SyncUnit
@@ -360,3 +360,11 @@ def test_250_groups_over_pages_lose_none_when_the_second_page_fails(wecom, corp)
     assert run.state == "done" and standing() == before
     assert SyncUnit.objects.get(run=run, kind="group_list").state == "failed"
     assert not DriftRow.objects.filter(run=run, entity="group").exists()
+
+
+def test_a_personal_value_is_kept_masked_and_none_as_none():
+    ours = Follow(remark="改过的备注", remark_mobiles=["13800001234"])
+    assert differing(Follow, ours, {"remark": None, "remark_mobiles": []}) == (
+        {"remark": "改***注", "remark_mobiles": ["138****1234"]},
+        {"remark": None, "remark_mobiles": []},
+    )

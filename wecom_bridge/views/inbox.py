@@ -27,7 +27,7 @@ MOST_AT_ONCE = 20_000  # a click; more is for `manage.py replay_events`
 @requires("bridge.view")
 def inbox_list(request: MemberRequest) -> HttpResponse:
     """收件: callbacks by state, event and time of receipt."""
-    form = InboxFilterForm(request.GET, events=selection.known_events())
+    form = InboxFilterForm(request.GET, events=_events())
     chosen = _selection(form)
     before = request.GET.get("before", "")
     rows, following = selection.list_events(chosen, int(before) if before.isdecimal() and len(before) < 19 else None)
@@ -62,13 +62,18 @@ def inbox_list(request: MemberRequest) -> HttpResponse:
 def inbox_replay(request: MemberRequest) -> HttpResponse:
     """重放 of single events, or of all that the filters find; refused when there are others now than the person saw."""
     if request.POST.get("select_all") == "1":
-        chosen = _selection(InboxFilterForm(request.GET, events=selection.known_events()), strict=True)
+        chosen = _selection(InboxFilterForm(request.GET, events=_events()), strict=True)
         _check_count(selection.replayable(chosen).count(), request.POST.get("expected", ""))
     else:
         chosen = selection.Selection(ids=_ids(request))
     count = replay.replay(chosen, by=request.actor)
     messages.success(request, ngettext("已安排重放 %(n)s 条", "已安排重放 %(n)s 条", count) % {"n": count})
     return redirect("bridge_inbox")
+
+
+def _events() -> list[tuple[str, Any]]:
+    """(event, its name) of those that this version handles."""
+    return [(event, naming.name_event(event, "")) for event in selection.known_events()]
 
 
 def _ignored(chosen: selection.Selection) -> list[tuple[Any, str, str, int]]:
