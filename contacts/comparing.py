@@ -72,7 +72,9 @@ def compare_people(batch: PeopleBatch) -> Iterator[Difference]:
 
 def _follows_of(batch: PeopleBatch) -> dict[tuple[str, str], Follow]:
     wanted = {row.person.external_userid for row in batch.rows} | {external for external, _userid in batch.gone}
-    rows = Follow.objects.filter(corp=batch.corp, identity__value__any_of=wanted).select_related("identity", "member")
+    rows = Follow.objects.filter(
+        corp=batch.corp, identity__id_space=batch.corp.id_space, identity__value__any_of=wanted
+    ).select_related("identity", "member")
     return {(row.identity.value, row.member.userid): row for row in rows}
 
 
@@ -109,7 +111,10 @@ def _compare_follow(key: str, follow: Follow | None, info: FollowInfo, batch: Pe
 def _compare_contacts(batch: PeopleBatch) -> Iterator[Difference]:
     infos = {row.person.external_userid: row.person for row in batch.rows}
     rows = Identity.objects.filter(
-        kind=Identity.Kind.EXTERNAL_USERID, scope=batch.corp.corp_id, value__any_of=set(infos)
+        kind=Identity.Kind.EXTERNAL_USERID,
+        scope=batch.corp.corp_id,
+        id_space=batch.corp.id_space,
+        value__any_of=set(infos),
     )
     known = {row.value: row.contact for row in rows.select_related("contact")}
     shared = _known_by_several({contact.pk for contact in known.values()})
@@ -140,7 +145,8 @@ def compare_members(batch: MembersBatch) -> Iterator[Difference]:
         standing = (pk for pk, row in departments.items() if not row.is_gone)
         yield from (Difference("department", str(pk), "extra") for pk in standing if pk not in told)
     userids = {info.userid for info in batch.members} | set(batch.left_userids)
-    members = {row.userid: row for row in Member.objects.filter(corp=batch.corp, userid__in=userids)}
+    ours = Member.objects.filter(corp=batch.corp, id_space=batch.corp.id_space, userid__in=userids)
+    members = {row.userid: row for row in ours}
     for one in batch.members:
         member = members.get(one.userid)
         if member is None or member.synced_at is None or member.synced_at <= batch.read_at:
@@ -162,7 +168,8 @@ def compare_groups(batch: GroupsBatch) -> Iterator[Difference]:
     """Groups and who is in them."""
     lock_groups()
     chat_ids = {info.chat_id for info in batch.groups} | set(batch.dismissed)
-    known = {row.chat_id: row for row in GroupChat.objects.filter(corp=batch.corp, chat_id__in=chat_ids)}
+    ours = GroupChat.objects.filter(corp=batch.corp, id_space=batch.corp.id_space, chat_id__in=chat_ids)
+    known = {row.chat_id: row for row in ours}
     inside: dict[int, dict[str, GroupMembership]] = {group.pk: {} for group in known.values()}
     for row in GroupMembership.objects.filter(group_id__in=inside, left_at__isnull=True):
         inside[row.group_id][row.userid] = row

@@ -65,8 +65,26 @@ def name_members(corp: Corp, userids: Sequence[str]) -> Mapping[str, str]:
     return dict(rows.values_list("userid", "name"))
 
 
+def list_standing(corp: Corp, pairs: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Of these (external_userid, userid), those who are friends."""
+    externals = {external for external, _userid in pairs}
+    rows = Follow.objects.filter(
+        corp=corp, relation=Relation.ACTIVE, member__id_space=corp.id_space, identity__value__any_of=externals
+    )
+    return set(pairs) & set(rows.values_list("identity__value", "member__userid"))
+
+
 def register() -> None:
     """Tell the bridge."""
     register_inventory(
-        Inventory(count_follows, list_follows, list_groups, list_newer, list_members, list_departments, name_members)
+        Inventory(
+            follow_counts=count_follows,
+            follows=list_follows,
+            groups=list_groups,
+            newer=list_newer,
+            members=list_members,
+            departments=list_departments,
+            names=name_members,
+            standing=list_standing,
+        )
     )

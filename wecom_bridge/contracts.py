@@ -254,7 +254,8 @@ class Inventory:
     follow_counts: userid → how many relations her list in WeCom should show; follows: (corp, userids) → userid → the
     external_userids of her friends; groups: chat_id → userid of the owner, of groups not dismissed; newer: (corp, read_at) →
     (pairs, chat_ids) that began or were read again since; members: userid → whether she serves customers, of those who have not
-    left; departments: ids of those not gone; names: (corp, userids) → userid → name.
+    left; departments: ids of those not gone; names: (corp, userids) → userid → name; standing: (corp, pairs) → those of these
+    (external_userid, userid) that are friends.
     """
 
     follow_counts: "Callable[[Corp], Mapping[str, int]]"
@@ -264,6 +265,7 @@ class Inventory:
     members: "Callable[[Corp], Mapping[str, bool]]" = lambda corp: {}
     departments: "Callable[[Corp], set[int]]" = lambda corp: set()
     names: "Callable[[Corp, Sequence[str]], Mapping[str, str]]" = lambda corp, userids: {}
+    standing: "Callable[[Corp, Sequence[tuple[str, str]]], set[tuple[str, str]]]" = lambda corp, pairs: set()
 
 
 _inventory: list[Inventory] = []

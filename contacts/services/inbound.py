@@ -92,7 +92,9 @@ def apply_not_friends(corp: Corp, told: Mapping[PairKey, datetime]) -> None:
 def _open_pairs(corp: Corp, pairs: Iterable[PairKey]) -> dict[PairKey, datetime]:
     """Of these, the relations we take for active → since when."""
     externals = {external for external, _userid in pairs}
-    rows = Follow.objects.filter(corp=corp, identity__value__any_of=externals, relation=Relation.ACTIVE)
+    rows = Follow.objects.filter(
+        corp=corp, identity__id_space=corp.id_space, identity__value__any_of=externals, relation=Relation.ACTIVE
+    )
     return {
         (external, userid): since
         for external, userid, since in rows.values_list("identity__value", "member__userid", "relation_since")
@@ -105,7 +107,7 @@ def note_failed_transfer(corp: Corp, fact: EventFact) -> None:
     known = _known_others(corp, {external} - {""}).get(external)
     if known is None:
         return
-    member = Member.objects.filter(corp=corp, userid=userid).first()
+    member = Member.objects.filter(corp=corp, id_space=corp.id_space, userid=userid).first()
     digest = pair_digest(corp.corp_id, external, userid)
     record_events(
         [

@@ -160,6 +160,7 @@ def test_what_is_gone_is_removed_only_after_a_complete_read(wecom, connection, l
     ours["follows"] = {"hechen": {f"wmOld{n}" for n in range(3)} | {f"wmFill{n}" for n in range(100)}}
     ours["follows"]["fangxiaoman"] = {"wmA"}
     ours["groups"] = {"wrGone": "fangxiaoman"}
+    wecom.script("externalcontact/groupchat/get", errcode=49008, match={"chat_id": "wrGone"}, times=5)
     start(connection)
 
     drain()
@@ -313,6 +314,7 @@ def test_a_run_that_breaks_again_and_again_ends_and_another_may_begin(wecom, con
 def test_a_group_whose_owner_left_is_not_taken_for_dissolved(wecom, connection, listening, ours):
     """Her lists are not read any more; the group lives on."""
     ours["groups"] = {"wrgone": "fangxiaoman", "wrorphan": "somebody_who_left"}
+    wecom.script("externalcontact/groupchat/get", errcode=49008, match={"chat_id": "wrgone"}, times=5)
     start(connection)
 
     drain()

@@ -16,7 +16,7 @@ from wecom_bridge.comparing import differing, find_differences
 from wecom_bridge.contracts import EventFact, PeopleBatch
 from wecom_bridge.gateway import gateway_for
 from wecom_bridge.models import DriftRow, InboundEvent, StagedRow, SyncRun, SyncUnit
-from wecom_bridge.services.sync import directory, drive, repair, runs, telling
+from wecom_bridge.services.sync import directory, drive, removals, repair, runs, telling
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -226,6 +226,26 @@ def test_a_shrink_is_listed_while_a_person_decides_and_settled_by_the_answer(wec
         assert not DriftRow.objects.filter(run=run, repaired_at=None).exists() and friends.count() == count
 
 
+def test_a_removal_longer_than_a_slice_goes_on_and_is_counted_once(wecom, corp, monkeypatch):
+    monkeypatch.setattr(removals, "BATCH", 2)
+    empty = OK | {"external_contact_list": [], "next_cursor": ""}
+    wecom.script("externalcontact/batch/get_by_user", body=empty, match={"userid_list": ["hechen"]}, times=1)
+    friends = Follow.objects.filter(member__userid="hechen", relation=Relation.ACTIVE)
+    count = friends.count()
+    run = sync(corp)
+    runs.decide(run.pk, remove=True, by=SYSTEM)
+    run.refresh_from_db()
+    gateway, over = gateway_for(corp), clock.wall()
+
+    assert not removals.apply(run, removals.find(run, gateway), gateway, over)
+    assert friends.count() == count - 2, "a slice that has no time left still does a batch"
+
+    drain()
+    run.refresh_from_db()
+    assert (run.state, friends.count()) == ("done", 0)
+    assert run.drift_counts["follow"] == {"extra": count, "repaired": count}
+
+
 # --- Nothing is destroyed by silence -----------------------------------------------------------------------------
 
 
@@ -296,6 +316,26 @@ def test_a_directory_cut_short_marks_nobody(wecom, corp, monkeypatch):
     assert noted == {"follow_users", "members"}
 
 
+def test_a_directory_that_lacks_more_members_than_a_slice_can_ask_for_is_told_all_the_same(wecom, corp, monkeypatch):
+    """Who was not asked for stays as she is; other ones come first next time."""
+    [first, *_rest] = [row["userid"] for row in wecom.get("members")["members"]]
+    only = {"userid": first, "name": "x", "department": [1], "status": 1}
+    wecom.script("user/list", body=OK | {"userlist": [only]}, times=50)
+    wecom.script("user/get", delay=0.4, errcode=60111, times=50)
+    known = Member.objects.filter(status="active").count()
+    monkeypatch.setattr(directory, "WIDTH", 1)
+    assert directory.ASKED > known - 1 > 2
+    run = runs.start_lists(corp)
+
+    gateway, deadline = gateway_for(corp), clock.wall() + timedelta(seconds=0.3)
+    while not directory.read(run, gateway, deadline):
+        deadline = clock.wall() + timedelta(seconds=0.3)
+
+    asked = len(wecom.calls("user/get"))
+    assert 0 < asked <= 2
+    assert Member.objects.filter(status="left").count() == asked
+
+
 def test_a_member_who_left_unheard_is_asked_for_by_name(wecom, corp):
     wecom.hand("member_leaves", userid="hechen")
 
@@ -341,6 +381,22 @@ def test_groups_keep_their_members_when_their_details_fail(wecom, corp):
 
     assert run.state == "done" and GroupMembership.objects.filter(left_at=None).count() == before
     assert set(SyncUnit.objects.filter(run=run, kind="group").values_list("state", flat=True)) == {"failed"}
+
+
+def test_a_group_that_its_owners_list_lacks_lives_on_unless_wecom_says_it_is_gone(wecom, corp):
+    """Its owner may be another since, whose list was read before."""
+    before = standing()
+    [missing, *others] = GroupChat.objects.order_by("chat_id").values_list("chat_id", flat=True)
+    rows = [{"chat_id": chat_id, "status": 0} for chat_id in others]
+    wecom.script("externalcontact/groupchat/list", body=OK | {"group_chat_list": rows, "next_cursor": ""}, times=2)
+
+    run = sync(corp)
+    assert others and run.state == "done" and standing() == before
+    assert not DriftRow.objects.filter(run=run, entity="group").exists()
+
+    wecom.hand("group_dismiss", chat_id=missing)
+    assert drift(sync(corp))["group", "extra"] == {missing}
+    assert GroupChat.objects.get(chat_id=missing).dismissed_at
 
 
 def test_250_groups_over_pages_lose_none_when_the_second_page_fails(wecom, corp):

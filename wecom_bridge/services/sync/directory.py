@@ -56,10 +56,10 @@ def read(run: SyncRun, gateway: Gateway, deadline: datetime) -> bool:
     _read_list(run, "departments", lambda: [(str(one.department_id), vars(one)) for one in gateway.get_departments()])
     if not SyncUnit.objects.filter(run=run, kind="members").exists():
         _plan_members(run)
-    _read_members(run, gateway)
-    if SyncUnit.objects.filter(run=run, kind="members", state=State.WAITING).exists():
+    _read_members(run, gateway, deadline)
+    if SyncUnit.objects.filter(run=run, kind="members", state=State.WAITING).exists() or clock.wall() >= deadline:
         return False
-    _tell(run, _validate(run, gateway))
+    _tell(run, _validate(run, gateway, deadline))
     return True
 
 
@@ -100,11 +100,11 @@ def _plan_members(run: SyncRun) -> None:
     )
 
 
-def _read_members(run: SyncRun, gateway: Gateway) -> None:
+def _read_members(run: SyncRun, gateway: Gateway, deadline: datetime) -> None:
     def call(unit: SyncUnit) -> list[dict[str, Any]]:
         return gateway.get_department_members(int(unit.key), with_children=unit.cursor != ALONE)
 
-    while units := list(_due(run)):
+    while clock.wall() < deadline and (units := list(_due(run))):
         for unit, outcome in run_all(call, units, width=WIDTH):
             if isinstance(outcome, list):
                 _stage_members(run, unit, outcome)
@@ -141,7 +141,7 @@ def _split(run: SyncRun) -> None:
     )
 
 
-def _validate(run: SyncRun, gateway: Gateway) -> _Found:
+def _validate(run: SyncRun, gateway: Gateway, deadline: datetime) -> _Found:
     """What of it is believed."""
     have = c.inventory()
     known = dict(have.members(run.corp)) if have else {}
@@ -166,7 +166,8 @@ def _validate(run: SyncRun, gateway: Gateway) -> _Found:
     elif len(missing) > max(ASKED, len(known) * SHARE):
         found.notes["members"] = _("成员比我们已知的少了很多:没有读到的成员保持原样。请检查应用的可见范围。")
     else:
-        _ask(gateway, missing, found)
+        start = run.pk * ASKED % max(len(missing), 1)  # other ones first in each run, so that all have their turn
+        _ask(gateway, missing[start:] + missing[:start], found, deadline)
     return found
 
 
@@ -176,19 +177,25 @@ def lost_too_many(known: set[Any], told: set[Any]) -> bool:
     return bool(known) and (not told or lost > max(FEW, len(known) * SHARE))
 
 
-def _ask(gateway: Gateway, userids: list[str], found: _Found) -> None:
-    """Members the list lacks, by name: gone, somewhere else, or out of our sight. Raises CallError for what is none of these."""
+def _ask(gateway: Gateway, userids: list[str], found: _Found, deadline: datetime) -> None:
+    """Members the list lacks, by name: gone, somewhere else, or out of our sight. Raises CallError for what is none of these.
+
+    Whom the slice has no time for stays as she is, for a later run to ask: the directory is told in this slice, or it would be read
+    for ever.
+    """
+    in_time = (userid for userid in userids if clock.wall() < deadline)
     hidden = 0
-    for userid in userids:
-        try:
-            found.members.append(gateway.get_member(userid, serves=userid in found.serving))
-        except CallError as error:
-            if error.errcode in GONE_MEMBER:
-                found.left.append(userid)
-            elif error.errcode in MEMBER_DENIED:
-                hidden += 1
-            else:
-                raise
+    for userid, member in run_all(
+        lambda one: gateway.get_member(one, serves=one in found.serving), in_time, width=WIDTH
+    ):
+        if isinstance(member, c.MemberInfo):
+            found.members.append(member)
+        elif isinstance(member, CallError) and member.errcode in GONE_MEMBER:
+            found.left.append(userid)
+        elif isinstance(member, CallError) and member.errcode in MEMBER_DENIED:
+            hidden += 1
+        else:
+            raise member
     if hidden:
         found.notes["members"] = _("%(n)s 位成员不在应用的可见范围内:保持原样。") % {"n": hidden}
 

@@ -147,8 +147,7 @@ def _compare(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
         removals.list_only(run, gone)
         return "finish"
     if not gone.is_doubtful:
-        removals.apply(run, gone, gateway)
-        return "finish"
+        return "finish" if removals.apply(run, gone, gateway, deadline) else None
     run.state = State.NEEDS_CONFIRM
     run.shrink = {
         "follows": len(gone.follows),
@@ -163,8 +162,7 @@ def _compare(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
 
 
 def _remove(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
-    removals.apply(run, removals.find(run, gateway), gateway)
-    return "finish"
+    return "finish" if removals.apply(run, removals.find(run, gateway), gateway, deadline) else None
 
 
 def _finish(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:

@@ -19,6 +19,7 @@ MANY = 20  # a guide with at least so many who now has none, or a loss of more t
 SHARE = 0.1
 ASKED = 50  # groups asked for by name in one run
 BATCH = 1_000
+PAIRS = 100_000  # relations compared at a time: each time reads the staged pairs once, and holds both sides in memory
 
 Pair = tuple[str, str]
 
@@ -53,8 +54,7 @@ def find(run: SyncRun, gateway: Gateway) -> Gone:
     suspects = [userid for userid, fetched in read.items() if _is_suspect(run, ours.get(userid, 0), fetched)]
     follows: list[Pair] = []
     emptied: list[str] = []
-    for start in range(0, len(suspects), 50):
-        some = suspects[start : start + 50]
+    for some in _portions(suspects, ours):
         theirs = _staged_keys(run, some)
         for userid, known in inventory.follows(run.corp, some).items():
             gone = [(external, userid) for external in sorted(known - theirs.get(userid, set()))]
@@ -63,17 +63,33 @@ def find(run: SyncRun, gateway: Gateway) -> Gone:
             emptied += [userid] if read[userid] == 0 and len(gone) >= MANY else []
     known_groups = inventory.groups(run.corp)
     groups = [chat_id for chat_id in _groups(run, known_groups) if chat_id not in newer_groups]
-    if not SyncUnit.objects.filter(run=run, kind="group").exists():
-        groups = [chat_id for chat_id in groups[:ASKED] if _is_dissolved(gateway, chat_id)]
+    start = run.pk * ASKED % max(len(groups), 1)  # others first in each run, so that all have their turn
+    asked = sorted((groups[start:] + groups[:start])[:ASKED])
+    groups = [chat_id for chat_id in asked if _is_dissolved(gateway, chat_id)]
     return Gone(follows, groups, emptied, sum(ours.values()), len(known_groups))
 
 
+def _portions(userids: Sequence[str], ours: Mapping[str, int]) -> Iterable[list[str]]:
+    """Guides, so many at a time as have PAIRS relations together, but one at least."""
+    some: list[str] = []
+    pairs = 0
+    for userid in userids:
+        if some and pairs + ours.get(userid, 0) > PAIRS:
+            yield some
+            some, pairs = [], 0
+        some.append(userid)
+        pairs += ours.get(userid, 0)
+    if some:
+        yield some
+
+
 def _is_dissolved(gateway: Gateway, chat_id: str) -> bool:
-    """Lists that name no group at all prove nothing: each is asked for by name."""
+    """Lists that do not name a group prove nothing: its owner may be another since, who serves nobody or whose list was read
+    before. So it is asked for by name, and only WeCom's "gone" means gone."""
     try:
         gateway.get_group(chat_id)
     except CallError as error:
-        if error.held or error.retryable:
+        if error.held:
             raise
         return error.errcode == GROUP_GONE
     return False
@@ -108,10 +124,13 @@ def _groups(run: SyncRun, known: Mapping[str, str]) -> list[str]:
     return sorted(chat_id for chat_id, owner in known.items() if owner in owners and chat_id not in listed)
 
 
-def apply(run: SyncRun, gone: Gone, gateway: Gateway) -> None:
-    """Tell the handlers, and keep a list of what was found and whether it is settled with that."""
+def apply(run: SyncRun, gone: Gone, gateway: Gateway, deadline: datetime) -> bool:
+    """Tell the handlers, and keep a list of what was found and whether it is settled with that. False when the slice was over first:
+    what is told by then, a batch at least, is not found again."""
     noted = bool(run.shrink)  # a person was asked, and saw the list
-    for follows, groups in _batches(gone):
+    for number, (follows, groups) in enumerate(_batches(gone)):
+        if number and clock.wall() >= deadline:
+            return False
         with transaction.atomic():
             source: c.Source = "backfill" if run.kind == SyncRun.Kind.FIRST else "reconcile"
             batch = c.RemovalsBatch(run.corp, source, read_at_of(run), follows, groups)
@@ -121,6 +140,7 @@ def apply(run: SyncRun, gone: Gone, gateway: Gateway) -> None:
                 telling.note(run, _differences(follows, groups), left=_left(run, follows, groups))
     if noted:
         _mark_repaired(run, find(run, gateway))
+    return True
 
 
 def list_only(run: SyncRun, gone: Gone) -> None:
@@ -152,9 +172,8 @@ def _left(run: SyncRun, follows: Sequence[Pair], groups: Sequence[str]) -> set[t
     inventory = c.inventory()
     if inventory is None:
         return set()
-    here = inventory.follows(run.corp, sorted({userid for _external, userid in follows})) if follows else {}
     still = inventory.groups(run.corp) if groups else {}
-    left = {("follow", f"{external}/{userid}") for external, userid in follows if external in here.get(userid, set())}
+    left = {("follow", "/".join(pair)) for pair in (inventory.standing(run.corp, follows) if follows else ())}
     return left | {("group", chat_id) for chat_id in groups if chat_id in still}
 
 
@@ -166,7 +185,10 @@ def _mark_repaired(run: SyncRun, left: Gone) -> None:
     done = [row.pk for row in rows.only("pk", "entity", "key") if (row.entity, row.key) not in still]
     DriftRow.objects.filter(pk__in=done).update(repaired_at=clock.wall())
     counts = dict(SyncRun.objects.select_for_update().values_list("drift_counts", flat=True).get(pk=run.pk))
-    for entity, count in (("follow", len(left.follows)), ("group", len(left.groups))):
-        if entity in counts:
-            counts[entity]["repaired"] = counts[entity].get("repaired", 0) + counts[entity].get("extra", 0) - count
+    for entity, asked, count in (
+        ("follow", run.shrink.get("follows", 0), len(left.follows)),
+        ("group", run.shrink.get("groups", 0), len(left.groups)),
+    ):
+        if done and entity in counts:  # else a worker before this one has counted them
+            counts[entity]["repaired"] = counts[entity].get("repaired", 0) + max(asked - count, 0)
     telling.save_counts(run, counts)
