@@ -225,8 +225,10 @@ def _settle(unit: Dispatch, answers: Mapping[str, Mapping[str, Any]], now: datet
 
 
 def _end_relations(unit: Dispatch, deliveries: list[Delivery], now: datetime) -> None:
-    """Who was no friend at the sending had deleted the guide: where the callback was lost, only this tells."""
-    pairs = {(row.external_userid, unit.sender.userid): unit.confirmed_at or now for row in deliveries}
+    """Who was no friend at the sending had deleted the guide: where the callback was lost, only this tells. Where WeCom does not say
+    when that was, the task's beginning stands for it: an adding since then must not be ended by it."""
+    at = unit.confirmed_at or unit.tasked_at or now
+    pairs = {(row.external_userid, unit.sender.userid): at for row in deliveries}
     if pairs:
         apply_not_friends(unit.sender.corp, pairs)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from campaigns.services import claiming, results
-from contacts.models import Follow
+from contacts.models import Follow, FollowPeriod
 from scrm.lib import clock
 from tests.support import campaigns as make
 
@@ -38,3 +38,24 @@ def test_a_result_that_says_not_a_friend_ends_the_relation_as_of_the_sending():
     assert (people[1].relation_since, people[1].relation_proof) == (clock.from_unix(sent), "send_result")
     people[1].contact.refresh_from_db()
     assert people[1].contact.active_follows == 0
+
+
+def test_a_result_without_a_time_of_sending_ends_nothing_that_began_after_the_task():
+    with make.at_time(make.MORNING):
+        push = make.released(make.make_customers(2))
+        unit = make.units(push)[0]
+        make.agree(unit)
+    with make.at_time(make.local(10)):
+        claiming.claim_due()
+        make.give_task(unit)
+    unit.refresh_from_db()
+    back, gone = Follow.objects.filter(member=unit.sender).select_related("identity").order_by("pk")
+    FollowPeriod.objects.filter(follow=back).update(added_at=make.local(11))
+    Follow.objects.filter(pk=back.pk).update(added_at=make.local(11), relation_since=make.local(11))
+    assert unit.confirmed_at is None and unit.tasked_at < make.local(11)
+    with make.at_time(make.local(12)):
+        told = [{"external_userid": one.identity.value, "status": 2} for one in (back, gone)]
+        results.record_results(unit.pk, told, "")
+
+    assert [Follow.objects.get(pk=one.pk).relation for one in (back, gone)] == ["active", "by_customer"]
+    assert Follow.objects.get(pk=gone.pk).relation_since == unit.tasked_at

@@ -1,5 +1,7 @@
 """Contracts of the kinds of credentials: a kind brings its token, its callbacks' receiver and its ids, and nothing else asks for it."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import transaction
 
@@ -11,6 +13,7 @@ from wecom_bridge import contracts as c
 from wecom_bridge.callbacks import parsing, routes
 from wecom_bridge.callbacks.envelope import open_envelope
 from wecom_bridge.callbacks.sealing import seal
+from wecom_bridge.comparing import find_differences
 from wecom_bridge.gateway import CallError, flows, gateway_for, tokens
 from wecom_bridge.models import CorpCredential
 
@@ -192,3 +195,18 @@ def test_what_we_have_of_one_space_is_not_compared_with_another(wecom):
     states = dict(Follow.objects.values_list("identity__id_space", "relation"))
     assert states["plain"] == "active" != states["suite:dkTestSuite"]
     assert GroupChat.objects.get(id_space="plain").dismissed_at is None
+
+
+def test_comparing_sees_the_ids_of_its_own_space_alone(wecom):
+    corp = wecom.connect().corp
+    told(corp, "suite:dkTestSuite", "陈默")
+    corp.id_space = "plain"
+    row = contacts.person_row("wmSame", contacts.follow_info("chen", clock.now() - timedelta(days=1)), name="王小雨")
+    member = c.MemberInfo("chen", "王小雨", (1,), "active", True)
+    with transaction.atomic():
+        found = find_differences("people", c.PeopleBatch(corp, "reconcile", clock.now(), rows=(row,)))
+        found |= find_differences("members", c.MembersBatch(corp, "reconcile", clock.now(), members=(member,)))
+    kinds = {key: one.kind for key, one in found.items()}
+    assert kinds == {
+        ("contact", "wmSame"): "missing", ("follow", "wmSame/chen"): "missing", ("member", "chen"): "missing"
+    }  # fmt: skip
