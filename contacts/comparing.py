@@ -57,7 +57,8 @@ def compare_people(batch: PeopleBatch) -> Iterator[Difference]:
     """Contacts and their relations."""
     lock_people()
     follows = _follows_of(batch)
-    yield from _compare_contacts(batch)
+    newer = {row.contact_id for row in follows.values() if row.synced_at and row.synced_at > batch.read_at}
+    yield from _compare_contacts(batch, newer)
     for row in batch.rows:
         external = row.person.external_userid
         for info in row.follows:
@@ -108,7 +109,8 @@ def _compare_follow(key: str, follow: Follow | None, info: FollowInfo, batch: Pe
     return Difference("follow", key, "different", *sides) if sides else None
 
 
-def _compare_contacts(batch: PeopleBatch) -> Iterator[Difference]:
+def _compare_contacts(batch: PeopleBatch, newer: set[int]) -> Iterator[Difference]:
+    """newer: contacts that were read again since."""
     infos = {row.person.external_userid: row.person for row in batch.rows}
     rows = Identity.objects.filter(
         kind=Identity.Kind.EXTERNAL_USERID,
@@ -122,7 +124,7 @@ def _compare_contacts(batch: PeopleBatch) -> Iterator[Difference]:
         contact = known.get(external)
         if contact is None:
             yield Difference("contact", external, "missing")
-        elif contact.pk not in shared:
+        elif contact.pk not in shared | newer:
             sides = differing(Contact, contact, detail_values(info))
             if sides:
                 yield Difference("contact", external, "different", *sides)

@@ -48,7 +48,7 @@ def apply_people(batch: PeopleBatch) -> None:
         )
         settled = firstsight.settle(known, columns)
         firstsight.note_owners(settled, columns)
-        renamed = refresh_details(people, known, now=now)
+        renamed = refresh_details(people, known, now=now, read_at=batch.read_at)
         done = frozenset(one.contact_id for one in settled.values())
         _apply(batch.corp, batch.source, batch.read_at, facts, known, renamed, now, done)
 

@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from contacts import arrivals, marks
 from contacts.arrivals import NewKey
-from contacts.models import Contact, Identity
+from contacts.models import Contact, Follow, Identity
 from contacts.services.merging import merge_roots
 from contacts.timeline import roots_of
 from scrm.lib.db.bulk import clean_text, insert_rows, update_rows
@@ -150,10 +150,14 @@ def _disagreements(wanted: Mapping[str, list[Key]], found: Mapping[Key, tuple[in
 
 
 def refresh_details(
-    people: Mapping[str, ExternalContactInfo], known: Mapping[str, Known], *, now: datetime
+    people: Mapping[str, ExternalContactInfo], known: Mapping[str, Known], *, now: datetime, read_at: datetime
 ) -> set[int]:
-    """Write changed names, avatars, genders of contacts that existed; the contacts whose name changed."""
+    """Write changed names, avatars, genders of contacts that existed; the contacts whose name changed. Who was read again since
+    read_at (a sync writes hours after it began) keeps what was read then."""
     pending = {known[external].contact_id: info for external, info in people.items() if not known[external].is_new}
+    newer = Follow.objects.filter(contact_id__any_of=set(pending), synced_at__gt=read_at)
+    for contact_id in set(newer.values_list("contact_id", flat=True)):
+        del pending[contact_id]
     columns = ("name", "avatar_url", "gender", "kind", "corp_name")
     rows, renamed, regendered = [], set(), set()
     for contact in Contact.objects.filter(pk__any_of=set(pending)).only("pk", *columns):

@@ -30,6 +30,7 @@ from tests.support.contacts import (
     people_batch,
     person_row,
 )
+from wecom_bridge.comparing import find_differences
 from wecom_bridge.contracts import PeopleBatch, RemovalsBatch, handlers_for
 
 pytestmark = pytest.mark.django_db
@@ -284,6 +285,15 @@ def test_an_older_read_does_not_overwrite_a_newer_remark() -> None:
     deliver(people_batch(person_row("wm1", follow_info("lin", at(0), remark="新")), read_at=at(50)))
     deliver(people_batch(person_row("wm1", follow_info("lin", at(0), remark="旧")), read_at=at(40)))
     assert Follow.objects.get().remark == "新"
+
+
+def test_an_older_read_does_not_overwrite_a_newer_name() -> None:
+    """A nightly read began, she was renamed and read for an event, and only then the night's page is written."""
+    deliver(people_batch(person_row("wm1", follow_info("lin", at(0)), name="王小雨"), read_at=at(50)))
+    old = people_batch(person_row("wm1", follow_info("lin", at(0)), name="小雨"), read_at=at(20), source="reconcile")
+    assert not find_differences("people", old)
+    deliver(old)
+    assert Contact.objects.get().name == "王小雨"
 
 
 def test_the_first_add_owns_whatever_order_the_first_sync_reads_in() -> None:
