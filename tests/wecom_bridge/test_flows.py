@@ -16,6 +16,7 @@ from wecom_bridge.callbacks.sealing import seal
 from wecom_bridge.comparing import find_differences
 from wecom_bridge.gateway import CallError, flows, gateway_for, tokens
 from wecom_bridge.models import CorpCredential
+from wecom_bridge.services.sync import nightly
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SUITE = "suite"
@@ -136,6 +137,12 @@ def test_a_kind_without_a_flow_speaks_for_nobody(wecom):
     CorpCredential.objects.filter(corp=corp).update(kind="archive")
     with pytest.raises(CallError, match="not connected"):
         gateway_for(corp)
+
+
+@pytest.mark.usefixtures("suite")
+def test_every_kind_that_may_speak_has_its_nights(wecom):
+    corp, _endpoint = corp_of(wecom, SUITE)
+    assert nightly.why_not(corp) == ""
 
 
 def test_a_kind_has_one_flow(suite):

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from scrm.lib import clock
 from tenants.audit import SYSTEM
 from tenants.context import current_tenant
+from wecom_bridge.gateway import flows
 from wecom_bridge.models import Corp, CorpCredential, SyncRun
 from wecom_bridge.services.sync import runs
 
@@ -59,7 +60,7 @@ def why_not(corp: Corp) -> str:
     """Why nothing of this corp can be read now; empty when it can."""
     if not corp.is_active:
         return _("企业没有连接:请在「企业微信接入」里重新接入。")
-    credential = CorpCredential.objects.filter(corp=corp, kind=CorpCredential.Kind.APP).order_by("id").first()
+    credential = CorpCredential.objects.filter(corp=corp, kind__in=flows.kinds()).order_by("id").first()
     if credential is None:
         return _("企业没有应用凭证:请在「企业微信接入」里填写 Secret。")
     if credential.broken_at:
