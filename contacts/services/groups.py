@@ -188,7 +188,7 @@ def _write_memberships(batch: GroupsBatch, groups: dict[str, GroupChat], who: _W
         for userid, row in here.items():
             one = now_in.get(userid)
             if one is None or one.joined_at != row.joined_at:
-                until = one.joined_at if one else _left_at(batch, info.chat_id, userid)
+                until = one.joined_at if one else _left_at(batch, info.chat_id, row)
                 source = _source_of(batch, info.chat_id, userid, "del_member", gapped)
                 closing.append(_closing(row, until, batch, info.chat_id, source))
             elif (changes := _patch(row, one, who)) is not None:
@@ -264,15 +264,22 @@ def _reopened(rows: Iterable[GroupMembership], group: GroupChat, one: GroupMembe
     }
 
 
-def _left_at(batch: GroupsBatch, chat_id: str, userid: str) -> datetime:
+def _left_at(batch: GroupsBatch, chat_id: str, row: GroupMembership) -> datetime:
+    event = _leaving(batch, chat_id, row)
+    return event.occurred_at if event else batch.read_at
+
+
+def _leaving(batch: GroupsBatch, chat_id: str, row: GroupMembership) -> EventFact | None:
+    """The event that told of her leaving; one from before this joining, late or replayed, told of another."""
     for event in batch.events:
         if (
             event.fields.get("ChatId") == chat_id
             and event.fields.get("UpdateDetail") == "del_member"
-            and _names(event, userid)
+            and event.occurred_at >= row.joined_at
+            and _names(event, row.userid)
         ):
-            return event.occurred_at
-    return batch.read_at
+            return event
+    return None
 
 
 def _names(event: EventFact, userid: str) -> bool:
@@ -281,23 +288,16 @@ def _names(event: EventFact, userid: str) -> bool:
     return not names or userid in names
 
 
-def _quit_scene(batch: GroupsBatch, chat_id: str, userid: str) -> int | None:
-    for event in batch.events:
-        if (
-            event.fields.get("ChatId") == chat_id
-            and event.fields.get("UpdateDetail") == "del_member"
-            and _names(event, userid)
-        ):
-            scene = event.fields.get("QuitScene", "")
-            return int(scene) if scene.isdecimal() and len(scene) < 5 else None
-    return None
+def _quit_scene(event: EventFact | None) -> int | None:
+    scene = event.fields.get("QuitScene", "") if event else ""
+    return int(scene) if scene.isdecimal() and len(scene) < 5 else None
 
 
 def _closing(
     row: GroupMembership, until: datetime, batch: GroupsBatch, chat_id: str, source: str
 ) -> tuple[dict[str, Any], NewEvent]:
     left_at = max(until, row.joined_at)
-    change = {"id": row.pk, "left_at": left_at, "quit_scene": _quit_scene(batch, chat_id, row.userid)}
+    change = {"id": row.pk, "left_at": left_at, "quit_scene": _quit_scene(_leaving(batch, chat_id, row))}
     return change, _left(row, left_at, source)
 
 

@@ -80,6 +80,20 @@ def test_who_left_left_when_the_event_says_and_a_return_is_a_new_row() -> None:
     assert kinds() == ["group.joined", "group.left", "group.joined"]
 
 
+def test_a_replayed_leaving_does_not_date_a_later_one() -> None:
+    make_member(userid="chen")
+    first, again = group_member("wm1", at(1)), group_member("wm1", at(40))
+    deliver("groups", groups_batch(group_info("wr1", "chen", [first]), read_at=at(10)))
+    left = group_event("del_member", 20, QuitScene="1", MemChangeList="wm1")
+    deliver("groups", groups_batch(group_info("wr1", "chen", []), read_at=at(25), events=[left]))
+    deliver("groups", groups_batch(group_info("wr1", "chen", [again]), read_at=at(41)))
+
+    deliver("groups", groups_batch(group_info("wr1", "chen", []), read_at=at(60), events=[left]))
+
+    rows = GroupMembership.objects.order_by("joined_at").values_list("left_at", "quit_scene")
+    assert list(rows) == [(at(20), 1), (at(60), None)]
+
+
 def test_the_same_or_an_older_read_changes_nothing() -> None:
     make_member(userid="chen")
     both = [group_member("wm1", at(1)), group_member("wm2", at(2))]
