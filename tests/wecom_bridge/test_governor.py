@@ -621,6 +621,16 @@ def test_a_connection_that_redis_closed_is_replaced(corp):
     assert look(corp)["minute"] == 4
 
 
+def test_a_process_may_connect_to_redis_as_often_as_it_must(corp):
+    mine = pace_of(corp)
+    for _n in range(120):
+        shared.lines.forget()
+        shared.done.forget()
+        mine.left(mine.take(API), "ok")
+        assert not shared._away_until
+    assert look(corp)["minute"] == 120
+
+
 def test_words_are_packed_as_redis_reads_them():
     words = ("ECHO", "导购", 12, 1.5, b"raw")
     assert shared.packed(*words) == rates._redis().connection_pool.make_connection().pack_command(*words)[0]

@@ -28,6 +28,14 @@ def connection() -> redis.Redis:
     return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0)
 
 
+def _connect() -> Any:
+    """A connection beside the pool, which counts those it ever made and gives no more after a hundred."""
+    pool = connection().connection_pool
+    line = pool.connection_class(**pool.connection_kwargs)
+    line.connect()
+    return line
+
+
 def packed(*words: Any) -> bytes:
     """A command as Redis reads it: words are text, bytes or numbers."""
     parts = [b"*%d\r\n" % len(words)]
@@ -52,12 +60,12 @@ class _Lines:
         try:
             line = self._free.pop()
         except IndexError:
-            return self._ask(self._open(), command)
+            return self._ask(_connect(), command)
         try:
             return self._ask(line, command)
         except redis.ConnectionError:
             self.forget()
-            return self._ask(self._open(), command)
+            return self._ask(_connect(), command)
 
     def _ask(self, line: Any, command: bytes) -> Any:
         try:
@@ -71,11 +79,6 @@ class _Lines:
             raise
         self._free.append(line)
         return answer
-
-    def _open(self) -> Any:
-        line = connection().connection_pool.make_connection()
-        line.connect()
-        return line
 
     def forget(self) -> None:
         """Those at rest are left to be closed."""
@@ -126,8 +129,7 @@ class _Aside:
 
     def _open(self) -> Any:
         self._digest, self._process = lines.ask(packed("SCRIPT", "LOAD", self.text)), os.getpid()
-        line = connection().connection_pool.make_connection()
-        line.connect()
+        line = _connect()
         line.send_packed_command([packed("CLIENT", "REPLY", "OFF")])
         return line
 
