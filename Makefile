@@ -48,7 +48,7 @@ lint: setup ## what needs no servers: ruff, mypy, import contracts, templates, f
 test-with-servers:
 	$(PY) manage.py makemigrations --check --dry-run
 	$(PY) manage.py messages --check
-	$(PY) -m pytest $(if $(ARGS),$(ARGS),--numprocesses 2 --dist loadfile)
+	$(PY) -m pytest $(if $(ARGS),$(ARGS),--numprocesses 2 --dist loadfile --no-loadscope-reorder)
 
 gates: setup ## the long proofs: crash, chaos, a million rows, a virtual month
 	@$(RUNTIME) test-env --durable -- $(PY) -m pytest -m gate $(ARGS)

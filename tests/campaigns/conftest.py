@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from simulator.threaded import ThreadedSimulator
-from tests.support.wecom import Wecom
-from wecom_bridge.gateway import core, rates, tokens
+from tests.support.wecom import Wecom, forget_process
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +20,5 @@ def wecom(_simulator: Wecom, settings: Any) -> Iterator[Wecom]:
     """The simulator of a small shop, as new; the bridge calls it."""
     settings.WECOM_API_BASE = _simulator.url
     _simulator.reset()
-    for remembered in (tokens._known, tokens._asked, core._clients):
-        remembered.clear()
-    rates._redis().flushdb()
+    forget_process()
     yield _simulator

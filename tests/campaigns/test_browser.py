@@ -90,6 +90,7 @@ class Visitor:
         assert not self.complaints, self.complaints
         if SHOTS:
             self.page.screenshot(path=Path(SHOTS) / f"{name}-{self.width}.png", full_page=True)
+        self.page.wait_for_load_state()  # a click may still be leading elsewhere
         wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, f"{name} is {wide} px wider than {self.width}"
         found = self.page.evaluate(AXE.read_text(encoding="utf-8") + "\n;axe.run({resultTypes: ['violations']})")

@@ -108,6 +108,20 @@ def _encrypt(encoding_aes_key: str, plain: bytes, receiver: str) -> str:
     return base64.b64encode(encryptor.update(text + bytes([padding]) * padding) + encryptor.finalize()).decode()
 
 
+def forget_process() -> None:
+    """What a web or worker process remembers of WeCom, and what all processes share of it, forgotten."""
+    from wecom_bridge.callbacks import routes
+    from wecom_bridge.figures import recorder
+    from wecom_bridge.gateway import core, rates, tokens
+    from wecom_bridge.governor import pace
+
+    routes.forget()
+    for remembered in (tokens._known, tokens._asked, core._clients, recorder._tallies):
+        remembered.clear()
+    rates._redis().flushdb()
+    pace.forget()
+
+
 def event_xml(corp_id: str, event: str, change_type: str, created: int | None = None, **fields: str | int) -> str:
     """The plaintext of an event."""
     head = f"<ToUserName><![CDATA[{corp_id}]]></ToUserName><FromUserName><![CDATA[sys]]></FromUserName>"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from simulator.threaded import ThreadedSimulator
-from tests.support.wecom import Wecom
+from tests.support.wecom import Wecom, forget_process
 
 
 @pytest.fixture(scope="session")
@@ -18,14 +18,10 @@ def _running() -> Iterator[Wecom]:
 @pytest.fixture
 def wecom(_running: Wecom, settings: Any) -> Iterator[Wecom]:
     """The simulator of a small shop, as new; the bridge calls it, and remembers nothing of earlier tests."""
-    from wecom_bridge.callbacks import nudges, routes
-    from wecom_bridge.gateway import core, rates, tokens
+    from wecom_bridge.callbacks import nudges
 
     settings.WECOM_API_BASE = _running.url
     _running.reset()
-    routes.forget()
-    for remembered in (tokens._known, tokens._asked, core._clients):
-        remembered.clear()
-    rates._redis().flushdb()
+    forget_process()
     yield _running
     nudges.wait_until_idle()

@@ -6,12 +6,10 @@ from typing import Any
 import pytest
 
 from simulator.threaded import ThreadedSimulator
-from tests.support.wecom import Wecom
+from tests.support.wecom import Wecom, forget_process
 from wecom_bridge import contracts
-from wecom_bridge.callbacks import nudges, routes
+from wecom_bridge.callbacks import nudges
 from wecom_bridge.figures import recorder
-from wecom_bridge.gateway import core, rates, tokens
-from wecom_bridge.governor import pace
 
 
 @pytest.fixture(scope="session")
@@ -30,12 +28,7 @@ def wecom(_running: Wecom, settings: Any) -> Iterator[Wecom]:
 
 @pytest.fixture(autouse=True)
 def _fresh_process() -> Iterator[None]:
-    """What a web or worker process remembers, forgotten."""
-    routes.forget()
-    for remembered in (tokens._known, tokens._asked, core._clients, recorder._tallies):
-        remembered.clear()
-    rates._redis().flushdb()
-    pace.forget()
+    forget_process()
     yield
     recorder._tallies.clear()  # or the nudging thread would commit them behind a test that is rolled back
     nudges.wait_until_idle()

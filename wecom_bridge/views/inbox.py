@@ -47,7 +47,7 @@ def inbox_list(request: MemberRequest) -> HttpResponse:
         "is_filtered": any(request.GET.get(name) for name in FILTERS),
         "empty_text": _("换一个筛选条件或处理状态再看。")
         if chosen.told()
-        else _("企业微信推送的事件会列在这里。一直没有的话,请做一次「接入体检」。"),
+        else _("企业微信通知的事件会列在这里。一直没有的话,请做一次「接入体检」。"),
         "query": _query(request, state=chosen.state),
         "state": chosen.state,
         "next_url": _url(_query(request, state=chosen.state, before=following)) if following else "",
