@@ -6,6 +6,9 @@ PYTHON ?= python3
 PY := .venv/bin/python
 RUNTIME := $(PY) -m scrm.runtime
 NAME ?=
+# Tests that make up odd inputs: ten times as many of them in `make gates`.
+FUZZED := tests/wecom_bridge/test_callback_fuzz.py tests/wecom_bridge/test_payloads.py tests/wecom_bridge/test_shapes.py \
+	tests/wecom_bridge/test_gateway_platform_parsing.py tests/wecom_bridge/test_gateway_codes_reading.py
 ARGS ?=
 
 help: ## list the commands
@@ -52,6 +55,7 @@ test-with-servers:
 
 gates: setup ## the long proofs: crash, chaos, a million rows, a virtual month
 	@$(RUNTIME) test-env --durable -- $(PY) -m pytest -m gate $(ARGS)
+	@$(if $(ARGS),true,FUZZ=10 $(RUNTIME) test-env -- $(PY) -m pytest $(FUZZED))
 
 bench: setup ## every benchmark, or NAME=x; SCALE=quick is a smoke test that judges nothing
 	@$(RUNTIME) test-env --durable -- $(PY) -m benchmarks $(NAME)

@@ -11,6 +11,7 @@ from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.fuzzing import often
 from tests.support.wecom import Sealed, app_event_xml, make_connection, seal
 from wecom_bridge import contracts
 from wecom_bridge.callbacks import envelope
@@ -19,7 +20,7 @@ from wecom_bridge.services.dirty import fact_of
 
 pytestmark = pytest.mark.django_db
 HOST = "admin.testserver"
-OFTEN = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+OFTEN = settings(max_examples=often(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture
@@ -139,7 +140,7 @@ _TREE = st.recursive(_TEXT.map(escape), lambda inner: st.lists(st.tuples(_NAMES,
     lambda pairs: "".join(f"<{name}>{one}</{name}>" for name, one in pairs)), max_leaves=12)  # fmt: skip
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=often(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(event=_EVENTS, inner=_TREE, noise=st.binary(max_size=3))
 def test_any_event_under_the_right_key_is_stored_readably_or_refused(
     connection, knock, monkeypatch, event, inner, noise

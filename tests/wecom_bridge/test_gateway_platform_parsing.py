@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.answers import odd
+from tests.support.fuzzing import often
 from wecom_bridge.gateway import album, apps, conversions, ids, intercepts, logins, served, strategies, uploads
 from wecom_bridge.shapes.pieces import Malformed
 
@@ -111,7 +112,7 @@ def whole(value):
 
 @pytest.mark.parametrize("read", READERS)
 @given(answer=ANSWERS)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=often(25), deadline=None)
 def test_any_answer_is_read_into_its_shape_or_refused(read, answer):
     try:
         found = read(answer)

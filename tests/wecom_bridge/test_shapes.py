@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.answers import odd
+from tests.support.fuzzing import often
 from wecom_bridge.shapes import groupwelcomes, masses, moments, statistics, transfers
 from wecom_bridge.shapes.pieces import Malformed
 
@@ -49,7 +50,7 @@ VALUES = odd(INNER)
 
 @pytest.mark.parametrize(("shape", "names"), READERS, ids=lambda value: getattr(value, "__name__", ""))
 def test_any_answer_is_a_value_that_can_be_kept_or_a_refusal(shape, names):
-    @settings(max_examples=120, deadline=None)
+    @settings(max_examples=often(25), deadline=None)
     @given(st.dictionaries(st.sampled_from(names), VALUES))
     def read(answer):
         try:
