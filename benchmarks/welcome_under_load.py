@@ -2,8 +2,10 @@
 
 import json
 import statistics
+import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -56,7 +58,7 @@ class WelcomeUnderLoad(Benchmark):
         self.stack.inside("start_sync", slug=self.reader["slug"])
         samples = SAMPLES if round_number >= 0 else 20
         before = self._backlog()
-        with cpu_of(self.stack.pids, self.detail):
+        with cpu_of(self.stack.pids, self.detail), self._reading_on():
             codes = self._arrive(samples)
             taken = load_stack.wait_until("every welcome", lambda: self._accepted(codes), 60)
         self._check_load(before)
@@ -67,6 +69,30 @@ class WelcomeUnderLoad(Benchmark):
 
     def measure_baseline(self, round_number: int) -> float:
         return WINDOW_SECONDS
+
+    @contextmanager
+    def _reading_on(self) -> Iterator[None]:
+        """The other merchant's full read begins again whenever it is through."""
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(2.0):
+                if not self._reading():
+                    self.stack.inside("start_sync", slug=self.reader["slug"])
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
+
+    def _reading(self) -> int:
+        runs = f'"{self.reader["schema"]}".wecom_bridge_syncrun'
+        with psycopg2.connect(self.stack.database_url) as connection, connection.cursor() as cursor:
+            cursor.execute(f"SELECT count(*) FROM {runs} WHERE state = 'running'")
+            return int(cursor.fetchone()[0])
 
     def _arrive(self, samples: int) -> dict[str, float]:
         """Newcomers one after the other; welcome code → when WeCom pushed its callback."""
@@ -102,15 +128,7 @@ class WelcomeUnderLoad(Benchmark):
         """The load lasted as long as the samples."""
         after = self._backlog()
         self.detail.setdefault("backlog", []).append([before, after])
-        with self.connection.cursor() as cursor:
-            cursor.execute(
-                f'SELECT step, counts FROM "{self.reader["schema"]}".wecom_bridge_syncrun ORDER BY id DESC LIMIT 1'
-            )
-            self.detail.setdefault("sync", []).append(cursor.fetchone()[0])
-            cursor.execute(
-                f"SELECT count(*) FROM \"{self.reader['schema']}\".wecom_bridge_syncrun WHERE state = 'running'"
-            )
-            running = cursor.fetchone()[0]
+        running = self._reading()
         if self.size == self.scale and not (after and running):
             raise Unfair(f"the load was over too soon: {after} events left, {running} syncs running")
 
