@@ -93,7 +93,7 @@ def _empty_queue() -> int:
     """Messages on the lane's queue, taken away with the keys that mark them as sent."""
     prefix = settings.CELERY_BROKER_TRANSPORT_OPTIONS["global_keyprefix"]
     with redis.Redis.from_url(settings.REDIS_URL) as client:
-        count = int(client.llen(f"{prefix}{_LANE}"))  # type: ignore[arg-type]
+        count = int(client.llen(f"{prefix}{_LANE}"))  # type: ignore[arg-type]  # redis-py types answers for its asyncio client too
         for key in [f"{prefix}{_LANE}", *client.scan_iter(f"{prefix}wake:*")]:
             client.delete(key)
     return count

@@ -82,7 +82,7 @@ class AcquisitionDesk:
         self._made += 1
         link_id = "cawc" + digest_text(self._key, "link", self._made, length=28).lower()
         code = "cawc" + digest_letters(self._key, "link code", self._made, length=14)
-        link = Link(link_id, code, name, now, users, departments, **given)  # type: ignore[arg-type]
+        link = Link(link_id, code, name, now, users, departments, **given)  # type: ignore[arg-type]  # checked by the fields declared at the endpoint
         self.links[link_id] = link
         return link
 

@@ -70,7 +70,7 @@ def secret_columns(model: type[models.Model]) -> list[str]:
     if model._meta.proxy:
         return []
     names = [name for name, label in privacy.classes_of(model).items() if label == privacy.SECRET]
-    return [str(model._meta.get_field(name).column) for name in names]  # type: ignore[union-attr]
+    return [str(model._meta.get_field(name).column) for name in names]  # type: ignore[union-attr]  # secret columns are fields, no relations
 
 
 def _rotate_here(report: Report, where: str, with_secrets: list[type[models.Model]], dry_run: bool) -> None:

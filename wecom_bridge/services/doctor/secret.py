@@ -12,7 +12,7 @@ from wecom_bridge.services.doctor.patient import Patient
 def check_secret(patient: Patient) -> Finding:
     """A token is there, or is given. A Secret refused before is not tried again here: WeCom bans an address that insists."""
     try:
-        patient.ask("token", lambda: patient.gateway.warm_token())  # type: ignore[func-returns-value]
+        patient.ask("token", lambda: patient.gateway.warm_token())  # type: ignore[func-returns-value]  # asked for its refusal alone
     except CallError as error:
         if words.code_of(error) == 60020:
             return unknown(_("企业微信先看 IP:加进可信IP以前,Secret 是否正确还看不出来。"), errcode=60020)
