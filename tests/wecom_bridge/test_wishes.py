@@ -4,6 +4,7 @@ import pytest
 from django.db import connection as database
 from django.test.utils import CaptureQueriesContext
 
+from tenants.audit import SYSTEM
 from tests.support.wecom import make_connection
 from wecom_bridge import commands, contracts
 from wecom_bridge.commands import Wish
@@ -85,8 +86,8 @@ def test_a_parked_wish_that_was_wished_again_is_cancelled_by_a_retry(corp):
     parked[1] = wish(corp, "note")
     OutboundCommand.objects.update(state="parked")
 
-    assert outbox.retry([row.pk for row in parked]) == 1
+    assert outbox.retry([row.pk for row in parked], by=SYSTEM) == 1
     assert list(OutboundCommand.objects.order_by("pk").values_list("state", flat=True)) == ["cancelled", "retry"]
 
     OutboundCommand.objects.filter(pk=parked[0].pk).update(state="parked")
-    assert outbox.retry([parked[0].pk]) == 0
+    assert outbox.retry([parked[0].pk], by=SYSTEM) == 0

@@ -14,6 +14,8 @@ from django.db import transaction
 from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
 
 from scrm.lib import clock
+from tenants import audit, jobs
+from tenants.audit import Actor
 from wecom_bridge.contracts import Call, CommandKind, Refusal, Settled, command_kind
 from wecom_bridge.figures import recorder
 from wecom_bridge.gateway import CallError, Gateway, gateway_for
@@ -357,42 +359,56 @@ def next_due(lane: str = LANE) -> datetime | None:
 
 
 @transaction.atomic
-def retry(command_ids: Sequence[int]) -> int:
+def retry(command_ids: Sequence[int], *, by: Actor) -> int:
     """A person says: again. Parked and waiting commands are due now; one that may run once is asked about first.
 
-    A parked wish that was wished again meanwhile is cancelled: the newer one stands for it. Returns how many are due.
+    A parked wish that was wished again meanwhile is cancelled: the newer one stands for it. Returns how many are due. The deed and
+    its audit row are one; without a deed there is none.
     """
-    _cancel_superseded(command_ids)
-    rows = OutboundCommand.objects.filter(pk__in=command_ids, state__in=(State.PARKED, State.RETRY, State.UNKNOWN))
+    cancelled = _cancel_superseded(command_ids)
+    states = (State.PARKED, State.RETRY, State.UNKNOWN)
+    rows = OutboundCommand.objects.select_for_update(of=("self",)).filter(pk__in=command_ids, state__in=states)
+    ids = list(rows.order_by("id").values_list("pk", flat=True))
     doubtful = Q(policy=OutboundCommand.Policy.ONCE, sent_at__isnull=False)
-    return rows.update(
+    OutboundCommand.objects.filter(pk__in=ids).update(
         state=Case(When(doubtful, then=Value(State.UNKNOWN)), default=Value(State.RETRY)),
         attempts=0,
         next_attempt_at=clock.wall(),
         claimed_until=None,
         claim_token="",
     )
+    if ids or cancelled:
+        audit.record("outbox.retried", by=by, count=len(ids), ids=ids, cancelled=cancelled)
+    for lane in ("welcome", LANE):
+        jobs.nudge(lane)
+    return len(ids)
 
 
-def _cancel_superseded(command_ids: Sequence[int]) -> None:
+def _cancel_superseded(command_ids: Sequence[int]) -> int:
+    """How many."""
     same = OutboundCommand.objects.filter(dedupe_key=OuterRef("dedupe_key"), policy=OutboundCommand.Policy.IDEMPOTENT)
     newer = same.filter(Q(state__in=OPEN) | Q(state=State.PARKED, pk__in=command_ids, pk__gt=OuterRef("pk")))
     parked = OutboundCommand.objects.filter(pk__in=command_ids, state=State.PARKED)
-    parked.filter(Exists(newer), policy=OutboundCommand.Policy.IDEMPOTENT).update(
+    return parked.filter(Exists(newer), policy=OutboundCommand.Policy.IDEMPOTENT).update(
         state=State.CANCELLED, settled_at=clock.wall()
     )
 
 
 @transaction.atomic
-def drop(command_ids: Sequence[int]) -> int:
-    """A person gives up parked or failing commands; the app is told as of a refusal of our own. Returns how many."""
+def drop(command_ids: Sequence[int], *, by: Actor) -> int:
+    """A person gives up parked or failing commands; the app is told as of a refusal of our own. Returns how many.
+
+    The deed and its audit row are one: a second click finds them given up, does nothing and leaves no row.
+    """
     states = (State.PARKED, State.RETRY, State.WAITING)
     rows = OutboundCommand.objects.select_for_update(of=("self",)).filter(pk__in=command_ids, state__in=states)
-    count = 0
+    ids = []
     for row in rows.order_by("id"):
         if (kind := find_kind(row.kind)) is not None:
             kind.on_refused(row, Refusal(None, "dropped"))
         row.state, row.settled_at = State.CANCELLED, clock.wall()
         row.save(update_fields=["state", "settled_at"])
-        count += 1
-    return count
+        ids.append(row.pk)
+    if ids:
+        audit.record("outbox.dropped", by=by, count=len(ids), ids=ids)
+    return len(ids)

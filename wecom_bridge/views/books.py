@@ -14,7 +14,6 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access import MemberRequest, requires
 from scrm.lib import clock
 from scrm.lib.errors import UserError
-from tenants import audit, jobs
 from wecom_bridge import naming, queries
 from wecom_bridge.forms import OutboxFilterForm
 from wecom_bridge.models import OutboundCommand
@@ -91,15 +90,11 @@ def outbox_act(request: MemberRequest) -> HttpResponse:
     """重试 or 放弃."""
     ids = _ids(request)
     if request.POST.get("action") == "drop":
-        count = outbox.drop(ids)
+        count = outbox.drop(ids, by=request.actor)
         text = ngettext("已放弃 %(n)s 条", "已放弃 %(n)s 条", count)
-        audit.record("outbox.dropped", by=request.actor, count=count, ids=ids)
     else:
-        count = outbox.retry(ids)
+        count = outbox.retry(ids, by=request.actor)
         text = ngettext("已安排重试 %(n)s 条", "已安排重试 %(n)s 条", count)
-        audit.record("outbox.retried", by=request.actor, count=count, ids=ids)
-        for lane in ("welcome", outbox.LANE):
-            jobs.nudge(lane)
     messages.success(request, text % {"n": count})
     state, kind = _chosen(OutboxFilterForm(request.GET, kinds=naming.list_kinds()))
     return redirect(_url(state=state, kind=kind))
