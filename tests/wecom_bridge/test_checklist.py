@@ -1,18 +1,20 @@
 """接入清单: a signed link without log-in that expires, can be taken back, and never shows a secret."""
 
+import threading
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
 from django.core import signing
 from django.core.cache import cache
+from django.db import transaction
 from django.test import Client
 
 from scrm.lib import clock
 from tenants.audit import SYSTEM
 from tenants.context import tenant_scope
 from tenants.ledger.models import AuditEntry
-from tests.support.core import log_in
+from tests.support.core import in_thread, log_in
 from tests.support.wecom import make_connection, make_corp
 from wecom_bridge.models import ChecklistLink, CorpCredential, DoctorFinding
 from wecom_bridge.services import checklist
@@ -76,6 +78,29 @@ def test_a_link_that_is_no_longer_good_is_not_found(end, globex):
         checklist.make_link(corp, by=SYSTEM)
     assert visit(path, host).status_code == 404
     assert visit(f"{path}?part=steps", host).status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_links_made_side_by_side_only_the_last_one_stands():
+    corp = make_corp()
+    made, may_commit = threading.Event(), threading.Event()
+
+    def first():
+        with transaction.atomic():
+            link = checklist.make_link(corp, by=SYSTEM)
+            made.set()
+            may_commit.wait(10)
+            return link
+
+    running = in_thread(first)
+    assert made.wait(10)
+    other = in_thread(lambda: checklist.make_link(corp, by=SYSTEM))
+    other.join(0.5)
+    may_commit.set()
+
+    earlier, later = running.result(), other.result()
+    assert visit(path_of(earlier)).status_code == 404 and visit(path_of(later)).status_code == 200
+    assert ChecklistLink.objects.filter(revoked_at=None).count() == 1
 
 
 @pytest.mark.django_db

@@ -7,7 +7,7 @@ from django.core.cache import cache
 from django.db import transaction
 
 from scrm.lib import clock
-from tenants import audit
+from tenants import audit, locks
 from tenants.audit import Actor
 from tenants.paths import scope_name
 from wecom_bridge.models import ChecklistLink, Corp, DoctorFinding
@@ -20,6 +20,8 @@ LOOK_AGAIN_SECONDS = 60  # a page left open must not become a stream of calls
 @transaction.atomic
 def make_link(corp: Corp, *, by: Actor) -> ChecklistLink:
     """A link that is good for a week. Earlier ones of the corp end: one link is passed on, and one can be taken back."""
+    # Or two made side by side would each miss the other, and both would stand.
+    locks.lock_in_transaction(f"checklist:{corp.pk}")
     now = clock.wall()
     ChecklistLink.objects.filter(corp=corp, revoked_at=None).update(revoked_at=now)
     link = ChecklistLink.objects.create(corp=corp, created_at=now, expires_at=now + LIFE)
