@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from simulator.simulator import Simulator
 
-FORMAT = 2
+FORMAT = 3
 
 
 class StateFile:

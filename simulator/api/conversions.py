@@ -96,14 +96,12 @@ def _by_unionid(call: Call) -> int:
     """The number of whoever has this unionid. Raises WeComError 41057, 610014 or 610018."""
     if not call.corp.scenario.unionid:
         raise WeComError(41057)
-    book = call.corp.customers
-    for number in range(book.ever):
-        person = book.customer(number)
-        if person.type == 1 and person.unionid == call["unionid"]:
-            if call["openid"] not in ("", call.corp.crossings.openid(person.external_userid)):
-                raise WeComError(610018)
-            return number
-    raise WeComError(610014)
+    number = call.corp.customers.number_of_unionid(call["unionid"])
+    if number is None:
+        raise WeComError(610014)
+    if call["openid"] not in ("", call.corp.crossings.openid(call.corp.customers.external_userid(number))):
+        raise WeComError(610018)
+    return number
 
 
 @endpoint("externalcontact/unionid_to_external_userid", Field("unionid", missing=40058), Field("openid", default=""))
@@ -150,8 +148,8 @@ def to_pending(call: Call) -> dict:
 @endpoint("externalcontact/to_service_external_userid", Field("external_userid", missing=41035), secrets=(APP,))
 def to_service(call: Call) -> dict:
     """The customer in the provider's eyes."""
-    common.customer(call, call["external_userid"])
-    return {"external_userid": call.corp.crossings.service_id(call["external_userid"], call.corp.agent_id)}
+    number = common.customer(call, call["external_userid"])
+    return {"external_userid": call.corp.crossings.service_id(number, call.corp.agent_id)}
 
 
 @endpoint(
@@ -163,11 +161,10 @@ def to_service(call: Call) -> dict:
 def from_service(call: Call) -> dict:
     """The way back."""
     book = call.corp.customers
-    for number in range(book.ever):
-        plain = book.external_userid(number)
-        if call.corp.crossings.service_id(plain, call["source_agentid"]) == call["external_userid"]:
-            return {"external_userid": plain}
-    raise WeComError(40096)
+    number = call.corp.crossings.service_owner(call["external_userid"], call["source_agentid"])
+    if number is None or number >= book.ever:
+        raise WeComError(40096)
+    return {"external_userid": book.external_userid(number)}
 
 
 @endpoint(

@@ -1,6 +1,6 @@
 """The other names of one person or group: openid, a provider's ids, ids that live for some hours. All follow from the plain id."""
 
-from simulator.world.ids import digest_text
+from simulator.world.ids import IdMint, digest_text
 
 TEMPORARY_LIFE = 4 * 3600
 PENDING_LIFE = 90 * 86_400
@@ -22,9 +22,13 @@ class Crossings:
         """The member's id in the eyes of the provider of that app."""
         return "wo" + digest_text(self._key, "open_userid", agentid, userid.lower(), length=30)
 
-    def service_id(self, external_userid: str, agentid: int) -> str:
+    def service_id(self, number: int, agentid: int) -> str:
         """The customer's id in the eyes of the provider of that app."""
-        return "wm" + digest_text(self._key, "service", agentid, external_userid, length=30)
+        return "wm" + IdMint(self._key, f"service/{agentid}").body(number)
+
+    def service_owner(self, service_id: str, agentid: int) -> int | None:
+        """Which customer a provider's id stands for, or None. Whether there is such a customer is not asked."""
+        return IdMint(self._key, f"service/{agentid}").number(service_id[2:]) if service_id[:2] == "wm" else None
 
     def renewed(self, old: str) -> str:
         """The id that replaces an old external_userid."""

@@ -48,6 +48,13 @@ class CustomerBook:
             return self._newcomers[number].external_userid
         return ("wo" if self._profiles.kind(number) == 2 else "wm") + self._mint.body(number)
 
+    def number_of_unionid(self, unionid: str) -> int | None:
+        """Whose unionid it is, or None. Read from the id itself: nobody else is looked at."""
+        number = self._profiles.unionids.number(unionid[1:])
+        if number is None or number >= self.ever:
+            return None
+        return number if self.customer(number).unionid == unionid else None
+
     def customer(self, number: int) -> Customer:
         """The person behind a number."""
         if number in self._newcomers:

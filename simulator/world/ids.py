@@ -9,27 +9,28 @@ LETTERS = bytes(ALPHABET[byte % len(ALPHABET)] for byte in range(256))
 
 
 class IdMint:
-    """Makes WeCom-like ids (`prefix` + 30 URL-safe characters) from a number and reads the number back."""
+    """Makes WeCom-like ids (`prefix` + 30 URL-safe characters, or `length`) from a number and reads the number back."""
 
-    def __init__(self, key: str, kind: str) -> None:
+    def __init__(self, key: str, kind: str, *, length: int = 30) -> None:
         self._key = hashlib.blake2b(f"{key}/{kind}".encode(), digest_size=32).digest()
+        self._length, self._raw = length, length * 6 // 8
 
     def body(self, number: int) -> str:
-        """30 URL-safe characters standing for `number` (below 2**32)."""
+        """URL-safe characters standing for `number` (below 2**32)."""
         plain = number.to_bytes(4, "big")
-        mac = hashlib.blake2b(plain, key=self._key, digest_size=18).digest()
+        mac = hashlib.blake2b(plain, key=self._key, digest_size=self._raw - 4).digest()
         masked = number ^ int.from_bytes(mac[:4], "big")
         return base64.urlsafe_b64encode(masked.to_bytes(4, "big") + mac).decode().rstrip("=")
 
     def number(self, body: str) -> int | None:
         """The number `body` was made from, or None for an id of someone else."""
-        if len(body) != 30:
+        if len(body) != self._length:
             return None
         try:
             raw = base64.urlsafe_b64decode(body + "==")
         except (binascii.Error, ValueError):
             return None
-        if len(raw) != 22:
+        if len(raw) != self._raw:
             return None
         number = int.from_bytes(bytes(a ^ b for a, b in zip(raw[:4], raw[4:], strict=False)), "big")
         return number if self.body(number) == body else None

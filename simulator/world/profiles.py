@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from simulator.world.base import BaseWorld
 from simulator.world.draw import Shuffle, draw
-from simulator.world.ids import digest_letters, digest_text
+from simulator.world.ids import IdMint, digest_letters
 from simulator.world.names import nickname, plain_name
 
 CORP_NAMES = ["远山设计", "青禾贸易", "南桥物业", "云栈科技", "百味餐饮"]
@@ -89,6 +89,7 @@ class Profiles:
 
     def __init__(self, base: BaseWorld, shares: TagShares) -> None:
         self.base, self.shares = base, shares
+        self.unionids = IdMint(base.key, "unionid", length=27)
         self._store_words = {row.id: row.name.replace("上海", "")[:2] for row in base.scenario.departments}
 
     def kind(self, number: int) -> int:
@@ -112,7 +113,7 @@ class Profiles:
             person.corp_name = CORP_NAMES[(roll >> 40) % len(CORP_NAMES)]
             person.position = "职员"
         elif self.base.scenario.unionid:
-            person.unionid = "o" + digest_text(self.base.key, "unionid", number, length=27)
+            person.unionid = "o" + self.unionids.body(number)
         return person
 
     def follow(self, guide: int, number: int, person: Customer) -> Follow:
