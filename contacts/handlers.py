@@ -3,7 +3,7 @@ tells is marked so, and rules act on nobody for it."""
 
 from conditions import dirty
 from contacts.services.groups import apply_groups, apply_lost_groups
-from contacts.services.inbound import apply_lost_follows, apply_people, note_failed_transfer
+from contacts.services.inbound import apply_lost_follows, apply_people, note_archive_consent, note_failed_transfer
 from contacts.services.members import apply_members
 from wecom_bridge.contracts import (
     EventFact,
@@ -44,6 +44,10 @@ def on_transfer_fail(corp: Corp, fact: EventFact) -> None:
     note_failed_transfer(corp, fact)
 
 
+def on_archive_consent(corp: Corp, fact: EventFact) -> None:
+    note_archive_consent(corp, fact)
+
+
 def register() -> None:
     """Tell the bridge who listens."""
     on_batch("members", order=ORDER, name="contacts.members", handler=on_members)
@@ -56,4 +60,11 @@ def register() -> None:
         order=ORDER,
         name="contacts.transfer_fail",
         handler=on_transfer_fail,
+    )
+    on_event(
+        "change_external_contact",
+        change_type="msg_audit_approved",
+        order=ORDER,
+        name="contacts.archive_consent",
+        handler=on_archive_consent,
     )

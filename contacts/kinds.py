@@ -74,6 +74,7 @@ def register() -> None:
     register_kind("follow.transferred", gettext_lazy("客户已转移"), "arrow-right-left", _ended)
     register_kind("follow.lost", gettext_lazy("好友关系不再存在"), "user-minus", _ended)
     register_kind("follow.transfer_failed", gettext_lazy("客户转移失败"), "user-x", _transfer_failed)
+    register_kind("archive.agreed", gettext_lazy("客户同意会话存档"), "shield-check")
     register_kind("group.joined", gettext_lazy("进入客户群"), "messages-square")
     register_kind("group.left", gettext_lazy("离开客户群"), "log-out")
     register_kind("group.owner_changed", gettext_lazy("群主变更"), "repeat")

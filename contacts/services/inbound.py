@@ -103,6 +103,16 @@ def _open_pairs(corp: Corp, pairs: Iterable[PairKey]) -> dict[PairKey, datetime]
 
 def note_failed_transfer(corp: Corp, fact: EventFact) -> None:
     """The taking over by a guide failed: a fact of the person's timeline, once. Of somebody unknown nothing is kept."""
+    _note(corp, fact, "follow.transfer_failed", reason=fact.fields.get("FailReason", "")[:40])
+
+
+def note_archive_consent(corp: Corp, fact: EventFact) -> None:
+    """The customer agreed that her talk with a guide is archived: a fact once per event. Of somebody unknown nothing is kept."""
+    _note(corp, fact, "archive.agreed")
+
+
+def _note(corp: Corp, fact: EventFact, kind: str, **payload: str) -> None:
+    """An event of a pair as a fact of the person, told apart from others of its kind by the second it happened in."""
     external, userid = fact.fields.get("ExternalUserID", ""), fact.fields.get("UserID", "")
     known = _known_others(corp, {external} - {""}).get(external)
     if known is None:
@@ -112,15 +122,15 @@ def note_failed_transfer(corp: Corp, fact: EventFact) -> None:
     record_events(
         [
             NewEvent(
-                "follow.transfer_failed",
+                kind,
                 fact.occurred_at,
                 FactSource.CALLBACK.value,
-                f"follow.transfer_failed:{digest}:{int(fact.occurred_at.timestamp())}",
+                f"{kind}:{digest}:{int(fact.occurred_at.timestamp())}",
                 contact_id=known.contact_id,
                 identity_id=known.identity_id,
                 member_id=member.pk if member else None,
                 subject=digest,
-                payload={"reason": fact.fields.get("FailReason", "")[:40]},
+                payload=payload,
             )
         ]
     )
