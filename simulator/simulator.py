@@ -35,7 +35,7 @@ class Simulator:
         self._preset: dict = {}
         self._recipes: tuple[str, ...] = ()
         self.chaos = ChaosBook()
-        self.sender = Sender(self.switches, self.chaos)
+        self.sender = Sender(self.switches, self.chaos, self._note_change)
         self.touched = False
         self.state: StateFile | None = None
         self._ticker: asyncio.Task | None = None
@@ -51,6 +51,9 @@ class Simulator:
     def _add_recipes(self) -> None:
         for recipe in self._recipes:
             self.chaos.add_recipe(recipe, self._seed)
+
+    def _note_change(self) -> None:
+        self.touched = True
 
     def keep_in(self, state: StateFile) -> str:
         """Take up a snapshot if it fits, and write one from now on. Returns why none was taken up, or ''."""

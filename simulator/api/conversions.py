@@ -57,6 +57,17 @@ def to_userids(call: Call) -> dict:
     return {"userid_list": rows, "invalid_open_userid_list": invalid}
 
 
+@endpoint("user/convert_to_openid", Field("userid", missing=41009))
+def member_to_openid(call: Call) -> dict:
+    """The openid of a member in range, to pay her by. 60111 when unknown or gone, 60011 out of range, 43004 without a bound WeChat."""
+    found = common.known_member(call, call["userid"], unknown=60111)
+    if not call.view.sees(found):
+        raise WeComError(60011)
+    if not found.wechat:
+        raise WeComError(43004)
+    return {"openid": call.corp.crossings.member_openid(found.userid)}
+
+
 # -- customers ---------------------------------------------------------------------------------------------------------
 
 

@@ -114,6 +114,7 @@ TEXTS = {
     42016: "task_id does not exist",
     42022: "code has been used",
     42052: "message cannot be recalled after 24 hours",
+    43004: "member has no bound wechat",
     44001: "empty media data",
     44004: "empty content",
     45001: "media size out of limit",

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 
 from simulator import crypto
+from simulator.callbacks import replies
 from simulator.callbacks.events import Event, cdata
 from simulator.chaos.book import ChaosBook, Fate
 from simulator.clock import wall
@@ -27,7 +28,8 @@ KEEP = 20_000
 
 @dataclass
 class Delivery:
-    """One event on its way; `attempts` lists what each try met (an HTTP status, or the failure's name)."""
+    """One event on its way; `attempts` lists what each try met (an HTTP status, or the failure's name), `reply` what became of a
+    passive answer."""
 
     serial: int
     corp: Corp
@@ -36,6 +38,7 @@ class Delivery:
     plain: bytes
     attempts: list = field(default_factory=list)
     state: str = "pending"
+    reply: str = ""
     queued: float = 0.0
     finished: float = 0.0
 
@@ -48,6 +51,7 @@ class Delivery:
             "event": self.event.shown(),
             "state": self.state,
             "attempts": self.attempts,
+            "reply": self.reply,
             "queued": self.queued,
             "finished": self.finished,
         }
@@ -87,8 +91,8 @@ def dial(url: str, connect: str) -> tuple[str, dict[str, str]]:
 class Sender:
     """A queue with a few workers; what failed waits for its retry beside the queue and holds up nobody."""
 
-    def __init__(self, switches: "Switches", chaos: ChaosBook) -> None:
-        self.switches, self.chaos = switches, chaos
+    def __init__(self, switches: "Switches", chaos: ChaosBook, note_change: Callable[[], None]) -> None:
+        self.switches, self.chaos, self._note_change = switches, chaos, note_change
         self.log: deque[Delivery] = deque(maxlen=KEEP)
         self._queue: asyncio.Queue[Delivery] = asyncio.Queue()
         self._workers: list[asyncio.Task] = []
@@ -232,7 +236,10 @@ class Sender:
             async with self._session.post(
                 url, params=query, data=body, headers=headers, timeout=limit, allow_redirects=False
             ) as response:
-                await response.read()
+                answer = await response.read()
+                if response.status == 200 and (reply := replies.take(config, row.corp, row.event, answer)):
+                    row.reply = reply
+                    self._note_change()
                 return response.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return type(error).__name__

@@ -70,7 +70,7 @@ def refuse_transfer(sim: Simulator, corp: Corp, body: dict) -> dict:
 
 @act("member_account")
 def member_account(_sim: Simulator, corp: Corp, body: dict) -> dict:
-    """What WeCom knows of a member's account: last_login, verified, banned."""
+    """What WeCom knows of a member's account: last_login, verified, banned, wechat."""
     return transfers.set_account(corp, body["userid"], body)
 
 

@@ -96,13 +96,13 @@ def complete_group(sim: "Simulator", corp: "Corp", row: GroupHandover) -> None:
 
 
 def set_account(corp: "Corp", userid: str, given: dict) -> dict:
-    """What WeCom knows of a member's account: last_login (an instant), verified (real name), banned."""
+    """What WeCom knows of a member's account: last_login (an instant), verified (real name), banned, wechat (bound)."""
     found = corp.directory.find(userid)
     if found is None:
         raise HandError(f"没有成员 {userid}")
     if "last_login" in given:
         found.last_login = None if given["last_login"] is None else int(given["last_login"])
-    for name in ("verified", "banned"):
+    for name in ("verified", "banned", "wechat"):
         if name in given:
             setattr(found, name, bool(given[name]))
     return {}

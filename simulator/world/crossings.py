@@ -18,6 +18,10 @@ class Crossings:
         """The customer's openid towards the corp's WeChat developer account."""
         return "o" + digest_text(self._key, "openid", external_userid, length=27)
 
+    def member_openid(self, userid: str) -> str:
+        """The member's openid towards the corp, for payments."""
+        return "o" + digest_text(self._key, "member-openid", userid.lower(), length=27)
+
     def open_userid(self, userid: str, agentid: int) -> str:
         """The member's id in the eyes of the provider of that app."""
         return "wo" + digest_text(self._key, "open_userid", agentid, userid.lower(), length=30)

@@ -12,7 +12,8 @@ ACTIVE, DISABLED, NOT_ACTIVATED, LEFT = 1, 2, 4, 5
 
 @dataclass
 class Member:
-    """A person of the corp. `status` as in user/get; `contact` is the customer-contact permission, `verified` the real name."""
+    """A person of the corp. `status` as in user/get; `contact` is the customer-contact permission, `verified` the real name,
+    `wechat` that she bound her WeChat."""
 
     userid: str
     name: str
@@ -25,6 +26,7 @@ class Member:
     alias: str = ""
     visible: bool = True
     verified: bool = True
+    wechat: bool = True
     app_messages: deque[dict] = field(default_factory=lambda: deque(maxlen=MESSAGES_KEPT))
     left_at: int = 0
     last_login: int | None = None  # None: lately

@@ -56,10 +56,11 @@ class Client:
 
 
 class Receiver:
-    """An HTTP server that notes what it is sent and answers what `script` says (200 when empty)."""
+    """An HTTP server that notes what it is sent and answers what `script` says (200 when empty), with `words`."""
 
     def __init__(self, corp):
         self.corp, self.requests, self.script, self.delay = corp, [], [], 0
+        self.words = b"success"
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -72,7 +73,7 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.requests.append((dict(parse_qsl(urlsplit(self.path).query)), dict(self.headers), body))
                 time.sleep(receiver.delay)
-                self.reply(receiver.script.pop(0) if receiver.script else 200, b"success")
+                self.reply(receiver.script.pop(0) if receiver.script else 200, receiver.words)
 
             def reply(self, status, body):
                 self.send_response(status)
