@@ -20,16 +20,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def corp(acme):
-    return tagging.make_corp()
-
-
-@pytest.fixture
-def guide(corp):
-    return tagging.make_member(corp)
-
-
-@pytest.fixture
 def tag(corp):
     return tagging.make_tag("敏感肌", corp=corp)
 
