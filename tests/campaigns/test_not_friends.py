@@ -2,23 +2,26 @@
 
 import pytest
 
-from campaigns.services import claiming, results
+from campaigns.models import Dispatch
+from campaigns.services import results
 from contacts.models import Follow, FollowPeriod
 from scrm.lib import clock
 from tests.support import campaigns as make
+from tests.support.units import tasked
 
 pytestmark = pytest.mark.django_db
 
 
-def test_a_result_that_says_not_a_friend_ends_the_relation_as_of_the_sending():
+def tasked_unit(size):
+    """A unit of so many customers that WeCom took at 通知时间."""
     with make.at_time(make.MORNING):
-        push = make.released(make.make_customers(3))
-        unit = make.units(push)[0]
-        make.agree(unit)
-    with make.at_time(make.local(10)):
-        claiming.claim_due()
-        make.give_task(unit)
-    unit.refresh_from_db()
+        unit = make.units(make.released(make.make_customers(size)))[0]
+        tasked(unit)
+    return Dispatch.objects.get(pk=unit.pk)
+
+
+def test_a_result_that_says_not_a_friend_ends_the_relation_as_of_the_sending():
+    unit = tasked_unit(3)
     people = list(Follow.objects.filter(member=unit.sender).select_related("identity").order_by("pk"))
     sent = int(make.local(10, 30).timestamp())
     with make.at_time(make.local(11)):
@@ -41,14 +44,7 @@ def test_a_result_that_says_not_a_friend_ends_the_relation_as_of_the_sending():
 
 
 def test_a_result_without_a_time_of_sending_ends_nothing_that_began_after_the_task():
-    with make.at_time(make.MORNING):
-        push = make.released(make.make_customers(2))
-        unit = make.units(push)[0]
-        make.agree(unit)
-    with make.at_time(make.local(10)):
-        claiming.claim_due()
-        make.give_task(unit)
-    unit.refresh_from_db()
+    unit = tasked_unit(2)
     back, gone = Follow.objects.filter(member=unit.sender).select_related("identity").order_by("pk")
     FollowPeriod.objects.filter(follow=back).update(added_at=make.local(11))
     Follow.objects.filter(pk=back.pk).update(added_at=make.local(11), relation_since=make.local(11))

@@ -21,6 +21,7 @@ from scrm.lib.errors import Conflict, NotAllowed, UserError
 from tests.support import campaigns as make
 from tests.support import contacts as people
 from tests.support import core
+from tests.support.units import drain
 
 pytestmark = pytest.mark.django_db
 TEN, THREE, EVENING = time(10), time(15), time(19, 30)
@@ -61,10 +62,6 @@ def added(guide, *, at=None, source="callback", contact=None, name=""):
     )  # fmt: skip
     record_events([fact])
     return contact
-
-
-def drain():
-    tasks.drain(clock.wall() + timedelta(seconds=20))
 
 
 def outcomes(contact):

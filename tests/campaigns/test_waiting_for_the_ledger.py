@@ -13,6 +13,7 @@ from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
 from tests.support import campaigns as make
 from tests.support import contacts as people
+from tests.support.units import drain
 from wecom_bridge.models import Corp, OutboundCommand
 
 pytestmark = pytest.mark.django_db
@@ -37,10 +38,6 @@ def guide():
 
 def grow_old(corp, now):
     LedgerCoverage.objects.filter(corp=corp).update(covered_to=now - timedelta(hours=30))
-
-
-def drain():
-    tasks.drain(clock.wall() + timedelta(seconds=20))
 
 
 def fail_reading(corp):
