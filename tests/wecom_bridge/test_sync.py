@@ -1,7 +1,5 @@
 """A full read: everything once, resumable, patient with errors, and never destroying on silence."""
 
-from datetime import timedelta
-
 import pytest
 from django.db import connection as database
 from django.db import transaction
@@ -11,6 +9,7 @@ from scrm.lib import clock
 from tenants.audit import SYSTEM
 from tenants.ledger.models import Job
 from tests.support.core import in_thread
+from tests.support.syncing import drain
 from wecom_bridge import contracts
 from wecom_bridge.contracts import Inventory
 from wecom_bridge.models import StagedRow, SyncRun, SyncUnit
@@ -44,10 +43,6 @@ def ours(monkeypatch):
         )
     )
     return have
-
-
-def drain(seconds=30):
-    return drive.drain(clock.wall() + timedelta(seconds=seconds))
 
 
 def start(connection):

@@ -9,14 +9,11 @@ from scrm.lib import clock
 from tenants.audit import SYSTEM
 from tenants.context import current_tenant, tenant_scope
 from tests.support.core import in_thread
+from tests.support.syncing import drain
 from wecom_bridge.models import CorpCredential, SyncRun, SyncUnit
 from wecom_bridge.services.sync import drive, keeping, nightly, runs
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def drain(seconds=60):
-    return drive.drain(clock.wall() + timedelta(seconds=seconds))
 
 
 @pytest.fixture
