@@ -15,6 +15,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import IntegrityError, connection, transaction
 from django.db.models import BooleanField, DateTimeField, Field, JSONField, Model
 
+from scrm.lib.db.columns import value_type
+
 Row = Mapping[str, Any]
 AnyField: TypeAlias = "Field[Any, Any]"
 MANY = 50  # rows from which COPY, with ids taken beforehand, is cheaper than a document that PostgreSQL takes apart
@@ -158,13 +160,8 @@ def _field(model: type[Model], name: str) -> AnyField:
 
 
 def _recordset(fields: Sequence[AnyField]) -> str:
-    columns = ", ".join(f"{_quote(field.column)} {_type(field)}" for field in fields)
+    columns = ", ".join(f"{_quote(field.column)} {value_type(field, connection)}" for field in fields)
     return f"jsonb_to_recordset(%s::jsonb) AS v({columns}, ord integer)"
-
-
-def _type(field: AnyField) -> str:
-    kind = field.rel_db_type(connection) if field.primary_key else field.db_type(connection)
-    return str(kind)
 
 
 def _document(fields: Sequence[AnyField], rows: Sequence[Row]) -> str:

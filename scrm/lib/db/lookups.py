@@ -11,6 +11,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import CharField, Field, ForeignObject, Lookup, TextField
 from django.db.models.sql.compiler import SQLCompiler
 
+from scrm.lib.db.columns import value_type
+
 
 class AnyOf(Lookup):
     """column = ANY(array)."""
@@ -28,8 +30,7 @@ def _type(field: "Field[Any, Any]", connection: BaseDatabaseWrapper) -> str:
     """varchar(n) would cut longer values, which then match."""
     if isinstance(field, CharField | TextField):
         return "text"
-    # attr-defined: the column behind a path is a concrete field, which has rel_db_type; the stubs leave it out.
-    return str(field.rel_db_type(connection) if field.primary_key else field.db_type(connection))  # type: ignore[attr-defined]
+    return value_type(field, connection)
 
 
 def register() -> None:
