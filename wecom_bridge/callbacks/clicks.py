@@ -1,12 +1,8 @@
 """What a member pressed on a template card: the events template_card_event and template_card_menu_event (platform reference E)."""
 
-from xml.parsers import expat
-
-from wecom_bridge.callbacks.parsing import read_fields
+from wecom_bridge.callbacks.parsing import read_choices, read_fields
 from wecom_bridge.shapes.app_messages import CardClick
 from wecom_bridge.shapes.pieces import integer
-
-_ITEM = "xml/SelectedItems/SelectedItem"
 
 
 def read_click(body: str) -> CardClick:
@@ -14,7 +10,8 @@ def read_click(body: str) -> CardClick:
 
     Choices are read under OptionIds/OptionId and under the misspelt OpitonIds/OpitonId of older documents.
     """
-    fields = read_fields(body.encode())
+    xml = body.encode()
+    fields = read_fields(xml)
     return CardClick(
         userid=fields.get("FromUserName", ""),
         key=fields.get("EventKey", ""),
@@ -23,35 +20,5 @@ def read_click(body: str) -> CardClick:
         response_code=fields.get("ResponseCode", ""),
         agentid=integer(fields, "AgentID"),
         is_menu=fields.get("Event") == "template_card_menu_event",
-        selected=_selected(body),
+        selected={question: chosen for question, chosen in read_choices(xml).items() if question},
     )
-
-
-def _selected(body: str) -> dict[str, tuple[str, ...]]:
-    """Question → options. The flat fields of the other reader would mix up the questions of one card."""
-    path: list[str] = []
-    words: list[str] = []
-    question, options, found = "", list[str](), dict[str, tuple[str, ...]]()
-
-    def start(name: str, _attributes: dict[str, str]) -> None:
-        path.append(name)
-        words.clear()
-
-    def end(name: str) -> None:
-        nonlocal question
-        place, value = "/".join(path), "".join(words).strip()
-        if place == f"{_ITEM}/QuestionKey":
-            question = value
-        elif place in (f"{_ITEM}/OptionIds/OptionId", f"{_ITEM}/OpitonIds/OpitonId"):
-            options.append(value)
-        elif place == _ITEM:
-            found[question] = tuple(options)
-            question = ""
-            options.clear()
-        path.pop()
-        words.clear()
-
-    parser = expat.ParserCreate("utf-8")
-    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, words.append
-    parser.Parse(body.encode(), True)  # read_fields has found it harmless
-    return {key: chosen for key, chosen in found.items() if key}
