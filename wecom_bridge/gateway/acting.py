@@ -116,7 +116,3 @@ class Acting(Core):
             return self.client.post(url, params={"type": kind}, files=files, timeout=UPLOAD_TIMEOUT)
 
         return self._call("media/upload", send, kept=UPLOAD_KEPT)
-
-    def send_app_message(self, **body: Any) -> Answer:
-        """message/send to members; with enable_duplicate_check a repeated body is swallowed for its interval."""
-        return self._ask("message/send", body, dict, under="")

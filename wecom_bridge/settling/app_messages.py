@@ -6,7 +6,7 @@ from typing import Any
 
 from wecom_bridge.contracts import Settled, WeComReader
 
-METHOD = "send_app_message"
+METHOD = "send_to_members"
 INTERVAL_MOST = 4 * 3600  # platform reference E
 # The interval runs from the call that WeCom took; our clock and the time a call needs must not reach beyond its end.
 MARGIN = timedelta(minutes=2)
@@ -20,7 +20,7 @@ def stable_body(
     content: Mapping[str, Any],
     interval: int = INTERVAL_MOST,
 ) -> dict[str, Any]:
-    """The body of an app message that may be sent again: equal whenever it is made of the same parts, in any order of members.
+    """The arguments of an app message that may be sent again: equal whenever made of the same parts, in any order of members.
 
     The content must not hold what changes by itself (a time, a fresh token). Raises ValueError without members, for more than
     1000, or for an interval that leaves nothing after the margin or is above 4 h.
@@ -31,11 +31,11 @@ def stable_body(
     if not MARGIN.total_seconds() < interval <= INTERVAL_MOST:
         raise ValueError("the interval is at most 4 hours, and longer than the margin")
     return {
-        "touser": "|".join(members),
+        "touser": members,
         "msgtype": msgtype,
         "agentid": int(agentid),
-        msgtype: dict(content),
-        "enable_duplicate_check": 1,
+        "content": dict(content),
+        "enable_duplicate_check": True,
         "duplicate_check_interval": interval,
     }
 
