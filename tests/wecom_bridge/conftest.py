@@ -10,6 +10,7 @@ from tests.support.wecom import Wecom, forget_process
 from wecom_bridge import contracts
 from wecom_bridge.callbacks import nudges
 from wecom_bridge.figures import recorder
+from wecom_bridge.gateway import Gateway, gateway_for
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +25,18 @@ def wecom(_running: Wecom, settings: Any) -> Iterator[Wecom]:
     settings.WECOM_API_BASE = _running.url
     _running.reset()
     yield _running
+
+
+@pytest.fixture
+def gateway(wecom: Wecom) -> Gateway:
+    """The door of the shop, newly connected."""
+    return gateway_for(wecom.connect().corp)
+
+
+@pytest.fixture
+def guides(gateway: Gateway) -> list[str]:
+    """The userids of those who serve customers there."""
+    return gateway.get_follow_users()
 
 
 @pytest.fixture(autouse=True)

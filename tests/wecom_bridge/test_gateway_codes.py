@@ -10,16 +10,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 EC = "externalcontact"
 
 
-@pytest.fixture
-def gateway(wecom):
-    return gateway_for(wecom.connect().corp)
-
-
-@pytest.fixture
-def guides(gateway):
-    return gateway.get_follow_users()
-
-
 def sent(wecom, path):
     return wecom.calls(f"{EC}/{path}")[-1]["args"]
 

@@ -17,11 +17,6 @@ WHOLE = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + b"\x00" * 30 + b"\x00\x00\x00\x
 
 
 @pytest.fixture
-def gateway(wecom):
-    return gateway_for(wecom.connect().corp)
-
-
-@pytest.fixture
 def friend(wecom):
     """(userid, external_userid) of a relation."""
     row = wecom.get("customers?limit=1")["customers"][0]

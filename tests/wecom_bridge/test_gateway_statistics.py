@@ -5,17 +5,12 @@ from datetime import timedelta, timezone
 import pytest
 
 from scrm.lib import clock
-from wecom_bridge.gateway import CallError, gateway_for
+from wecom_bridge.gateway import CallError
 from wecom_bridge.shapes.groupwelcomes import GroupWelcomeText
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 CHINA = timezone(timedelta(hours=8))
-
-
-@pytest.fixture
-def gateway(wecom):
-    return gateway_for(wecom.connect().corp)
 
 
 def day(back):

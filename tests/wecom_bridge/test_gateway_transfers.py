@@ -6,7 +6,7 @@ import pytest
 
 from scrm.lib import clock
 from wecom_bridge import commands, contracts
-from wecom_bridge.gateway import CallError, gateway_for
+from wecom_bridge.gateway import CallError
 from wecom_bridge.models import OutboundCommand
 from wecom_bridge.services import outbox
 from wecom_bridge.settling import transfers as settling
@@ -14,11 +14,6 @@ from wecom_bridge.settling import transfers as settling
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PAIR = {"handover_userid": "wutong", "takeover_userid": "hechen"}
-
-
-@pytest.fixture
-def gateway(wecom):
-    return gateway_for(wecom.connect().corp)
 
 
 @pytest.fixture

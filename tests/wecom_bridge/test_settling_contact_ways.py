@@ -6,23 +6,13 @@ import pytest
 
 from scrm.lib import clock
 from wecom_bridge import commands, contracts
-from wecom_bridge.gateway import CallError, gateway_for
+from wecom_bridge.gateway import CallError
 from wecom_bridge.models import OutboundCommand
 from wecom_bridge.services import outbox
 from wecom_bridge.settling.contact_ways import settle_add_contact_way
 
 pytestmark = pytest.mark.django_db(transaction=True)
 EC = "externalcontact"
-
-
-@pytest.fixture
-def gateway(wecom):
-    return gateway_for(wecom.connect().corp)
-
-
-@pytest.fixture
-def guides(gateway):
-    return gateway.get_follow_users()
 
 
 def lose(wecom, gateway, guides, state, **script):
