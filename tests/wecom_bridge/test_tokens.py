@@ -103,9 +103,7 @@ def test_a_token_is_refreshed_before_it_ends(wecom, corp):
 def test_a_slow_process_cannot_put_an_old_token_back(wecom, corp):
     gateway_for(corp).get_follow_users()
     credential = CorpCredential.objects.get()
-    kept = tokens._store(
-        credential.pk, credential.access_token_version - 1, {"access_token": "old", "expires_in": 7200}
-    )
+    kept = tokens._store(credential.pk, credential.access_token_version - 1, tokens.Given("old", 7200))
     assert kept.value == credential.access_token == CorpCredential.objects.get().access_token
 
 

@@ -84,6 +84,9 @@ class WeComClient(WeChatClient):
     def _decode_result(self, res: requests.Response) -> dict[str, Any]:
         """A dict, or ValueError: half an answer must not pass for one."""
         result = orjson.loads(res.content)
-        if not isinstance(result, dict):
-            raise ValueError("not a JSON object")
+        if not isinstance(result, dict) or not isinstance(result.get("errcode", 0), int | str):
+            raise ValueError("no answer of WeCom's")
+        result.pop(
+            "base_resp", None
+        )  # of the device APIs, which are not called; wechatpy would let it overwrite the errcode
         return result

@@ -96,13 +96,15 @@ class Core:
         _sending.token = token.value
         return _counted(api, send)
 
-    def _fetch_token(self, secret: str) -> dict[str, Any]:
+    def _fetch_token(self, secret: str) -> tokens.Given:
         """gettoken. Everybody waits for it, so it goes first."""
         refuse_in_transaction()
         flow = flows.flow_of(self._credential)
         try:
             with rates.turn(self.pace.at("welcome"), "gettoken"):
-                return _counted("gettoken", lambda: flow.fetch(self.client, self._credential, secret))
+                return _counted(
+                    "gettoken", lambda: tokens.read_answer(flow.fetch(self.client, self._credential, secret))
+                )
         except CallError as error:
             error.executed_maybe = False  # of the command that waits for the token nothing has left
             raise

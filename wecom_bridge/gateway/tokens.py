@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 
 from scrm.lib import clock
 from tenants.locks import session_lock
 from tenants.paths import scope_name
 from wecom_bridge.gateway.errors import SECRET_REFUSED, CallError
 from wecom_bridge.models import CorpCredential
+from wecom_bridge.shapes.pieces import Row, integer, needed
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,22 @@ WAIT_FOR_OTHER_SECONDS = 15.0
 POLL_SECONDS = 0.05
 BROKEN_SECONDS = 300.0  # how often work that waits for a new secret looks whether it is there
 
-Fetch = Callable[[str], dict[str, Any]]  # the gettoken call, given the secret
+MOST_SECONDS = 30 * 24 * 3600  # no token lives longer; WeCom says 7200
+
+
+class Given(NamedTuple):
+    """What WeCom gave: the token, and for how many seconds."""
+
+    access_token: str
+    seconds: int
+
+
+Fetch = Callable[[str], Given]  # the gettoken call, given the secret
+
+
+def read_answer(answer: Row) -> Given:
+    """WeCom's answer to gettoken. Raises Malformed without a token: kept, half an answer would be asked with until it ended."""
+    return Given(needed(answer, "access_token"), integer(answer, "expires_in", 7200, most=MOST_SECONDS))
 
 
 @dataclass(frozen=True)
@@ -164,11 +180,11 @@ def _fetch_unless_done(credential_pk: int, fetch: Fetch, seen: Token, newer_than
         return row
     secret = CorpCredential.objects.only("secret", "access_token_version").get(pk=credential_pk)
     try:
-        answer = fetch(secret.secret)
+        given = fetch(secret.secret)
     except CallError as error:
         _note_refusal(secret, error)
         raise
-    return _store(credential_pk, secret.access_token_version, answer)
+    return _store(credential_pk, secret.access_token_version, given)
 
 
 def _read(credential_pk: int) -> Token:
@@ -182,10 +198,10 @@ def _read(credential_pk: int) -> Token:
     return Token(row.access_token, expires, row.access_token_version, row.access_token_asked_at)
 
 
-def _store(credential_pk: int, version: int, answer: dict[str, Any]) -> Token:
+def _store(credential_pk: int, version: int, given: Given) -> Token:
     now = clock.wall()
-    expires = now + timedelta(seconds=int(answer.get("expires_in", 7200)))
-    token = Token(str(answer["access_token"]), expires, version + 1, now)
+    expires = now + timedelta(seconds=given.seconds)
+    token = Token(given.access_token, expires, version + 1, now)
     swapped = CorpCredential.objects.filter(pk=credential_pk, access_token_version=version).update(
         access_token=token.value,
         access_token_expires_at=expires,
