@@ -1,5 +1,3 @@
-"""How a call whose answer was lost is settled by asking WeCom: a module per family of calls. Any app may import these."""
-
 """What became of a call whose answer was lost: a module per family, for the `settle` of a command kind.
 
 Each procedure asks WeCom a bounded number of times and says what it found, or None while it cannot be sure: too early, too
