@@ -59,6 +59,10 @@ REFUSALS: dict[str, Words] = {
     "not base64": _("密文格式不对"),
     "not XML": _("请求正文不是 XML"),
     "no Encrypt element": _("请求正文里没有密文"),
+    "no event": _("解密后的正文不是事件"),
+    "no usable length": _("请求没有正确的 Content-Length"),
+    "a DTD in the XML": _("请求正文带有 DTD,不解析"),
+    "XML too deep or too large": _("请求正文的 XML 层级过深或元素过多"),
 }
 
 

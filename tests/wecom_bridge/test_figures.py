@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -13,6 +14,7 @@ from tenants.context import current_tenant, tenant_scope
 from tests.support.core import log_in
 from tests.support.wecom import event_xml, make_corp, seal
 from wecom_bridge import commands, contracts, naming
+from wecom_bridge.callbacks import envelope, parsing
 from wecom_bridge.callbacks.parsing import AIMED
 from wecom_bridge.contracts import Call, CommandKind
 from wecom_bridge.figures import prometheus, reading, recorder
@@ -22,6 +24,7 @@ from wecom_bridge.figures.sources import Sample
 from wecom_bridge.gateway import gateway_for
 from wecom_bridge.models import CallPace, Corp, InboundEvent, OutboundCommand, SyncRun
 from wecom_bridge.services import outbox
+from wecom_bridge.views import callback
 
 TOKEN = "a-token-for-the-monitoring"
 
@@ -243,6 +246,12 @@ def test_refusals_of_several_causes_are_one_number_for_their_status():
     recorder.flush()
     samples = reading._counters("ack", "callbacks_total", "Callbacks", ("", "status"))
     assert [(sample.labels, sample.value) for sample in samples] == [({"status": "403"}, 3)]
+
+
+def test_every_cause_of_a_refused_callback_has_a_name():
+    sources = [Path(module.__file__).read_text() for module in (envelope, parsing, callback)]
+    causes = {cause for words in sources for cause in re.findall(r'Refused\(\d{3}, "([^"]+)"\)', words)}
+    assert "wrong signature" in causes and causes - naming.REFUSALS.keys() == set()
 
 
 # --- 昨夜核对, 接口额度 ------------------------------------------------------------------------------------------
