@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.e2e.stack import Stack, wait_until
+from tests.gates.truth import truth
 
 NEWCOMERS = 150
 TEXT = "这周六面包八折,来店报暗号。"
@@ -149,6 +150,7 @@ def compare(burst: Burst) -> dict[str, int]:
         "welcomes": _welcomes(burst),
         "messages": _messages(burst),
     }
+    assert counted["callbacks"] >= burst.edits, "the burst was as large as was asked for"
     reasons = "SELECT reason, count(*) n FROM campaigns_delivery WHERE state = 'excluded' GROUP BY reason"
     counted |= {f"excluded: {row['reason']}": row["n"] for row in burst.stack.rows(reasons)}
     endings = "SELECT state, count(*) n FROM campaigns_welcomesend GROUP BY state"
@@ -171,25 +173,16 @@ def _callbacks(burst: Burst) -> int:
     return len(pushed)
 
 
-def _truth(burst: Burst) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    while True:
-        page = burst.wecom.ask("customers", offset=len(found), limit=200)
-        found += page["customers"]
-        if len(found) >= page["total"]:
-            return found
-
-
 def _relations(burst: Burst) -> int:
     """Who follows whom."""
-    truth = {(row["external_userid"], userid) for row in _truth(burst) for userid in row["followers"]}
+    followers = {(row["external_userid"], userid) for row in truth(burst.stack) for userid in row["followers"]}
     ours = burst.stack.rows(
         "SELECT i.value, m.userid FROM contacts_follow f JOIN contacts_identity i ON i.id = f.identity_id"
         " JOIN contacts_member m ON m.id = f.member_id WHERE f.relation = 'active'"
     )
-    assert {(row["value"], row["userid"]) for row in ours} == truth
-    assert len(ours) == len(truth)
-    return len(truth)
+    assert {(row["value"], row["userid"]) for row in ours} == followers
+    assert len(ours) == len(followers)
+    return len(followers)
 
 
 def _remarks(burst: Burst) -> int:
@@ -205,7 +198,7 @@ def _remarks(burst: Burst) -> int:
 
 def _newcomers(burst: Burst) -> int:
     """Each newcomer: one person, one adding, one fact of it, one tag here and in WeCom, one fact of that."""
-    names = {row["external_userid"]: row["name"] for row in _truth(burst) if row["name"].startswith(NAME)}
+    names = {row["external_userid"]: row["name"] for row in truth(burst.stack) if row["name"].startswith(NAME)}
     assert len(names) == NEWCOMERS
     ours = burst.stack.rows(
         "SELECT i.value, count(DISTINCT c.id) people, count(DISTINCT p.id) periods,"

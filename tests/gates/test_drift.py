@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.e2e.stack import Stack, wait_until
-from tests.gates.test_month import relations, truth
+from tests.gates.truth import relations, truth
 
 pytestmark = pytest.mark.gate
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -210,8 +210,9 @@ def test_failed_and_empty_lists_destroy_nothing(stack):
 
 
 def reconcile(stack: Stack) -> str:
-    """How a full reading ends."""
+    """How a full reading ends; it met every trouble that was laid in its way."""
     run = stack.inside("reconcile")
     state = "SELECT state FROM wecom_bridge_syncrun WHERE id = %s"
     wait_until("the reconciliation", lambda: stack.value(state, run) in ("done", "failed", "confirm"), 120)
+    assert stack.wecom.get("script")["scripts"] == []
     return str(stack.value(state, run))

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.e2e.stack import Stack, wait_until
+from tests.gates.truth import relations, truth
 
 pytestmark = pytest.mark.gate
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -96,25 +97,6 @@ class Month:
             self.wecom.hand("confirm_all", userid=guide)
         self.driver.advance(timedelta(minutes=10))
         self.driver.advance(timedelta(hours=9))
-
-
-def truth(stack: Stack) -> list[dict]:
-    """Every customer of the simulated world."""
-    found: list[dict] = []
-    while True:
-        page = stack.wecom.ask("customers", offset=len(found), limit=200)
-        found += page["customers"]
-        if len(found) >= page["total"]:
-            return found
-
-
-def relations(stack: Stack) -> set[tuple[str, str]]:
-    """Our living relations."""
-    rows = stack.rows(
-        "SELECT i.value, m.userid FROM contacts_follow f JOIN contacts_identity i ON i.id = f.identity_id"
-        " JOIN contacts_member m ON m.id = f.member_id WHERE f.relation = 'active'"
-    )
-    return {(row["value"], row["userid"]) for row in rows}
 
 
 def test_a_month_of_a_shop_ends_without_drift(stack):
