@@ -46,3 +46,35 @@ def test_a_token_without_a_usable_time_lives_as_long_as_documented(told):
     assert tokens.read_answer({"access_token": "a", "expires_in": "240"}).seconds == 240
     with pytest.raises(Malformed):
         tokens.read_answer(told)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body", "asked"),
+    [
+        ("get_intercept_rule", {}, lambda gateway: gateway.get_intercept_rule(rule_id="r")),
+        (
+            "get_intercept_rule",
+            {"rule": {"rule_name": "折扣"}},
+            lambda gateway: gateway.get_intercept_rule(rule_id="r"),
+        ),
+        ("get_product_album", {"product": {"price": 100}}, lambda gateway: gateway.get_product_album(product_id="p")),
+        ("customer_strategy/list", {"strategy": [{}]}, lambda gateway: gateway.list_strategies()),
+        ("customer_strategy/get", {"strategy": {}}, lambda gateway: gateway.get_strategy(strategy_id=1)),
+        (
+            "get_strategy_tag_list",
+            {"tag_group": [{"group_name": "等级"}]},
+            lambda gateway: gateway.get_strategy_tag_list(),
+        ),
+        (
+            "get_strategy_tag_list",
+            {"tag_group": [{"group_id": "g", "tag": [{"name": "高"}]}]},
+            lambda gateway: gateway.get_strategy_tag_list(),
+        ),
+        ("convert_to_openid", {}, lambda gateway: gateway.convert_to_openid(external_userid="wm1")),
+    ],
+)
+def test_what_misses_its_id_is_a_broken_answer(wecom, gateway, endpoint, body, asked):
+    wecom.script(f"externalcontact/{endpoint}", body={"errcode": 0, "errmsg": "ok", **body})
+    with pytest.raises(CallError) as raised:
+        asked(gateway)
+    assert str(raised.value).startswith("broken answer: ") and raised.value.executed_maybe

@@ -11,16 +11,13 @@ from tests.support.fuzzing import often
 from wecom_bridge.gateway import album, apps, conversions, ids, intercepts, logins, served, strategies, uploads
 from wecom_bridge.shapes.pieces import Malformed
 
+WITH_ID = [strategies.read_strategy, strategies.read_group, album.read_product, intercepts.read_rule]
 READERS = [
     served.read_page,
-    strategies.read_strategy,
     strategies.read_range,
-    strategies.read_group,
     strategies.read_groups,
     strategies.read_page,
-    album.read_product,
     album.read_page,
-    intercepts.read_rule,
     intercepts.read_rules,
     conversions.pairs("items", "userid", "open_userid", "invalid_userid_list"),
     conversions.read_customer,
@@ -110,7 +107,7 @@ def whole(value):
     return isinstance(value, (str, int, bool))
 
 
-@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize("read", [*READERS, *WITH_ID])
 @given(answer=ANSWERS)
 @settings(max_examples=often(25), deadline=None)
 def test_any_answer_is_read_into_its_shape_or_refused(read, answer):
@@ -126,6 +123,13 @@ def test_an_answer_without_any_part_is_read_as_empty(read):
     assert whole(read({})) and whole(read(dict.fromkeys(WORDS)))
 
 
+@pytest.mark.parametrize("read", WITH_ID)
+def test_a_thing_without_its_id_is_refused(read):
+    for answer in ({}, dict.fromkeys(WORDS), dict.fromkeys(WORDS, "")):
+        with pytest.raises(Malformed):
+            read(answer)
+
+
 def test_pictures_of_a_product_come_as_media_or_as_addresses():
     pictures = [
         {"type": "image", "image": {"media_id": "m"}},
@@ -136,8 +140,8 @@ def test_pictures_of_a_product_come_as_media_or_as_addresses():
 
 
 def test_semantics_are_found_at_the_top_or_inside():
-    assert intercepts.read_rule({"semantics_list": [1]}).semantics_list == (1,)
-    assert intercepts.read_rule({"extra_rule": {"semantics_list": ["2"]}}).semantics_list == (2,)
+    assert intercepts.read_rule({"rule_id": "r", "semantics_list": [1]}).semantics_list == (1,)
+    assert intercepts.read_rule({"rule_id": "r", "extra_rule": {"semantics_list": ["2"]}}).semantics_list == (2,)
 
 
 def test_the_old_names_of_a_log_in_are_understood():

@@ -62,7 +62,7 @@ def read_product(row: Row) -> Product:
     pictures = (part(item, "image") for item in rows(row, "attachments"))
     images = (text(picture, "media_id") or text(picture, "pic_url") for picture in pictures)
     return Product(
-        product_id=text(row, "product_id"),
+        product_id=needed(row, "product_id"),
         description=text(row, "description"),
         price=integer(row, "price"),
         product_sn=text(row, "product_sn"),

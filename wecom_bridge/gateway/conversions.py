@@ -11,7 +11,7 @@ from wecom_bridge.shapes.conversions import (
     Owner,
     TemporaryConverted,
 )
-from wecom_bridge.shapes.pieces import Row, rows, text, texts
+from wecom_bridge.shapes.pieces import Row, needed, rows, text, texts
 
 
 class Conversions(Core):
@@ -37,7 +37,7 @@ class Conversions(Core):
     def convert_to_openid(self, *, external_userid: str) -> Openid:
         """EC/convert_to_openid of a WeChat user (41056); 41057: no developer account bound (10.3)."""
         given = {"external_userid": external_userid}
-        return self._ask("convert_to_openid", given, lambda answer: Openid(text(answer, "openid")))
+        return self._ask("convert_to_openid", given, lambda answer: Openid(needed(answer, "openid")))
 
     def unionid_to_external_userid(self, *, unionid: str, openid: str | None = None) -> ExternalUserid:
         """EC/unionid_to_external_userid, of the corp's own mini-program; 610014 unionid, 610017 subject, 610018 openid (10.3)."""

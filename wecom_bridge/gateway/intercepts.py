@@ -79,7 +79,7 @@ def read_rules(answer: Row) -> InterceptRuleList:
 def read_rule(row: Row) -> InterceptRule:
     covered, extra = part(row, "applicable_range"), part(row, "extra_rule")
     return InterceptRule(
-        rule_id=text(row, "rule_id"),
+        rule_id=needed(row, "rule_id"),
         rule_name=text(row, "rule_name"),
         create_time=seconds(row, "create_time"),
         word_list=texts(row, "word_list"),

@@ -4,7 +4,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from wecom_bridge.gateway.core import Core
-from wecom_bridge.shapes.pieces import INT53, Row, flag, integer, needed_integer, part, rows, seconds, text, texts
+from wecom_bridge.shapes.pieces import (
+    INT53,
+    Row,
+    flag,
+    integer,
+    needed,
+    needed_integer,
+    part,
+    rows,
+    seconds,
+    text,
+    texts,
+)
 from wecom_bridge.shapes.strategies import (
     Strategy,
     StrategyMade,
@@ -109,14 +121,14 @@ class Strategies(Core):
 
 
 def read_page(answer: Row) -> StrategyPage:
-    found = (integer(row, "strategy_id", most=INT53) for row in rows(answer, "strategy"))
-    return StrategyPage(tuple(one for one in found if one), text(answer, "next_cursor"))
+    found = (needed_integer(row, "strategy_id") for row in rows(answer, "strategy"))
+    return StrategyPage(tuple(found), text(answer, "next_cursor"))
 
 
 def read_strategy(row: Row) -> Strategy:
     privilege = part(row, "privilege")
     return Strategy(
-        strategy_id=integer(row, "strategy_id", most=INT53),
+        strategy_id=needed_integer(row, "strategy_id"),
         parent_id=integer(row, "parent_id", most=INT53),
         strategy_name=text(row, "strategy_name"),
         create_time=seconds(row, "create_time"),
@@ -139,14 +151,16 @@ def read_groups(answer: Row) -> StrategyTagList:
 
 def read_group(row: Row) -> StrategyTagGroup:
     tags = (
-        StrategyTag(text(tag, "id"), text(tag, "name"), seconds(tag, "create_time"), integer(tag, "order", most=INT53))
+        StrategyTag(
+            needed(tag, "id"), text(tag, "name"), seconds(tag, "create_time"), integer(tag, "order", most=INT53)
+        )
         for tag in rows(row, "tag")
     )
     return StrategyTagGroup(
-        group_id=text(row, "group_id"),
+        group_id=needed(row, "group_id"),
         strategy_id=integer(row, "strategy_id", most=INT53),
         group_name=text(row, "group_name"),
         create_time=seconds(row, "create_time"),
         order=integer(row, "order", most=INT53),
-        tag=tuple(tag for tag in tags if tag.id),
+        tag=tuple(tags),
     )
