@@ -199,7 +199,7 @@ def _write_memberships(batch: GroupsBatch, groups: dict[str, GroupChat], who: _W
             if not is_known and (group.pk, userid, one.joined_at) not in joinings:
                 fresh.append(_membership(group, one, who))
             elif not is_known:
-                patched.append(_reopened(rows, group, one, who))
+                patched.append(_reopened(rows, group, one))
     update_rows(GroupMembership, [row for row, _event in closing])
     update_rows(GroupMembership, [row for row in patched if "left_at" not in row])
     update_rows(GroupMembership, [row for row in patched if "left_at" in row])
@@ -252,7 +252,7 @@ def _patch(row: GroupMembership, one: GroupMemberInfo, who: _Who) -> dict[str, A
     return changes if any(getattr(row, name) != value for name, value in changes.items()) else None
 
 
-def _reopened(rows: Iterable[GroupMembership], group: GroupChat, one: GroupMemberInfo, who: _Who) -> dict[str, Any]:
+def _reopened(rows: Iterable[GroupMembership], group: GroupChat, one: GroupMemberInfo) -> dict[str, Any]:
     """We thought she had left; WeCom lists the same joining still."""
     row = next(r for r in rows if (r.group_id, r.userid, r.joined_at) == (group.pk, one.userid, one.joined_at))
     return {

@@ -10,7 +10,6 @@ from contacts import marks
 from contacts.models import Contact, Department, Member, MemberPlacement
 from contacts.services import placements
 from contacts.services.search import searchable
-from scrm.lib import clock
 from scrm.lib.db.bulk import clean_text, insert_rows, lock_rows, update_rows
 from tenants import locks
 from wecom_bridge.contracts import DepartmentInfo, MemberInfo, MembersBatch
@@ -25,9 +24,8 @@ def apply_members(batch: MembersBatch) -> None:
     A full read that lacks a department marks it gone; a member is only ever marked left by name (left_userids).
     """
     locks.lock_in_transaction("people")
-    now = clock.now()
-    _write_departments(batch, now)
-    _write_members(batch, now)
+    _write_departments(batch)
+    _write_members(batch)
     if batch.left_userids:
         _of(batch.corp).filter(userid__in=batch.left_userids).exclude(status=Member.Status.LEFT).update(
             status=Member.Status.LEFT, has_customer_contact=False, left_at=batch.read_at, synced_at=batch.read_at
@@ -63,7 +61,7 @@ def _blank(corp: Corp, userid: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _write_departments(batch: MembersBatch, now: datetime) -> None:
+def _write_departments(batch: MembersBatch) -> None:
     known = {row.department_id: row for row in Department.objects.filter(corp=batch.corp)}
     fresh, changed = [], []
     for info in batch.departments:
@@ -89,7 +87,7 @@ def department_values(info: DepartmentInfo) -> dict[str, Any]:
     }
 
 
-def _write_members(batch: MembersBatch, now: datetime) -> None:
+def _write_members(batch: MembersBatch) -> None:
     infos = {info.userid: info for info in batch.members}
     known = {row.userid: row for row in _of(batch.corp).filter(userid__in=infos)}
     fresh, changed = [], []

@@ -56,7 +56,7 @@ def mark_tags(
     follows = {row.pk: row for row in Follow.objects.filter(pk__in=list(follow_ids)).select_related("identity")}
     now = clock.now()
     marks = _lock_marks(follows)
-    plan = _Plan(tags, marks, rule)
+    plan = _Plan(marks, rule)
     for follow in follows.values():
         for tag_id in add:
             plan.add(follow, tags[tag_id])
@@ -96,7 +96,7 @@ def _lock_marks(follows: Iterable[int]) -> dict[tuple[int, int], FollowTag]:
 class _Plan:
     """What has to change, collected before anything is written."""
 
-    def __init__(self, tags: Mapping[int, Tag], marks: dict[tuple[int, int], FollowTag], rule: Rule | None) -> None:
+    def __init__(self, marks: dict[tuple[int, int], FollowTag], rule: Rule | None) -> None:
         self.marks, self.rule = marks, rule
         self.to_create: list[tuple[Follow, Tag]] = []
         self.to_add: list[FollowTag] = []

@@ -59,7 +59,7 @@ def connect_corp(
 
     Raises UserError for a malformed corp id or key.
     """
-    _check(corp_id, secret, token, encoding_aes_key)
+    _check(corp_id, token, encoding_aes_key)
     now = clock.wall()
     corp, is_new = Corp.objects.get_or_create(corp_id=corp_id, defaults={"name": name, "created_at": now})
     corp.name, corp.open_account, corp.is_active = name, open_account or corp.open_account, True
@@ -85,7 +85,7 @@ def rest_after_restore() -> None:
     ChecklistLink.objects.filter(revoked_at=None).update(revoked_at=clock.wall())  # some were taken back since the dump
 
 
-def _check(corp_id: str, secret: str, token: str, encoding_aes_key: str) -> None:
+def _check(corp_id: str, token: str, encoding_aes_key: str) -> None:
     if not _CORP_ID.match(corp_id):
         raise UserError(
             _("企业 ID 的格式不对:它以 ww 开头,可在企业微信管理后台「我的企业」里找到。"),

@@ -328,10 +328,10 @@ def ask(command: OutboundCommand, gateway: Gateway) -> None:
     if found is None:
         _again(command, CallError(command.last_error or "unknown", errcode=command.errcode))
     else:
-        _take_finding(command, kind, found)
+        _take_finding(command, found)
 
 
-def _take_finding(command: OutboundCommand, kind: CommandKind, found: Settled) -> None:
+def _take_finding(command: OutboundCommand, found: Settled) -> None:
     if found.done:
         _succeeded(command, found.result)
     else:
