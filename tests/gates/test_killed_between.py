@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.stack import wait_until
 from tests.gates.burst import TAG, TEXT, Burst
+from wecom_bridge import contracts
 
 pytestmark = pytest.mark.gate
 DELAY = 6.0  # between the deed and the answer: long enough to kill
@@ -83,7 +84,7 @@ def test_every_kind_is_settled_and_nothing_is_done_twice(stack):
     tasked = "SELECT count(*) FROM campaigns_dispatch WHERE push_id = %s AND state = 'tasked'"
     wait_until("every task", lambda: stack.value(tasked, push) == units, 300)
 
-    second = {"groupmsg.poll": "get_groupmsg_task", "ledger.read": "get_groupmsg_list_v2"}
+    second = {"groupmsg.poll": "get_groupmsg_task", "groupmsg.list": "get_groupmsg_list_v2"}
     kill.during(second, lambda: stack.inside("look_again", push=push), lambda: stack.inside("read_ledger"))
     open_ones = "SELECT count(*) FROM wecom_bridge_outboundcommand WHERE settled_at IS NULL AND kind = 'groupmsg.poll'"
     wait_until("the polls", lambda: not stack.value(open_ones), 300)
@@ -95,7 +96,8 @@ def test_every_kind_is_settled_and_nothing_is_done_twice(stack):
     burst.settle(300)
 
     ends = stack.rows("SELECT kind, state, last_error, sent_at, attempts FROM wecom_bridge_outboundcommand")
-    assert kill.killed == {row["kind"] for row in ends}, "every kind that exists was hurt"
+    every = {kind.name for kind in contracts.all_kinds()}
+    assert kill.killed == every == {row["kind"] for row in ends}, "every kind that exists was hurt"
     assert [row for row in ends if row["state"] not in ("done", "cancelled")] == []
     _tasks_stand_once(stack, burst)
     _welcomes_came_once(stack, welcomed, in_doubt)
