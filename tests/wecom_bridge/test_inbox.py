@@ -296,32 +296,51 @@ def test_a_wecom_that_answers_nothing_costs_the_slice_one_time_out(wecom, connec
     """Nothing more is asked after the slice's end, however many were to be read together."""
     told = heard("people")
     monkeypatch.setattr(inbox, "WIDTH", 2)
-    monkeypatch.setattr(inbox, "SLICE", timedelta(seconds=0.3))
-    slowly(monkeypatch, seconds=0.5)
+    monkeypatch.setattr(inbox, "SLICE", timedelta(seconds=1))
+    slowly(monkeypatch, seconds=1.5)
     many(wecom, connection, 12)
     began = monotonic()
 
     assert inbox.drain(soon())
 
-    assert monotonic() - began < 2
+    assert monotonic() - began < 4
     assert [len(batch.rows) for batch in told] == [2]
     left = InboundEvent.objects.filter(state="waiting").values_list("attempts", "claimed_until")
     assert list(left) == [(0, None)] * 10
 
 
-def test_a_slice_ends_early_when_a_welcome_waits_for_a_process(wecom, connection, heard, monkeypatch):
-    told = heard("people")
-    monkeypatch.setattr(inbox, "TOGETHER", 2)
-    many(wecom, connection, 12)
+@pytest.fixture
+def waiting_welcome():
+    """A message lies in the welcome's queue."""
     queue = settings.CELERY_BROKER_TRANSPORT_OPTIONS["global_keyprefix"] + "welcome"
     rates._redis().lpush(queue, "a message")
+    yield
+    rates._redis().delete(queue)
+
+
+def test_a_slice_ends_early_when_a_welcome_waits_for_a_process(wecom, connection, heard, monkeypatch, waiting_welcome):
+    told = heard("people")
+    monkeypatch.setattr(inbox, "TOGETHER", 2)
+    monkeypatch.setattr(inbox, "LEAST", timedelta(seconds=0.3))
+    slowly(monkeypatch, seconds=0.4)
+    many(wecom, connection, 12)
 
     assert inbox.drain(soon())
     assert [len(batch.rows) for batch in told] == [2]
     assert InboundEvent.objects.filter(state="waiting", claimed_until=None, attempts=0).count() == 10
 
-    rates._redis().delete(queue)
+
+def test_newcomers_without_a_pause_leave_the_inbox_its_least_share(
+    wecom, connection, heard, monkeypatch, waiting_welcome
+):
+    told = heard("people")
+    monkeypatch.setattr(inbox, "TOGETHER", 2)
+    monkeypatch.setattr(inbox, "LEAST", inbox.SLICE)
+    many(wecom, connection, 12)
+
     assert not inbox.drain(soon())
+
+    assert [len(batch.rows) for batch in told] == [2] * 6
     assert set(states()) == {"done"}
 
 

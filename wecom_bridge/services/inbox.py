@@ -38,6 +38,9 @@ WIDTH = 8
 TOGETHER = 24
 # Short, because the welcome lane shares these processes and a code lives 20 seconds.
 SLICE = timedelta(seconds=4)
+# What a slice may work before it makes room for a welcome: with newcomers that come without a pause it would else begin, claim and end
+# for a handful of entities. A welcome that waits for it has still 18 of its 20 seconds.
+LEAST = timedelta(seconds=1)
 CLAIM = timedelta(seconds=90)
 MAX_ATTEMPTS = 8
 BREATH = timedelta(seconds=0.5)  # a row that is due but held by another drain is not asked for without a pause
@@ -47,12 +50,13 @@ LANE = "inbound"
 
 def drain(deadline: datetime) -> bool:
     """Work until nothing is due or the slice is over; True when it stopped with work left."""
-    stop = min(deadline, clock.wall() + SLICE)
+    began = clock.wall()
+    stop = min(deadline, began + SLICE)
     while clock.wall() < stop:
         rows = claim(clock.wall())
         if not rows:
             return False
-        stop = _handle(rows, stop)
+        stop = _handle(rows, stop, began + LEAST)
     return InboundEvent.objects.filter(_due(clock.wall())).exists()
 
 
@@ -146,10 +150,10 @@ def _held_elsewhere(keys: set[str], locked: set[int], now: datetime) -> set[str]
     return set(others.values_list("entity_key", flat=True))
 
 
-def _handle(rows: list[InboundEvent], stop: datetime) -> datetime:
+def _handle(rows: list[InboundEvent], stop: datetime, polite: datetime) -> datetime:
     """Read and settle some entities at a time, so that what a slow WeCom answered is kept; what the slice has no time for goes back.
 
-    The end of the slice: now, when a welcome waits for a process.
+    polite: from when on a welcome that waits for a process ends the slice. Returns the end of the slice.
     """
     for corp in Corp.objects.filter(pk__in={row.corp_id for row in rows}):
         every = _group([row for row in rows if row.corp_id == corp.pk])
@@ -169,7 +173,7 @@ def _handle(rows: list[InboundEvent], stop: datetime) -> datetime:
             _settle(corp, read)
             dirties = [*unasked, *dirties[TOGETHER:]]
             if jobs.is_waiting("welcome"):
-                stop = min(stop, clock.wall())
+                stop = min(stop, max(polite, clock.wall()))
         _give_back([row for dirty in dirties for row in dirty.rows])
     return stop
 
