@@ -378,6 +378,7 @@ class CommandKind:
     decide (retry, or drop, which is told to on_refused); of a `once` kind, sent_at says that the call may have happened. Cancelled: build
     found nothing left to call for.
     settle: outside any transaction, for policy `once` after a lost answer; see Settled.
+    already: errcodes by which WeCom says that what an idempotent command wants is so already; told to on_result, with an empty answer.
     label: what an operator calls it, for the pages.
     """
 
@@ -389,6 +390,7 @@ class CommandKind:
     settle: "Callable[[OutboundCommand, WeComReader], Settled | None] | None" = None
     on_parked: "Callable[[OutboundCommand], None] | None" = None
     on_cancelled: "Callable[[OutboundCommand], None] | None" = None
+    already: frozenset[int] = frozenset()
     lane: Literal["welcome", "outbound"] = "outbound"
     priority: int = 50
     max_attempts: int = 8

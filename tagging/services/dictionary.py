@@ -219,6 +219,7 @@ COMMANDS = (
         _build_delete,
         _deleted,
         _note_refusal,
+        already=frozenset({40068}),  # no such tag: an earlier call did it, or somebody in WeCom
         priority=20,
         label=gettext_lazy("删除企业标签"),
     ),

@@ -124,6 +124,24 @@ def test_tags_are_created_renamed_and_deleted_in_wecom(wecom, corp):
     assert TagGroup.objects.filter(name="会员日").count() == 1
 
 
+def test_deleting_a_tag_that_wecom_no_longer_has_is_done(wecom, corp):
+    """A call whose answer was lost is made again; or somebody in WeCom was faster and the callback is on its way."""
+    group = dictionary.create_group(name="会员日", tag_names=["来过", "没来"], corp=corp, is_exclusive=True, by=SYSTEM)
+    send()
+    wecom.post("switches", {"callback_drop": 1})
+    tag = group.tags.order_by("pk").first()
+    dictionary.delete_tag(tag, by=SYSTEM)
+    wecom.hand("console_delete_tag", id=tag.wecom_tag_id)
+
+    send()
+
+    tag.refresh_from_db()
+    command = OutboundCommand.objects.get(kind="tag.delete")
+    assert (command.state, command.errcode, command.last_error) == ("done", 0, "")
+    assert tag.deleted_at is not None and tag.last_error == ""
+    assert [call["errcode"] for call in wecom.calls("externalcontact/del_corp_tag")] == [40068]
+
+
 def test_tags_that_swap_names_and_come_before_the_answer_are_the_same_rows(acme):
     from tagging.services.mirror import apply_tags
     from tests.support import tagging

@@ -229,6 +229,8 @@ def _failed(command: OutboundCommand, error: Exception) -> None:
             _not_called(command, error)
     elif error.executed_maybe and command.policy == OutboundCommand.Policy.ONCE:
         _put_back(command, State.UNKNOWN, error)
+    elif error.errcode in command_kind(command.kind).already:
+        _succeeded(command, {})
     elif error.retryable:
         _again(command, error)
     else:
