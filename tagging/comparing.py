@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from django.utils.translation import gettext_lazy as _
 
 from tagging.models import FollowTag, Tag, TagGroup
-from tagging.services.mirror import follows_read_before
+from tagging.services.mirror import follows_read_before, taken_off_since
 from wecom_bridge.comparing import Difference, differing, name_columns, on_compare
 from wecom_bridge.contracts import PeopleBatch, TagsBatch
 
@@ -44,7 +44,7 @@ def compare_people_tags(batch: PeopleBatch) -> Iterator[Difference]:
     told = {(row.person.external_userid, info.userid): info for row in batch.rows for info in row.follows}
     follows = follows_read_before(batch.corp, told, batch.read_at)
     ids = {tag_id for info in told.values() for tag_id in info.tag_ids}
-    known = set(Tag.objects.filter(corp=batch.corp, wecom_tag_id__in=ids).values_list("wecom_tag_id", flat=True))
+    known = dict(Tag.objects.filter(corp=batch.corp, wecom_tag_id__in=ids).values_list("pk", "wecom_tag_id"))
     carried: dict[int, set[str]] = {}
     wished: dict[int, set[str]] = {}
     marks = FollowTag.objects.filter(follow_id__any_of={row.pk for row in follows.values()})
@@ -53,8 +53,11 @@ def compare_people_tags(batch: PeopleBatch) -> Iterator[Difference]:
     for follow_id, tag_id, state, settled_at, tagged_at in columns:
         is_settled = state == State.ON and (settled_at or tagged_at) < batch.read_at
         (carried if is_settled else wished).setdefault(follow_id, set()).add(str(tag_id))
+    for follow_pk, tag_pk in taken_off_since(batch.read_at, (row.pk for row in follows.values())):
+        wished.setdefault(follow_pk, set()).add(str(known.get(tag_pk)))
+    standing = set(known.values())
     for pair, follow in follows.items():
-        ours, theirs = carried.get(follow.pk, set()), set(told[pair].tag_ids) & known
+        ours, theirs = carried.get(follow.pk, set()), set(told[pair].tag_ids) & standing
         pending = wished.get(follow.pk, set())
         surplus, lacking = sorted(ours - theirs), sorted(theirs - ours - pending)
         if surplus or lacking:

@@ -14,9 +14,9 @@ from scrm.lib import clock
 from scrm.lib.db.bulk import insert_rows
 from tagging.models import FollowTag, Tag, TagGroup
 from tagging.services.broken import break_readers_of_tags
-from tagging.services.marks import FollowKeys, tag_event
+from tagging.services.marks import COMMAND, FollowKeys, tag_event
 from wecom_bridge.contracts import PeopleBatch, TagGroupInfo, TagInfo, TagsBatch
-from wecom_bridge.models import Corp
+from wecom_bridge.models import Corp, OutboundCommand
 
 logger = logging.getLogger(__name__)
 State = FollowTag.State
@@ -167,7 +167,7 @@ class _Diff:
 def apply_people_tags(batch: PeopleBatch) -> None:
     """The tags of the follows in a batch are WeCom's truth at batch.read_at. Our pending wishes stay ours.
 
-    A mark settled after the read was made is not undone by it.
+    What our own command put on or took off after the read began is not undone by it.
     """
     told = {(row.person.external_userid, info.userid): info for row in batch.rows for info in row.follows}
     follows = follows_read_before(batch.corp, told, batch.read_at)
@@ -189,9 +189,11 @@ def apply_people_tags(batch: PeopleBatch) -> None:
     )
     for mark in rows.select_related("tag__group").order_by("pk"):
         marks.setdefault(mark.follow_id, []).append(mark)
+    taken = taken_off_since(batch.read_at, (row.pk for row in follows.values()))
     diff = _Diff()
     for pair, follow in follows.items():
         wanted = [corp_tags[tag_id] for tag_id in told[pair].tag_ids if tag_id in corp_tags]
+        wanted = [tag for tag in wanted if (follow.pk, tag.pk) not in taken]
         wanted += [personal_tags[name] for name in personal.get(pair) or () if name in personal_tags]
         _compare(diff, follow, wanted, marks.get(follow.pk, []), batch.read_at, knows_personal=pair in personal)
     _write(diff, batch)
@@ -207,6 +209,17 @@ def follows_read_before(corp: Corp, pairs: Iterable[Pair], read_at: datetime) ->
     return {
         (external, userid): FollowKeys(*keys) for *keys, external, userid in columns if (external, userid) in wanted
     }
+
+
+def taken_off_since(read_at: datetime, follow_ids: Iterable[int]) -> set[tuple[int, int]]:
+    """(follow, tag) pairs that a command of ours took off after a reading began: it may still have seen them. One query.
+
+    The mark itself is gone by then, so the command has to say it.
+    """
+    rows = OutboundCommand.objects.filter(kind=COMMAND, subject_id__any_of=set(follow_ids))
+    rows = rows.filter(state=OutboundCommand.State.DONE, settled_at__gte=clock.to_wall(read_at))
+    done = rows.values_list("subject_id", "payload")
+    return {(follow_id, tag_id) for follow_id, payload in done if follow_id for tag_id in payload.get("remove", [])}
 
 
 def _ensure_personal_tags(corp: Corp, names: set[str]) -> dict[str, Tag]:

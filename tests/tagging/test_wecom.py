@@ -14,7 +14,7 @@ from tagging.services import dictionary
 from tagging.services.marks import mark_tags
 from tenants.audit import SYSTEM
 from wecom_bridge.contracts import TagGroupInfo, TagInfo, TagsBatch
-from wecom_bridge.models import OutboundCommand
+from wecom_bridge.models import OutboundCommand, SyncRun, SyncUnit
 from wecom_bridge.services import outbox
 from wecom_bridge.services.sync import drive, runs
 
@@ -159,3 +159,33 @@ def test_tags_that_swap_names_and_come_before_the_answer_are_the_same_rows(acme)
     tell("乙", "甲")
     assert dict(Tag.objects.values_list("wecom_tag_id", "name")) == {"et1": "乙", "et2": "甲"}
     assert TagGroup.objects.count() == 1
+
+
+def test_a_reading_older_than_our_own_command_does_not_undo_it(wecom, corp):
+    """The echo of the command is lost; the run read the follow before."""
+    carried = FollowTag.objects.filter(tag__group__kind="corp").exclude(follow__member__userid="hechen")
+    off = carried.select_related("follow__identity", "follow__member", "tag").order_by("pk").first()
+    bare, tag = free_pair()
+    assert bare.member.userid != "hechen"
+    wecom.script("externalcontact/batch/get_by_user", errcode=-1, match={"userid_list": ["hechen"]}, times=1)
+    run = runs.start_sync(corp, by=SYSTEM)
+    drive.drain(clock.wall() + timedelta(seconds=60))
+    assert SyncRun.objects.get(pk=run.pk).step == "customers"
+
+    mark_tags([off.follow_id], remove=[off.tag_id], origin="operator", by=SYSTEM)
+    mark_tags([bare.pk], add=[tag.pk], origin="operator", by=SYSTEM)
+    send()
+    SyncUnit.objects.update(next_attempt_at=None)
+    drive.drain(clock.wall() + timedelta(seconds=60))
+
+    run.refresh_from_db()
+    assert (run.state, run.drift_counts) == ("done", {})
+    assert not FollowTag.objects.filter(follow=off.follow_id, tag=off.tag_id).exists()
+    assert FollowTag.objects.get(follow=bare, tag=tag).state == "on"
+    assert off.tag.wecom_tag_id not in told(wecom, off.follow)
+
+    wecom.hand("tag", userid=off.follow.member.userid, external_userid=off.follow.identity.value,
+               add=[off.tag.wecom_tag_id])  # fmt: skip
+    runs.start_sync(corp, by=SYSTEM)
+    drive.drain(clock.wall() + timedelta(seconds=60))
+    assert FollowTag.objects.filter(follow=off.follow_id, tag=off.tag_id).exists(), "a later reading is believed"
