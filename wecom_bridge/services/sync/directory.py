@@ -20,7 +20,7 @@ from wecom_bridge.models import StagedRow, SyncRun, SyncUnit
 from wecom_bridge.services.errors import in_words
 from wecom_bridge.services.parallel import run_all
 from wecom_bridge.services.sync import groups, staging
-from wecom_bridge.services.sync.pause import note_error
+from wecom_bridge.services.sync.pause import is_refusal, note_error
 from wecom_bridge.services.sync.removals import read_at_of
 from wecom_bridge.services.sync.telling import tell
 
@@ -64,17 +64,17 @@ def read(run: SyncRun, gateway: Gateway, deadline: datetime) -> bool:
 
 
 def _read_list(run: SyncRun, name: str, call: Callable[[], Rows]) -> None:
-    """Stage a list once. The hourly run notes a failure and does without; a full one waits and tries again."""
+    """Stage a list once. Without one that WeCom refuses the run goes on. After a failure the hourly run does without it, too; a
+    full one waits and tries again."""
     unit, _made = SyncUnit.objects.get_or_create(run=run, kind="list", key=name)
     if unit.state != State.WAITING:
         return
     try:
         rows = call()
     except CallError as error:
-        if run.kind != SyncRun.Kind.LISTS:
+        if run.kind != SyncRun.Kind.LISTS and not is_refusal(error):
             raise
-        unit.state, unit.last_error = State.FAILED, str(error)[:200]
-        unit.save(update_fields=["state", "last_error"])
+        settle_unread(run, name, error)
         return
     with transaction.atomic():
         staging.write([staging.staged_row(run.pk, name, "", key, item) for key, item in rows])
@@ -160,8 +160,7 @@ def _validate(run: SyncRun, gateway: Gateway, deadline: datetime) -> _Found:
         lambda: [parse.member(row, serves=userid in found.serving) for userid, row in sorted(rows.items())]
     )
     missing = sorted(set(known) - set(rows))
-    parts = SyncUnit.objects.filter(run=run, kind="members").exclude(state__in=(State.FETCHED, State.EMPTY))
-    if known and (not rows or parts.exists()):
+    if is_short(run) or (known and not rows):
         found.notes["members"] = _("成员没有读全:没有读到的成员保持原样。")
     elif len(missing) > max(ASKED, len(known) * SHARE):
         found.notes["members"] = _("成员比我们已知的少了很多:没有读到的成员保持原样。请检查应用的可见范围。")
@@ -171,6 +170,13 @@ def _validate(run: SyncRun, gateway: Gateway, deadline: datetime) -> _Found:
     return found
 
 
+def is_short(run: SyncRun) -> bool:
+    """Whether a part of the directory's members could not be read."""
+    parts = SyncUnit.objects.filter(run=run, kind="members").exclude(state__in=(State.FETCHED, State.EMPTY))
+    unread = SyncUnit.objects.filter(run=run, kind="list", key="departments", state__in=(State.FAILED, State.DENIED))
+    return parts.exists() or unread.exists()
+
+
 def lost_too_many(known: set[Any], told: set[Any]) -> bool:
     """Whether a list lacks so much of what we know that it is not believed; an empty one is never."""
     lost = len(known - told)
@@ -178,13 +184,13 @@ def lost_too_many(known: set[Any], told: set[Any]) -> bool:
 
 
 def _ask(gateway: Gateway, userids: list[str], found: _Found, deadline: datetime) -> None:
-    """Members the list lacks, by name: gone, somewhere else, or out of our sight. Raises CallError for what is none of these.
+    """Members the list lacks, by name: gone, somewhere else, or kept from us. Raises CallError for what is none of these.
 
     Whom the slice has no time for stays as she is, for a later run to ask: the directory is told in this slice, or it would be read
     for ever.
     """
     in_time = (userid for userid in userids if clock.wall() < deadline)
-    hidden = 0
+    hidden, refused = 0, None
     for userid, member in run_all(
         lambda one: gateway.get_member(one, serves=one in found.serving), in_time, width=WIDTH
     ):
@@ -194,9 +200,13 @@ def _ask(gateway: Gateway, userids: list[str], found: _Found, deadline: datetime
             found.left.append(userid)
         elif isinstance(member, CallError) and member.errcode in MEMBER_DENIED:
             hidden += 1
+        elif isinstance(member, CallError) and is_refusal(member):
+            refused = member
         else:
             raise member
-    if hidden:
+    if refused:
+        found.notes["members"] = str(refused)
+    elif hidden:
         found.notes["members"] = _("%(n)s 位成员不在应用的可见范围内:保持原样。") % {"n": hidden}
 
 
@@ -218,6 +228,12 @@ def _tell(run: SyncRun, found: _Found) -> None:
 
 
 def settle_list(run: SyncRun, name: str, count: int, note: str = "") -> None:
-    """A list is told; with a note, it was not believed. One that failed keeps its own words."""
-    unit = SyncUnit.objects.filter(run=run, kind="list", key=name).exclude(state=State.FAILED)
+    """A list is told; with a note, it was not believed. One that was not read keeps its own words."""
+    unit = SyncUnit.objects.filter(run=run, kind="list", key=name).exclude(state__in=(State.FAILED, State.DENIED))
     unit.update(state=State.FAILED if note else State.APPLIED, fetched=count, last_error=note[:200])
+
+
+def settle_unread(run: SyncRun, name: str, error: CallError) -> None:
+    """A list that WeCom refuses, or that the hour could not read: what it would name stays as it is."""
+    state = State.DENIED if is_refusal(error) else State.FAILED
+    SyncUnit.objects.filter(run=run, kind="list", key=name).update(state=state, last_error=str(error)[:200])

@@ -17,8 +17,19 @@ from wecom_bridge.models import Corp, SyncRun, SyncUnit
 from wecom_bridge.queries import count_written
 from wecom_bridge.services.backoff import next_try
 from wecom_bridge.services.errors import in_words
-from wecom_bridge.services.sync import customers, directory, early, groups, keeping, nightly, removals, repair, writing
-from wecom_bridge.services.sync.pause import Paused, say_paused
+from wecom_bridge.services.sync import (
+    customers,
+    directory,
+    early,
+    groups,
+    keeping,
+    nightly,
+    removals,
+    repair,
+    unread,
+    writing,
+)
+from wecom_bridge.services.sync.pause import Paused, is_refusal, say_paused
 from wecom_bridge.services.sync.runs import drop_staged, fail
 from wecom_bridge.services.sync.statistics import refresh_statistics
 from wecom_bridge.services.sync.telling import tell
@@ -47,7 +58,7 @@ def _drive(run: SyncRun, deadline: datetime) -> bool:
         step = run.step
         try:
             _advance(run, deadline)
-            run.last_error = ""
+            _say_moving(run)
         except Paused as pause:
             say_paused(run, pause)
             return False
@@ -63,6 +74,13 @@ def _drive(run: SyncRun, deadline: datetime) -> bool:
         if run.step == step and clock.wall() < deadline:
             return False  # what is left waits for its time: see next_due
     return run.state == State.RUNNING
+
+
+def _say_moving(run: SyncRun) -> None:
+    """What stopped it is over."""
+    if run.last_error and run.state != State.DONE:
+        run.last_error = ""
+        run.save(update_fields=["last_error"])
 
 
 def _note_failure(run: SyncRun, error: Exception) -> None:
@@ -98,9 +116,9 @@ def _tags(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
     try:
         found = gateway.get_tag_groups()
     except CallError as error:
-        if run.kind != SyncRun.Kind.LISTS:
+        if run.kind != SyncRun.Kind.LISTS and not is_refusal(error):
             raise
-        directory.settle_list(run, "tags", 0, str(error))
+        directory.settle_unread(run, "tags", error)
         return following
     with transaction.atomic():
         left = tell(run, "tags", c.TagsBatch(run.corp, _source(run), read_at, found, is_full=True))
@@ -167,16 +185,16 @@ def _remove(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
 
 def _finish(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
     now = clock.wall()
-    totals = counts(run)
+    totals, said = counts(run), unread.in_short(run)
     with transaction.atomic():
         drop_staged(run)
         SyncUnit.objects.filter(run=run, kind=SyncUnit.WRITE).delete()
-        SyncRun.objects.filter(pk=run.pk).update(state=State.DONE, finished_at=now, counts=totals, last_error="")
-        if run.kind in (SyncRun.Kind.FIRST, SyncRun.Kind.RECONCILE):
+        SyncRun.objects.filter(pk=run.pk).update(state=State.DONE, finished_at=now, counts=totals, last_error=said)
+        if run.kind in (SyncRun.Kind.FIRST, SyncRun.Kind.RECONCILE) and unread.has_read_customers(run):
             Corp.objects.filter(pk=run.corp_id).update(last_synced_at=now, connected_at=run.corp.connected_at or now)
         if run.kind == SyncRun.Kind.LISTS:
             keeping.forget_clean_lists(run)
-    run.state, run.counts, run.finished_at = State.DONE, totals, now
+    run.state, run.counts, run.finished_at, run.last_error = State.DONE, totals, now, said
     return None
 
 

@@ -40,5 +40,5 @@ def drop_runs(run_ids: list[int]) -> None:
 def forget_clean_lists(run: SyncRun) -> None:
     """Of the hourly readings only the latest and those that found something are kept."""
     older = SyncRun.objects.filter(corp=run.corp_id, kind=SyncRun.Kind.LISTS, state=SyncRun.State.DONE, drift_counts={})
-    older = older.filter(pk__lt=run.pk).exclude(units__state=SyncUnit.State.FAILED)
+    older = older.filter(pk__lt=run.pk).exclude(units__state__in=(SyncUnit.State.FAILED, SyncUnit.State.DENIED))
     drop_runs(list(older.order_by("id").values_list("pk", flat=True)[:500]))

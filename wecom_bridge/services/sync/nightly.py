@@ -22,6 +22,7 @@ from wecom_bridge.services.sync import runs
 HOUR = 3
 SPREAD = timedelta(minutes=90)
 LISTS_EVERY = timedelta(hours=1)
+PATIENCE = timedelta(hours=1)  # for a run under way that rests; then the night says that it could not read
 LOOK_AGAIN = timedelta(minutes=10)  # at a corp whose lists are due and cannot be read
 
 Kind, State = SyncRun.Kind, SyncRun.State
@@ -80,17 +81,37 @@ def _begin_night(corp: Corp, now: datetime) -> None:
     if mine.filter(night=night).exists() or mine.filter(kind__in=FULL, state=State.DONE, read_at__gte=at).exists():
         return
     under_way = mine.filter(state__in=(State.RUNNING, State.NEEDS_CONFIRM)).exclude(kind=Kind.LISTS).first()
-    if under_way is not None and under_way.state == State.RUNNING and under_way.kind in FULL:
-        SyncRun.objects.filter(pk=under_way.pk).update(night=night)  # that one is tonight's
-        return
     reason = why_not(corp)
-    if under_way is not None:
-        waits = under_way.state == State.NEEDS_CONFIRM
-        reason = _("上一次核对还在等人确认。") if waits else _("另一次比对正在进行。")
+    if under_way is not None and not reason:
+        if _is_tonights(under_way, at):
+            if not under_way.last_error:
+                SyncRun.objects.filter(pk=under_way.pk).update(night=night)
+                return
+            if now < at + PATIENCE:
+                return  # it rests; what for may soon be over
+        reason = _why_not_beside(under_way)
     if reason:
         _note_skipped(corp, night, reason)
         return
     runs.start_sync(corp, by=SYSTEM, night=night)
+
+
+def _is_tonights(run: SyncRun, at: datetime) -> bool:
+    """Whether a run under way reads what tonight's would: all of it, begun within the day before, and for no other night."""
+    began = run.read_at or run.started_at + clock.offset()
+    is_full = run.state == State.RUNNING and run.kind in FULL
+    return is_full and run.night is None and began >= at - timedelta(days=1)
+
+
+def _why_not_beside(run: SyncRun) -> str:
+    """Why nothing can begin while that one is under way."""
+    if run.state == State.NEEDS_CONFIRM:
+        return _("上一次核对还在等人确认。")
+    if run.kind not in FULL:
+        return _("另一次比对正在进行。")
+    if run.last_error:
+        return _("上一次读取还停着:%(error)s") % {"error": run.last_error}
+    return _("上一次读取还没有结束。")
 
 
 def _note_skipped(corp: Corp, night: date, reason: str) -> None:

@@ -13,6 +13,7 @@ from wecom_bridge.gateway import CallError, Gateway
 from wecom_bridge.gateway.errors import GROUP_GONE
 from wecom_bridge.models import DriftRow, StagedRow, SyncRun, SyncUnit
 from wecom_bridge.services.sync import telling
+from wecom_bridge.services.sync.pause import is_refusal
 
 TOLD = "told"  # a kind of staged row: the pair was told before its page was written
 MANY = 20  # a guide with at least so many who now has none, or a loss of more than so many and SHARE of all, is asked about
@@ -89,7 +90,7 @@ def _is_dissolved(gateway: Gateway, chat_id: str) -> bool:
     try:
         gateway.get_group(chat_id)
     except CallError as error:
-        if error.held:
+        if error.held and not is_refusal(error):
             raise
         return error.errcode == GROUP_GONE
     return False
