@@ -93,7 +93,7 @@ def list_steps(run: SyncRun) -> list[dict[str, Any]]:
             _("%(n)s 段好友关系") % {"n": count_written(run)},
         ),
         (_("客户群"), ("group_lists", "groups"), _("%(done)s / %(all)s 个群") % {"done": groups[0], "all": groups[1]}),
-        (_("核对与完成"), ("compare", "remove", "finish"), ""),
+        (_("核对与完成"), ("compare", "remove", "ask_directory", "remove_directory", "finish"), ""),
     ]
     if run.kind == SyncRun.Kind.LISTS:
         steps = [steps[0], steps[-1]]

@@ -33,6 +33,8 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "sync.started": _("开始同步"),
     "sync.confirmed": _("确认移除消失的好友关系"),
     "sync.kept": _("保留消失的好友关系"),
+    "sync.directory_confirmed": _("确认移除通讯录里消失的成员与部门"),
+    "sync.directory_kept": _("保留通讯录里消失的成员与部门"),
     "sync.repair_asked": _("修复差异"),
     "inbox.replayed": _("重放回调"),
     "outbox.retried": _("重试调用"),

@@ -75,7 +75,11 @@ def test_a_sync_is_begun_once_and_shown(it):
 
 def test_a_shrink_is_shown_and_decided(it):
     run = sync.start_sync(make_corp(), by=SYSTEM)
-    run.state, run.shrink = "confirm", {"follows": 412, "known": 900, "groups": 1, "emptied": ["hechen"]}
+    run.state, run.step, run.shrink = (
+        "confirm",
+        "compare",
+        {"follows": 412, "known": 900, "groups": 1, "emptied": ["hechen"]},
+    )
     run.save()
     page = it.get(f"/bridge/syncs/{run.pk}/").content.decode()
     assert "412" in page and "hechen" in page
@@ -83,7 +87,7 @@ def test_a_shrink_is_shown_and_decided(it):
     it.post(f"/bridge/syncs/{run.pk}/decide/", {"decision": "keep"})
 
     run.refresh_from_db()
-    assert (run.state, run.step) == ("running", "finish")
+    assert (run.state, run.step) == ("running", "ask_directory")
 
 
 def make_event(**overrides):

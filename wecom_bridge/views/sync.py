@@ -90,7 +90,8 @@ def _outcomes(request: MemberRequest, run: SyncRun) -> dict[str, Any]:
 def sync_decide(request: MemberRequest, pk: int) -> HttpResponse:
     """Much would vanish: a person says whether it really is gone."""
     run = get_object_or_404(SyncRun, pk=pk)
-    sync.decide(run.pk, remove=request.POST.get("decision") == "remove", by=request.actor)
+    about = request.POST.get("about", "compare")
+    sync.decide(run.pk, remove=request.POST.get("decision") == "remove", by=request.actor, about=about)
     return redirect("bridge_sync", pk=run.pk)
 
 

@@ -4,7 +4,7 @@ Resumable: a list that was read is not read again. Nothing here ends by silence.
 lacks too much leaves what we have; a single member who is missing is asked for by name, and only WeCom's "gone" means gone.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -86,13 +86,14 @@ def _staged(run: SyncRun, name: str) -> Rows:
     return list(StagedRow.objects.filter(run=run, kind=name).order_by("key").values_list("key", "payload"))
 
 
-def _departments(run: SyncRun) -> list[c.DepartmentInfo]:
+def staged_departments(run: SyncRun) -> list[c.DepartmentInfo]:
+    """The departments as this run read them."""
     return [c.DepartmentInfo(**row) for _key, row in _staged(run, "departments")]
 
 
 def _plan_members(run: SyncRun) -> None:
     """A unit per visible root: one call brings all below it, where WeCom allows that."""
-    departments = _departments(run)
+    departments = staged_departments(run)
     known = {one.department_id for one in departments}
     roots = [one.department_id for one in departments if one.parent_id not in known]
     SyncUnit.objects.bulk_create(
@@ -136,7 +137,10 @@ def _split(run: SyncRun) -> None:
     units = SyncUnit.objects.filter(run=run, kind="members", state=State.WAITING)
     units.update(cursor=ALONE)
     SyncUnit.objects.bulk_create(
-        [SyncUnit(run=run, kind="members", key=str(one.department_id), cursor=ALONE) for one in _departments(run)],
+        [
+            SyncUnit(run=run, kind="members", key=str(one.department_id), cursor=ALONE)
+            for one in staged_departments(run)
+        ],
         ignore_conflicts=True,
     )
 
@@ -145,7 +149,7 @@ def _validate(run: SyncRun, gateway: Gateway, deadline: datetime) -> _Found:
     """What of it is believed."""
     have = c.inventory()
     known = dict(have.members(run.corp)) if have else {}
-    serving, departments = {key for key, _row in _staged(run, "follow_users")}, _departments(run)
+    serving, departments = {key for key, _row in _staged(run, "follow_users")}, staged_departments(run)
     rows = dict(_staged(run, "member"))
     found = _Found(serving, departments, [], departments_whole=bool(departments))
     known_serving = {userid for userid, serves in known.items() if serves}
@@ -162,7 +166,7 @@ def _validate(run: SyncRun, gateway: Gateway, deadline: datetime) -> _Found:
     missing = sorted(set(known) - set(rows))
     if is_short(run) or (known and not rows):
         found.notes["members"] = _("成员没有读全:没有读到的成员保持原样。")
-    elif len(missing) > max(ASKED, len(known) * SHARE):
+    elif too_many_missing(missing, known):
         found.notes["members"] = _("成员比我们已知的少了很多:没有读到的成员保持原样。请检查应用的可见范围。")
     else:
         start = run.pk * ASKED % max(len(missing), 1)  # other ones first in each run, so that all have their turn
@@ -171,10 +175,16 @@ def _validate(run: SyncRun, gateway: Gateway, deadline: datetime) -> _Found:
 
 
 def is_short(run: SyncRun) -> bool:
-    """Whether a part of the directory's members could not be read."""
+    """Whether a part of the directory's members could not be read: a department's, or those of departments we were not told."""
     parts = SyncUnit.objects.filter(run=run, kind="members").exclude(state__in=(State.FETCHED, State.EMPTY))
-    unread = SyncUnit.objects.filter(run=run, kind="list", key="departments", state__in=(State.FAILED, State.DENIED))
+    unread = SyncUnit.objects.filter(run=run, kind="list", key="departments", fetched=0)
+    unread = unread.filter(state__in=(State.FAILED, State.DENIED))
     return parts.exists() or unread.exists()
+
+
+def too_many_missing(missing: Collection[str], known: Collection[str]) -> bool:
+    """Whether more members are missing than are asked for by name."""
+    return len(missing) > max(ASKED, len(known) * SHARE)
 
 
 def lost_too_many(known: set[Any], told: set[Any]) -> bool:

@@ -26,6 +26,7 @@ from wecom_bridge.services.sync import (
     nightly,
     removals,
     repair,
+    shrinking,
     unread,
     writing,
 )
@@ -165,7 +166,7 @@ def _compare(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
         removals.list_only(run, gone)
         return "finish"
     if not gone.is_doubtful:
-        return "finish" if removals.apply(run, gone, gateway, deadline) else None
+        return "ask_directory" if removals.apply(run, gone, gateway, deadline) else None
     run.state = State.NEEDS_CONFIRM
     run.shrink = {
         "follows": len(gone.follows),
@@ -180,7 +181,21 @@ def _compare(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
 
 
 def _remove(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
-    return "finish" if removals.apply(run, removals.find(run, gateway), gateway, deadline) else None
+    return "ask_directory" if removals.apply(run, removals.find(run, gateway), gateway, deadline) else None
+
+
+def _ask_directory(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
+    """Last, so that nothing else waits for the answer: whether what the directory lacks is gone."""
+    doubt = shrinking.find(run)
+    if not doubt:
+        return "finish"
+    run.state, run.shrink = State.NEEDS_CONFIRM, run.shrink | doubt
+    run.save(update_fields=["state", "shrink"])
+    return None
+
+
+def _remove_directory(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
+    return "finish" if shrinking.apply(run, gateway, deadline) else None
 
 
 def _finish(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
@@ -208,6 +223,8 @@ _STEPS: dict[str, Step] = {
     "groups": _groups,
     "compare": _compare,
     "remove": _remove,
+    "ask_directory": _ask_directory,
+    "remove_directory": _remove_directory,
     "finish": _finish,
 }
 

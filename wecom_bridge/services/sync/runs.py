@@ -76,15 +76,35 @@ def start_lists(corp: Corp) -> SyncRun | None:
         return None
 
 
+# The step in which a run asks → (if it is gone: the next step and the audit log's word; if it stays: the same; what it is about).
+_QUESTIONS = {
+    "compare": (
+        ("remove", "sync.confirmed"),
+        ("ask_directory", "sync.kept"),
+        ("follows", "groups", "known", "emptied"),
+    ),
+    "ask_directory": (
+        ("remove_directory", "sync.directory_confirmed"),
+        ("finish", "sync.directory_kept"),
+        ("members", "guides", "departments", "who"),
+    ),
+}
+
+
 @transaction.atomic
-def decide(run_id: int, *, remove: bool, by: Actor) -> SyncRun:
-    """A person looked at what would vanish: remove it, or leave everything as it is. Raises Conflict when it is decided."""
+def decide(run_id: int, *, remove: bool, by: Actor, about: str = "compare") -> SyncRun:
+    """A person looked at what would vanish: remove it, or leave everything as it is.
+
+    about: the step whose question she saw. Raises Conflict when that one is decided.
+    """
     run = SyncRun.objects.select_for_update().get(pk=run_id)
-    if run.state != State.NEEDS_CONFIRM:
+    if run.state != State.NEEDS_CONFIRM or run.step != about:
         raise Conflict(_("这次同步已经处理过了,请刷新页面查看结果。"))
-    run.state, run.step = State.RUNNING, "remove" if remove else "finish"
+    gone, stays, columns = _QUESTIONS[about]
+    following, action = gone if remove else stays
+    run.state, run.step = State.RUNNING, following
     run.save(update_fields=["state", "step"])
-    audit.record("sync.confirmed" if remove else "sync.kept", run, by=by, **run.shrink)
+    audit.record(action, run, by=by, **{name: run.shrink[name] for name in columns if name in run.shrink})
     jobs.nudge(LANE)
     return run
 
