@@ -38,10 +38,12 @@ def bind(batch: PeopleBatch) -> None:
 
 
 def _open_periods(batch: PeopleBatch, added: dict[tuple[str, str], EventFact]) -> dict[tuple[str, str], int]:
-    """(external_userid, userid) → the open period of that relation."""
+    """(external_userid, userid) → the open period of that relation, in the id space the corp speaks in now."""
     rows = FollowPeriod.objects.filter(
         ended_at__isnull=True,
         follow__corp=batch.corp,
+        follow__identity__id_space=batch.corp.id_space,
+        follow__member__id_space=batch.corp.id_space,
         follow__identity__value__in=[external for external, _userid in added],
         follow__member__userid__in=[userid for _external, userid in added],
     ).values_list("follow__identity__value", "follow__member__userid", "pk")

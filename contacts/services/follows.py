@@ -14,7 +14,7 @@ from contacts.services.periods import SAME_ADDING, End, Period, Start, fold
 from contacts.timeline import NewEvent, Places, Restated, record_events, restate_events, roots_of
 from scrm.lib.db.bulk import clean_text, insert_rows, update_rows
 from wecom_bridge.contracts import FollowInfo
-from wecom_bridge.models import Corp
+from wecom_bridge.models import PLAIN, Corp
 
 ENDED_KINDS = {
     EndedBy.CUSTOMER.value: "follow.deleted_by_customer",
@@ -77,9 +77,10 @@ class _Pair:
         return self.follow.synced_at if self.follow else None
 
 
-def pair_digest(corp_id: str, external_userid: str, userid: str) -> str:
-    """The subject and fact-key stem of a relation, the same for every source that tells of it."""
-    raw = f"{corp_id}\n{external_userid}\n{userid}".encode()
+def pair_digest(corp: Corp, external_userid: str, userid: str) -> str:
+    """The subject and fact-key stem of a relation, the same for every source that tells of it, another in each id space."""
+    scope = corp.corp_id if corp.id_space == PLAIN else f"{corp.corp_id}/{corp.id_space}"
+    raw = f"{scope}\n{external_userid}\n{userid}".encode()
     return "pair:" + hashlib.blake2b(raw, digest_size=16).hexdigest()
 
 
@@ -94,7 +95,7 @@ def apply_pairs(
 ) -> Outcome:
     """Bring follows, periods and timeline to what the facts say. Idempotent; the caller holds the people lock."""
     pairs = [
-        _Pair(key, one, people.get(key[0]), members[key[1]], pair_digest(corp.corp_id, *key))
+        _Pair(key, one, people.get(key[0]), members[key[1]], pair_digest(corp, *key))
         for key, one in sorted(facts.items())
     ]
     _load(pairs)

@@ -118,7 +118,7 @@ def _note(corp: Corp, fact: EventFact, kind: str, **payload: str) -> None:
     if known is None:
         return
     member = Member.objects.filter(corp=corp, id_space=corp.id_space, userid=userid).first()
-    digest = pair_digest(corp.corp_id, external, userid)
+    digest = pair_digest(corp, external, userid)
     record_events(
         [
             NewEvent(

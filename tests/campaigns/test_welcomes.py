@@ -176,6 +176,20 @@ def test_a_welcome_of_another_corp_is_not_bound(guide):
     assert send.period is None
 
 
+def test_a_welcome_never_hangs_on_the_adding_of_somebody_in_another_id_space(guide):
+    """The same two ids, seen by a provider's app, name other people."""
+    people.make_follow(member=guide, identity=people.make_identity(people.make_contact(), value="wmnew"))
+    guide.corp.id_space = "suite:dk"
+    guide.corp.save(update_fields=["id_space"])
+    send = arrive(guide)
+    event = people.event_fact("add_external_contact", "wmnew", guide.userid, clock.now(), WelcomeCode="CODE1")
+    for handler in contracts.handlers_for("people"):
+        handler(people.people_batch(corp=guide.corp, events=[event], gone=[("wmnew", guide.userid)]))
+
+    send.refresh_from_db()
+    assert send.period_id is None
+
+
 def test_an_add_without_a_code_is_counted(guide):
     event = people.event_fact("add_external_contact", "wmnew", guide.userid, clock.now())
     row = people.person_row("wmnew", people.follow_info(guide.userid, clock.now()))
