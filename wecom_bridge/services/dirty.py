@@ -104,7 +104,17 @@ def _wait_for_adds(dirty: Dirty, seen: set[str]) -> None:
 
 
 ADD = "add_external_contact"
-_ADD_OR_END = {ADD, "del_external_contact", "del_follow_user"}
+ENDS = {"del_external_contact", "del_follow_user"}
+_ADD_OR_END = {ADD, *ENDS}
+
+
+def proven_ends(dirty: Dirty) -> list[c.EventFact]:
+    """What a customer's events prove without a reading: which relations ended; and the adds of these, one of which may have
+    come after the end."""
+    if dirty.entity[0] != "p" or not any(row.change_type in ENDS for row in dirty.rows):
+        return []
+    ended = {fact.fields.get("UserID") for fact in dirty.facts if fact.change_type in ENDS}
+    return [fact for fact in dirty.facts if fact.change_type in _ADD_OR_END and fact.fields.get("UserID") in ended]
 
 
 def _read_group(dirty: Dirty, gateway: Gateway) -> None:

@@ -23,7 +23,7 @@ from wecom_bridge.gateway import CallError, Gateway, gateway_for
 from wecom_bridge.models import Corp, InboundEvent
 from wecom_bridge.services import pace
 from wecom_bridge.services.backoff import next_try
-from wecom_bridge.services.dirty import Dirty, fact_of, read_again, to_batches
+from wecom_bridge.services.dirty import ENDS, Dirty, fact_of, proven_ends, read_again, to_batches
 from wecom_bridge.services.errors import in_words
 from wecom_bridge.services.parallel import run_all
 
@@ -267,10 +267,32 @@ def _tell_events(corp: Corp, dirty: Dirty) -> None:
                 handler(corp, fact)
 
 
+def _tell_ends(rows: Sequence[InboundEvent]) -> None:
+    """That a relation ended is proved by its event, whatever becomes of the reading: told at once, in a transaction of its own.
+
+    The rows stay open, or parked, for the reading; hearing of the end again then, or from a replay, changes nothing.
+    """
+    for dirty in _group(rows):
+        facts = proven_ends(dirty)
+        if not facts:
+            continue
+        corp = dirty.rows[0].corp
+        batch = contracts.PeopleBatch(corp=corp, source="callback", read_at=clock.now(), events=facts)
+        try:
+            with transaction.atomic():
+                for handler in contracts.handlers_for("people"):
+                    handler(batch)
+                _tell_events(corp, Dirty(dirty.entity, [row for row in dirty.rows if row.change_type in ENDS]))
+        except Exception:
+            logger.exception("the end of a relation of %s could not be told", dirty.entity)
+
+
 def _put_back(rows: Sequence[InboundEvent], error: Exception) -> None:
     """Try later, or park: after MAX_ATTEMPTS, or at once for a refusal that time does not cure."""
     now = clock.wall()
     call = error if isinstance(error, CallError) else None
+    if call is not None:
+        _tell_ends(rows)
     for row in rows:
         is_over = (row.is_charged and row.attempts >= MAX_ATTEMPTS) or (call is not None and not call.retryable)
         held = call is not None and call.held
