@@ -18,6 +18,7 @@ from contacts.services.standing import refresh_standing
 from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
 from tenants import locks
+from wecom_bridge.callbacks.told import latest_adds
 from wecom_bridge.contracts import EventFact, PeopleBatch, PersonRow, RemovalsBatch
 from wecom_bridge.models import Corp
 
@@ -76,16 +77,22 @@ def apply_lost_follows(batch: RemovalsBatch) -> None:
 def apply_not_friends(corp: Corp, told: Mapping[PairKey, datetime]) -> None:
     """A mass message found that these are no friends any more: (external_userid, userid) → when the guide sent it.
 
-    WeCom goes on listing a guide whom the customer deleted, so that this and the callback are all that tells (pains 1.6). An
-    adding after the sending is not spoken of. Call it inside a transaction that holds no lock which handlers of people take.
+    WeCom goes on listing a guide whom the customer deleted, so that this and the callback are all that tells (pains 1.6), and no
+    sight since then speaks against it. An adding does: she who was added at or after the sending is not spoken of, even where WeCom
+    kept the old createtime and only the add event tells. Call it inside a transaction that holds no lock which handlers of people take.
     """
     lock_people()
     facts: dict[PairKey, PairFacts] = {
         pair: PairFacts(ends=[End(at, EndedBy.CUSTOMER.value)], proof=SEND_RESULT) for pair, at in told.items()
     }
     if facts:
-        open_ = _open_pairs(corp, facts)
-        facts = {pair: one for pair, one in facts.items() if pair in open_ and open_[pair] < one.ends[0].at}
+        begun = _open_pairs(corp, facts)
+        adds = latest_adds(corp, {external for external, _userid in begun}, min(told.values())) if begun else {}
+        facts = {
+            pair: one
+            for pair, one in facts.items()
+            if pair in begun and max(begun[pair], adds.get(pair, begun[pair])) < one.ends[0].at
+        }
         _apply(corp, FactSource.RECONCILE.value, clock.now(), facts, {}, set(), clock.now())
 
 

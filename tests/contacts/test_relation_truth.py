@@ -15,8 +15,10 @@ from tests.support.contacts import (
     people_batch,
     person_row,
 )
+from tests.support.wecom import arrive
 from wecom_bridge import contracts
 from wecom_bridge.contracts import RemovalsBatch, handlers_for
+from wecom_bridge.services.corps import Connection
 
 pytestmark = pytest.mark.django_db
 
@@ -181,6 +183,32 @@ def test_a_sending_from_before_she_was_added_again_says_nothing():
     seen(100, created=at(90), source="reconcile")
     apply_not_friends(make_corp(), {("wm1", "lin"): at(80), ("wmNobody", "lin"): at(80)})
     assert truth()[:2] == ("active", at(90)) and not Follow.objects.exclude(identity__value="wm1").exists()
+
+
+def test_a_sending_from_before_an_add_event_says_nothing_though_wecom_kept_the_old_createtime():
+    """The event counts before it is handled, and for the guide it names alone."""
+    corp = make_corp()
+    seen(1)
+    for minutes, userid in ((100, "lin"), (200, "other")):
+        created = int(at(minutes).timestamp())
+        arrive(
+            Connection(corp, "", "", ""), "add_external_contact", created=created, ExternalUserID="wm1", UserID=userid
+        )
+    apply_not_friends(corp, {("wm1", "lin"): at(60)})
+    told("add_external_contact", 100, listed=True)
+    apply_not_friends(corp, {("wm1", "lin"): at(99)})
+    assert truth()[:2] == ("active", at(0))
+
+    apply_not_friends(corp, {("wm1", "lin"): at(150)})
+    assert truth()[:2] == ("by_customer", at(150))
+
+
+def test_no_sight_since_the_sending_speaks_for_a_friend():
+    seen(1)
+    seen(600, source="reconcile")
+    seen(700)
+    apply_not_friends(make_corp(), {("wm1", "lin"): at(60)})
+    assert truth()[:2] == ("by_customer", at(60))
 
 
 # --- Transfers that fail ------------------------------------------------------------------------------------------------
