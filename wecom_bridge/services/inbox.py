@@ -6,17 +6,17 @@ handler refuses is taken apart, so that one bad row delays only itself.
 
 import logging
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Min, Q, Value
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models import Case, F, Min, Q, QuerySet, When, Window
+from django.db.models.functions import Coalesce, Greatest, RowNumber
 
 from scrm.lib import clock
-from tenants import jobs
+from tenants import jobs, locks
 from wecom_bridge import contracts
 from wecom_bridge.callbacks.rows import GROUP_SETTLES
 from wecom_bridge.gateway import CallError, Gateway, gateway_for
@@ -73,53 +73,74 @@ def claim(now: datetime, limit: int = BATCH) -> list[InboundEvent]:
     """Due events, with the older open ones of the same entities; those of entities that another drain holds are left to it.
 
     An event that has not settled yet waits for a reading of its own, or a state from before it would be taken for its
-    result. One reading answers at most MOST_OF_ONE events, the oldest: an entity in a flood does not hold the others up.
+    result. One reading answers at most MOST_OF_ONE events, the oldest: an entity in a flood does not hold the others up,
+    and no more than twice as many of its rows are read. One claim of a merchant at a time.
     """
+    locks.lock_in_transaction("inbox-claim")  # two that touch whole entities would wait for each other's rows
+    events = InboundEvent.objects
     due = list(
-        InboundEvent.objects.select_for_update(skip_locked=True)
+        events.select_for_update(skip_locked=True)
         .filter(_due(now))
         .order_by("next_attempt_at", "id")
         .values_list("pk", "entity_key")[:limit]
     )
     keys = {key for _pk, key in due}
-    locked = InboundEvent.objects.select_for_update(skip_locked=True).filter(
-        entity_key__in=keys, state__in=OPEN, lane=LANE
-    )
+    foremost = _foremost(keys, now)
+    locked = events.select_for_update(skip_locked=True).filter(pk__in=foremost, state__in=OPEN)
     columns = ("pk", "entity_key", "state", "next_attempt_at")
     found: list[Any] = list(locked.order_by("occurred_at", "id").values_list(*columns, named=True))
-    held = _held_elsewhere(keys, {row.pk for row in found}, now)
+    held = _held_elsewhere(keys, now) | {foremost[pk] for pk in foremost.keys() - {row.pk for row in found}}
     slow = pace.slowed(keys - held, now)
     chosen = _choose([row for row in found if row.entity_key not in held and row.entity_key not in slow], now)
-    events = InboundEvent.objects
     events.filter(pk__in=chosen.all).update(claimed_until=now + CLAIM)
     events.filter(pk__in=chosen.due).update(attempts=F("attempts") + 1)
-    events.filter(pk__in=chosen.unsettled).update(
-        next_attempt_at=Greatest("next_attempt_at", Value(now + GROUP_SETTLES))
-    )
+    _wait_to_settle(keys - held - slow.keys(), now)
     # An entity in other hands becomes due again in a moment, or this loop would find it at once for ever.
     events.filter(pk__in=[pk for pk, key in due if key in held]).update(next_attempt_at=now + timedelta(seconds=1))
     for key, at in slow.items():
-        _slow_down([row.pk for row in found if row.entity_key == key], at)
+        _slow_down(key, at)
     rows = list(events.filter(pk__in=chosen.all).order_by("occurred_at", "id"))
     for row in rows:
         row.is_charged = row.pk in chosen.due
     return rows
 
 
-def _slow_down(pks: Sequence[int], at: datetime) -> None:
-    rows = InboundEvent.objects.filter(pk__in=pks)
+def _open_of(keys: Iterable[str]) -> QuerySet[InboundEvent]:
+    return InboundEvent.objects.filter(entity_key__in=keys, state__in=OPEN, lane=LANE)
+
+
+def _foremost(keys: set[str], now: datetime) -> dict[int, str]:
+    """pk → entity, of each entity's first MOST_OF_ONE due events and as many that wait for another try.
+
+    Those of a lapsed claim come first: its drain may be settling them just now, which shows in their locks.
+    """
+    place = Window(
+        RowNumber(),
+        partition_by=[F("entity_key"), Case(When(next_attempt_at__lte=now, then=True), default=False)],
+        order_by=[F("claimed_until").asc(nulls_last=True), F("occurred_at").asc(), F("id").asc()],
+    )
+    rows = _open_of(keys).filter(Q(next_attempt_at__lte=now) | Q(state=InboundEvent.State.RETRY))
+    return dict(rows.annotate(place=place).filter(place__lte=MOST_OF_ONE).values_list("pk", "entity_key"))
+
+
+def _wait_to_settle(keys: set[str], now: datetime) -> None:
+    later = now + GROUP_SETTLES
+    rows = _open_of(keys).filter(state=InboundEvent.State.WAITING, next_attempt_at__gt=now, next_attempt_at__lt=later)
+    rows.update(next_attempt_at=later)
+
+
+def _slow_down(key: str, at: datetime) -> None:
+    rows = _open_of([key]).filter(next_attempt_at__lt=at)
     rows.filter(state=InboundEvent.State.WAITING).update(last_error=InboundEvent.SLOWED)
-    rows.update(next_attempt_at=Greatest("next_attempt_at", Value(at)))
+    rows.update(next_attempt_at=at)
 
 
 @dataclass
 class _Chosen:
-    """Of the open events of some entities: those due, older ones that wait for another try and go with them uncounted, and
-    those that have not settled."""
+    """Of the open events of some entities: those due, and older ones that wait for another try and go with them uncounted."""
 
     due: set[int] = field(default_factory=set)
     riding: set[int] = field(default_factory=set)
-    unsettled: set[int] = field(default_factory=set)
 
     @property
     def all(self) -> set[int]:
@@ -133,8 +154,6 @@ def _choose(found: Sequence[Any], now: datetime) -> _Chosen:
         if row.next_attempt_at <= now and taken[row.entity_key] < MOST_OF_ONE:
             taken[row.entity_key] += 1
             chosen.due.add(row.pk)
-        elif row.next_attempt_at > now and row.state == InboundEvent.State.WAITING:
-            chosen.unsettled.add(row.pk)
     for row in found:
         is_waiting = row.next_attempt_at > now and row.state == InboundEvent.State.RETRY
         if is_waiting and taken[row.entity_key] < MOST_OF_ONE:
@@ -143,11 +162,10 @@ def _choose(found: Sequence[Any], now: datetime) -> _Chosen:
     return chosen
 
 
-def _held_elsewhere(keys: set[str], locked: set[int], now: datetime) -> set[str]:
-    """Entities with an open event that is claimed, or locked, by another drain."""
-    others = InboundEvent.objects.filter(entity_key__in=keys, state__in=OPEN, lane=LANE)
-    others = others.filter(Q(claimed_until__gte=now) | ~Q(pk__in=locked))
-    return set(others.values_list("entity_key", flat=True))
+def _held_elsewhere(keys: set[str], now: datetime) -> set[str]:
+    """Entities with an open event that another drain has claimed."""
+    claimed = _open_of(keys).filter(claimed_until__gte=now)
+    return set(claimed.order_by().values_list("entity_key", flat=True).distinct())
 
 
 def _handle(rows: list[InboundEvent], stop: datetime, polite: datetime) -> datetime:
