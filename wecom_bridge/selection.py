@@ -46,10 +46,19 @@ def matching(chosen: Selection) -> QuerySet[InboundEvent]:
 
 def replayable(chosen: Selection) -> QuerySet[InboundEvent]:
     """Of these, the settled ones that somebody would handle; open ones are handled anyhow."""
-    wanted = Q(pk__in=[])
+    wanted = _aimed()
     for event, change_type in contracts.wanted_events():
         wanted |= Q(event=event, change_type=change_type) if change_type else Q(event=event)
     return matching(chosen).exclude(state__in=InboundEvent.OPEN).filter(~Q(entity_key="") | wanted)
+
+
+def _aimed() -> Q:
+    """Events that make something dirty, and were kept as ignored by a version that did not know them. Left out is what names
+    nothing of ours: tags of a strategy, and tags of the directory."""
+    directory = Q(change_type__endswith="_user") | Q(change_type__endswith="_party")
+    strategy = Q(body__regex=r"<StrategyId>(<!\[CDATA\[)?[^<\]]")
+    others = parsing.AIMED - {"change_contact", "change_external_tag"}
+    return Q(event__in=others) | (Q(event="change_contact") & directory) | (Q(event="change_external_tag") & ~strategy)
 
 
 def count_by_event(chosen: Selection) -> list[tuple[str, str, int]]:
