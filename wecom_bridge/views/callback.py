@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 
 from django.db import Error
 from django.http import HttpRequest, HttpResponse
@@ -10,7 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from scrm.lib import clock
-from tenants.context import tenant_scope
+from tenants.context import TenantUnavailable, tenant_scope
 from wecom_bridge.callbacks import knocks, nudges, parsing, routes, rows
 from wecom_bridge.callbacks.envelope import Refused, open_envelope
 from wecom_bridge.figures import recorder
@@ -33,7 +34,7 @@ def callback(request: HttpRequest, opaque: str) -> HttpResponse:
     except Refused as refused:
         logger.warning("callback to %s… refused with %s: %s", opaque[:6], refused.status, refused.cause)
         return HttpResponse(refused.cause, status=refused.status, content_type="text/plain")
-    except (rows.NotStored, Error):
+    except (rows.NotStored, Error, TenantUnavailable):
         logger.exception("callback to %s… not stored; WeCom will send it again", opaque[:6])
         return HttpResponse("try again", status=503, content_type="text/plain")
 
@@ -45,12 +46,32 @@ def _take(request: HttpRequest, opaque: str) -> HttpResponse:
         answer = _answer(request, route, opaque)
     except Refused as refused:
         _count(route, refused.cause, refused.status, began)
-        with tenant_scope(route.tenant):
-            knocks.note_refusal(opaque, refused.cause)
+        _remember(route, knocks.note_refusal, opaque, refused.cause)
         nudges.stir()
         raise
     _count(route, "", 200, began)
     return answer
+
+
+class _Echo(HttpResponse):
+    """The answer of a verification. WeCom waits a second for it, so what is to be noted is noted once it is sent."""
+
+    def __init__(self, echo: bytes, note: Callable[[], None]) -> None:
+        super().__init__(echo, content_type="text/plain", headers={"Content-Length": str(len(echo))})
+        self._note = note
+
+    def close(self) -> None:
+        self._note()
+        super().close()
+
+
+def _remember(route: routes.Route, note: Callable[[str, str], None], opaque: str, what: str) -> None:
+    """A note helps a person find a mistake: that it cannot be kept changes no answer."""
+    try:
+        with tenant_scope(route.tenant):
+            note(opaque, what)
+    except Exception:
+        logger.exception("a knock at %s… could not be noted", opaque[:6])
 
 
 def _count(route: routes.Route, cause: str, status: int, began: float) -> None:
@@ -60,9 +81,8 @@ def _count(route: routes.Route, cause: str, status: int, began: float) -> None:
 def _answer(request: HttpRequest, route: routes.Route, opaque: str) -> HttpResponse:
     if request.method == "GET":
         echo = _open(request, route, request.GET.get("echostr", ""))
-        with tenant_scope(route.tenant):
-            knocks.note_verified(opaque, request.GET.get("nonce", ""))
-        return HttpResponse(echo, content_type="text/plain")
+        nonce = request.GET.get("nonce", "")
+        return _Echo(echo, lambda: _remember(route, knocks.note_verified, opaque, nonce))
     plain = _open(request, route, parsing.encrypted_part(_body(request)))
     event = parsing.understand(plain, clock.now() + route.tenant.clock_offset)
     row, due = rows.build(route.corp_pk, event, plain)
