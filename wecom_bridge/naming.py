@@ -46,6 +46,21 @@ EVENTS: dict[tuple[str, str], Words] = {
     ("customer_acquisition", ""): _("获客助手"),
 }
 
+# What a row is about, by its key: a letter in callbacks, the app's own word in commands.
+ENTITIES: dict[str, Words] = {
+    "p": _("客户"),
+    "g": _("客户群"),
+    "m": _("成员"),
+    "t": _("企业标签"),
+    "d": _("部门"),
+    "follow": _("好友关系"),
+    "taggroup": _("标签组"),
+    "welcome": _("欢迎语"),
+    "groupmsg": _("群发任务"),
+    "groupmsg.poll": _("群发任务"),
+    "ledger": _("群发记录"),
+}
+
 # Why the callback address said no (callbacks.envelope and views.callback).
 REFUSALS: dict[str, Words] = {
     "wrong signature": _("签名不对,Token 与控制台的不一致"),
@@ -79,6 +94,16 @@ def name_api(api: str) -> Words:
 def name_event(event: str, change_type: str) -> Words:
     """Of a callback."""
     return EVENTS.get((event, change_type)) or EVENTS.get((event, "")) or event
+
+
+def name_entity(key: str) -> str:
+    """Of what a row is about: 客户 wm…; keys of callbacks begin with the corp's number, which says nothing here."""
+    kind, _colon, which = key.partition(":")
+    if kind.isdecimal():
+        kind, _colon, which = which.partition(":")
+    if kind not in ENTITIES:
+        return which or key
+    return f"{ENTITIES[kind]} {'' if which == 'all' else which.partition(':')[0]}".strip()
 
 
 def name_refusal(cause: str) -> Words:

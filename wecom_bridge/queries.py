@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from django.db.models import Count, Model, QuerySet, Sum
 from django.utils.translation import gettext as _
 
+from scrm.ui.numbers import number
 from tenants.context import current_tenant
 from tenants.ledger.models import Job
 from tenants.models import CallbackRoute
@@ -85,14 +86,18 @@ def list_steps(run: SyncRun) -> list[dict[str, Any]]:
         (
             _("读取客户"),
             ("first_page", "customers"),
-            _("%(done)s / %(all)s 位成员") % {"done": people[0], "all": people[1]},
+            _("%(done)s / %(all)s 位成员") % {"done": number(people[0]), "all": number(people[1])},
         ),
         (
             _("比对客户") if run.kind == SyncRun.Kind.COMPARE else _("写入客户"),
             ("write",),
-            _("%(n)s 段好友关系") % {"n": count_written(run)},
+            _("%(n)s 段好友关系") % {"n": number(count_written(run))},
         ),
-        (_("客户群"), ("group_lists", "groups"), _("%(done)s / %(all)s 个群") % {"done": groups[0], "all": groups[1]}),
+        (
+            _("客户群"),
+            ("group_lists", "groups"),
+            _("%(done)s / %(all)s 个群") % {"done": number(groups[0]), "all": number(groups[1])},
+        ),
         (_("核对与完成"), ("compare", "remove", "ask_directory", "remove_directory", "finish"), ""),
     ]
     if run.kind == SyncRun.Kind.LISTS:

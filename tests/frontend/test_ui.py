@@ -54,6 +54,11 @@ def rendered(source: str, **context: object) -> str:
         (numbers.money(500, "JPY"), "¥500"),
         (numbers.money(100, "THB"), "THB 1"),
         (numbers.money(None), "—"),
+        (ui.ms(80), "80 ms"),
+        (ui.ms(1685), "1.7 s"),
+        (ui.ms(2000), "2 s"),
+        (ui.ms(70_000), "70 s"),
+        (ui.ms(None), "—"),
     ],
 )
 def test_figures_are_written_the_house_way(text, wanted):

@@ -284,6 +284,8 @@ def test_the_page_shows_findings_to_whoever_may_see_the_bridge(wecom, corp, agen
     assert "还没有体检过" in before
     page = it.post(f"/bridge/corps/{corp.pk}/doctor/").content.decode()
     assert "出口 IP 127.0.0.1 已被信任" in page
+    sound = DoctorFinding.objects.filter(corp=corp, state="ok").count()
+    assert sound and f"正常 {sound}</span>" in page, "how many of each kind stands above the rows"
     after = it.get(f"/bridge/corps/{corp.pk}/doctor/").content.decode()
     assert "还没有体检过" not in after
     assert log_in("guide").post(f"/bridge/corps/{corp.pk}/doctor/").status_code == 403

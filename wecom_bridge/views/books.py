@@ -42,6 +42,7 @@ def outbox_list(request: MemberRequest) -> HttpResponse:
     for row in rows:
         shown: Any = row
         shown.tone, shown.label = TONES.get(row.state, "idle"), naming.name_kind(row.kind)
+        shown.about = naming.name_entity(row.entity_key)
         shown.is_open, shown.is_due = row.state in OPEN, row.next_attempt_at <= clock.wall()
     counts = queries.count_by_state(OutboundCommand, **({"kind": kind} if kind else {}))
     every: list[tuple[str, Any, int]] = [("", _("全部"), sum(counts.values()))]
@@ -60,6 +61,7 @@ def outbox_list(request: MemberRequest) -> HttpResponse:
         "next_url": _url(state=state, kind=kind, before=following or ""),
         "first_url": _url(state=state, kind=kind) if before else "",
         "can_manage": "bridge.manage" in request.permissions,
+        "can_act": any(row.state in OPEN for row in rows),
     }
     if not following:
         context["next_url"] = ""

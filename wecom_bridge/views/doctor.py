@@ -52,9 +52,11 @@ def doctor_page(request: MemberRequest, pk: int) -> HttpResponse:
                 doctor.forgive_secret(corp)
             rows = doctor.examine(corp)
     last = queries.list_findings(corp)
+    checks = as_checks(rows) if rows else _remembered(last)
     context = {
         "corp": corp,
-        "checks": as_checks(rows) if rows else _remembered(last),
+        "checks": checks,
+        "summary": _sum_up(checks),
         "is_fresh": bool(rows),
         "checked_at": max((finding.checked_at for finding in last.values()), default=None),
     }
@@ -69,4 +71,15 @@ def _remembered(last: dict[str, DoctorFinding]) -> list[dict[str, str]]:
         {"tone": last[check.key].state, "text": str(check.label), "saw": last[check.key].get_state_display()}
         for check in checks
         if check.key in last
+    ]
+
+
+def _sum_up(checks: list[dict[str, str]]) -> list[tuple[str, str]]:
+    """(how many in words, tone of the pill) per state, the worst first: one bad row hides easily among twenty."""
+    tones = [check["tone"] for check in checks]
+    pills = {"bad": "bad", "warn": "warn", "unknown": "idle", "ok": "ok"}
+    return [
+        (f"{DoctorFinding.State(state).label} {tones.count(state)}", tone)
+        for state, tone in pills.items()
+        if state in tones
     ]

@@ -34,6 +34,7 @@ def inbox_list(request: MemberRequest) -> HttpResponse:
     for row in rows:
         row.tone = TONES.get(row.state, "idle")  # type: ignore[attr-defined]  # for the page, no column of the model
         row.label = naming.name_event(row.event, row.change_type)  # type: ignore[attr-defined]  # as above
+        row.about = naming.name_entity(row.entity_key)  # type: ignore[attr-defined]  # as above
         row.is_settled = row.state not in InboundEvent.OPEN  # type: ignore[attr-defined]
         row.is_slowed = row.last_error == InboundEvent.SLOWED  # type: ignore[attr-defined]
     context = {

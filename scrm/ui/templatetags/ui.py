@@ -174,7 +174,7 @@ def ms(milliseconds: int | float | None) -> str:
     """A short time: 80 ms, 1.2 s; a dash when unknown."""
     if milliseconds is None or milliseconds == "":
         return numbers.UNKNOWN
-    return f"{round(milliseconds)} ms" if milliseconds < 1000 else f"{milliseconds / 1000:g} s"
+    return f"{round(milliseconds)} ms" if milliseconds < 1000 else f"{round(milliseconds / 1000, 1):g} s"
 
 
 @register.filter
