@@ -97,16 +97,19 @@ def _stat(key: str, now: int, then: int, today: int, url: str) -> dict[str, Any]
     good = None
     if change:
         good = "good" if (change > 0) != (key in GOOD_WHEN_FEWER) else "bad"
+    if then and not change:
+        note = _("与前 7 天持平")
+    else:
+        note = _("比前 7 天") if then else _("前 7 天为 0")
     return {
         "label": metric.name,
         "info": metric.definition,
         "value": _shown(metric, now),
         "url": url if now else "",
-        "delta": numbers.percent(abs(change)) if change is not None else "",
+        "delta": numbers.percent(abs(change)) if change else "",
         "delta_up": bool(change and change > 0),
         "delta_tone": good,
-        "note": (_("比前 7 天") if change is not None else _("前 7 天没有数据"))
-        + _(",今天已有 %(n)s") % {"n": _shown(metric, today)},
+        "note": note + _(",今天已有 %(n)s") % {"n": _shown(metric, today)},
     }
 
 

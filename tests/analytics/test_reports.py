@@ -131,12 +131,22 @@ def test_the_week_on_the_home_page_opens_into_as_many_rows(acme_client: Client, 
     buckets.recompute_some(clock.wall() + timedelta(seconds=10))
     page = acme_client.get("/").content.decode()
     assert "今天已有 5" in page, "a day that is not over is told apart"
+    assert "前 7 天为 0" in page, "what was counted as none is not called unknown"
     url = re.search(r'href="(/reports/days/orders/[^"]+)">3</a>', page)
     assert url
     rows = acme_client.get(url[1].replace("&amp;", "&"))
     assert rows.context["page"].paginator.count == 3
     revenue = acme_client.get(url[1].replace("&amp;", "&").replace("orders", "revenue"))
     assert revenue.context["sum"] == 36_900
+
+
+def test_a_week_like_the_one_before_is_called_level(acme_client: Client, store):
+    contact = people.make_follow(member=people.make_member(store=store)).contact
+    for days in (2, 9):
+        make_order(contact, ordered_at=clock.now() - timedelta(days=days), total_minor=12_300)
+    buckets.recompute_some(clock.wall() + timedelta(seconds=10))
+    page = acme_client.get("/").content.decode()
+    assert page.count("与前 7 天持平") == 2 and "0.0%" not in page
 
 
 def test_an_impossible_span_is_refused_and_shows_the_last_week(acme_client: Client):
@@ -147,3 +157,13 @@ def test_an_impossible_span_is_refused_and_shows_the_last_week(acme_client: Clie
 
 def test_a_new_merchant_is_shown_her_first_steps(acme_client: Client):
     assert [step["label"] for step in acme_client.get("/").context["steps"]]
+
+
+def test_a_funnel_that_is_being_counted_does_not_say_there_is_nothing(acme_client: Client):
+    url = "/reports/funnel/"
+    assert "还没有群发数据" in acme_client.get(url).content.decode()
+    contact = people.make_follow(member=people.make_member()).contact
+    make_order(contact, ordered_at=clock.now(), total_minor=100)
+    page = acme_client.get(url)
+    assert page.context["pending"] and "数据正在重算" in page.content.decode()
+    assert "还没有群发数据" not in page.content.decode()
