@@ -1,9 +1,9 @@
 import { BarChart, LineChart } from "echarts/charts";
-import { AriaComponent, GridComponent, LegendComponent, TooltipComponent } from "echarts/components";
+import { AriaComponent, GridComponent, LegendScrollComponent, TooltipComponent } from "echarts/components";
 import * as echarts from "echarts/core";
 import { CanvasRenderer } from "echarts/renderers";
 
-echarts.use([BarChart, LineChart, GridComponent, TooltipComponent, LegendComponent, AriaComponent, CanvasRenderer]);
+echarts.use([BarChart, LineChart, GridComponent, TooltipComponent, LegendScrollComponent, AriaComponent, CanvasRenderer]);
 
 /** What scrm.ui.charts.Chart.spec writes; the table beside the chart is made from the same object. */
 interface Spec {
@@ -54,7 +54,7 @@ function option(spec: Spec): echarts.EChartsCoreOption {
       axisPointer: { type: spec.kind === "line" ? "line" : "shadow" },
       valueFormatter: (value: unknown) => shown(spec, value),
     },
-    legend: spec.series.length > 1 ? { top: 0, left: 0, icon: "roundRect", itemWidth: 10, itemHeight: 10, textStyle: text } : undefined,
+    legend: spec.series.length > 1 ? { type: "scroll", top: 0, left: 0, right: 0, icon: "roundRect", itemWidth: 10, itemHeight: 10, textStyle: text } : undefined,
     grid: { left: 4, right: 16, top: spec.series.length > 1 ? 36 : 12, bottom: 4, containLabel: true },
     xAxis: flat ? values : names,
     yAxis: flat ? names : values,
