@@ -27,7 +27,6 @@ from campaigns.services.broadcasts import Draft
 from campaigns.states import reason_name
 from campaigns.times import at_local, default_confirm_by, local_day
 from campaigns.views.broadcasts import get_visible_or_404
-from contacts.models import Member
 from scrm.lib import clock
 from scrm.lib.errors import UserError
 
@@ -158,7 +157,6 @@ def broadcast_preflight(request: MemberRequest, pk: int) -> HttpResponse:
     except UserError as error:
         messages.warning(request, error.message)
         return redirect("campaigns:broadcast_audience", pk)
-    sender = Member.objects.filter(pk=found.by_guide[0]["id"]).first() if found.by_guide else None
     context = {
         "broadcast": broadcast,
         "steps": stepper("preflight", broadcast),
@@ -167,7 +165,7 @@ def broadcast_preflight(request: MemberRequest, pk: int) -> HttpResponse:
         "audience": describe(broadcast.audience),
         "text": preview(broadcast.content_version.text) if broadcast.content_version else "",
         "attachments": attachments_shown(broadcast.content_version.attachments if broadcast.content_version else []),
-        "sender": str(sender) if sender else _("导购"),
+        "sender": sample_values()["导购名"],  # the text names the same one
         "can_submit": broadcast.state == Broadcast.State.DRAFT
         and found.reachable
         and not found.empty_values

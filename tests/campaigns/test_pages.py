@@ -12,7 +12,7 @@ from accounts.scope import EVERYTHING
 from campaigns.models import Approval, Broadcast, Delivery, Dispatch, Enrollment, Sop, WelcomeSend
 from campaigns.services import sops
 from campaigns.services.sops import Plan, Step
-from contacts.models import MemberAccount
+from contacts.models import Contact, MemberAccount
 from scrm.lib import clock
 from tagging.models import Segment, SegmentEntry
 from tests.support import campaigns as make
@@ -62,6 +62,7 @@ def test_the_composer_leads_from_content_to_a_request(log_in, segment):
     preflight = follow(client.post(audience, chosen))
     shown = client.get(preflight).content.decode()
     assert "发送前体检" in shown and "定时发送" not in shown
+    assert '<div class="preview-head">林小雅</div>' in shown, "who the sample text names sends it, too"
 
     detail = follow(client.post(preflight.replace("preflight", "submit")))
     assert "待审批" in client.get(detail).content.decode()
@@ -95,6 +96,9 @@ def test_an_approver_passes_a_request_on_its_page(log_in):
     assert f"/approvals/{approval.pk}/" in client.get("/approvals/").content.decode()
     page = client.get(f"/approvals/{approval.pk}/").content.decode()
     assert "周末到店领小样,静安寺店等您" in page
+    assert "与提交时相同" in page
+    Contact.objects.filter(pk=draft.audience["contacts"][0]).update(opt_out_since=clock.now())
+    assert "较提交 -1" in client.get(f"/approvals/{approval.pk}/").content.decode()
 
     follow(client.post(f"/approvals/{approval.pk}/approve/"))
     draft.refresh_from_db()

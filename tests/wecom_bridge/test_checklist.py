@@ -45,6 +45,7 @@ def test_the_link_opens_without_a_log_in_and_lists_what_to_do_in_order():
         text.index("可信域名") < text.index("企业可信IP") < text.index("设置 API 接收") < text.index("可调用接口的应用")
     )
     assert connection.callback_url in text and "acme.testserver" in text
+    assert "单独交给发链接给您的人填写" in text, "the reader has no way into this system"
 
 
 @pytest.mark.django_db
