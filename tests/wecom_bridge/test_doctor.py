@@ -5,6 +5,7 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
+from django.core.cache import cache
 from django.core.management import call_command
 
 from scrm.lib import clock
@@ -84,7 +85,7 @@ def test_an_address_that_changed_is_said_before_it_hurts(wecom, corp, agent):
     assert egress.state == "warn" and "203.0.113.9" in egress.fix and "127.0.0.1" in egress.fix
 
 
-def test_a_wrong_secret_is_said_once_and_not_tried_again_until_a_person_asks(wecom):
+def test_a_refused_secret_is_not_tried_again_until_one_is_entered(wecom):
     corp = wecom.connect(secret="wrong").corp
     for _n in range(3):
         found = examined(corp, "app", "allowed")
@@ -92,10 +93,24 @@ def test_a_wrong_secret_is_said_once_and_not_tried_again_until_a_person_asks(wec
         found["secret"].state == "bad" and "Secret" in found["secret"].fix and found["secret"].facts["errcode"] == 40001
     )
     assert len(wecom.calls("gettoken")) == 1
+    assert "修改" in found["secret"].fix and "没有再试" in found["secret"].saw
 
-    doctor.forgive_secret(corp)
+    wecom.connect(secret="wrong")
     examined(corp, "app")
-    assert len(wecom.calls("gettoken")) == 2
+    assert len(wecom.calls("gettoken")) == 2, "the same one, typed again, is tried once more"
+
+    wecom.connect()
+    assert examined(corp, "app")["secret"].state == "ok"
+
+
+def test_a_click_on_check_does_not_try_a_refused_secret_again(wecom):
+    corp = wecom.connect(secret="wrong").corp
+    it = log_in("it")
+    for path in (f"/bridge/corps/{corp.pk}/doctor/", f"/bridge/onboarding/{corp.pk}/check/"):
+        for _n in range(2):
+            cache.clear()
+            assert it.post(path, {"step": "app"}).status_code == 200
+    assert len(wecom.calls("gettoken")) == 1
 
 
 @pytest.mark.parametrize(

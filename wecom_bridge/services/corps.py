@@ -108,7 +108,7 @@ def _set_keys(credential: CorpCredential, agent_id: str, secret: str, token: str
     credential.agent_id = agent_id
     credential.callback_token = token or credential.callback_token or made_token
     credential.callback_aes_key = encoding_aes_key or credential.callback_aes_key or made_key
-    if secret and secret != credential.secret:
+    if secret and (secret != credential.secret or credential.broken_at):  # a refused one typed again is tried once more
         credential.secret = secret
         credential.access_token, credential.access_token_expires_at = "", None
         credential.access_token_version += 1

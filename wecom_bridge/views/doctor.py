@@ -43,13 +43,11 @@ def one_at_a_time(corp: Corp, what: str = "all") -> Iterator[None]:
 @require_http_methods(["GET", "POST"])
 @requires("bridge.view")
 def doctor_page(request: MemberRequest, pk: int) -> HttpResponse:
-    """GET: what was last found. POST: examine now; a refused Secret is tried again for those who may change it."""
+    """GET: what was last found. POST: examine now."""
     corp = get_object_or_404(Corp, pk=pk)
     rows: list[Row] = []
     if request.method == "POST":
         with one_at_a_time(corp):
-            if "bridge.manage" in request.permissions:
-                doctor.forgive_secret(corp)
             rows = doctor.examine(corp)
     last = queries.list_findings(corp)
     checks = as_checks(rows) if rows else _remembered(last)

@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 
 from scrm.lib import clock
 from wecom_bridge import gauges
-from wecom_bridge.gateway import CallError, tokens
-from wecom_bridge.models import Corp, CorpCredential, DoctorFinding
+from wecom_bridge.gateway import CallError
+from wecom_bridge.models import Corp, DoctorFinding
 from wecom_bridge.services.doctor import (
     agent,
     callback,
@@ -28,7 +28,7 @@ from wecom_bridge.services.doctor import (
 from wecom_bridge.services.doctor.finding import Check, Finding, Row, State, unknown
 from wecom_bridge.services.doctor.patient import Patient
 
-__all__ = ["Row", "State", "all_checks", "examine", "forgive_secret", "register"]
+__all__ = ["Row", "State", "all_checks", "examine", "register"]
 
 logger = logging.getLogger(__name__)
 TOTAL_SECONDS = 40.0  # what has not begun by then is left out; a single call ends after 13 s at the latest
@@ -111,11 +111,3 @@ def _remember(corp: Corp, checks: list[Check], found: dict[str, Finding]) -> Non
 
 def _is_ok(found: dict[str, Finding], key: str) -> bool:
     return key in found and found[key].state == State.OK
-
-
-def forgive_secret(corp: Corp) -> None:
-    """Let a Secret that was refused be tried once more: a person has asked. Nothing that runs by itself does this, because
-    WeCom bans an address that repeats a wrong one."""
-    for credential in CorpCredential.objects.filter(corp=corp).only("pk"):
-        tokens.forget(credential.pk)
-    CorpCredential.objects.filter(corp=corp).update(broken_at=None, broken_reason="")
