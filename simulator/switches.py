@@ -52,6 +52,7 @@ class Switches:
     per_api_hour: int = 150_000
     per_ip_minute: int = 20_000
     per_ip_hour: int = 600_000
+    chaos_45009_blocks: bool = False
     mark_tag_concurrency: int = 5
     latency_ms: list = field(default_factory=lambda: [0, 0])
     block_ip: bool = False

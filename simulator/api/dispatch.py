@@ -204,6 +204,7 @@ class Trip:
             return web.Response(status=script.http_status, text=script.errmsg or "bad gateway")
         if script.errcode is not None:
             self._end_token(script.errcode)
+            self._block(script.errcode)
             raise WeComError(script.errcode, script.errmsg)
         return await self._truncated(script, true_answer)
 
@@ -211,6 +212,11 @@ class Trip:
         """A rule that says a token ended ends it, so that asking for another one brings another one."""
         if self.rule and errcode in (40014, 42001):
             self.sim.tokens.end(self.request.query.get("access_token", ""), expire=errcode == 42001)
+
+    def _block(self, errcode: int) -> None:
+        """Where the switch says so, a rule's 45009 is a window that overflowed: what follows is refused as well."""
+        if self.rule and errcode == 45009 and self.sim.switches.chaos_45009_blocks:
+            self.sim.governor.block(self.corp_id or self._corp_of_token(), self.path, wall())
 
     async def _truncated(self, script: Script, answer: web.StreamResponse | None) -> web.StreamResponse:
         response, body = await self._begin(answer)

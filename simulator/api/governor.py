@@ -39,6 +39,10 @@ class Governor:
                     self._blocked[key] = wall + seconds
                     raise WeComError(45009)
 
+    def block(self, who: str, path: str, wall: float) -> None:
+        """From outside: a corp's API answers 45009 for the minute that follows, as after a window that overflowed."""
+        self._blocked["api", who, path, "minute"] = wall + WINDOWS["minute"]
+
     def _sweep(self, wall: float) -> None:
         if wall - self._swept < 60:
             return
