@@ -161,7 +161,8 @@ if outcome == 'frequent' then
   if strikes == 2 then wait = math.max(wait, 300) end
   if strikes == 3 then wait = math.max(wait, 3600) end
   if strikes > 3 then wait = math.max(wait, 3600, midnight) end
-  if tonumber(ARGV[11]) > 0 then wait = tonumber(ARGV[11]) end
+  -- A penalty is a ban of the address, whatever our count says (platform reference A).
+  if tonumber(ARGV[11]) > 0 then wait, scope = tonumber(ARGV[11]), 'address' end
   closed = now + wait
   redis.call('HSET', KEYS[1], 'strikes', strikes, 'struck', now, 'scope', scope, 'closed', closed, 'run', 0)
   if scope == 'address' then redis.call('HSET', KEYS[3], 'closed', closed) redis.call('EXPIRE', KEYS[3], 7200) end
