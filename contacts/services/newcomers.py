@@ -13,7 +13,7 @@ SOURCES = (FactSource.CALLBACK, FactSource.RECONCILE)
 
 
 def enter_first_stage(events: Sequence[Fact]) -> None:
-    """Hear of facts as they are recorded, in their transaction; one move per instant of adding."""
+    """Hear of facts as they are recorded, in their transaction; everybody moves at the instant of her adding."""
     added = {
         e.contact_id: e.occurred_at for e in events if e.kind == "follow.added" and e.source in SOURCES and e.contact_id
     }
@@ -30,9 +30,9 @@ def enter_first_stage(events: Sequence[Fact]) -> None:
         for e in events
         if e.contact_id in roots and e.contact_id in added
     }
-    moments: dict[datetime, set[int]] = {}
+    moments: dict[int, datetime] = {}
     for contact_id, at in added.items():
-        if roots.get(contact_id) in fresh:
-            moments.setdefault(at, set()).add(roots[contact_id])
-    for at, people in moments.items():
-        change_stage(people, stage, source="rule", by=SYSTEM, at=at, placed=placed)
+        root = roots.get(contact_id, 0)
+        if root in fresh:
+            moments[root] = min(at, moments.get(root, at))
+    change_stage(moments, stage, source="rule", by=SYSTEM, at=moments, placed=placed)

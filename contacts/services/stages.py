@@ -20,23 +20,25 @@ _FACT_SOURCES = {"backfill": FactSource.BACKFILL, "import": FactSource.IMPORT}
 
 @transaction.atomic
 def change_stage(
-    contact_ids: Iterable[int], stage: Stage, *, source: str, reason: str = "", by: Actor, at: datetime,
+    contact_ids: Iterable[int], stage: Stage, *, source: str, reason: str = "", by: Actor, at: datetime | Mapping[int, datetime],
     placed: Mapping[int, tuple[int | None, int | None]] | None = None,
 ) -> set[int]:  # fmt: skip
     """Move people (roots are resolved) to a stage; those who moved. Whoever is there already stays untouched.
 
-    source: rule, manual, import or backfill (StageTransition.source). at: the domain instant of the move; a move dated before
-    a person's latest one is refused for her alone, since the record only grows at its end. Audited when a person does it.
+    source: rule, manual, import or backfill (StageTransition.source). at: the domain instant of the move, or that of each root
+    contact; a move dated before a person's latest one is refused for her alone, since the record only grows at its end. Audited when
+    a person does it. A constant number of statements.
     placed: root id → (store, member) for whom neither stands yet, as of the fact that moves her.
     Raises UserError for an archived stage.
     """
     if stage.is_archived:
         raise UserError(_("阶段「%(name)s」已停用,请选择其他阶段。") % {"name": stage.name})
     roots = set(roots_of(contact_ids).values())
+    when = at if isinstance(at, Mapping) else dict.fromkeys(roots, at)
     people = [
         person
         for person in Contact.objects.select_for_update(of=("self",)).filter(pk__in=roots).order_by("pk")
-        if person.stage_id != stage.pk and (person.stage_since is None or person.stage_since <= at)
+        if person.stage_id != stage.pk and (person.stage_since is None or person.stage_since <= when[person.pk])
     ]
     if not people:
         return set()
@@ -46,15 +48,16 @@ def change_stage(
         p.pk: (p.store_id, p.owner_id) if p.owner_id or p.store_id else known.get(p.pk, (None, None)) for p in people
     }
     transitions = insert_rows(StageTransition, [
-        {"contact_id": p.pk, "from_stage_id": p.stage_id, "to_stage_id": stage.pk, "changed_at": at, "source": source,
+        {"contact_id": p.pk, "from_stage_id": p.stage_id, "to_stage_id": stage.pk, "changed_at": when[p.pk], "source": source,
          "reason": clean_text(reason, 200), "actor_id": actor_id, "store_id": where[p.pk][0], "member_id": where[p.pk][1]}
         for p in people
     ])  # fmt: skip
     update_rows(
-        Contact, [{"id": p.pk, "stage_id": stage.pk, "stage_since": at, "updated_at": clock.now()} for p in people]
+        Contact,
+        [{"id": p.pk, "stage_id": stage.pk, "stage_since": when[p.pk], "updated_at": clock.now()} for p in people],
     )
     guides = {pk: member_id for pk, (_store, member_id) in where.items()}
-    _record(people, [pk for (pk,) in transitions], stage, guides, source=source, reason=reason, by=by, at=at)
+    _record(people, [pk for (pk,) in transitions], stage, guides, source=source, reason=reason, by=by, when=when)
     moved = {person.pk for person in people}
     marks.mark(moved, "contact.stage", backfill=True if source == "backfill" else None)
     if by.kind in ("user", "token"):
@@ -64,12 +67,12 @@ def change_stage(
 
 def _record(
     people: list[Contact], transitions: list[int], stage: Stage, guides: Mapping[int, int | None], *,
-    source: str, reason: str, by: Actor, at: datetime,
+    source: str, reason: str, by: Actor, when: Mapping[int, datetime],
 ) -> None:  # fmt: skip
     names = dict(Stage.objects.values_list("pk", "name"))
     record_events([
         NewEvent(
-            "stage.changed", at, _FACT_SOURCES.get(source, FactSource.PRODUCT).value, f"stage:{transition_id}",
+            "stage.changed", when[person.pk], _FACT_SOURCES.get(source, FactSource.PRODUCT).value, f"stage:{transition_id}",
             contact_id=person.pk, member_id=guides[person.pk], actor=actor_label(by), subject=f"stage:{stage.pk}",
             payload={"from": names.get(person.stage_id or 0, ""), "to": stage.name, "how": source, "reason": reason[:200]},
         )

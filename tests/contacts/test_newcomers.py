@@ -1,6 +1,8 @@
 """Who is added stands in the first stage; who was there before the connection does not."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from contacts.models import Contact, StageTransition, TimelineEvent
 from contacts.services.inbound import apply_people
@@ -38,6 +40,26 @@ def test_a_return_keeps_the_stage_she_has():
     apply_people(people.people_batch(row, events=[event]))
     contact.refresh_from_db()
     assert contact.stage == stage
+
+
+def test_newcomers_of_different_instants_move_together():
+    """As many statements for twenty as for three: a burst is written in batches."""
+    people.make_stages()
+    people.make_member(userid="lin", store=people.make_store())
+
+    def come(names: list[str]) -> int:
+        events = [people.event_fact("add_external_contact", one, "lin", people.at(n)) for n, one in enumerate(names)]
+        rows = [people.person_row(one, people.follow_info("lin", people.at(n))) for n, one in enumerate(names)]
+        with CaptureQueriesContext(connection) as spent:
+            apply_people(people.people_batch(*rows, events=events))
+        return len(spent)
+
+    come(["wm0"])  # what a process asks once
+    few, many = come([f"wma{n}" for n in range(3)]), come([f"wmb{n}" for n in range(20)])
+
+    assert many == few
+    entered = dict(Contact.objects.values_list("identities__value", "stage_since"))
+    assert all(entered[f"wmb{n}"] == people.at(n) for n in range(20))
 
 
 def test_the_first_stage_is_recorded_where_she_was_added():

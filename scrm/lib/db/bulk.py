@@ -19,6 +19,7 @@ from scrm.lib.db.columns import value_type
 
 Row = Mapping[str, Any]
 AnyField: TypeAlias = "Field[Any, Any]"
+_NULL = "\\N"  # in COPY's text format
 MANY = 50  # rows from which COPY, with ids taken beforehand, is cheaper than a document that PostgreSQL takes apart
 
 
@@ -92,15 +93,19 @@ def _pk(model: type[Model]) -> AnyField:
 def _as_copied(field: AnyField, values: Sequence[Any]) -> list[str]:
     """The values of a column in COPY's text format."""
     convert: Callable[[Any], str] = _plain_text
-    if isinstance(field, DateTimeField):
-        convert = datetime.isoformat
-    elif isinstance(field, JSONField):
-        convert = _json_text
-    elif isinstance(field, ArrayField):
+    if isinstance(field, JSONField):
+        return [_NULL if value is None else _json_text(value) for value in values]
+    if isinstance(field, ArrayField):
         convert = _array_text
+    elif isinstance(field, DateTimeField):
+        convert = datetime.isoformat
     elif isinstance(field, BooleanField):
         convert = _boolean_text
-    return ["\\N" if value is None else convert(value) for value in values]
+    first = values[0]
+    # Most columns of a batch hold one value. Not asked of JSON, where 1 equals True.
+    if values.count(first) == len(values):
+        return [_NULL if first is None else convert(first)] * len(values)
+    return [_NULL if value is None else convert(value) for value in values]
 
 
 def _plain_text(value: Any) -> str:

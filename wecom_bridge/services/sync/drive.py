@@ -13,7 +13,7 @@ from scrm.lib import clock
 from tenants.ledger.models import Job
 from wecom_bridge import contracts as c
 from wecom_bridge.gateway import CallError, Gateway, gateway_for
-from wecom_bridge.models import Corp, SyncRun, SyncUnit
+from wecom_bridge.models import Corp, StagedRow, SyncRun, SyncUnit
 from wecom_bridge.queries import count_written
 from wecom_bridge.services.backoff import next_try
 from wecom_bridge.services.errors import in_words
@@ -145,7 +145,8 @@ def _customers(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None
 def _write(run: SyncRun, gateway: Gateway, deadline: datetime) -> str | None:
     if not writing.write(run, deadline):
         return None
-    refresh_statistics()
+    # A first sync compares nothing, so that nobody plans over what is staged.
+    refresh_statistics(but=[StagedRow._meta.db_table] if run.kind == SyncRun.Kind.FIRST else [])
     return "group_lists"
 
 

@@ -25,7 +25,7 @@ from wecom_bridge.services.sync.removals import read_at_of
 from wecom_bridge.services.sync.telling import tell
 
 ROWS = 2_000
-PARTS = 2
+PARTS = 3
 
 StagedText = tuple[str, str]  # external_userid, payload as JSON text
 
