@@ -83,15 +83,26 @@ def settle_create(command: OutboundCommand, reader: WeComReader) -> Settled | No
     unit = _unit(command)
     if unit is None or unit.msgid or unit.claimed_at is None:
         return Settled(done=False, message="the unit needs no task any more")
-    for item in _listed(unit, reader):
-        if _has_our_content(item, unit) and _is_ours(item["msgid"], unit, reader):
-            return Settled(
-                done=True, result={"msgid": item["msgid"], "fail_list": _refused(item["msgid"], unit, reader)}
-            )
+    try:
+        msgid = _found(unit, reader)
+        if msgid:
+            return Settled(done=True, result={"msgid": msgid, "fail_list": _refused(msgid, unit, reader)})
+    except _UntoldError:
+        return None
     sent_at = command.sent_at or command.created_at
     if clock.wall() - sent_at < LISTED_WITHIN:
         return None
     return Settled(done=False, message="WeCom lists no such message")
+
+
+class _UntoldError(Exception):
+    """A page came without its list: what is not in it may exist all the same, and a second task cannot be taken back."""
+
+
+def _found(unit: Dispatch, reader: WeComReader) -> str:
+    """The msgid of the unit's task; empty when WeCom lists none."""
+    listed = _listed(unit, reader)
+    return next((i["msgid"] for i in listed if _has_our_content(i, unit) and _is_ours(i["msgid"], unit, reader)), "")
 
 
 def _listed(unit: Dispatch, reader: WeComReader) -> Iterator[Mapping[str, Any]]:
@@ -102,7 +113,7 @@ def _listed(unit: Dispatch, reader: WeComReader) -> Iterator[Mapping[str, Any]]:
         "start_time": start, "end_time": end, "filter_type": 0, "limit": LIST_PAGE,
     }  # fmt: skip
     for answer in _pages(reader, "get_groupmsg_list_v2", asked):
-        yield from answer.get("group_msg_list") or []
+        yield from answer["group_msg_list"]
 
 
 def _has_our_content(item: Mapping[str, Any], unit: Dispatch) -> bool:
@@ -131,7 +142,7 @@ def _refused(msgid: str, unit: Dispatch, reader: WeComReader) -> list[str]:
     taken = {
         row["external_userid"]
         for answer in _pages(reader, "get_groupmsg_send_result", asked)
-        for row in answer.get("send_list") or []
+        for row in answer["send_list"]
     }
     planned = Delivery.objects.filter(dispatch=unit, state=DeliveryState.PLANNED)
     return [one for one in planned.values_list("external_userid", flat=True) if one not in taken]
@@ -141,6 +152,8 @@ def _pages(reader: WeComReader, method: str, asked: dict[str, Any]) -> Iterator[
     cursor = ""
     while True:
         answer = reader.call(method, **asked, **({"cursor": cursor} if cursor else {}))
+        if not answer["is_told"]:
+            raise _UntoldError
         yield answer
         cursor = answer.get("next_cursor") or ""
         if not cursor:
@@ -168,7 +181,7 @@ def polled(command: OutboundCommand, answer: Mapping[str, Any]) -> None:
         after_stop = bool(command.payload.get("after_stop"))
         results.record_task_state(unit_id, answer.get("task_list") or [], after_stop=after_stop)
     else:
-        results.record_results(unit_id, answer.get("send_list") or [], answer.get("next_cursor") or "")
+        results.record_results(unit_id, answer["send_list"], answer.get("next_cursor") or "")
 
 
 def poll_refused(command: OutboundCommand, refusal: Refusal) -> None:

@@ -137,6 +137,21 @@ def test_a_call_that_never_arrived_is_made_again_once(world, push):
     assert len(world.wecom.hand("tasks", userid=world.guide.userid)["tasks"]) == 1
 
 
+def test_an_answer_without_its_list_does_not_bring_a_second_task(world, push):
+    """WeCom made the task, and its list leaves out what it holds: nobody may take that for a no."""
+    world.wecom.script(CREATE, close=True, execute=True, times=1)
+    world.work()
+    world.wecom.script(LISTED, body={"errcode": 0, "errmsg": "ok"}, times=1)
+    due = {"next_attempt_at": clock.wall(), "sent_at": clock.wall() - timedelta(minutes=3)}
+    OutboundCommand.objects.filter(state="unknown").update(**due)
+    world.work()
+    assert OutboundCommand.objects.get(kind="groupmsg.create").state == "unknown"
+
+    OutboundCommand.objects.filter(state="unknown").update(next_attempt_at=clock.wall())
+    world.work()
+    assert make.units(push)[0].state == "tasked" and len(world.wecom.calls(CREATE)) == 1
+
+
 def test_a_guide_who_confirms_before_the_stop_has_sent(world, push):
     world.work()
     [unit] = make.units(push)

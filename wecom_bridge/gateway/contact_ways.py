@@ -85,4 +85,4 @@ def _way(row: Row) -> ContactWay:
 
 def _page(answer: Row) -> ContactWayPage:
     listed = tuple(ListedContactWay(pieces.needed(row, "config_id")) for row in pieces.rows(answer, "contact_way"))
-    return ContactWayPage(listed, text(answer, "next_cursor"))
+    return ContactWayPage(listed, text(answer, "next_cursor"), pieces.told(answer, "contact_way"))

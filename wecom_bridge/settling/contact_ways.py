@@ -14,8 +14,8 @@ CALLS_MOST = 200
 LISTED_WITHIN = timedelta(minutes=2)
 
 
-class _SpentError(Exception):
-    """As many calls as allowed were made."""
+class _UnreadError(Exception):
+    """As many calls as allowed were made, or a page came without its list."""
 
 
 class _Asking:
@@ -31,6 +31,8 @@ class _Asking:
             answer = self._call(
                 "list_contact_way", start_time=start, end_time=end, limit=PAGE, **({"cursor": cursor} if cursor else {})
             )
+            if not answer["is_told"]:
+                raise _UnreadError
             yield [row["config_id"] for row in answer["contact_way"]]
             cursor = answer["next_cursor"]
             if not cursor:
@@ -47,7 +49,7 @@ class _Asking:
 
     def _call(self, method: str, **asked: object) -> dict:
         if self._left == 0:
-            raise _SpentError
+            raise _UnreadError
         self._left -= 1
         return self._reader.call(method, **asked)
 
@@ -78,7 +80,7 @@ def settle_add_contact_way(
         if error.held:
             raise
         return None
-    except _SpentError:
+    except _UnreadError:
         return None
     if found is not None:
         return Settled(done=True, result={"config_id": found["config_id"], "qr_code": found["qr_code"]})

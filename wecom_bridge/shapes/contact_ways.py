@@ -49,3 +49,4 @@ class ContactWayPage:
 
     contact_way: tuple[ListedContactWay, ...] = ()
     next_cursor: str = ""
+    is_told: bool = True

@@ -4,7 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wecom_bridge.shapes.pieces import Malformed, Row, ids, integer, needed, needed_integer, part, rows, seconds, text
+from wecom_bridge.shapes.pieces import (
+    Malformed,
+    Row,
+    ids,
+    integer,
+    needed,
+    needed_integer,
+    part,
+    rows,
+    seconds,
+    text,
+    told,
+)
 
 
 @dataclass(frozen=True)
@@ -54,10 +66,12 @@ class MassList:
 
     group_msg_list: tuple[MassInfo, ...] = ()
     next_cursor: str = ""
+    is_told: bool = True
 
     @classmethod
     def read(cls, row: Row) -> "MassList":
-        return cls(tuple(MassInfo.read(one) for one in rows(row, "group_msg_list")), text(row, "next_cursor"))
+        found = tuple(MassInfo.read(one) for one in rows(row, "group_msg_list"))
+        return cls(found, text(row, "next_cursor"), told(row, "group_msg_list"))
 
 
 @dataclass(frozen=True)
@@ -75,6 +89,7 @@ class MassTaskList:
 
     task_list: tuple[MassTask, ...] = ()
     next_cursor: str = ""
+    is_told: bool = True
 
     @classmethod
     def read(cls, row: Row) -> "MassTaskList":
@@ -82,7 +97,7 @@ class MassTaskList:
             MassTask(needed(one, "userid"), needed_integer(one, "status"), seconds(one, "send_time"))
             for one in rows(row, "task_list")
         )
-        return cls(tuple(found), text(row, "next_cursor"))
+        return cls(tuple(found), text(row, "next_cursor"), told(row, "task_list"))
 
 
 @dataclass(frozen=True)
@@ -115,7 +130,9 @@ class MassResultList:
 
     send_list: tuple[MassResult, ...] = ()
     next_cursor: str = ""
+    is_told: bool = True
 
     @classmethod
     def read(cls, row: Row) -> "MassResultList":
-        return cls(tuple(MassResult.read(one) for one in rows(row, "send_list")), text(row, "next_cursor"))
+        found = tuple(MassResult.read(one) for one in rows(row, "send_list"))
+        return cls(found, text(row, "next_cursor"), told(row, "send_list"))

@@ -16,6 +16,7 @@ from wecom_bridge.shapes.pieces import (
     rows,
     seconds,
     text,
+    told,
 )
 
 PENDING, RUNNING, DONE = 1, 2, 3
@@ -162,10 +163,12 @@ class MomentList:
 
     moment_list: tuple[MomentInfo, ...] = ()
     next_cursor: str = ""
+    is_told: bool = True
 
     @classmethod
     def read(cls, row: Row) -> "MomentList":
-        return cls(tuple(MomentInfo.read(one) for one in rows(row, "moment_list")), text(row, "next_cursor"))
+        found = tuple(MomentInfo.read(one) for one in rows(row, "moment_list"))
+        return cls(found, text(row, "next_cursor"), told(row, "moment_list"))
 
 
 @dataclass(frozen=True)
@@ -182,11 +185,12 @@ class MomentTaskList:
 
     task_list: tuple[MomentTask, ...] = ()
     next_cursor: str = ""
+    is_told: bool = True
 
     @classmethod
     def read(cls, row: Row) -> "MomentTaskList":
         found = (MomentTask(needed(one, "userid"), integer(one, "publish_status")) for one in rows(row, "task_list"))
-        return cls(tuple(found), text(row, "next_cursor"))
+        return cls(tuple(found), text(row, "next_cursor"), told(row, "task_list"))
 
 
 @dataclass(frozen=True)

@@ -195,6 +195,11 @@ def rows(row: Row, name: str) -> list[Row]:
     return found
 
 
+def told(row: Row, name: str) -> bool:
+    """Whether an answer has a list at all. WeCom does not say whether it leaves an empty one out: read as empty, it proves nothing."""
+    return row.get(name) is not None
+
+
 def needed_items(row: Row, name: str) -> list[Any]:
     """A list that must be there, as absent says nothing of what would stand in it. Raises Malformed."""
     if row.get(name) is None:

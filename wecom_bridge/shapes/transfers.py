@@ -2,7 +2,18 @@
 
 from dataclasses import dataclass
 
-from wecom_bridge.shapes.pieces import Row, flag, integer, needed, needed_integer, needed_part, rows, seconds, text
+from wecom_bridge.shapes.pieces import (
+    Row,
+    flag,
+    integer,
+    needed,
+    needed_integer,
+    needed_part,
+    rows,
+    seconds,
+    text,
+    told,
+)
 
 DONE, WAITING, REFUSED, LIMIT, NO_RECORD = 1, 2, 3, 4, 5
 INHERITING = 2  # of a group
@@ -46,6 +57,7 @@ class TransferOutcomes:
 
     customer: tuple[TransferOutcome, ...] = ()
     next_cursor: str = ""
+    is_told: bool = True
 
     @classmethod
     def read(cls, row: Row) -> "TransferOutcomes":
@@ -55,7 +67,7 @@ class TransferOutcomes:
             )
             for one in rows(row, "customer")
         )
-        return cls(tuple(found), text(row, "next_cursor"))
+        return cls(tuple(found), text(row, "next_cursor"), told(row, "customer"))
 
 
 @dataclass(frozen=True)
@@ -136,8 +148,9 @@ class GroupStates:
 
     group_chat_list: tuple[GroupState, ...] = ()
     next_cursor: str = ""
+    is_told: bool = True
 
     @classmethod
     def read(cls, row: Row) -> "GroupStates":
         found = (GroupState(needed(one, "chat_id"), integer(one, "status")) for one in rows(row, "group_chat_list"))
-        return cls(tuple(found), text(row, "next_cursor"))
+        return cls(tuple(found), text(row, "next_cursor"), told(row, "group_chat_list"))
