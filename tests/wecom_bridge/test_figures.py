@@ -210,7 +210,9 @@ def test_the_scrape_names_the_merchant_of_each_number(backlog):
     recorder.flush()
     slug = current_tenant().slug
     with override_settings(METRICS_TOKEN=TOKEN):
-        answer = Client(HTTP_HOST="admin.testserver", HTTP_AUTHORIZATION=f"Bearer {TOKEN}").get("/metrics")
+        asked = Client(HTTP_HOST="admin.testserver", HTTP_AUTHORIZATION=f"Bearer {TOKEN}")
+        assert asked.get("/metrics", {"tenant": "ac\x00me"}).status_code == 404
+        answer = asked.get("/metrics")
 
     text = answer.content.decode()
     assert answer["Content-Type"].startswith("text/plain")

@@ -33,6 +33,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """GET with `Authorization: Bearer METRICS_TOKEN`; `?tenant=slug` for one merchant. 404 for anybody else."""
     given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
     wanted = settings.METRICS_TOKEN
-    if not wanted or not hmac.compare_digest(given.encode(), wanted.encode()):
+    slug = request.GET.get("tenant", "")
+    # A NUL is no text to PostgreSQL.
+    if not wanted or not hmac.compare_digest(given.encode(), wanted.encode()) or not slug.isprintable():
         raise Http404
-    return HttpResponse(prometheus.render(request.GET.get("tenant", "")), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(prometheus.render(slug), content_type=CONTENT_TYPE_LATEST)
