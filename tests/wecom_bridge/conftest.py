@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 
 from simulator.threaded import ThreadedSimulator
+from tests.support.governor import NO_REDIS
 from tests.support.wecom import Wecom, forget_process
 from wecom_bridge import contracts
 from wecom_bridge.callbacks import nudges
 from wecom_bridge.figures import recorder
 from wecom_bridge.gateway import Gateway, gateway_for
+from wecom_bridge.governor import pace, shared
 
 
 @pytest.fixture(scope="session")
@@ -67,3 +69,29 @@ def kinds(monkeypatch: pytest.MonkeyPatch) -> dict[str, contracts.CommandKind]:
     fresh: dict[str, contracts.CommandKind] = {}
     monkeypatch.setattr(contracts, "_kinds", fresh)
     return fresh
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a place."""
+    monkeypatch.setattr(pace, "PATIENCE", dict.fromkeys(pace.PATIENCE, 0.0))
+
+
+@pytest.fixture
+def redis_at(settings: Any) -> Iterator[Callable[..., None]]:
+    """redis_at(url): another server from now on."""
+    usual = settings.REDIS_URL
+
+    def turn_to(url: str = usual) -> None:
+        settings.REDIS_URL = url
+        shared.connection.cache_clear()
+        shared.forget()
+
+    yield turn_to
+    turn_to()
+
+
+@pytest.fixture
+def no_redis(redis_at: Callable[..., None]) -> None:
+    """A Redis that does not answer."""
+    redis_at(NO_REDIS)
