@@ -73,9 +73,9 @@ def compare_people(batch: PeopleBatch) -> Iterator[Difference]:
 
 def _follows_of(batch: PeopleBatch) -> dict[tuple[str, str], Follow]:
     wanted = {row.person.external_userid for row in batch.rows} | {external for external, _userid in batch.gone}
-    rows = Follow.objects.filter(
-        corp=batch.corp, identity__id_space=batch.corp.id_space, identity__value__any_of=wanted
-    ).select_related("identity", "member")
+    rows = Follow.objects.filter(corp=batch.corp, **Identity.named(batch.corp, wanted)).select_related(
+        "identity", "member"
+    )
     return {(row.identity.value, row.member.userid): row for row in rows}
 
 

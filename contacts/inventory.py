@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db.models import Count, Q
 
 from contacts.comparing import LISTED
-from contacts.models import Department, Follow, GroupChat, Member, Relation
+from contacts.models import Department, Follow, GroupChat, Identity, Member, Relation
 from wecom_bridge.contracts import Inventory, register_inventory
 from wecom_bridge.models import Corp
 
@@ -69,7 +69,7 @@ def list_standing(corp: Corp, pairs: Sequence[tuple[str, str]]) -> set[tuple[str
     """Of these (external_userid, userid), those who are friends."""
     externals = {external for external, _userid in pairs}
     rows = Follow.objects.filter(
-        corp=corp, relation=Relation.ACTIVE, member__id_space=corp.id_space, identity__value__any_of=externals
+        corp=corp, relation=Relation.ACTIVE, member__id_space=corp.id_space, **Identity.named(corp, externals)
     )
     return set(pairs) & set(rows.values_list("identity__value", "member__userid"))
 

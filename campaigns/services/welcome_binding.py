@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from campaigns.models import WelcomeSend
-from contacts.models import FollowPeriod
+from contacts.models import FollowPeriod, Identity
 from wecom_bridge.contracts import EventFact, PeopleBatch
 from wecom_bridge.models import Corp
 
@@ -42,9 +42,8 @@ def _open_periods(batch: PeopleBatch, added: dict[tuple[str, str], EventFact]) -
     rows = FollowPeriod.objects.filter(
         ended_at__isnull=True,
         follow__corp=batch.corp,
-        follow__identity__id_space=batch.corp.id_space,
         follow__member__id_space=batch.corp.id_space,
-        follow__identity__value__in=[external for external, _userid in added],
+        **Identity.named(batch.corp, [external for external, _userid in added], "follow__identity__"),
         follow__member__userid__in=[userid for _external, userid in added],
     ).values_list("follow__identity__value", "follow__member__userid", "pk")
     return {(external, userid): pk for external, userid, pk in rows if (external, userid) in added}

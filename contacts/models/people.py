@@ -1,5 +1,7 @@
 """The person (Contact), her identities, and her relations with guides (Follow), each adding a period of its own."""
 
+from collections.abc import Iterable
+
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
@@ -93,6 +95,16 @@ class Identity(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["kind", "scope", "value", "id_space"], name="one_identity_each")]
+
+    @classmethod
+    def named(cls, corp: Corp, external_userids: Iterable[str], path: str = "identity__") -> dict[str, object]:
+        """Lookups along `path` for external_userids as the corp's credential sees them. All columns of the unique key: by the
+        values alone every identity would be read.
+        """
+        given = {"kind": cls.Kind.EXTERNAL_USERID, "scope": corp.corp_id, "id_space": corp.id_space}
+        return {f"{path}{name}": value for name, value in given.items()} | {
+            f"{path}value__any_of": set(external_userids)
+        }
 
 
 class ContactPhone(models.Model):

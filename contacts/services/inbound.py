@@ -99,9 +99,7 @@ def apply_not_friends(corp: Corp, told: Mapping[PairKey, datetime]) -> None:
 def _open_pairs(corp: Corp, pairs: Iterable[PairKey]) -> dict[PairKey, datetime]:
     """Of these, the relations we take for active → since when."""
     externals = {external for external, _userid in pairs}
-    rows = Follow.objects.filter(
-        corp=corp, identity__id_space=corp.id_space, identity__value__any_of=externals, relation=Relation.ACTIVE
-    )
+    rows = Follow.objects.filter(corp=corp, relation=Relation.ACTIVE, **Identity.named(corp, externals))
     return {
         (external, userid): since
         for external, userid, since in rows.values_list("identity__value", "member__userid", "relation_since")

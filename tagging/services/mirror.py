@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 
 from conditions import dirty
 from contacts import timeline
-from contacts.models import Follow
+from contacts.models import Follow, Identity
 from scrm.lib import clock
 from scrm.lib.db.bulk import insert_rows
 from tagging.models import FollowTag, Tag, TagGroup
@@ -203,8 +203,7 @@ def follows_read_before(corp: Corp, pairs: Iterable[Pair], read_at: datetime) ->
     """The follows of pairs that are known and were not read again since. One query."""
     wanted = set(pairs)
     externals = {external for external, _userid in wanted}
-    rows = Follow.objects.filter(corp=corp, identity__id_space=corp.id_space, identity__value__any_of=externals)
-    rows = rows.exclude(synced_at__gt=read_at)
+    rows = Follow.objects.filter(corp=corp, **Identity.named(corp, externals)).exclude(synced_at__gt=read_at)
     columns = rows.values_list("pk", "contact_id", "identity_id", "member_id", "identity__value", "member__userid")
     return {
         (external, userid): FollowKeys(*keys) for *keys, external, userid in columns if (external, userid) in wanted
