@@ -9,24 +9,13 @@ from scrm.lib import clock
 from tagging.models import FollowTag, Tag
 from tenants.audit import SYSTEM
 from tests.support.core import log_in
+from tests.support.syncing import OK, drain, sync
 from wecom_bridge.models import DriftRow, SyncRun, SyncUnit
-from wecom_bridge.services.sync import drive, nightly, runs
+from wecom_bridge.services.sync import nightly, runs
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NO_API, NO_MEMBER, OTHER = 48002, 60011, 84074
-OK = {"errcode": 0, "errmsg": "ok"}
-
-
-def drain(seconds=60):
-    return drive.drain(clock.wall() + timedelta(seconds=seconds))
-
-
-def sync(corp):
-    run = runs.start_sync(corp, by=SYSTEM)
-    drain()
-    run.refresh_from_db()
-    return run
 
 
 @pytest.fixture

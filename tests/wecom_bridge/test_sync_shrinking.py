@@ -10,25 +10,14 @@ from scrm.lib.errors import Conflict
 from tenants.audit import SYSTEM
 from tenants.ledger.models import AuditEntry
 from tests.support.core import in_thread, log_in
+from tests.support.syncing import OK, drain, sync
 from wecom_bridge.gateway import gateway_for
 from wecom_bridge.models import DriftRow, SyncRun, SyncUnit
-from wecom_bridge.services.sync import directory, drive, runs, shrinking
+from wecom_bridge.services.sync import directory, runs, shrinking
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-OK = {"errcode": 0, "errmsg": "ok"}
 FOLLOW_USERS = "externalcontact/get_follow_user_list"
-
-
-def drain(seconds=60):
-    return drive.drain(clock.wall() + timedelta(seconds=seconds))
-
-
-def sync(corp):
-    run = runs.start_sync(corp, by=SYSTEM)
-    drain()
-    run.refresh_from_db()
-    return run
 
 
 @pytest.fixture
