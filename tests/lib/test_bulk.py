@@ -96,6 +96,16 @@ def test_any_of_finds_what_in_finds():
     assert not Contact.objects.filter(pk__any_of=set()).exists()
 
 
+def test_any_of_finds_texts_of_every_kind():
+    texts = [*NASTY, "NULL", "null", "a,b", "{x}", " padded ", "100%s"]
+    for text in texts:
+        Contact.objects.create(name=text, created_at=clock.now(), updated_at=clock.now())
+
+    assert set(Contact.objects.filter(name__any_of=set(texts)).values_list("name", flat=True)) == set(texts)
+    assert [row.name for row in Contact.objects.filter(name__any_of={None, "NULL"})] == ["NULL"]
+    assert not Contact.objects.filter(name__any_of={None}).exists()
+
+
 def test_any_of_does_not_cut_long_values():
     name = "x" * 128
     Contact.objects.create(name=name, created_at=clock.now(), updated_at=clock.now())

@@ -28,7 +28,8 @@ class Malformed(ValueError):
 def _plain(value: Any, name: str) -> str:
     """Text that PostgreSQL takes: no NUL, no lone surrogates."""
     if isinstance(value, str):
-        return value.replace("\x00", "").encode("utf-8", "ignore").decode()
+        # Neither a NUL nor a surrogate is printable: one look is all that most texts need.
+        return value if value.isprintable() else value.replace("\x00", "").encode("utf-8", "ignore").decode()
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= INT63:
         raise Malformed(name)
     return str(value)

@@ -5,30 +5,25 @@ people would spend most of its time there. Types come from the model's own colum
 """
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime
-from decimal import Decimal
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
 
-import orjson
-from django.contrib.postgres.fields import ArrayField
 from django.db import IntegrityError, connection, transaction
-from django.db.models import BooleanField, DateTimeField, Field, JSONField, Model
+from django.db.models import Model
 
-from scrm.lib.db.columns import value_type
+from scrm.lib.db.columns import AnyField, value_type
+from scrm.lib.db.texts import copied_column, json_text
 
 Row = Mapping[str, Any]
-AnyField: TypeAlias = "Field[Any, Any]"
-_NULL = "\\N"  # in COPY's text format
 MANY = 50  # rows from which COPY, with ids taken beforehand, is cheaper than a document that PostgreSQL takes apart
 
 
 def clean_text(value: str, limit: int | None = None) -> str:
     """Text that PostgreSQL can store: no NUL, no lone surrogates, cut to a column's length."""
-    if "\x00" in value:
-        value = value.replace("\x00", "")
-    text = value.encode("utf-8", "ignore").decode()
-    return text[:limit] if limit else text
+    if not value.isprintable():  # neither a NUL nor a surrogate is: one look is all that most texts need
+        value = value.replace("\x00", "").encode("utf-8", "ignore").decode()
+    return value[:limit] if limit else value
 
 
 def insert_rows(
@@ -68,13 +63,13 @@ def _insert(
 def _copy(model: type[Model], rows: Sequence[Row], returning: Sequence[str]) -> list[tuple[Any, ...]]:
     ids = _take_ids(model, len(rows))
     fields = _fields(model, rows[0])
-    values = {field.attname: [row[name] for row in rows] for field, name in zip(fields, rows[0], strict=True)}
-    columns = [[str(pk) for pk in ids]] + [_as_copied(field, values[field.attname]) for field in fields]
+    values = [list(map(itemgetter(name), rows)) for name in rows[0]]
+    columns = [list(map(str, ids)), *map(copied_column, fields, values)]
     names = ", ".join(_quote(field.column) for field in (_pk(model), *fields))
     lines = "\n".join(map("\t".join, zip(*columns, strict=True))) + "\n"
     with connection.cursor() as cursor, connection.wrap_database_errors:
         cursor.copy_expert(f"COPY {_quote(model._meta.db_table)} ({names}) FROM STDIN", io.StringIO(lines))
-    known = values | {_pk(model).attname: ids}
+    known = dict(zip((field.attname for field in fields), values, strict=True)) | {_pk(model).attname: ids}
     return list(zip(*(known[_field(model, name).attname] for name in returning), strict=True))
 
 
@@ -88,47 +83,6 @@ def _take_ids(model: type[Model], count: int) -> list[int]:
 
 def _pk(model: type[Model]) -> AnyField:
     return model._meta.pk
-
-
-def _as_copied(field: AnyField, values: Sequence[Any]) -> list[str]:
-    """The values of a column in COPY's text format."""
-    convert: Callable[[Any], str] = _plain_text
-    if isinstance(field, JSONField):
-        return [_NULL if value is None else _json_text(value) for value in values]
-    if isinstance(field, ArrayField):
-        convert = _array_text
-    elif isinstance(field, DateTimeField):
-        convert = datetime.isoformat
-    elif isinstance(field, BooleanField):
-        convert = _boolean_text
-    first = values[0]
-    # Most columns of a batch hold one value. Not asked of JSON, where 1 equals True.
-    if values.count(first) == len(values):
-        return [_NULL if first is None else convert(first)] * len(values)
-    return [_NULL if value is None else convert(value) for value in values]
-
-
-def _plain_text(value: Any) -> str:
-    text = value if type(value) is str else str(value)
-    return text if text.isprintable() and "\\" not in text else escape_copied(text)
-
-
-def escape_copied(text: str) -> str:
-    """A text as a value of COPY's text format."""
-    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
-
-
-def _json_text(value: Any) -> str:
-    return _plain_text(orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS).decode())
-
-
-def _array_text(value: Iterable[Any]) -> str:
-    items = (str(item).replace("\\", "\\\\").replace('"', '\\"') for item in value)
-    return _plain_text("{" + ",".join(f'"{item}"' for item in items) + "}")
-
-
-def _boolean_text(value: bool) -> str:
-    return "t" if value else "f"
 
 
 def update_rows(model: type[Model], rows: Sequence[Row], *, key: str = "id") -> int:
@@ -172,17 +126,7 @@ def _recordset(fields: Sequence[AnyField]) -> str:
 def _document(fields: Sequence[AnyField], rows: Sequence[Row]) -> str:
     columns = [field.column for field in fields]
     documents = [dict(zip(columns, row.values(), strict=True)) | {"ord": index} for index, row in enumerate(rows)]
-    return orjson.dumps(documents, default=_plain, option=orjson.OPT_NON_STR_KEYS).decode()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, set | frozenset | tuple):
-        return list(value)
-    return str(value)  # lazy translations, choices
+    return json_text(documents)
 
 
 def _quote(name: str | None) -> str:

@@ -12,6 +12,7 @@ from django.db.models import CharField, Field, ForeignObject, Lookup, TextField
 from django.db.models.sql.compiler import SQLCompiler
 
 from scrm.lib.db.columns import value_type
+from scrm.lib.db.texts import array_text
 
 
 class AnyOf(Lookup):
@@ -23,7 +24,7 @@ class AnyOf(Lookup):
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
         column, parameters = self.process_lhs(compiler, connection)
-        return f"{column} = ANY(%s::{_type(self.lhs.output_field, connection)}[])", (*parameters, list(self.rhs))
+        return f"{column} = ANY(%s::{_type(self.lhs.output_field, connection)}[])", (*parameters, array_text(self.rhs))
 
 
 def _type(field: "Field[Any, Any]", connection: BaseDatabaseWrapper) -> str:
