@@ -10,6 +10,7 @@ from django.db.models import Min
 from analytics.models import DirtyBucket
 from analytics.services import days, pushes, stages
 from scrm.lib import clock
+from scrm.lib.db.bulk import insert_rows
 from tenants import jobs
 from tenants.context import current_tenant
 from tenants.locks import lock_in_transaction
@@ -23,10 +24,10 @@ TOPICS = {"day": days.recompute, "push": pushes.recompute, "stage": stages.recom
 def mark(topic: str, *, days_: Iterable[date] = (), keys: Iterable[int] = ()) -> None:
     """Say that buckets of a topic changed: tenant days for `day` and `stage`, push ids for `push`."""
     now = clock.wall()
-    rows = [DirtyBucket(topic=topic, day=day, marked_at=now) for day in set(days_)]
-    rows += [DirtyBucket(topic=topic, key=key, marked_at=now) for key in set(keys)]
+    rows = [{"topic": topic, "day": day, "key": 0, "marked_at": now} for day in set(days_)]
+    rows += [{"topic": topic, "day": None, "key": key, "marked_at": now} for key in set(keys)]
     if rows:
-        DirtyBucket.objects.bulk_create(rows)
+        insert_rows(DirtyBucket, rows)
         jobs.nudge(LANE)
 
 

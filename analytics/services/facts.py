@@ -23,7 +23,7 @@ def mark_buckets_of(events: Sequence[Fact]) -> None:
     """Mark the days, stage counts and push funnels that these facts change."""
     if not events:
         return
-    mark("day", days_={tenant_day(event.occurred_at) for event in events})
+    mark("day", days_={tenant_day(at) for at in {event.occurred_at for event in events}})
     _mark_stage_days(min((e.occurred_at for e in events if _moves_stage_counts(e)), default=None))
     mark("push", keys=_pushes_named(events))
 

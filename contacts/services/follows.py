@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from contacts import marks
 from contacts.models import EndedBy, Follow, FollowPeriod, Relation, TimelineEvent
@@ -57,6 +57,14 @@ class Outcome:
     )  # follow id → (contact, mobiles as read)
 
 
+class _Fresh(NamedTuple):
+    """A follow just written: what is still asked of it. A model instance each would cost more than writing the rows."""
+
+    pk: int
+    contact_id: int
+    remark_mobiles: Sequence[str]
+
+
 @dataclass
 class _Pair:
     key: PairKey
@@ -64,13 +72,19 @@ class _Pair:
     known: Known | None
     member_id: int
     digest: str
-    follow: Follow | None = None
+    follow: Follow | None = None  # as it stood
+    fresh: _Fresh | None = None
     periods: list[FollowPeriod] = field(default_factory=list)
     loose: list[TimelineEvent] = field(default_factory=list)
     inferred: set[End] = field(
         default_factory=set
     )  # an end that a sending found: no later than this, and no event of its own
     folded: list[Period] = field(default_factory=list)
+
+    @property
+    def written(self) -> Follow | _Fresh | None:
+        """The follow once it is written."""
+        return self.follow or self.fresh
 
     @property
     def seen_at(self) -> datetime | None:
@@ -157,7 +171,7 @@ def _write_follows(corp: Corp, pairs: Sequence[_Pair], source: str, read_at: dat
             outcome.remarked.add(pair.follow.contact_id)
     update_rows(Follow, [row for _pair, row in changed])
     for (pair, row), (pk,) in zip(fresh, insert_rows(Follow, [row for _pair, row in fresh]), strict=True):
-        pair.follow = Follow(id=pk, **row)
+        pair.fresh = _Fresh(pk, row["contact_id"], row["remark_mobiles"])
         outcome.remarked.add(row["contact_id"])
     _mark_changes([(row["contact_id"], row, None) for _pair, row in fresh if not _is_new(_pair)]
                   + [(p.follow.contact_id, row, p.follow) for p, row in changed if p.follow])  # fmt: skip
@@ -169,10 +183,13 @@ def _write_follows(corp: Corp, pairs: Sequence[_Pair], source: str, read_at: dat
 
 def _note_outcome(pairs: Sequence[_Pair], outcome: Outcome) -> None:
     for pair in pairs:
-        if pair.follow is not None and pair.folded and pair.folded[-1].ended_at:
-            outcome.ended.add(pair.follow.contact_id)
-        if pair.follow is not None and pair.facts.info is not None:
-            outcome.mobiles[pair.follow.pk] = (pair.follow.contact_id, tuple(pair.follow.remark_mobiles))
+        follow = pair.written
+        if follow is None:
+            continue
+        if pair.folded and pair.folded[-1].ended_at:
+            outcome.ended.add(follow.contact_id)
+        if pair.facts.info is not None:
+            outcome.mobiles[follow.pk] = (follow.contact_id, tuple(follow.remark_mobiles))
 
 
 def _is_new(pair: _Pair) -> bool:
@@ -253,7 +270,8 @@ def _write_periods(pairs: Sequence[_Pair], outcome: Outcome) -> None:
     opening: list[dict[str, Any]] = []
     fresh: list[tuple[_Pair, Period]] = []
     for pair in pairs:
-        if pair.follow is None or pair.known is None:
+        follow = pair.written
+        if follow is None or pair.known is None:
             continue
         existing = {period.added_at: period for period in pair.periods}
         for one in pair.folded:
@@ -265,7 +283,7 @@ def _write_periods(pairs: Sequence[_Pair], outcome: Outcome) -> None:
                 (closing if one.ended_at else opening).append(change)
             else:
                 continue
-            outcome.touched.add(pair.follow.contact_id)
+            outcome.touched.add(follow.contact_id)
     # Closing first: a relation has at most one open period at any moment.
     update_rows(FollowPeriod, closing)
     update_rows(FollowPeriod, opening)
@@ -276,7 +294,7 @@ def _write_periods(pairs: Sequence[_Pair], outcome: Outcome) -> None:
 def _period_row(pair: _Pair, one: Period, places: Places) -> dict[str, Any]:
     store_id, region_id, dealer_id = places.at(pair.member_id, one.start.at)
     return {
-        "follow_id": pair.follow.pk if pair.follow else None, "added_at": one.start.at, "ended_at": one.ended_at,
+        "follow_id": pair.written.pk if pair.written else None, "added_at": one.start.at, "ended_at": one.ended_at,
         "ended_by": one.ended_by, "add_way": one.start.add_way, "state": one.start.state, "source": one.start.source,
         "store_id": store_id, "region_id": region_id, "dealer_id": dealer_id,
     }  # fmt: skip
@@ -340,8 +358,8 @@ def _base(pair: _Pair) -> dict[str, Any]:
 
 def _added(pair: _Pair, one: Period) -> NewEvent:
     payload: dict[str, Any] = {"add_way": one.start.add_way, "state": one.start.state}
-    if pair.follow is not None:
-        payload["follow"] = pair.follow.pk
+    if pair.written is not None:
+        payload["follow"] = pair.written.pk
     key = f"follow.added:{pair.digest}:{int(one.start.at.timestamp())}"
     return NewEvent(
         "follow.added", one.start.at, one.start.source, key, payload=payload, quiet=_is_new(pair), **_base(pair)

@@ -1,9 +1,8 @@
 """The people of a batch: whose contact each external_userid is, found by identity, joined by unionid, or made."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Q
 
@@ -17,8 +16,7 @@ from wecom_bridge.contracts import Contended, ExternalContactInfo
 from wecom_bridge.models import PLAIN, Corp
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """A person as resolved: her external_userid's identity and the contact it hangs on."""
 
     identity_id: int

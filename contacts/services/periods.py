@@ -5,8 +5,8 @@ longer listed" (an end of unknown cause, an upper bound that a later sight revok
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from contacts.models import EndedBy
 
@@ -14,8 +14,7 @@ from contacts.models import EndedBy
 SAME_ADDING = timedelta(minutes=5)
 
 
-@dataclass(frozen=True)
-class Start:
+class Start(NamedTuple):
     """An adding. weak: only an event says so; it counts when the relation had ended before and no createtime stands near
     on the same side of that end: whether WeCom renews createtime when a customer who had deleted the guide comes back is not documented."""
 
@@ -26,16 +25,14 @@ class Start:
     weak: bool = False
 
 
-@dataclass(frozen=True)
-class End:
+class End(NamedTuple):
     """An ending. by UNKNOWN: WeCom listed the relation no longer when we looked at this instant."""
 
     at: datetime
     by: str
 
 
-@dataclass(frozen=True)
-class Period:
+class Period(NamedTuple):
     """One adding, until its end, if any."""
 
     start: Start
@@ -48,7 +45,9 @@ def fold(starts: Iterable[Start], ends: Iterable[End], *, seen_at: datetime | No
 
     Within a second an open period is closed before a new one begins; an end without an open period changes nothing.
     """
-    ends = list(ends)
+    starts, ends = list(starts), list(ends)
+    if len(starts) == 1 and not ends and not starts[0].weak:  # all but every relation of a first sync
+        return [Period(starts[0])]
     ordered = _starts(starts, ends)
     if not ordered:
         return []
@@ -61,11 +60,11 @@ def fold(starts: Iterable[Start], ends: Iterable[End], *, seen_at: datetime | No
         was_open = bool(periods) and periods[-1].ended_at is None
         end, start = ends_at.get(moment), starts_at.get(moment)
         if end and was_open:
-            periods[-1] = replace(periods[-1], ended_at=end.at, ended_by=end.by)
+            periods[-1] = periods[-1]._replace(ended_at=end.at, ended_by=end.by)
         if start:
             _begin(periods, start)
             if end and not was_open and periods[-1].start is start:
-                periods[-1] = replace(periods[-1], ended_at=end.at, ended_by=end.by)
+                periods[-1] = periods[-1]._replace(ended_at=end.at, ended_by=end.by)
     return periods
 
 
@@ -74,7 +73,7 @@ def _begin(periods: list[Period], start: Start) -> None:
     if start.weak and (is_open or not periods):
         return
     if is_open:  # she came back without our hearing that she had gone
-        periods[-1] = replace(periods[-1], ended_at=start.at, ended_by=EndedBy.UNKNOWN)
+        periods[-1] = periods[-1]._replace(ended_at=start.at, ended_by=EndedBy.UNKNOWN)
     periods.append(Period(start))
 
 

@@ -34,7 +34,7 @@ def searchable(texts: Iterable[str], phones: Iterable[str] = ()) -> str:
     parts: dict[str, None] = {}
     for text in texts:
         text = text.strip().lower()
-        if text:
+        if text and text not in parts:
             full, initials = pinyin_of(text)
             parts.update(dict.fromkeys(part for part in (text, full, initials) if part))
     parts.update(dict.fromkeys(phone[-4:] for phone in phones if len(phone) >= 4))

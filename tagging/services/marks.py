@@ -195,9 +195,9 @@ def _note_internal(follows: Mapping[int, Follow], plan: _Plan, origin: str, now:
 
 
 def tag_event(
-    follow: Follow | FollowKeys, tag: Tag, *, added: bool, at: datetime, source: str, why: str
+    follow: Follow | FollowKeys, tag: Tag, *, added: bool, at: datetime, source: str, why: str, quiet: bool = False
 ) -> timeline.NewEvent:
-    """The fact that a follow gained or lost a tag."""
+    """The fact that a follow gained or lost a tag. quiet: as NewEvent's."""
     kind = "tag.added" if added else "tag.removed"
     return timeline.NewEvent(
         kind=kind,
@@ -209,6 +209,7 @@ def tag_event(
         member_id=follow.member_id,
         subject=f"tag:{tag.pk}",
         payload={"tag": tag.name, "group": tag.group.name, "origin": why},
+        quiet=quiet,
     )
 
 

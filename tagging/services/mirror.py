@@ -287,7 +287,12 @@ def _write(diff: _Diff, batch: PeopleBatch) -> None:
         row.pk: row for row in Follow.objects.filter(pk__in={mark.follow_id for mark in [*diff.gone, *diff.confirmed]})
     }
     FollowTag.objects.filter(pk__in=[mark.pk for mark in diff.gone]).delete()
-    events = [tag_event(follow, tag, added=True, at=at, source=batch.source, why="sync") for follow, tag in diff.fresh]
+    # Strangers: everything about them was marked when they were written, in this transaction.
+    quiet = batch.alongside
+    events = [
+        tag_event(follow, tag, added=True, at=at, source=batch.source, why="sync", quiet=quiet)
+        for follow, tag in diff.fresh
+    ]
     events += [
         tag_event(follows[mark.follow_id], mark.tag, added=True, at=at, source=batch.source, why=mark.origin)
         for mark in diff.confirmed
@@ -300,5 +305,6 @@ def _write(diff: _Diff, batch: PeopleBatch) -> None:
     people = {follow.contact_id for follow, _tag in diff.fresh} | {
         mark.contact_id for mark in [*diff.confirmed, *diff.gone]
     }
-    with dirty.told_by(batch.source):
-        dirty.mark(people, "tag")
+    if not quiet:
+        with dirty.told_by(batch.source):
+            dirty.mark(people, "tag")

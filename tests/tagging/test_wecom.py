@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from conditions import dirty
 from conditions.drain import drain_batch
 from conditions.models import DirtyMark
 from contacts.models import Follow, TimelineEvent
@@ -58,6 +59,10 @@ def test_the_first_sync_mirrors_the_dictionary_and_who_carries_what(wecom, corp)
     assert events.count() == carried
     assert set(events.values_list("source", flat=True)) == {"backfill"}
     assert not DirtyMark.objects.filter(field_key="tag", is_backfill=False).exists()
+    looked_at = DirtyMark.objects.filter(field_key__in=("tag", dirty.EVERYTHING), is_backfill=True)
+    assert set(FollowTag.objects.values_list("contact_id", flat=True)) <= set(
+        looked_at.values_list("contact_id", flat=True)
+    )
     while drain_batch():
         pass
     runs.start_sync(corp, by=SYSTEM)

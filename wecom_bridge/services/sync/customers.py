@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from scrm.lib import clock
+from scrm.lib.db.bulk import update_rows
 from wecom_bridge.gateway import CallError, Gateway
 from wecom_bridge.models import StagedRow, SyncRun, SyncUnit
 from wecom_bridge.services.errors import in_words
@@ -51,9 +52,13 @@ class _Buffer:
         with transaction.atomic():
             if self.rows:
                 staging.write(self.rows)
-            SyncUnit.objects.bulk_update(self.units.values(), ["state", "cursor", "fetched", "last_error"])
+            update_rows(SyncUnit, [_unit_row(unit) for unit in self.units.values()])
         self.rows.clear()
         self.units.clear()
+
+
+def _unit_row(unit: SyncUnit) -> dict[str, Any]:
+    return {name: getattr(unit, name) for name in ("id", "state", "cursor", "fetched", "last_error")}
 
 
 def open_units(run: SyncRun, kind: str) -> Any:
