@@ -75,7 +75,7 @@ def identifier(row: Row, name: str) -> str:
 
 def texts(row: Row, name: str, most: int | None = None) -> tuple[str, ...]:
     """A list of texts, the empty ones left out. Raises Malformed."""
-    found = (text({name: one}, name, most) for one in items(row, name))
+    found = (_plain(one, name)[:most] for one in items(row, name) if one is not None)
     return tuple(one for one in found if one)
 
 
@@ -100,7 +100,9 @@ def decimal(row: Row, name: str) -> float | None:
 
 def integer(row: Row, name: str, default: int = 0, most: int = INT32) -> int:
     """A whole number, also as text; the default for what is none, or for one that cannot be (beyond ±most)."""
-    value = _amount(row.get(name))
+    value = row.get(name)
+    if type(value) is not int:  # nearly all are, and there is nothing to read into them
+        value = _amount(value)
     return int(value) if value is not None and abs(value) <= most else default
 
 
