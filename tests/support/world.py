@@ -16,6 +16,7 @@ from tenants.provision.seeds import lay_seeds
 ROOT = Path(__file__).resolve().parents[2]
 SLUGS = ("acme", "globex")
 FIRST_ID = {"acme": 1_000_000, "globex": 1}
+FEW = 1_000  # rows of a table
 _SOURCES = (
     "*/migrations/*.py",
     "*/*/migrations/*.py",
@@ -83,14 +84,14 @@ def clear() -> None:
     with public_scope():
         for other in Tenant.objects.exclude(slug__in=SLUGS):
             _execute(f'DROP SCHEMA IF EXISTS "{other.schema_name}" CASCADE')
-        _truncate("public", keep=("django_migrations", "tenants_tenant", "tenants_domain"))
+        _empty("public", keep=("django_migrations", "tenants_tenant", "tenants_domain"))
         Domain.objects.exclude(domain__in=[f"{slug}.testserver" for slug in SLUGS]).delete()
         Tenant.objects.exclude(slug__in=SLUGS).delete()
         Tenant.objects.filter(slug__in=SLUGS).update(
             state=TenantState.ACTIVE, is_sandbox=True, clock_offset_seconds=0, policy={}, suspended_at=None
         )
     for slug in SLUGS:
-        _truncate(tenant(slug).schema_name, keep=("django_migrations",))
+        _empty(tenant(slug).schema_name, keep=("django_migrations",))
         lay_seeds(tenant(slug))
     with connection.cursor() as cursor:
         cursor.execute("RESET lock_timeout")
@@ -122,19 +123,28 @@ def _start_ids_at(schema: str, first: int) -> None:
             cursor.execute(f'ALTER SEQUENCE "{schema}"."{name}" START WITH {first} RESTART')
 
 
-def _truncate(schema: str, *, keep: tuple[str, ...]) -> None:
+def _empty(schema: str, *, keep: tuple[str, ...]) -> None:
+    """No rows, and ids from the start again. TRUNCATE makes files anew for each table, each of its indexes, and all that refer
+    to it: for the few rows of most tests, deleting them is ten times as fast."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [schema])
-        names = [name for (name,) in cursor.fetchall() if name not in keep]
-        if not names:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s ORDER BY 1", [schema])
+        tables = [f'"{schema}"."{name}"' for (name,) in cursor.fetchall() if name not in keep]
+        if not tables:
             return
+        some = "SELECT '{0}', count(*) FROM (SELECT 1 FROM {0} LIMIT %s) AS found HAVING count(*) > 0"
+        cursor.execute(" UNION ALL ".join(some.format(table) for table in tables), [FEW + 1] * len(tables))
+        counts = dict(cursor.fetchall())
+        if max(counts.values(), default=0) > FEW:
+            cursor.execute(f"TRUNCATE {', '.join(counts)} CASCADE")
+        elif counts:  # in one statement, after which all of them are gone, so that their order does not matter
+            deleted = ", ".join(f"_{number} AS (DELETE FROM {table})" for number, table in enumerate(counts))
+            # Locked as TRUNCATE does: what a thread of the test has not committed yet is waited for.
+            cursor.execute(f"LOCK TABLE {', '.join(counts)}; WITH {deleted} SELECT 1")
         cursor.execute(
-            " UNION ALL ".join(f'SELECT \'{name}\' WHERE EXISTS (SELECT 1 FROM "{schema}"."{name}")' for name in names)
+            "SELECT setval(format('%%I.%%I', schemaname, sequencename)::regclass, start_value, false)"
+            " FROM pg_sequences WHERE schemaname = %s AND last_value IS NOT NULL",
+            [schema],
         )
-        full = [name for (name,) in cursor.fetchall()]
-        if full:
-            tables = ", ".join(f'"{schema}"."{name}"' for name in full)
-            cursor.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
 
 
 def _execute(sql: str) -> None:
