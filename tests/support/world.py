@@ -142,8 +142,8 @@ def _empty(schema: str, *, keep: tuple[str, ...]) -> None:
             cursor.execute(f"LOCK TABLE {', '.join(counts)}; WITH {deleted} SELECT 1")
         cursor.execute(
             "SELECT setval(format('%%I.%%I', schemaname, sequencename)::regclass, start_value, false)"
-            " FROM pg_sequences WHERE schemaname = %s AND last_value IS NOT NULL",
-            [schema],
+            " FROM pg_sequences WHERE schemaname = %s AND last_value IS NOT NULL AND sequencename <> ALL(%s)",
+            [schema, [f"{name}_id_seq" for name in keep]],
         )
 
 

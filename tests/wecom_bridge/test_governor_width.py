@@ -38,7 +38,7 @@ def test_places_are_kept_for_what_is_more_urgent(corp, impatient):
 
 def test_a_place_soon_free_is_waited_for(wecom, corp):
     set_limit(every_api__ceiling=1)
-    wecom.script(PATH, delay=0.3, times=3)
+    wecom.script(PATH, delay=0.1, times=3)
     callers = [in_thread(lambda: gateway_for(corp).get_follow_users()) for _n in range(3)]
     assert all(caller.result() for caller in callers)
     assert len(wecom.calls(PATH)) == 3
