@@ -1,7 +1,7 @@
 """What the page of a sync shows: who was read and who was not and why, what differed, and the runs before it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db.models import Count, F
@@ -37,12 +37,23 @@ def list_outcomes(run: SyncRun, state: str, before: int | None) -> tuple[list[Sy
     """Guides of a state (or all), with `name`, `tone` and `cause` in words; where the next page begins."""
     rows = SyncUnit.objects.filter(run=run, kind="contacts")
     found, following = page_of(rows.filter(state=state) if state else rows, before)
-    have = inventory()
-    names = have.names(run.corp, [unit.key for unit in found]) if have else {}
+    names = _names(run, [unit.key for unit in found])
     for unit in found:
         shown: Any = unit
         shown.name, shown.tone, shown.cause = names.get(unit.key, ""), TONES.get(unit.state, "idle"), say_cause(unit)
     return found, following
+
+
+def _names(run: SyncRun, userids: Sequence[str]) -> Mapping[str, str]:
+    have = inventory()
+    return have.names(run.corp, userids) if have and userids else {}
+
+
+def name_some(run: SyncRun) -> list[str]:
+    """Some of the members a shrunken directory lacks, by name where we know one."""
+    userids = list(run.shrink.get("who", ()))
+    names = _names(run, userids)
+    return [names.get(userid) or userid for userid in userids]
 
 
 def list_unread(run: SyncRun) -> list[SyncUnit]:

@@ -184,7 +184,10 @@ def test_the_page_asks_and_only_who_may_manage_answers(wecom, corp):
     run = sync(corp)
     it = log_in("it")
     page = it.get(f"/bridge/syncs/{run.pk}/").content.decode()
-    assert "通讯录少了很多" in page and f"{run.shrink['members']} 位成员" in page and "hechen" in page
+    assert "通讯录少了很多" in page and f"{run.shrink['members']} 位成员" in page
+    told = page.partition("例如:")[2].partition("</p>")[0]
+    assert "方小满" in told and "fangxiaoman" not in told
+    assert "大约还需" not in page, "it waits for a person"
     form = {"decision": "remove", "about": "ask_directory"}
 
     assert log_in("guide").post(f"/bridge/syncs/{run.pk}/decide/", form).status_code == 403
