@@ -114,6 +114,17 @@ def test_a_parked_event_is_listed_and_replayed(it):
     assert (event.state, event.attempts, event.last_error) == ("waiting", 0, "")
 
 
+def test_a_reason_we_know_says_what_to_do_and_another_stands_as_wecom_gave_it(it):
+    make_command(last_error="[48002] api forbidden for no permission")
+    make_command(last_error="[40058] invalid Request Parameter", entity_key="f")
+    make_event(last_error="[60011] no privilege")
+
+    unknown, known = cells(it.get("/bridge/outbox/").content.decode(), "原因")
+    assert "没有这个接口的权限" in known and "可调用接口的应用" in known and "forbidden" not in known
+    assert unknown == "[40058] invalid Request Parameter"
+    assert "可见范围" in it.get("/bridge/inbox/?state=parked").content.decode()
+
+
 @pytest.mark.parametrize(("action", "state"), [("retry", "retry"), ("drop", "cancelled")])
 def test_a_parked_command_is_retried_or_dropped(it, action, state):
     command = make_command()

@@ -18,6 +18,7 @@ from wecom_bridge import naming, queries
 from wecom_bridge.forms import OutboxFilterForm
 from wecom_bridge.models import OutboundCommand
 from wecom_bridge.services import outbox
+from wecom_bridge.services.doctor import words
 
 # How a state looks on the pages: the tones of the status pill.
 TONES = {
@@ -42,7 +43,7 @@ def outbox_list(request: MemberRequest) -> HttpResponse:
     for row in rows:
         shown: Any = row
         shown.tone, shown.label = TONES.get(row.state, "idle"), naming.name_kind(row.kind)
-        shown.about = naming.name_entity(row.entity_key)
+        shown.about, shown.reason = naming.name_entity(row.entity_key), words.in_our_words(row.last_error)
         shown.is_open, shown.is_due = row.state in OPEN, row.next_attempt_at <= clock.wall()
     counts = queries.count_by_state(OutboundCommand, **({"kind": kind} if kind else {}))
     every: list[tuple[str, Any, int]] = [("", _("全部"), sum(counts.values()))]

@@ -17,6 +17,7 @@ from wecom_bridge import naming, selection
 from wecom_bridge.forms import InboxFilterForm
 from wecom_bridge.models import InboundEvent
 from wecom_bridge.services import replay
+from wecom_bridge.services.doctor import words
 from wecom_bridge.views.books import TONES
 
 FILTERS = ("corp", "event", "change_type", "since", "until")
@@ -37,6 +38,7 @@ def inbox_list(request: MemberRequest) -> HttpResponse:
         row.about = naming.name_entity(row.entity_key)  # type: ignore[attr-defined]  # as above
         row.is_settled = row.state not in InboundEvent.OPEN  # type: ignore[attr-defined]
         row.is_slowed = row.last_error == InboundEvent.SLOWED  # type: ignore[attr-defined]
+        row.reason = words.in_our_words(row.last_error)  # type: ignore[attr-defined]  # as above
     context = {
         "form": form,
         "rows": rows,

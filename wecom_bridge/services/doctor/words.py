@@ -97,6 +97,15 @@ def code_of(error: CallError) -> int | None:
     return int(found.group(1)) if found else error.errcode
 
 
+def in_our_words(text: str) -> str:
+    """An error as kept (`[48002] api forbidden …`): what it means and what to do, where we know; else as it is."""
+    found = _CODE.match(text)
+    if found is None or int(found[1]) not in _KNOWN:
+        return text
+    finding = explain(CallError(text, errcode=int(found[1])))
+    return f"{finding.saw}{finding.fix}"
+
+
 def how_to_add(ip: str) -> str:
     """The one order in which the console lets an address be trusted."""
     shown = ip or _("本服务器的出口 IP")
