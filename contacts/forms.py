@@ -91,10 +91,9 @@ LOCAL_FORMAT = "%Y-%m-%dT%H:%M"
 SOON = (("1", _("明天 10:00")), ("3", _("3 天后")), ("7", _("一周后")), ("at", _("选时间")))
 
 
-class TodoForm(forms.Form):
-    """待办: a usual time in one tap, or one of her own."""
+class DueForm(forms.Form):
+    """When a to-do is due: a usual time in one tap, or one of her own."""
 
-    text = forms.CharField(label=_("要做什么"), max_length=200)
     when = forms.ChoiceField(label=_("什么时候"), choices=SOON, initial="1")
     due_at = forms.DateTimeField(
         label=_("时间"),
@@ -102,15 +101,10 @@ class TodoForm(forms.Form):
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=LOCAL_FORMAT),
         input_formats=[LOCAL_FORMAT, "%Y-%m-%dT%H:%M:%S"],
     )
-    member = forms.ModelChoiceField(Member.objects.none(), label=_("由谁做"), empty_label=None)
-    remind = forms.BooleanField(
-        label=_("到时用应用消息提醒"), required=False, initial=True, help_text=_("21:00–09:00 不打扰,顺延到 09:00。")
-    )
 
-    def __init__(self, *args: Any, members: Any, now: datetime, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.now = now
-        self.fields["member"].queryset = members  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
@@ -120,6 +114,20 @@ class TodoForm(forms.Form):
         elif not data.get("due_at") and "due_at" not in self.errors:
             self.add_error("due_at", _("请选择到期时间。"))
         return data
+
+
+class TodoForm(DueForm):
+    """待办: what, when, by whom."""
+
+    text = forms.CharField(label=_("要做什么"), max_length=200)
+    member = forms.ModelChoiceField(Member.objects.none(), label=_("由谁做"), empty_label=None)
+    remind = forms.BooleanField(
+        label=_("到时用应用消息提醒"), required=False, initial=True, help_text=_("21:00–09:00 不打扰,顺延到 09:00。")
+    )
+
+    def __init__(self, *args: Any, members: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["member"].queryset = members  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
 
 
 class RemarkForm(forms.Form):

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -76,6 +77,11 @@ def _remarked(event: TimelineEvent) -> str:
     return "、".join(str(REMARKED.get(name, name)) for name in event.payload.get("fields", []))
 
 
+def _postponed(event: TimelineEvent) -> str:
+    due = timezone.localtime(datetime.fromisoformat(event.payload["due"]))
+    return _("改到 %(at)s 前") % {"at": f"{due:%m-%d %H:%M}"}
+
+
 def register() -> None:
     """Name the kinds this app records."""
     register_kind("follow.added", gettext_lazy("添加好友"), "user-plus", _added)
@@ -96,6 +102,7 @@ def register() -> None:
     # What notes and to-dos say stands in their own rows (views.history), never in the fact.
     register_kind("note.written", gettext_lazy("跟进记录"), "pencil")
     register_kind("todo.created", gettext_lazy("新建待办"), "list-checks")
+    register_kind("todo.postponed", gettext_lazy("待办改期"), "calendar-clock", _postponed)
     register_kind("todo.done", gettext_lazy("完成待办"), "square-check")
     register_kind("todo.reopened", gettext_lazy("重新打开待办"), "undo-2")
     register_kind("follow.remarked", gettext_lazy("修改备注"), "square-pen", _remarked)

@@ -43,6 +43,7 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "note.edited": _("修改跟进记录"),
     "note.withdrawn": _("撤回跟进记录"),
     "todo.created": _("新建待办"),
+    "todo.postponed": _("待办改期"),
     "todo.done": _("完成待办"),
     "todo.reopened": _("重新打开待办"),
     "follow.remark_edited": _("修改客户备注"),

@@ -20,6 +20,7 @@ urlpatterns = [
     path("contacts/<int:pk>/notes/<int:note_pk>/", notes.note_edit, name="note_edit"),
     path("contacts/<int:pk>/todos/", notes.todo_add, name="todo_add"),
     path("contacts/<int:pk>/todos/<int:todo_pk>/done/", notes.todo_done, name="todo_done"),
+    path("contacts/<int:pk>/todos/<int:todo_pk>/due/", notes.todo_due, name="todo_due"),
     path("contacts/<int:pk>/follows/<int:follow_pk>/remark/", remarks.remark_edit, name="remark_edit"),
     path("contacts/<int:pk>/follows/<int:follow_pk>/remark/retry/", remarks.remark_retry, name="remark_retry"),
     path("m/customers/", people.phone_list, name="phone_list"),

@@ -102,9 +102,14 @@ def _ask(todo: Todo, agent_id: str, site: str) -> None:
     )
     written = commands.enqueue(
         COMMAND, corp=todo.member.corp_id, entity_key=f"todo:{todo.pk}", payload=body, subject_id=todo.pk,
-        dedupe_key=f"{COMMAND}:{todo.pk}:{int(todo.due_at.timestamp())}",
+        dedupe_key=_wish(todo),
     )  # fmt: skip
     todo.reminder = _Reminder.SENDING if written else _Reminder.SENT
+
+
+def _wish(todo: Todo) -> str:
+    """One message for each to-do and due time, for ever."""
+    return f"{COMMAND}:{todo.pk}:{int(todo.due_at.timestamp())}"
 
 
 def _card(todo: Todo, site: str) -> dict[str, str]:
@@ -128,9 +133,9 @@ def _cut(text: str, most: int) -> str:
 
 
 def _build(command: OutboundCommand) -> Call | None:
-    """Nothing, once the to-do is done."""
-    is_open = Todo.objects.filter(pk=command.subject_id or 0, done_at__isnull=True).exists()
-    return Call(app_messages.METHOD, command.payload) if is_open else None
+    """Nothing, once the to-do is done or postponed."""
+    todo = _todo_of(command)
+    return Call(app_messages.METHOD, command.payload) if todo and todo.done_at is None else None
 
 
 def _settle(command: OutboundCommand, reader: WeComReader) -> Settled | None:
@@ -162,8 +167,17 @@ def _on_cancelled(command: OutboundCommand) -> None:
     _note(command, _Reminder.NONE)
 
 
+def _todo_of(command: OutboundCommand) -> Todo | None:
+    """The to-do while it is due at the time that this message is about."""
+    todo = Todo.objects.filter(pk=command.subject_id or 0).first()
+    return todo if todo and _wish(todo) == command.dedupe_key else None
+
+
 def _note(command: OutboundCommand, reminder: str, error: str = "") -> None:
-    Todo.objects.filter(pk=command.subject_id or 0).update(reminder=reminder, reminder_error=error[:200])
+    todo = _todo_of(command)
+    if todo is not None and todo.remind_at is None:  # else it waits for its new time
+        todo.reminder, todo.reminder_error = reminder, error[:200]
+        todo.save(update_fields=["reminder", "reminder_error"])
 
 
 REMIND_COMMAND = CommandKind(

@@ -33,8 +33,7 @@ def add_todo(
     text = clean_text(text).strip()
     if not text or len(text) > LONGEST:
         raise UserError(_("请写下要做什么,最多 %(limit)d 字。") % {"limit": LONGEST})
-    if not at < due_at <= at + FARTHEST:
-        raise UserError(_("到期时间要在现在之后、一年之内,请重新选择。"))
+    _check_due(due_at, at)
     if Todo.objects.filter(contact_id=contact_id, done_at=None).count() >= OPEN_AT_MOST:
         raise UserError(_("这位客户已有 %(count)d 条未完成的待办,请先完成一些。") % {"count": OPEN_AT_MOST})
     remind_at = working_instant(due_at) if remind else None
@@ -45,6 +44,26 @@ def add_todo(
     _tell(todo, "todo.created", f"todo:{todo.pk}", member.pk, by=by, at=at)
     if remind_at:
         jobs.nudge(LANE, due_at=remind_at)
+    return todo
+
+
+@transaction.atomic
+def postpone_todo(todo_id: int, due_at: datetime, *, by: Actor, at: datetime) -> Todo:
+    """Due at another time. Who was to be reminded is reminded then. Raises UserError for a to-do that is done, and as add_todo."""
+    todo = _locked(todo_id)
+    if todo.done_at is not None:
+        raise UserError(_("这条待办已经完成。要再做一次,请先重新打开。"))
+    _check_due(due_at, at)
+    user_of(by)
+    if due_at == todo.due_at:
+        return todo
+    todo.due_at = due_at
+    if todo.reminder != _Reminder.NONE:
+        todo.remind_at, todo.reminder, todo.reminder_error = working_instant(due_at), _Reminder.WAITING, ""
+    todo.save(update_fields=["due_at", "remind_at", "reminder", "reminder_error"])
+    _tell(todo, "todo.postponed", _key(todo, "postponed", at), member_of(by), by=by, at=at, due=due_at.isoformat())
+    if todo.remind_at:
+        jobs.nudge(LANE, due_at=todo.remind_at)
     return todo
 
 
@@ -76,6 +95,11 @@ def reopen_todo(todo_id: int, *, by: Actor, at: datetime) -> Todo:
     return todo
 
 
+def _check_due(due_at: datetime, at: datetime) -> None:
+    if not at < due_at <= at + FARTHEST:
+        raise UserError(_("到期时间要在现在之后、一年之内,请重新选择。"))
+
+
 def _locked(todo_id: int) -> Todo:
     rows = Todo.objects.select_for_update(of=("self",)).select_related("contact")
     return rows.get(pk=todo_id)
@@ -85,9 +109,11 @@ def _key(todo: Todo, what: str, at: datetime) -> str:
     return f"todo.{what}:{todo.pk}:{int(at.timestamp() * 1000)}"
 
 
-def _tell(todo: Todo, kind: str, fact_key: str, member_id: int | None, *, by: Actor, at: datetime) -> None:
+def _tell(
+    todo: Todo, kind: str, fact_key: str, member_id: int | None, *, by: Actor, at: datetime, **payload: str
+) -> None:
     record_events([
         NewEvent(kind, at, "product", fact_key, contact_id=todo.contact_id, member_id=member_id, actor=actor_label(by),
-                 subject=f"todo:{todo.pk}")
+                 subject=f"todo:{todo.pk}", payload=dict(payload))
     ])  # fmt: skip
-    audit.record(kind, todo.contact, by=by, todo=todo.pk)
+    audit.record(kind, todo.contact, by=by, todo=todo.pk, **payload)

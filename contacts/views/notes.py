@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from accounts.access import MemberRequest, requires
 from accounts.scope import data_scope
-from contacts.forms import NoteForm, TodoForm
+from contacts.forms import SOON, DueForm, NoteForm, TodoForm
 from contacts.models import Contact, Member, Note, Todo
 from contacts.panels import Said
 from contacts.queries import assignable_members, notes_of, open_todos, todos_of
@@ -20,6 +20,7 @@ from contacts.services import notes, todos
 from contacts.views.people import get_contact_or_404
 from scrm.lib import clock
 from scrm.lib.address import local_path
+from scrm.lib.errors import UserError
 
 EDIT = "contacts.edit"
 NOTES_SHOWN, DONE_SHOWN, TODAY_SHOWN = 5, 3, 20
@@ -52,6 +53,7 @@ def todos_panel(request: Any, contact: Contact, form: TodoForm | None = None) ->
         "open": [_shown(row, now) for row in rows if not row.done_at],
         "done": [_shown(row, now) for row in done],
         "can_edit": can_edit,
+        "soon": [one for one in SOON if one[0] != "at"],
         "form": (form or _todo_form(request, contact, now)) if can_edit else None,
     }
 
@@ -127,6 +129,20 @@ def todo_add(request: MemberRequest, pk: int) -> HttpResponse:
         contact.pk, member=data["member"], text=data["text"], due_at=data["due_at"], remind=data["remind"],
         by=request.actor, at=now,
     )  # fmt: skip
+    return _changed(request, contact, "todos")
+
+
+@require_POST
+@requires(EDIT)
+def todo_due(request: MemberRequest, pk: int, todo_pk: int) -> HttpResponse:
+    """At another time."""
+    contact = get_contact_or_404(request, pk)
+    todo: Todo = get_object_or_404(todos_of(contact), pk=todo_pk)
+    now = clock.now()
+    form = DueForm(request.POST, now=now)
+    if not form.is_valid():
+        raise UserError(_("请选择到期时间。"))
+    todos.postpone_todo(todo.pk, form.cleaned_data["due_at"], by=request.actor, at=now)
     return _changed(request, contact, "todos")
 
 

@@ -55,16 +55,21 @@ def test_a_guide_works_on_the_page(chromium: Any, site: str, person: Any, width:
     page = open_page(chromium, site, log_in(user), width)
     page.goto(f"{site}/contacts/{person.pk}/")
     expect(page.locator("main").get_by_text("同步中")).to_be_visible()
-    page.locator("#person-todos summary").click()
+    page.locator("#person-todos summary.btn").click()
     check(page, "customer")
+
+    page.get_by_text("改期", exact=True).click()
+    page.get_by_role("button", name="一周后").click()
+    expect(page.locator("#person-todos")).not_to_contain_text("已逾期")
 
     page.get_by_label("写一条跟进记录").fill("约了周六下午三点")
     page.get_by_role("button", name="记下").click()
     expect(page.locator("#person-notes")).to_contain_text("约了周六下午三点")
     assert Note.objects.count() == 2
 
+    page.locator("#person-todos summary.btn").click()
     page.get_by_label("要做什么").fill("周五提醒她带会员卡")
-    page.get_by_text("3 天后").click()
+    page.locator("label.chip-pick", has_text="3 天后").click()
     page.get_by_role("button", name="加入待办").click()
     expect(page.locator("#person-todos")).to_contain_text("周五提醒她带会员卡")
     page.get_by_role("button", name="完成:带修护小样").click()
@@ -83,3 +88,10 @@ def test_a_guide_works_on_the_page(chromium: Any, site: str, person: Any, width:
     check(page, "remark")
     page.goto(f"{site}/today/")
     check(page, "today-todos")
+
+
+def test_the_same_page_at_a_desk(chromium: Any, site: str, person: Any) -> None:  # noqa: F811
+    for width in (1440, 375):
+        page = open_page(chromium, site, log_in("hq"), width)
+        page.goto(f"{site}/contacts/{person.pk}/")
+        check(page, "customer-desk")

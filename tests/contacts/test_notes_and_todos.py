@@ -119,6 +119,25 @@ def test_a_todo_is_given_in_one_tap_shown_next_and_done(acme_client: Client) -> 
     assert kinds == ["todo.created", "todo.done", "todo.reopened"]
 
 
+def test_a_postponed_todo_is_due_and_reminds_at_its_new_time(acme_client: Client, actor: Any) -> None:
+    person = make_follow().contact
+    give(acme_client, person)
+    todo = Todo.objects.get()
+    url = f"/contacts/{person.pk}/todos/{todo.pk}/due/"
+    before = todo.due_at
+    assert 'id="person-todos"' in text(acme_client.post(url, {"when": "7"}, HTTP_HX_REQUEST="true"))
+    todo.refresh_from_db()
+    assert todo.due_at == before + timedelta(days=6) == todo.remind_at
+    acme_client.post(url, {"when": "at", "due_at": "2020-01-01T10:00"})
+    acme_client.post(url, {"when": "at"})
+    todo.refresh_from_db()
+    assert todo.due_at == before + timedelta(days=6)
+    assert "待办改期" in text(acme_client.get(f"/contacts/{person.pk}/"))
+    todos.finish_todo(todo.pk, by=actor, at=clock.now())
+    with pytest.raises(UserError, match="已经完成"):
+        todos.postpone_todo(todo.pk, before + timedelta(days=1), by=actor, at=clock.now())
+
+
 def test_finishing_twice_writes_one_fact(acme_client: Client, actor: Any) -> None:
     person = make_follow().contact
     give(acme_client, person)

@@ -314,6 +314,22 @@ def test_done_between_the_command_and_the_call_reminds_nobody(wecom: Wecom, foll
     assert inbox(wecom, follow.member) == [] and todo.reminder == "none"
 
 
+def test_postponed_between_the_command_and_the_call_reminds_at_the_new_time_alone(
+    wecom: Wecom, follow: Follow, guide: Actor
+) -> None:
+    with clock.shifted(MORNING - clock.wall()):
+        todo = todo_of(follow, guide, timedelta(hours=2))
+    with clock.shifted(todo.due_at + timedelta(minutes=1) - clock.wall()):
+        reminders.drain(clock.wall() + SOON)
+        todo = todos.postpone_todo(todo.pk, MORNING + timedelta(days=1), by=guide, at=clock.now())
+        send()
+        assert inbox(wecom, follow.member) == []
+    with clock.shifted(todo.due_at + timedelta(minutes=1) - clock.wall()):
+        drain()
+    todo.refresh_from_db()
+    assert len(inbox(wecom, follow.member)) == 1 and todo.reminder == "sent"
+
+
 def test_the_night_keeps_a_reminder_until_the_morning(wecom: Wecom, follow: Follow, guide: Actor) -> None:
     evening = MORNING + timedelta(hours=12)  # 22:00
     with clock.shifted(MORNING - clock.wall()):

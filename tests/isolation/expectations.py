@@ -101,6 +101,7 @@ TENANT_ROUTES: dict[str, Expect] = {
         note_edit=Route(pk="contacts.Contact", ids={"note_pk": "contacts.Note"}, own={404}),
         todo_add=Route(pk="contacts.Contact"),
         todo_done=Route(pk="contacts.Contact", ids={"todo_pk": "contacts.Todo"}, own={404}),
+        todo_due=Route(pk="contacts.Contact", ids={"todo_pk": "contacts.Todo"}, own={404}),
         remark_edit=Route(pk="contacts.Contact", ids={"follow_pk": "contacts.Follow"}, own={404}),
         remark_retry=Route(pk="contacts.Contact", ids={"follow_pk": "contacts.Follow"}, own={404}),
         phone_list=Route(),
