@@ -65,7 +65,5 @@ def lifetimes_of(people: Sequence[Contact]) -> dict[int, Lifetime]:
 def orders_of(contact: Contact) -> QuerySet[Order]:
     """A person's orders, newest first, merged branches' ones too."""
     return (
-        Order.objects.filter(contact_id__in=family_of([contact.pk]))
-        .select_related("store")
-        .order_by("-ordered_at", "-pk")
+        Order.objects.filter(contact_id__in=contact.family_ids).select_related("store").order_by("-ordered_at", "-pk")
     )

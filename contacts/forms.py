@@ -1,12 +1,16 @@
 """Forms of people and places."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from contacts.models import Dealer, Member, Region, Stage, Store
+from contacts.services.remarks import Remark
+from scrm.lib.privacy import mask_text
 
 
 class StageForm(forms.Form):
@@ -73,3 +77,88 @@ class MemberStoreForm(forms.Form):
     store = forms.ModelChoiceField(
         Store.objects.filter(archived_at__isnull=True), label=_("门店"), required=False, empty_label=_("不属于门店")
     )
+
+
+class NoteForm(forms.Form):
+    """跟进记录. Limits are the service's."""
+
+    text = forms.CharField(
+        label=_("跟进内容"), max_length=1000, widget=forms.Textarea(attrs={"rows": 3, "maxlength": 1000})
+    )
+
+
+LOCAL_FORMAT = "%Y-%m-%dT%H:%M"
+SOON = (("1", _("明天 10:00")), ("3", _("3 天后")), ("7", _("一周后")), ("at", _("选时间")))
+
+
+class DueForm(forms.Form):
+    """When a to-do is due: a usual time in one tap, or one of her own."""
+
+    when = forms.ChoiceField(label=_("什么时候"), choices=SOON, initial="1")
+    due_at = forms.DateTimeField(
+        label=_("时间"),
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=LOCAL_FORMAT),
+        input_formats=[LOCAL_FORMAT, "%Y-%m-%dT%H:%M:%S"],
+    )
+
+    def __init__(self, *args: Any, now: datetime, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.now = now
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        if data.get("when", "at") != "at":
+            morning = timezone.localtime(self.now).replace(hour=10, minute=0, second=0, microsecond=0)
+            data["due_at"] = morning + timedelta(days=int(data["when"]))
+        elif not data.get("due_at") and "due_at" not in self.errors:
+            self.add_error("due_at", _("请选择到期时间。"))
+        return data
+
+
+class TodoForm(DueForm):
+    """待办: what, when, by whom."""
+
+    text = forms.CharField(label=_("要做什么"), max_length=200)
+    member = forms.ModelChoiceField(Member.objects.none(), label=_("由谁做"), empty_label=None)
+    remind = forms.BooleanField(
+        label=_("到时用应用消息提醒"), required=False, initial=True, help_text=_("21:00–09:00 不打扰,顺延到 09:00。")
+    )
+
+    def __init__(self, *args: Any, members: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["member"].queryset = members  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
+
+
+class RemarkForm(forms.Form):
+    """What a guide notes of a customer in WeCom. Phones stand masked: known ones are kept or taken off, a new one is added."""
+
+    remark = forms.CharField(label=_("备注"), required=False, max_length=64)
+    description = forms.CharField(
+        label=_("描述"), required=False, max_length=400, widget=forms.Textarea(attrs={"rows": 3})
+    )
+    remark_company = forms.CharField(label=_("备注企业"), required=False, max_length=64)
+    keep = forms.MultipleChoiceField(
+        label=_("备注手机号"), required=False, widget=forms.CheckboxSelectMultiple, help_text=_("取消勾选就是移除。")
+    )
+    phone = forms.CharField(label=_("添加手机号"), required=False, max_length=40)
+    seen = forms.CharField(widget=forms.HiddenInput, required=False, max_length=32)
+
+    def __init__(self, data: Any = None, *, standing: Remark, has_company: bool) -> None:
+        self.standing = standing
+        phones = [(str(n), mask_text(phone)) for n, phone in enumerate(standing.remark_mobiles)]
+        kept = {"keep": [key for key, _phone in phones], "seen": standing.digest}
+        super().__init__(data, initial=standing._asdict() | kept)
+        self.fields["keep"].choices = phones  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
+        if not phones:
+            del self.fields["keep"]
+        if not has_company:
+            del self.fields["remark_company"]
+
+    def wanted(self) -> Remark:
+        """The notes as the form wishes them."""
+        data = self.cleaned_data
+        kept = [self.standing.remark_mobiles[int(key)] for key in data.get("keep", [])]
+        company = data.get("remark_company", self.standing.remark_company)
+        phones = (*kept, *([data["phone"]] if data["phone"] else []))
+        return Remark(data["remark"], data["description"], company, phones)

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -66,6 +67,21 @@ def _opt_out(event: TimelineEvent) -> str:
     return _("永久") if span == "forever" else _("%(days)s 天") % {"days": span}
 
 
+REMARKED: dict[str, Any] = {
+    "remark": gettext_lazy("备注"), "description": gettext_lazy("描述"), "remark_company": gettext_lazy("备注企业"),
+    "remark_mobiles": gettext_lazy("备注手机号"),
+}  # fmt: skip
+
+
+def _remarked(event: TimelineEvent) -> str:
+    return "、".join(str(REMARKED.get(name, name)) for name in event.payload.get("fields", []))
+
+
+def _postponed(event: TimelineEvent) -> str:
+    due = timezone.localtime(datetime.fromisoformat(event.payload["due"]))
+    return _("改到 %(at)s 前") % {"at": f"{due:%m-%d %H:%M}"}
+
+
 def register() -> None:
     """Name the kinds this app records."""
     register_kind("follow.added", gettext_lazy("添加好友"), "user-plus", _added)
@@ -83,3 +99,10 @@ def register() -> None:
     register_kind("owner.changed", gettext_lazy("业绩归属变更"), "user-check", _owner)
     register_kind("opt_out.set", gettext_lazy("设置免打扰"), "moon-star", _opt_out)
     register_kind("opt_out.ended", gettext_lazy("取消免打扰"), "bell")
+    # What notes and to-dos say stands in their own rows (views.history), never in the fact.
+    register_kind("note.written", gettext_lazy("跟进记录"), "pencil")
+    register_kind("todo.created", gettext_lazy("新建待办"), "list-checks")
+    register_kind("todo.postponed", gettext_lazy("待办改期"), "calendar-clock", _postponed)
+    register_kind("todo.done", gettext_lazy("完成待办"), "square-check")
+    register_kind("todo.reopened", gettext_lazy("重新打开待办"), "undo-2")
+    register_kind("follow.remarked", gettext_lazy("修改备注"), "square-pen", _remarked)

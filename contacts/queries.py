@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
@@ -17,10 +17,12 @@ from contacts.models import (
     GroupMembership,
     Member,
     MemberAccount,
+    Note,
     Region,
     Relation,
     Store,
     TimelineEvent,
+    Todo,
 )
 
 
@@ -100,31 +102,25 @@ def family_of(root_ids: Iterable[int]) -> dict[int, int]:
 
 def follows_of(contact: Contact) -> QuerySet[Follow]:
     """All relations of a person, friends first, then the latest."""
-    follows = Follow.objects.filter(contact_id__in=family_of([contact.pk])).select_related(
-        "member", "member__store", "corp"
-    )
+    follows = Follow.objects.filter(contact_id__in=contact.family_ids).select_related("member", "member__store", "corp")
     return follows.annotate(is_active=Q(relation=Relation.ACTIVE)).order_by("-is_active", "-added_at", "pk")
 
 
 def phones_of(contact: Contact) -> list[str]:
     """Her phones (E.164), each once."""
-    phones = ContactPhone.objects.filter(contact_id__in=family_of([contact.pk])).order_by("pk")
+    phones = ContactPhone.objects.filter(contact_id__in=contact.family_ids).order_by("pk")
     return list(dict.fromkeys(phones.values_list("phone", flat=True)))
 
 
 def memberships_of(contact: Contact) -> QuerySet[GroupMembership]:
     """Groups she is or was in, present ones first."""
-    rows = GroupMembership.objects.filter(contact_id__in=family_of([contact.pk])).select_related(
-        "group", "group__owner"
-    )
+    rows = GroupMembership.objects.filter(contact_id__in=contact.family_ids).select_related("group", "group__owner")
     return rows.annotate(is_in=Q(left_at__isnull=True)).order_by("-is_in", "-joined_at", "pk")
 
 
 def timeline_of(contact: Contact) -> QuerySet[TimelineEvent]:
     """Her facts, merged branches' ones too, newest first. Loose deletions (without an adding of their own) are facts too."""
-    return TimelineEvent.objects.filter(contact_id__in=family_of([contact.pk])).select_related(
-        "member", "store", "group"
-    )
+    return TimelineEvent.objects.filter(contact_id__in=contact.family_ids).select_related("member", "store", "group")
 
 
 def list_regions(ids: Iterable[int] | None = None) -> list[tuple[int, str]]:
@@ -152,3 +148,35 @@ def list_stores(ids: Iterable[int] | None = None) -> list[tuple[int, str]]:
 def _with_stores(rows: QuerySet[Any]) -> list[tuple[int, str]]:
     counted = rows.annotate(store_count=Count("stores")).values_list("pk", "name", "store_count")
     return [(pk, _("%(name)s · %(count)d 店") % {"name": name, "count": count}) for pk, name, count in counted]
+
+
+def editable_follows(contact: Contact, scope: DataScope) -> QuerySet[Follow]:
+    """Relations whose remark the user may change: of her own members, and of the guides in her scope."""
+    return follows_of(contact).filter(member__in=visible_members(scope))
+
+
+def assignable_members(contact: Contact, scope: DataScope) -> QuerySet[Member]:
+    """Guides of the scope who know the person and may still open her page: whom a to-do can be given to."""
+    known = Follow.objects.filter(contact_id__in=contact.family_ids).exclude(relation=Relation.TRANSFERRED)
+    members = visible_members(scope).filter(pk__in=known.values("member_id"), archived_at__isnull=True)
+    return members.exclude(status=Member.Status.LEFT).order_by("name", "pk")
+
+
+def notes_of(contact: Contact) -> QuerySet[Note]:
+    """Her 跟进记录, newest first."""
+    return Note.objects.filter(contact_id__in=contact.family_ids).order_by("-written_at", "-pk")
+
+
+def todos_of(contact: Contact) -> QuerySet[Todo]:
+    """Her 待办: the open ones by their time, then those done, the latest first."""
+    rows = Todo.objects.filter(contact_id__in=contact.family_ids).select_related("member")
+    return rows.order_by(F("done_at").desc(nulls_first=True), "due_at", "pk")
+
+
+def open_todos(member_ids: Iterable[int]) -> QuerySet[Todo]:
+    """What guides still have to do, the earliest first; not for people who were handed over to another."""
+    handed = Follow.objects.filter(
+        contact=OuterRef("contact"), member=OuterRef("member"), relation=Relation.TRANSFERRED
+    )
+    rows = Todo.objects.filter(member_id__in=list(member_ids), done_at__isnull=True).exclude(Exists(handed))
+    return rows.select_related("contact", "contact__root").order_by("due_at", "pk")

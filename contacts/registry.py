@@ -8,17 +8,29 @@ from accounts.navigation import NavEntry
 from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
 from accounts.scope import register_places
-from contacts import arrivals, comparing, fields, filters, handlers, inventory, kinds, longjobs, timeline
-from contacts.models import TimelineEvent
+from contacts import arrivals, comparing, fields, filters, handlers, inventory, kinds, longjobs, panels, timeline, today
+from contacts.models import Note, RemarkEdit, TimelineEvent, Todo
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
-from contacts.services import exports, groups
+from contacts.services import exports, groups, reminders
 from contacts.services.newcomers import enter_first_stage
+from contacts.services.remarks import REMARK_COMMAND
+from contacts.services.reminders import REMIND_COMMAND
+from contacts.views import notes
 from tenants import lanes, provision, quiet, retention
+from wecom_bridge.contracts import register_command
 
 # Facts are what every later question is asked of: kept long, never shorter than the reports' comparison with last year.
 FILES = retention.Kind("export_files", _("导出与拒收文件"), 7, longjobs.prune_files)
 TIMELINE = retention.Kind("timeline", _("客户时间线"), 1095, retention.older(TimelineEvent, "occurred_at"))
+# What colleagues wrote goes with the facts around it; an edit of a remark is of use until it is settled and looked into.
+KEPT = (
+    TIMELINE,
+    FILES,
+    retention.Kind("notes", _("跟进记录"), 1095, retention.older(Note, "written_at")),
+    retention.Kind("todos", _("已完成的待办"), 1095, retention.older(Todo, "done_at")),
+    retention.Kind("remark_edits", _("备注修改记录"), 90, retention.older(RemarkEdit, "settled_at")),
+)
 
 AUDIT_WORDS: dict[str, str | Promise] = {
     "contact.unmasked": _("查看完整手机号"),
@@ -27,6 +39,14 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "contact.details_changed": _("修改客户资料"),
     "contacts.exported": _("导出客户"),
     "contacts.export_downloaded": _("下载客户导出文件"),
+    "note.written": _("写跟进记录"),
+    "note.edited": _("修改跟进记录"),
+    "note.withdrawn": _("撤回跟进记录"),
+    "todo.created": _("新建待办"),
+    "todo.postponed": _("待办改期"),
+    "todo.done": _("完成待办"),
+    "todo.reopened": _("重新打开待办"),
+    "follow.remark_edited": _("修改客户备注"),
     "stage.changed": _("变更阶段"),
     "opt_out.set": _("设置免打扰"),
     "opt_out.ended": _("取消免打扰"),
@@ -90,5 +110,18 @@ def register() -> None:
     longjobs.register(exports.KIND, exports.export_step)
     quiet.register("long_jobs", longjobs.count_open)
     provision.register_seed("contacts.stages", seed_stages)
-    retention.register(TIMELINE)
-    retention.register(FILES)
+    for kind in KEPT:
+        retention.register(kind)
+    _notes()
+
+
+def _notes() -> None:
+    """跟进记录, 待办 and edits of remarks."""
+    for command in (REMIND_COMMAND, REMARK_COMMAND):
+        register_command(command)
+    panels.register(panels.Panel("todos", _("待办"), 10, "contacts/_todos_panel.html", notes.todos_panel))
+    panels.register(panels.Panel("notes", _("跟进记录"), 15, "contacts/_notes_panel.html", notes.notes_panel))
+    panels.register_figure(panels.Figure("next", _("下一步"), 10, notes.next_step))
+    today.register_card(today.TodayCard("todos", _("我的待办"), 10, "contacts/_today_todos.html", notes.todos_card))
+    lanes.register(lanes.Lane(reminders.LANE, queue="outbound", drain=reminders.drain, next_due=reminders.next_due))
+    quiet.register("todo_reminders", reminders.count_due)

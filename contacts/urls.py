@@ -1,6 +1,6 @@
 from django.urls import path
 
-from contacts.views import exports, groups, org, people, person
+from contacts.views import exports, groups, notes, org, people, person, remarks
 
 app_name = "contacts"
 urlpatterns = [
@@ -16,6 +16,13 @@ urlpatterns = [
     path("contacts/<int:pk>/owner/", person.change_contact_owner, name="contact_owner"),
     path("contacts/<int:pk>/opt-out/", person.change_opt_out, name="contact_opt_out"),
     path("contacts/<int:pk>/unmask/", person.unmask_phones, name="contact_unmask"),
+    path("contacts/<int:pk>/notes/", notes.note_add, name="note_add"),
+    path("contacts/<int:pk>/notes/<int:note_pk>/", notes.note_edit, name="note_edit"),
+    path("contacts/<int:pk>/todos/", notes.todo_add, name="todo_add"),
+    path("contacts/<int:pk>/todos/<int:todo_pk>/done/", notes.todo_done, name="todo_done"),
+    path("contacts/<int:pk>/todos/<int:todo_pk>/due/", notes.todo_due, name="todo_due"),
+    path("contacts/<int:pk>/follows/<int:follow_pk>/remark/", remarks.remark_edit, name="remark_edit"),
+    path("contacts/<int:pk>/follows/<int:follow_pk>/remark/retry/", remarks.remark_retry, name="remark_retry"),
     path("m/customers/", people.phone_list, name="phone_list"),
     path("groups/", groups.group_list, name="group_list"),
     path("groups/<int:pk>/", groups.group_page, name="group"),

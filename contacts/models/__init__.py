@@ -1,6 +1,7 @@
 """People and places. One module per noun; everything is importable from here."""
 
 from contacts.models.groups import GroupChat, GroupMembership
+from contacts.models.notes import Note, RemarkEdit, Todo
 from contacts.models.organisation import (
     Dealer,
     Department,
@@ -41,12 +42,15 @@ __all__ = [
     "Member",
     "MemberAccount",
     "MemberPlacement",
+    "Note",
     "OwnershipChange",
     "Region",
     "Relation",
+    "RemarkEdit",
     "Stage",
     "StageTransition",
     "Store",
     "StorePlacement",
     "TimelineEvent",
+    "Todo",
 ]

@@ -6,6 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import F, Q
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from contacts.models.organisation import Dealer, Member, Region, Store
@@ -71,6 +72,11 @@ class Contact(models.Model):
     def root_pk(self) -> int:
         """The person this row counts as."""
         return self.root_id or self.pk
+
+    @cached_property
+    def family_ids(self) -> list[int]:
+        """Of a root: herself and everybody merged into her. One query for as long as this object is looked at: a page."""
+        return [self.pk, *Contact.objects.filter(root=self).values_list("pk", flat=True)]
 
 
 class Identity(models.Model):
@@ -159,6 +165,8 @@ class Follow(models.Model):
     add_way = models.IntegerField(default=0)
     state = models.CharField(max_length=64, default="", blank=True)
     synced_at = models.DateTimeField(null=True, blank=True)
+    # When WeCom took an edit of ours (domain): what was read before that knows less of remark, description, company and phones.
+    remarked_at = models.DateTimeField(null=True, blank=True)
 
     PERSONAL = ("remark", "description", "remark_company", "remark_mobiles")
     NOT_PERSONAL = ("relation_proof", "state")

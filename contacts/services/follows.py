@@ -210,7 +210,7 @@ def _follow_values(pair: _Pair, source: str, read_at: datetime) -> dict[str, Any
         "add_way": last.start.add_way,
         "state": last.start.state,
     }
-    is_news = info is not None and (follow is None or follow.synced_at is None or read_at >= follow.synced_at)
+    is_news = info is not None and (follow is None or _is_newer(follow, read_at))
     if info is not None and is_news:
         return values | {
             "remark": clean_text(info.remark, 64),
@@ -221,6 +221,11 @@ def _follow_values(pair: _Pair, source: str, read_at: datetime) -> dict[str, Any
         }
     kept = ("remark", "description", "remark_company", "remark_mobiles", "synced_at")
     return values | {name: getattr(follow, name) for name in kept}
+
+
+def _is_newer(follow: Follow, read_at: datetime) -> bool:
+    """Whether a reading knows more of the notes than we do: made after the last one, and after WeCom took an edit of ours."""
+    return all(known is None or read_at >= known for known in (follow.synced_at, follow.remarked_at))
 
 
 def _proof(pair: _Pair, last: Period, relation: str, source: str, read_at: datetime) -> tuple[str, datetime]:

@@ -1,12 +1,10 @@
 """The customer page: who she is, whose, what happened, what may be done."""
 
-from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import MemberRequest, requires
@@ -14,20 +12,18 @@ from contacts import panels
 from contacts.filters import relation_pill
 from contacts.forms import OwnerForm, StageForm
 from contacts.kinds import add_way_label
-from contacts.models import Contact, Follow, Member, Relation, TimelineEvent
+from contacts.models import Contact, Follow, Member, Relation
 from contacts.phones import show_phone
-from contacts.queries import family_of, follows_of, memberships_of, phones_of, timeline_of
+from contacts.queries import follows_of, memberships_of, phones_of
 from contacts.services.opt_out import end_opt_out, is_opted_out, set_opt_out
 from contacts.services.ownership import assign_owner
 from contacts.services.stages import change_stage
-from contacts.timeline import kind_of
+from contacts.views.history import timeline_context
 from contacts.views.people import get_contact_or_404
+from contacts.views.remarks import follow_rows
 from scrm.lib import clock
-from scrm.lib.paging import keyset_page
 from scrm.lib.privacy import mask_text
 from tenants import audit
-
-TIMELINE_PAGE = 20
 
 
 @require_GET
@@ -55,24 +51,26 @@ def _page(request: MemberRequest, contact: Contact, **extra: Any) -> dict[str, A
         "back_url": "/m/customers/",
         "contact": contact,
         "relation": relation_pill(contact, follows[0] if follows else None),
-        "follows": [_follow(follow) for follow in follows],
+        "follows": [_follow(row) for row in follow_rows(request, contact, follows)],
         "phones": [mask_text(show_phone(phone)) for phone in phones_of(contact)],
         "can_unmask": "contacts.unmask" in request.permissions,
         "memberships": list(memberships_of(contact)[:20]),
+        "figures": panels.figures_for(request, contact),
         "main_panels": [one for one in shown if one.panel.place == "main"],
         "aside_panels": [one for one in shown if one.panel.place == "aside"],
         "can_edit": can_edit,
         "stage_form": StageForm(current_id=contact.stage_id) if can_edit else None,
         "owner_form": OwnerForm(members=others) if can_edit and not is_phone and others.exists() else None,
         "is_opted_out": is_opted_out(contact, now),
-        **_timeline(request, contact),
+        **timeline_context(request, contact),
         **extra,
     }
 
 
-def _follow(follow: Follow) -> dict[str, Any]:
+def _follow(row: dict[str, Any]) -> dict[str, Any]:
+    follow: Follow = row["follow"]
     return {
-        "follow": follow,
+        **row,
         "way": add_way_label(follow.add_way),
         "label": Relation(follow.relation).label,
         "tone": "ok" if follow.relation == Relation.ACTIVE else "idle",
@@ -82,56 +80,15 @@ def _follow(follow: Follow) -> dict[str, Any]:
 @require_GET
 @requires("contacts.view")
 def contact_timeline(request: MemberRequest, pk: int) -> HttpResponse:
-    """The timeline alone: one kind, or a further page."""
+    """The timeline alone: one kind, one doer, or a further page."""
     contact = get_contact_or_404(request, pk)
     if not request.htmx:  # type: ignore[attr-defined]
         return contact_page(request, pk)
     response = render(
-        request, "contacts/contact_detail.html#timeline", {"contact": contact, **_timeline(request, contact)}
+        request, "contacts/contact_detail.html#timeline", {"contact": contact, **timeline_context(request, contact)}
     )
     response["Vary"] = "HX-Request"
     return response
-
-
-def _timeline(request: MemberRequest, contact: Contact) -> dict[str, Any]:
-    rows = timeline_of(contact)
-    kinds = list(
-        TimelineEvent.objects.filter(contact_id__in=family_of([contact.pk])).values_list("kind", flat=True).distinct()
-    )
-    chosen = request.GET.get("kind", "")
-    if chosen:
-        rows = rows.filter(kind=chosen)
-    page = keyset_page(rows, ("-occurred_at", "-pk"), request.GET.get("cursor", ""), size=TIMELINE_PAGE)
-    return {
-        "events": [_event(row) for row in page.rows],
-        "kinds": [{"key": key, "label": kind_of(key).label, "active": key == chosen} for key in sorted(kinds)],
-        "kind": chosen,
-        "next_cursor": page.next_cursor or "",
-        "previous_cursor": page.previous_cursor or "",
-    }
-
-
-def _event(row: TimelineEvent) -> dict[str, Any]:
-    kind = kind_of(row.kind)
-    texts = [
-        kind.renderer(row) if kind.renderer else "",
-        str(row.group or ""),
-        str(row.member or ""),
-        str(row.store or ""),
-    ]
-    return {
-        "at": _short(row.occurred_at),
-        "machine_at": row.occurred_at.isoformat(),
-        "title": kind.label,
-        "text": " · ".join(text for text in texts if text),
-        "quiet": row.kind == "follow.lost",
-    }
-
-
-def _short(at: datetime) -> str:
-    """11-23 10:20 of this year, 2025-11-23 of another."""
-    local = timezone.localtime(at)
-    return local.strftime("%m-%d %H:%M" if local.year == timezone.localtime(clock.now()).year else "%Y-%m-%d")
 
 
 @require_POST

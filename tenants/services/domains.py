@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
 from tenants.audit import Actor
-from tenants.context import public_scope
+from tenants.context import current_tenant, public_scope
 from tenants.models import Domain, Tenant
 from tenants.services.lifecycle import record_platform
 
@@ -44,3 +44,13 @@ def remove_domain(tenant: Tenant, domain_id: int, *, by: Actor) -> None:
             Domain.objects.filter(tenant=tenant, domain=f"{tenant.slug}.{settings.BASE_DOMAIN}").update(is_primary=True)
         row.delete()
         record_platform("domain.removed", tenant, by=by, host=row.domain)
+
+
+def site_url(path: str) -> str:
+    """An address on the host of the merchant in scope, for what is read outside of her pages. Her own host before the platform's."""
+    tenant = current_tenant()
+    hosts = Domain.objects.filter(tenant=tenant, verified_at__isnull=False).order_by("-is_primary", "id")
+    host = hosts.values_list("domain", flat=True).first() or f"{tenant.slug}.{settings.BASE_DOMAIN}"
+    usual = 443 if settings.SITE_SCHEME == "https" else 80
+    port = "" if settings.SITE_PORT == usual else f":{settings.SITE_PORT}"
+    return f"{settings.SITE_SCHEME}://{host}{port}{path}"

@@ -96,6 +96,14 @@ TENANT_ROUTES: dict[str, Expect] = {
         contact_owner=Route(pk="contacts.Contact"),
         contact_opt_out=Route(pk="contacts.Contact"),
         contact_unmask=Route(pk="contacts.Contact"),
+        # 404 for the merchant's own person too: each id below is a row of another customer than the one before it.
+        note_add=Route(pk="contacts.Contact"),
+        note_edit=Route(pk="contacts.Contact", ids={"note_pk": "contacts.Note"}, own={404}),
+        todo_add=Route(pk="contacts.Contact"),
+        todo_done=Route(pk="contacts.Contact", ids={"todo_pk": "contacts.Todo"}, own={404}),
+        todo_due=Route(pk="contacts.Contact", ids={"todo_pk": "contacts.Todo"}, own={404}),
+        remark_edit=Route(pk="contacts.Contact", ids={"follow_pk": "contacts.Follow"}, own={404}),
+        remark_retry=Route(pk="contacts.Contact", ids={"follow_pk": "contacts.Follow"}, own={404}),
         phone_list=Route(),
         group_list=Route(),
         group=Route(pk="contacts.GroupChat"),
@@ -322,6 +330,28 @@ def _contact() -> Any:
     return contacts.make_follow().contact
 
 
+def _note() -> Any:
+    from contacts.models import Note
+
+    now = clock.now()
+    return Note.objects.create(contact=_contact(), text="想要小样", author_id=1, author_name="林小雅", written_at=now)
+
+
+def _todo() -> Any:
+    from contacts.models import Todo
+
+    contact, now = _contact(), clock.now()
+    return Todo.objects.create(
+        contact=contact,
+        member=contact.owner,
+        text="送小样",
+        due_at=now,
+        created_at=now,
+        author_id=1,
+        author_name="林小雅",
+    )
+
+
 def _contacts(maker: str) -> Callable[[], Any]:
     def make() -> Any:
         from tests.support import contacts
@@ -375,6 +405,9 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "accounts.ApiToken": _token,
     "ledger.Job": _job,
     "contacts.Contact": _contact,
+    "contacts.Note": _note,
+    "contacts.Todo": _todo,
+    "contacts.Follow": _contacts("make_follow"),
     "contacts.GroupChat": _contacts("make_group"),
     "contacts.Store": _contacts("make_store"),
     "contacts.Region": _contacts("make_region"),

@@ -1,0 +1,119 @@
+"""待办: what a guide is to do for a person, done by whom and when."""
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from contacts.models import Member, Todo
+from contacts.services.notes import member_of, user_of
+from contacts.services.reminders import LANE, working_instant
+from contacts.services.stages import actor_label
+from contacts.timeline import NewEvent, record_events
+from scrm.lib.db.bulk import clean_text
+from scrm.lib.errors import UserError
+from tenants import audit, jobs
+from tenants.audit import Actor
+
+LONGEST = 200
+FARTHEST = timedelta(days=366)
+OPEN_AT_MOST = 50  # of one person: more is a list nobody works off
+_Reminder = Todo.Reminder
+
+
+@transaction.atomic
+def add_todo(
+    contact_id: int, *, member: Member, text: str, due_at: datetime, remind: bool, by: Actor, at: datetime
+) -> Todo:
+    """Give a guide something to do for a person (a root). remind: an app message to her when it is due, in working hours.
+
+    Who may be chosen is the caller's to check. Raises UserError for an empty or too long text, a time that is past or more than a
+    year away, and a person with too many open ones.
+    """
+    text = clean_text(text).strip()
+    if not text or len(text) > LONGEST:
+        raise UserError(_("请写下要做什么,最多 %(limit)d 字。") % {"limit": LONGEST})
+    _check_due(due_at, at)
+    if Todo.objects.filter(contact_id=contact_id, done_at=None).count() >= OPEN_AT_MOST:
+        raise UserError(_("这位客户已有 %(count)d 条未完成的待办,请先完成一些。") % {"count": OPEN_AT_MOST})
+    remind_at = working_instant(due_at) if remind else None
+    todo = Todo.objects.create(
+        contact_id=contact_id, member=member, text=text, due_at=due_at, remind_at=remind_at, created_at=at,
+        reminder=_Reminder.WAITING if remind else _Reminder.NONE, author_id=user_of(by), author_name=by.name[:40],
+    )  # fmt: skip
+    _tell(todo, "todo.created", f"todo:{todo.pk}", member.pk, by=by, at=at)
+    if remind_at:
+        jobs.nudge(LANE, due_at=remind_at)
+    return todo
+
+
+@transaction.atomic
+def postpone_todo(todo_id: int, due_at: datetime, *, by: Actor, at: datetime) -> Todo:
+    """Due at another time. Who was to be reminded is reminded then. Raises UserError for a to-do that is done, and as add_todo."""
+    todo = _locked(todo_id)
+    if todo.done_at is not None:
+        raise UserError(_("这条待办已经完成。要再做一次,请先重新打开。"))
+    _check_due(due_at, at)
+    user_of(by)
+    if due_at == todo.due_at:
+        return todo
+    todo.due_at = due_at
+    if todo.reminder != _Reminder.NONE:
+        todo.remind_at, todo.reminder, todo.reminder_error = working_instant(due_at), _Reminder.WAITING, ""
+    todo.save(update_fields=["due_at", "remind_at", "reminder", "reminder_error"])
+    _tell(todo, "todo.postponed", _key(todo, "postponed", at), member_of(by), by=by, at=at, due=due_at.isoformat())
+    if todo.remind_at:
+        jobs.nudge(LANE, due_at=todo.remind_at)
+    return todo
+
+
+@transaction.atomic
+def finish_todo(todo_id: int, *, by: Actor, at: datetime) -> Todo:
+    """Done. Finishing it again changes nothing."""
+    todo = _locked(todo_id)
+    if todo.done_at is None:
+        todo.done_at, todo.done_by_id, todo.done_by_name = at, user_of(by), by.name[:40]
+        todo.save(update_fields=["done_at", "done_by_id", "done_by_name"])
+        _tell(todo, "todo.done", _key(todo, "done", at), member_of(by), by=by, at=at)
+    return todo
+
+
+@transaction.atomic
+def reopen_todo(todo_id: int, *, by: Actor, at: datetime) -> Todo:
+    """Not done after all. A reminder whose time is still to come stands; one whose time went by is not made up for."""
+    todo = _locked(todo_id)
+    if todo.done_at is None:
+        return todo
+    user_of(by)
+    todo.done_at, todo.done_by_id, todo.done_by_name = None, None, ""
+    if todo.remind_at is not None and todo.remind_at <= at:
+        todo.remind_at, todo.reminder = None, _Reminder.NONE
+    todo.save(update_fields=["done_at", "done_by_id", "done_by_name", "remind_at", "reminder"])
+    _tell(todo, "todo.reopened", _key(todo, "reopened", at), member_of(by), by=by, at=at)
+    if todo.remind_at:
+        jobs.nudge(LANE, due_at=todo.remind_at)
+    return todo
+
+
+def _check_due(due_at: datetime, at: datetime) -> None:
+    if not at < due_at <= at + FARTHEST:
+        raise UserError(_("到期时间要在现在之后、一年之内,请重新选择。"))
+
+
+def _locked(todo_id: int) -> Todo:
+    rows = Todo.objects.select_for_update(of=("self",)).select_related("contact")
+    return rows.get(pk=todo_id)
+
+
+def _key(todo: Todo, what: str, at: datetime) -> str:
+    return f"todo.{what}:{todo.pk}:{int(at.timestamp() * 1000)}"
+
+
+def _tell(
+    todo: Todo, kind: str, fact_key: str, member_id: int | None, *, by: Actor, at: datetime, **payload: str
+) -> None:
+    record_events([
+        NewEvent(kind, at, "product", fact_key, contact_id=todo.contact_id, member_id=member_id, actor=actor_label(by),
+                 subject=f"todo:{todo.pk}", payload=dict(payload))
+    ])  # fmt: skip
+    audit.record(kind, todo.contact, by=by, todo=todo.pk, **payload)
