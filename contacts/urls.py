@@ -1,6 +1,6 @@
 from django.urls import path
 
-from contacts.views import exports, groups, org, people, person
+from contacts.views import board, exports, groups, org, people, person, stages
 
 app_name = "contacts"
 urlpatterns = [
@@ -16,6 +16,17 @@ urlpatterns = [
     path("contacts/<int:pk>/owner/", person.change_contact_owner, name="contact_owner"),
     path("contacts/<int:pk>/opt-out/", person.change_opt_out, name="contact_opt_out"),
     path("contacts/<int:pk>/unmask/", person.unmask_phones, name="contact_unmask"),
+    path("contacts/<int:pk>/move/", board.contact_move, name="contact_move"),
+    path("contacts/bulk/stage/", stages.bulk_stage, name="bulk_stage"),
+    path("stages/", stages.stage_list, name="stage_list"),
+    path("stages/new/", stages.stage_edit, name="stage_new"),
+    path("stages/<int:pk>/", stages.stage_edit, name="stage_edit"),
+    path("stages/<int:pk>/shift/", stages.stage_shift, name="stage_shift"),
+    path("stages/<int:pk>/archive/", stages.stage_archive, name="stage_archive"),
+    path("stages/<int:pk>/restore/", stages.stage_restore, name="stage_restore"),
+    path("stages/board/", board.stage_board, name="board"),
+    path("stages/board/<int:pk>/", board.board_column, name="board_column"),
+    path("stages/overdue/", board.overdue_list, name="overdue_list"),
     path("m/customers/", people.phone_list, name="phone_list"),
     path("groups/", groups.group_list, name="group_list"),
     path("groups/<int:pk>/", groups.group_page, name="group"),

@@ -91,11 +91,22 @@ TENANT_ROUTES: dict[str, Expect] = {
         export_status=Route(pk="ledger.Job", own={404}),
         export_file=Route(pk="ledger.Job", own={404}),
         contact=Route(pk="contacts.Contact"),
+        contact_move=Route(pk="contacts.Contact"),
         contact_timeline=Route(pk="contacts.Contact"),
         contact_stage=Route(pk="contacts.Contact"),
         contact_owner=Route(pk="contacts.Contact"),
         contact_opt_out=Route(pk="contacts.Contact"),
         contact_unmask=Route(pk="contacts.Contact"),
+        bulk_stage=Route(),
+        stage_list=Route(),
+        stage_new=Route(),
+        stage_edit=Route(pk="contacts.Stage"),
+        stage_shift=Route(pk="contacts.Stage"),
+        stage_archive=Route(pk="contacts.Stage"),
+        stage_restore=Route(pk="contacts.Stage"),
+        board=Route(),
+        board_column=Route(pk="contacts.Stage"),
+        overdue_list=Route(),
         phone_list=Route(),
         group_list=Route(),
         group=Route(pk="contacts.GroupChat"),
@@ -206,6 +217,8 @@ TENANT_ROUTES: dict[str, Expect] = {
         segment_edit=Route(pk="tagging.Segment"),
         segment_why=Route(pk="tagging.Segment", ids={"contact_pk": "contacts.Contact"}),
         segment_act=Route(pk="tagging.Segment", args={"act": "archive"}),
+        stage_rule=Route(pk="contacts.Stage"),
+        stage_rule_apply=Route(pk="contacts.Stage", body={"expected": 0}),
         rule_list=Route(),
         rule_new=Route(),
         rule_detail=Route(pk="tagging.Rule"),
@@ -322,6 +335,12 @@ def _contact() -> Any:
     return contacts.make_follow().contact
 
 
+def _stage() -> Any:
+    from contacts.models import Stage
+
+    return Stage.objects.create(key="vip", name="老会员", order=900)
+
+
 def _contacts(maker: str) -> Callable[[], Any]:
     def make() -> Any:
         from tests.support import contacts
@@ -375,6 +394,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "accounts.ApiToken": _token,
     "ledger.Job": _job,
     "contacts.Contact": _contact,
+    "contacts.Stage": _stage,
     "contacts.GroupChat": _contacts("make_group"),
     "contacts.Store": _contacts("make_store"),
     "contacts.Region": _contacts("make_region"),
