@@ -47,7 +47,7 @@ def text(response: Any, status: int = 200) -> str:
 
 def shown(client: Client, **query: Any) -> dict[str, tuple[int, int]]:
     """Column → (people, overdue) of the board."""
-    response = client.get("/stages/board/", query)
+    response = client.get("/board/", query)
     assert response.status_code == 200
     return {
         column["stage"].key if column["stage"] else "none": (column["count"], column["overdue"])
@@ -79,7 +79,7 @@ def test_each_figure_of_the_board_opens_into_as_many_customers(acme_client, stag
     for days in (1, 8, 30):
         customer(f"甲{days}", stages["new"], lin, days=days)
     customer("乙", None, lin)
-    for column in acme_client.get("/stages/board/").context["columns"]:
+    for column in acme_client.get("/board/").context["columns"]:
         assert acme_client.get(column["list_url"]).context["total"] == column["count"]
         if column["late_url"]:
             assert acme_client.get(column["late_url"]).context["total"] == column["overdue"]
@@ -90,7 +90,7 @@ def test_columns_continue_by_keyset_longest_first_without_gap_or_repeat(acme_cli
     lin = guide()
     for number in range(33):
         customer(f"客{number:02d}", stages["new"], lin, days=number)
-    column = next(c for c in acme_client.get("/stages/board/").context["columns"] if c["stage"] == stages["new"])
+    column = next(c for c in acme_client.get("/board/").context["columns"] if c["stage"] == stages["new"])
     names, more = [card["person"].name for card in column["cards"]], column["more_url"]
     while more:
         context = acme_client.get(more).context
@@ -102,9 +102,9 @@ def test_the_board_costs_as_many_queries_for_sixty_as_for_seven(acme_client, sta
     lin = guide()
 
     def cost() -> int:
-        acme_client.get("/stages/board/")
+        acme_client.get("/board/")
         with CaptureQueriesContext(connection) as spent:
-            acme_client.get("/stages/board/")
+            acme_client.get("/board/")
         return len(spent)
 
     for stage in stages.values():
@@ -127,7 +127,7 @@ def test_a_card_moves_and_the_board_keeps_its_filters(acme_client, stages):
     lin = guide()
     person = customer("小圆子", stages["new"], lin)
     answer = move(acme_client, person, stages["interested"], seen=stages["new"], query=f"guide={lin.pk}&x=1")
-    assert answer["Location"] == f"/stages/board/?guide={lin.pk}"
+    assert answer["Location"] == f"/board/?guide={lin.pk}"
     person.refresh_from_db()
     assert person.stage == stages["interested"]
     assert StageTransition.objects.get(contact=person).source == "manual"
@@ -164,7 +164,7 @@ def test_nobody_moves_customers_beyond_her_scope_or_without_the_permission(log_i
     assert move(manager, person, stages["loyal"], seen=stages["new"]).status_code == 404
     reader = log_in(make_user(role="approver"))
     assert move(reader, person, stages["loyal"], seen=stages["new"]).status_code == 403
-    assert "data-board-card" not in text(reader.get("/stages/board/"))
+    assert "data-board-card" not in text(reader.get("/board/"))
     assert not StageTransition.objects.exists()
 
 
@@ -173,7 +173,7 @@ def test_a_guide_sees_her_own_board_on_the_phone(log_in, make_user, stages):
     own = people.make_member("林小雅", store=people.make_store(), user=user)
     customer("小圆子", stages["new"], own)
     customer("别人的", stages["new"], guide())
-    page = text(log_in(user).get("/stages/board/"))
+    page = text(log_in(user).get("/board/"))
     assert "小圆子" in page
     assert "别人的" not in page
     assert 'class="phone"' in page
@@ -204,7 +204,7 @@ def test_overdue_customers_are_counted_by_store_and_guide_and_open_into_them(acm
     customer("乙", stages["new"], mei, days=9)
     customer("丙", stages["loyal"], mei, days=400)
 
-    context = acme_client.get("/stages/overdue/").context
+    context = acme_client.get("/board/overdue/").context
     assert context["total"] == 3
     found = {row["name"]: (row["people"], row["days"]) for group in context["groups"] for row in group["rows"]}
     assert found == {"静安寺": (2, 20), "五角场": (1, 9), "林小雅": (2, 20), "梅梅": (1, 9)}
@@ -216,7 +216,7 @@ def test_overdue_customers_are_counted_by_store_and_guide_and_open_into_them(acm
 
 
 def test_the_overdue_page_says_so_when_no_stage_has_a_limit(acme_client, stages):
-    assert "还没有阶段设了停留上限" in text(acme_client.get("/stages/overdue/"))
+    assert "还没有阶段设了停留上限" in text(acme_client.get("/board/overdue/"))
 
 
 # --- The stages themselves --------------------------------------------------------------------------------------
