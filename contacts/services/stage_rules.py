@@ -9,7 +9,7 @@ sync are noted the same way; who stands in no stage yet is placed, as 回填.
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,7 +28,7 @@ from conditions.tree import is_everyone
 from contacts.models import Contact, Stage, StageTransition
 from contacts.services.stages import change_stage
 from scrm.lib import clock
-from scrm.lib.db.bulk import update_rows
+from scrm.lib.db.bulk import lock_rows, update_rows
 from scrm.lib.errors import Conflict, UserError
 from tenants import audit, locks
 from tenants.audit import SYSTEM, Actor
@@ -73,17 +73,21 @@ def _decide(root_ids: Sequence[int], now: datetime, *, acting: bool) -> None:
     if not any(stage.rule for stage in stages):
         return
     rows = people().filter(pk__in=root_ids).annotate(_answer=_answer(stages, now))
-    found = rows.values_list("pk", "stage_id", "ruled_stage", "_answer")
-    changed = [(pk, current, answer) for pk, current, before, answer in found if answer != before]
+    changed = {
+        pk: answer for pk, before, answer in rows.values_list("pk", "ruled_stage", "_answer") if answer != before
+    }
     boundaries.schedule(READER, _joined(stages), root_ids, now)
-    update_rows(Contact, [{"id": pk, "ruled_stage": answer} for pk, _current, answer in changed])
+    # Locked in the order of ids, as every writer does; where she stands is what the lock found, not what was read before.
+    locked = Contact.objects.select_for_update(of=("self",)).filter(pk__in=changed).order_by("pk")
     moves: dict[int, list[int]] = defaultdict(list)
-    for pk, current, answer in changed:
+    for pk, current in locked.values_list("pk", "stage_id"):
+        answer = changed[pk]
         if answer is not None and (_may_move(stages, current, answer) if acting else current is None):
             moves[answer].append(pk)
-    known = {stage.pk: stage for stage in stages}
-    for answer, ids in sorted(moves.items()):
-        _move(known[answer], ids, {pk: current for pk, current, _new in changed}, now, acting=acting)
+    update_rows(Contact, [{"id": pk, "ruled_stage": answer} for pk, answer in changed.items()])
+    for stage in stages:
+        if moves[stage.pk]:
+            _move(stage, moves[stage.pk], now, acting=acting)
 
 
 def _may_move(stages: list[Stage], current: int | None, answer: int) -> bool:
@@ -94,15 +98,12 @@ def _may_move(stages: list[Stage], current: int | None, answer: int) -> bool:
     return answer != current and (place[answer] > place[current] or stages[place[answer]].leads_back)
 
 
-def _move(stage: Stage, ids: list[int], seen: Mapping[int, int | None], now: datetime, *, acting: bool) -> None:
-    locked = Contact.objects.select_for_update(of=("self",)).filter(pk__in=ids).order_by("pk")
-    still = {pk for pk, current in locked.values_list("pk", "stage_id") if current == seen[pk]}
-    tired = _moved_too_often(still, now)
+def _move(stage: Stage, ids: list[int], now: datetime, *, acting: bool) -> None:
+    tired = _moved_too_often(ids, now)
     if tired:
         logger.warning("stage rules moved %d people %d times within a day; left alone", len(tired), MOVES_A_DAY)
-    change_stage(
-        still - tired, stage, source="rule" if acting else "backfill", reason=_("符合进入条件"), by=SYSTEM, at=now
-    )
+    source = "rule" if acting else "backfill"
+    change_stage(set(ids) - tired, stage, source=source, reason=_("符合进入条件"), by=SYSTEM, at=now)
 
 
 def _moved_too_often(ids: Iterable[int], now: datetime) -> set[int]:
@@ -175,6 +176,7 @@ def apply_rule(stage_id: int, *, expected: int, by: Actor) -> int:
     if expected != len(ids):
         text = _("会移入的客户已从 %(seen)d 人变为 %(now)d 人,请看过新的人数再移。")
         raise Conflict(text % {"seen": expected, "now": len(ids)})
+    lock_rows(Contact, ids)
     Contact.objects.filter(pk__in=ids).update(ruled_stage=None)  # their answer is news again
     dirty.mark(ids, CONSUMER.own_key, backfill=False)
     audit.record("stage.rule_applied", stage, by=by, count=len(ids))
@@ -195,8 +197,10 @@ def note_answers(now: datetime) -> None:
     table = connection.ops.quote_name(Contact._meta.db_table)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE {table} AS known SET ruled_stage = said.answer FROM ({sql}) AS said (id, answer)"
-            " WHERE known.id = said.id AND known.ruled_stage IS DISTINCT FROM said.answer",
+            f"WITH said (id, answer) AS ({sql}), stale AS MATERIALIZED ("
+            f"SELECT known.id, said.answer FROM {table} AS known JOIN said ON said.id = known.id"
+            " WHERE known.ruled_stage IS DISTINCT FROM said.answer ORDER BY known.id FOR UPDATE OF known)"
+            f" UPDATE {table} AS known SET ruled_stage = stale.answer FROM stale WHERE known.id = stale.id",
             params,
         )
     boundaries.schedule(READER, _joined(stages), None, now)

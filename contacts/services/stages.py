@@ -74,7 +74,8 @@ def move_by_hand(contact_id: int, stage_id: int, *, seen: int | None, reason: st
 
     Raises Conflict when somebody or a rule moved her since, saying who; UserError as change_stage does.
     """
-    person = Contact.objects.select_for_update(of=("self",)).select_related("stage").get(pk=contact_id)
+    # Without the stage joined: after a wait for the lock PostgreSQL reads her row again, but not what was joined to it.
+    person = Contact.objects.select_for_update().get(pk=contact_id)
     if person.stage_id != seen:
         raise Conflict(_moved_meanwhile(person))
     return bool(change_stage([person.pk], Stage.objects.get(pk=stage_id), source="manual", reason=reason, by=by, at=at))

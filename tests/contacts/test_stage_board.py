@@ -1,7 +1,7 @@
 """Stages as pages: the board, moving by hand, the overdue, and stages added, reordered, put out of use."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
@@ -9,15 +9,18 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from accounts.scope import EVERYTHING
+from campaigns.services import sops
 from contacts import longjobs
 from contacts.models import Contact, Member, Stage, StageTransition
 from contacts.services import stage_editing, stage_rules
 from contacts.services.stages import change_stage
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
-from tagging.services import rules
+from tagging.services import rules, segments
 from tenants.audit import SYSTEM, Actor
 from tenants.ledger.models import AuditEntry, Job
+from tests.support import campaigns
 from tests.support import contacts as people
 from tests.support.tagging import tree_of
 
@@ -276,7 +279,7 @@ def test_people_left_in_a_stage_out_of_use_stay_on_the_board(acme_client, stages
     assert "lapsed" not in shown(acme_client)
 
 
-def test_a_stage_that_rules_or_other_stages_name_is_not_put_out_of_use(acme_client, stages):
+def test_a_stage_that_anything_names_is_not_put_out_of_use(acme_client, stages):
     reads_dormant = tree_of({"field": "contact.stage", "op": "in", "value": [stages["dormant"].pk]})
     stage_rules.save_rule(stages["lapsed"].pk, tree=reads_dormant, leads_back=False, by=HQ)
     action = [{"kind": "stage", "stage": stages["loyal"].pk}]
@@ -288,6 +291,12 @@ def test_a_stage_that_rules_or_other_stages_name_is_not_put_out_of_use(acme_clie
         by=SYSTEM,
     )
     rules.enable_rule(rule, by=SYSTEM)
+    segments.save_segment(None, name="沉睡客户", tree=reads_dormant, by=SYSTEM)
+    plan = sops.Plan(steps=[sops.Step(0, time(10), "好久没见")], within=EVERYTHING, exit_tree=reads_dormant)
+    sops.create_sop("沉睡召回", plan, by=campaigns.author())
+    campaigns.make_draft([], name="老客回归礼", audience={"tree": reads_dormant})
+    uses = list(stage_editing.uses_of(stages["dormant"].pk))
+    assert uses == ["阶段「长期未购」的进入条件", "人群「沉睡客户」", "SOP「沉睡召回」", "群发「老客回归礼」"]
     assert "阶段「长期未购」的进入条件" in text(archive(acme_client, stages["dormant"], expected=0), 422)
     assert "规则「升忠诚」" in text(archive(acme_client, stages["loyal"], expected=0), 422)
     assert not Stage.objects.filter(is_archived=True).exists()
