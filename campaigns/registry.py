@@ -9,7 +9,7 @@ from campaigns.queries import audience
 from campaigns.services import enrolling, sop_running
 from conditions import consumers
 from contacts import timeline
-from contacts.services import merging
+from contacts.services import merging, stage_editing
 from tagging import segments
 from tenants import lanes, quiet
 
@@ -43,6 +43,7 @@ def register() -> None:
     quiet.register("campaigns", tasks.count_due)
     timeline.on_recorded(enrolling.on_facts)
     segments.register_uses("campaigns", audience.uses_of_segment)
+    stage_editing.register_uses("campaigns", audience.uses_of_stage)
     merging.on_merged(sop_running.on_merged)
     consumers.register(
         consumers.Consumer(

@@ -8,15 +8,31 @@ from accounts.navigation import NavEntry
 from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
 from accounts.scope import register_places
-from contacts import arrivals, comparing, fields, filters, handlers, inventory, kinds, longjobs, panels, timeline, today
+from conditions import consumers
+from contacts import (
+    arrivals,
+    board,
+    comparing,
+    fields,
+    filters,
+    handlers,
+    inventory,
+    kinds,
+    listing,
+    longjobs,
+    panels,
+    timeline,
+    today,
+)
 from contacts.models import Note, RemarkEdit, TimelineEvent, Todo
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
-from contacts.services import exports, groups, reminders
+from contacts.services import exports, groups, reminders, stage_editing, stage_rules
 from contacts.services.newcomers import enter_first_stage
 from contacts.services.remarks import REMARK_COMMAND
 from contacts.services.reminders import REMIND_COMMAND
 from contacts.views import notes
+from contacts.views import stages as stage_pages
 from tenants import lanes, provision, quiet, retention
 from wecom_bridge.contracts import register_command
 
@@ -48,6 +64,12 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "todo.reopened": _("重新打开待办"),
     "follow.remark_edited": _("修改客户备注"),
     "stage.changed": _("变更阶段"),
+    "stage.saved": _("设置客户阶段"),
+    "stage.shifted": _("调整阶段顺序"),
+    "stage.archived": _("停用阶段"),
+    "stage.restored": _("恢复阶段"),
+    "stage.rule_saved": _("设置阶段进入条件"),
+    "stage.rule_applied": _("按进入条件移入客户"),
     "opt_out.set": _("设置免打扰"),
     "opt_out.ended": _("取消免打扰"),
     "store.created": _("新增门店"),
@@ -79,16 +101,19 @@ def register() -> None:
         Permission("contacts.edit", _("修改客户资料、阶段、归属与免打扰"), people),
         Permission("contacts.unmask", _("查看完整手机号"), people),
         Permission("contacts.export", _("导出客户"), people),
+        Permission("stages.edit", _("设置客户阶段与进入条件"), people, tenant_wide=True),
         Permission("groups.view", _("查看客户群"), people),
         Permission("org.view", _("查看组织"), places),
         Permission("org.edit", _("维护门店、大区、经销商与成员"), places, tenant_wide=True),
     )
     navigation.register(
         NavEntry("contacts", _("客户"), "people", "contacts:contact_list", "users-round", "contacts.view", order=90),
+        NavEntry("board", _("阶段看板"), "people", "contacts:board", "columns-3", "contacts.view", order=92),
         NavEntry("groups", _("客户群"), "people", "contacts:group_list", "messages-square", "groups.view", order=95),
         NavEntry(
             "m-customers", _("客户"), "home", "contacts:phone_list", "users-round", "today.use", order=20, phone=True
         ),
+        NavEntry("stages", _("客户阶段"), "people", "contacts:stage_list", "route", "stages.edit", order=165),
         NavEntry("org", _("组织"), "admin", "contacts:store_list", "network", "org.view", order=800),
     )
     api_scopes.register("contacts", _("客户"))
@@ -100,6 +125,8 @@ def register() -> None:
     register_places("store", list_stores)
     kinds.register()
     filters.register()
+    board.register()
+    listing.register_bulk_action(stage_pages.BULK)
     fields.fill()
     handlers.register()
     arrivals.on_new_keys(groups.on_new_keys)
@@ -108,6 +135,8 @@ def register() -> None:
     timeline.on_recorded(enter_first_stage)
     lanes.register(lanes.Lane(longjobs.LANE, queue="bulk", drain=longjobs.drain))
     longjobs.register(exports.KIND, exports.export_step)
+    longjobs.register(stage_editing.EMPTY, stage_editing.empty_step)
+    consumers.register(stage_rules.CONSUMER)
     quiet.register("long_jobs", longjobs.count_open)
     provision.register_seed("contacts.stages", seed_stages)
     for kind in KEPT:

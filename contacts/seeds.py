@@ -2,7 +2,8 @@
 
 from contacts.models import Stage
 
-# Keys are ours and stay; names are the merchant's to change. Entry rules come with the stage rules (tagging).
+# Keys are ours and stay; names, order and entry rules are the merchant's to change; at first
+# everybody but a newcomer enters a stage by hand.
 STAGES = (
     ("new", "新添加"),
     ("interested", "有意向"),

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from contacts.views import exports, groups, notes, org, people, person, remarks
+from contacts.views import board, exports, groups, notes, org, people, person, remarks, stages
 
 app_name = "contacts"
 urlpatterns = [
@@ -23,6 +23,17 @@ urlpatterns = [
     path("contacts/<int:pk>/todos/<int:todo_pk>/due/", notes.todo_due, name="todo_due"),
     path("contacts/<int:pk>/follows/<int:follow_pk>/remark/", remarks.remark_edit, name="remark_edit"),
     path("contacts/<int:pk>/follows/<int:follow_pk>/remark/retry/", remarks.remark_retry, name="remark_retry"),
+    path("contacts/<int:pk>/move/", board.contact_move, name="contact_move"),
+    path("contacts/bulk/stage/", stages.bulk_stage, name="bulk_stage"),
+    path("stages/", stages.stage_list, name="stage_list"),
+    path("stages/new/", stages.stage_edit, name="stage_new"),
+    path("stages/<int:pk>/", stages.stage_edit, name="stage_edit"),
+    path("stages/<int:pk>/shift/", stages.stage_shift, name="stage_shift"),
+    path("stages/<int:pk>/archive/", stages.stage_archive, name="stage_archive"),
+    path("stages/<int:pk>/restore/", stages.stage_restore, name="stage_restore"),
+    path("board/", board.stage_board, name="board"),
+    path("board/<int:pk>/", board.board_column, name="board_column"),
+    path("board/overdue/", board.overdue_list, name="overdue_list"),
     path("m/customers/", people.phone_list, name="phone_list"),
     path("groups/", groups.group_list, name="group_list"),
     path("groups/<int:pk>/", groups.group_page, name="group"),

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from tagging.views import bulk, rules, segments, tags
+from tagging.views import bulk, rules, segments, stages, tags
 
 app_name = "tagging"
 urlpatterns = [
@@ -20,6 +20,8 @@ urlpatterns = [
     path("segments/<int:pk>/edit/", segments.segment_edit, name="segment_edit"),
     path("segments/<int:pk>/why/<int:contact_pk>/", segments.segment_why, name="segment_why"),
     re_path(r"^segments/(?P<pk>\d+)/(?P<act>rebuild|freeze|archive)/$", segments.segment_act, name="segment_act"),
+    path("stages/<int:pk>/rule/", stages.stage_rule, name="stage_rule"),
+    path("stages/<int:pk>/rule/apply/", stages.stage_rule_apply, name="stage_rule_apply"),
     path("rules/", rules.rule_list, name="rule_list"),
     path("rules/new/", rules.rule_edit, name="rule_new"),
     path("rules/<int:pk>/", rules.rule_detail, name="rule_detail"),

@@ -109,11 +109,26 @@ def ids_sql(queryset: QuerySet[Any]) -> Sql:
 
 def uses_of_segment(segment_id: int) -> Iterator[str]:
     """SOPs not ended and broadcasts not released that read a segment."""
+    yield from _sops_reading("segment", segment_id)
+    for broadcast in _unreleased().filter(audience__segment=segment_id):
+        yield _("群发「%(name)s」") % {"name": broadcast.name}
+
+
+def uses_of_stage(stage_id: int) -> Iterator[str]:
+    """The same for a lifecycle stage."""
+    yield from _sops_reading("contact.stage", stage_id)
+    for broadcast in _unreleased().filter(audience__has_key="tree"):
+        if stage_id in values_read(broadcast.audience["tree"], "contact.stage"):
+            yield _("群发「%(name)s」") % {"name": broadcast.name}
+
+
+def _sops_reading(field: str, value: int) -> Iterator[str]:
     versions = SopVersion.objects.exclude(sop__state="off").select_related("sop").order_by("sop_id", "-number")
     for version in versions.distinct("sop_id"):
         trees = [tree for tree in (version.entry_tree, version.exit_tree) if tree]
-        if any(segment_id in values_read(tree, "segment") for tree in trees):
+        if any(value in values_read(tree, field) for tree in trees):
             yield _("SOP「%(name)s」") % {"name": version.sop.name}
-    states = (Broadcast.State.DRAFT, Broadcast.State.SUBMITTED)
-    for broadcast in Broadcast.objects.filter(state__in=states, audience__segment=segment_id):
-        yield _("群发「%(name)s」") % {"name": broadcast.name}
+
+
+def _unreleased() -> QuerySet[Broadcast]:
+    return Broadcast.objects.filter(state__in=(Broadcast.State.DRAFT, Broadcast.State.SUBMITTED))

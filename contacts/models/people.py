@@ -29,6 +29,8 @@ class Contact(models.Model):
     corp_name = models.CharField(max_length=128, default="", blank=True)
     stage = models.ForeignKey(Stage, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False)
     stage_since = models.DateTimeField(null=True, blank=True)
+    # The stage (id) that the entry rules last found for her; they move her when their answer changes (services.stage_rules).
+    ruled_stage = models.BigIntegerField(null=True, blank=True)
     owner = models.ForeignKey(Member, on_delete=models.PROTECT, null=True, blank=True, related_name="owned_contacts")
     store = models.ForeignKey(Store, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False)
     custom = models.JSONField(default=dict, blank=True)
@@ -61,6 +63,10 @@ class Contact(models.Model):
             ),
             models.Index(
                 fields=["owner", "-last_added_at", "-id"], condition=Q(root__isnull=True), name="contact_owner_recent"
+            ),
+            # The board's columns and the overdue, longest there first.
+            models.Index(
+                fields=["stage", "stage_since", "id"], condition=Q(root__isnull=True), name="contact_stage_since"
             ),
             GinIndex(OpClass("search_text", name="gin_trgm_ops"), name="contact_search"),
         ]

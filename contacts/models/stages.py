@@ -13,6 +13,10 @@ class Stage(models.Model):
     # Entry by rule (a condition tree, conditions.schema); null = by hand only.
     rule = models.JSONField(null=True, blank=True)
     is_archived = models.BooleanField(default=False)
+    # The rule may also take back people who stand in a later stage; otherwise rules only lead forward.
+    leads_back = models.BooleanField(default=False, db_default=False)
+    needs_reason = models.BooleanField(default=False, db_default=False)  # of whoever moves people here by hand
+    max_days = models.SmallIntegerField(null=True, blank=True)  # 停留上限: who stays longer is overdue; null = no limit
 
     NOT_PERSONAL = ("key", "name", "rule")
 

@@ -6,12 +6,13 @@ from datetime import datetime
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from accounts.models import User
 from contacts import marks
 from contacts.models import Contact, FactSource, Stage, StageTransition
 from contacts.timeline import NewEvent, record_events, roots_of
 from scrm.lib import clock
 from scrm.lib.db.bulk import clean_text, insert_rows, update_rows
-from scrm.lib.errors import UserError
+from scrm.lib.errors import Conflict, UserError
 from tenants import audit
 from tenants.audit import Actor
 
@@ -29,10 +30,12 @@ def change_stage(
     contact; a move dated before a person's latest one is refused for her alone, since the record only grows at its end. Audited when
     a person does it. A constant number of statements.
     placed: root id → (store, member) for whom neither stands yet, as of the fact that moves her.
-    Raises UserError for an archived stage.
+    Raises UserError for an archived stage, and for one that wants a reason of whoever moves people there by hand.
     """
     if stage.is_archived:
         raise UserError(_("阶段「%(name)s」已停用,请选择其他阶段。") % {"name": stage.name})
+    if source == "manual" and stage.needs_reason and not reason.strip():
+        raise UserError(_("移到「%(name)s」要写原因,请填写后再移。") % {"name": stage.name}, code="reason_needed")
     roots = set(roots_of(contact_ids).values())
     when = at if isinstance(at, Mapping) else dict.fromkeys(roots, at)
     people = [
@@ -63,6 +66,27 @@ def change_stage(
     if by.kind in ("user", "token"):
         audit.record("stage.changed", stage, by=by, contacts=sorted(moved)[:100], count=len(moved), source=source)
     return moved
+
+
+@transaction.atomic
+def move_by_hand(contact_id: int, stage_id: int, *, seen: int | None, reason: str, by: Actor, at: datetime) -> bool:
+    """Move one root contact who stands, as the operator saw, in stage `seen`; whether she moved.
+
+    Raises Conflict when somebody or a rule moved her since, saying who; UserError as change_stage does.
+    """
+    # Without the stage joined: after a wait for the lock PostgreSQL reads her row again, but not what was joined to it.
+    person = Contact.objects.select_for_update().get(pk=contact_id)
+    if person.stage_id != seen:
+        raise Conflict(_moved_meanwhile(person))
+    return bool(change_stage([person.pk], Stage.objects.get(pk=stage_id), source="manual", reason=reason, by=by, at=at))
+
+
+def _moved_meanwhile(person: Contact) -> str:
+    last = StageTransition.objects.filter(contact=person).order_by("-changed_at", "-pk").first()
+    user = User.objects.filter(pk=last.actor_id).first() if last and last.actor_id else None
+    who = str(user or (last.get_source_display() if last else "")) or _("其他人")
+    text = _("「%(name)s」刚被 %(who)s 移动过,现在在「%(stage)s」。请看过后再移。")
+    return text % {"name": person.name or _("未命名客户"), "who": who, "stage": person.stage or _("无阶段")}
 
 
 def _record(

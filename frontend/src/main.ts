@@ -1,5 +1,6 @@
 import "./app.css";
 import { startAlpine } from "./alpine";
+import { startBoard } from "./board";
 import { startCharts } from "./charts-loader";
 import { startConfirms } from "./confirm";
 import { startCopying } from "./copy";
@@ -15,4 +16,5 @@ startNavigation();
 startMenus();
 startCopying();
 startCharts();
+startBoard();
 startAlpine();

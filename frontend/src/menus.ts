@@ -1,16 +1,17 @@
 const OPEN = "details.menu-host[open], details.info[open]";
 const EDGE = 8;
+const FRAMES = ".table-wrap, .board";
 
 function openOnes(): NodeListOf<HTMLDetailsElement> {
   return document.querySelectorAll<HTMLDetailsElement>(OPEN);
 }
 
-/** Keeps a panel inside the window. Inside a scrolling table it is fixed to the window, which the frame cannot clip. */
+/** Keeps a panel inside the window. Inside a scrolling table or board it is fixed to the window, which the frame cannot clip. */
 function place(details: HTMLDetailsElement): void {
   const panel = details.querySelector<HTMLElement>(".info-pop, .menu-pop");
   if (!panel) return;
   panel.classList.remove("flip");
-  if (details.closest(".table-wrap")) {
+  if (details.closest(FRAMES)) {
     const anchor = details.getBoundingClientRect();
     const left = Math.min(anchor.left - EDGE, window.innerWidth - panel.offsetWidth - EDGE);
     const below = anchor.bottom + 4;
@@ -64,7 +65,7 @@ export function startMenus(): void {
   // What is fixed to the window would stay behind when its table moves.
   const letGo = (event: Event) => {
     openOnes().forEach((details) => {
-      const inTable = details.closest(".table-wrap");
+      const inTable = details.closest(FRAMES);
       if (inTable && !details.querySelector(".info-pop, .menu-pop")?.contains(event.target as Node)) details.open = false;
     });
   };

@@ -25,7 +25,7 @@ from scrm.lib.errors import Conflict, UserError
 from tagging import actions
 from tagging.matching import insert_select, matching_ids, matching_people, of_people
 from tagging.models import Rule, RuleMatch
-from tagging.queries import enabled_rules
+from tagging.queries import enabled_rules, live_segments
 from tagging.services.broken import break_rule, check_rule
 from tenants import audit, locks
 from tenants.audit import Actor
@@ -235,3 +235,14 @@ def uses_of_segment(segment_id: int) -> Iterator[str]:
     for rule in enabled_rules():
         if segment_id in values_read(rule.tree, "segment"):
             yield _("规则「%(name)s」") % {"name": rule.name}
+
+
+def uses_of_stage(stage_id: int) -> Iterator[str]:
+    """Enabled rules whose condition reads a stage or whose action leads to it, and segments that read it."""
+    for rule in enabled_rules():
+        leads = any(one.get("kind") == "stage" and one.get("stage") == stage_id for one in rule.actions)
+        if leads or stage_id in values_read(rule.tree, "contact.stage"):
+            yield _("规则「%(name)s」") % {"name": rule.name}
+    for segment in live_segments().filter(kind="dynamic"):
+        if stage_id in values_read(segment.tree, "contact.stage"):
+            yield _("人群「%(name)s」") % {"name": segment.name}

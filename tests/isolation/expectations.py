@@ -91,6 +91,7 @@ TENANT_ROUTES: dict[str, Expect] = {
         export_status=Route(pk="ledger.Job", own={404}),
         export_file=Route(pk="ledger.Job", own={404}),
         contact=Route(pk="contacts.Contact"),
+        contact_move=Route(pk="contacts.Contact"),
         contact_timeline=Route(pk="contacts.Contact"),
         contact_stage=Route(pk="contacts.Contact"),
         contact_owner=Route(pk="contacts.Contact"),
@@ -104,6 +105,16 @@ TENANT_ROUTES: dict[str, Expect] = {
         todo_due=Route(pk="contacts.Contact", ids={"todo_pk": "contacts.Todo"}, own={404}),
         remark_edit=Route(pk="contacts.Contact", ids={"follow_pk": "contacts.Follow"}, own={404}),
         remark_retry=Route(pk="contacts.Contact", ids={"follow_pk": "contacts.Follow"}, own={404}),
+        bulk_stage=Route(),
+        stage_list=Route(),
+        stage_new=Route(),
+        stage_edit=Route(pk="contacts.Stage"),
+        stage_shift=Route(pk="contacts.Stage"),
+        stage_archive=Route(pk="contacts.Stage"),
+        stage_restore=Route(pk="contacts.Stage"),
+        board=Route(),
+        board_column=Route(pk="contacts.Stage"),
+        overdue_list=Route(),
         phone_list=Route(),
         group_list=Route(),
         group=Route(pk="contacts.GroupChat"),
@@ -214,6 +225,8 @@ TENANT_ROUTES: dict[str, Expect] = {
         segment_edit=Route(pk="tagging.Segment"),
         segment_why=Route(pk="tagging.Segment", ids={"contact_pk": "contacts.Contact"}),
         segment_act=Route(pk="tagging.Segment", args={"act": "archive"}),
+        stage_rule=Route(pk="contacts.Stage"),
+        stage_rule_apply=Route(pk="contacts.Stage", body={"expected": 0}),
         rule_list=Route(),
         rule_new=Route(),
         rule_detail=Route(pk="tagging.Rule"),
@@ -350,6 +363,10 @@ def _todo() -> Any:
         author_id=1,
         author_name="林小雅",
     )
+def _stage() -> Any:
+    from contacts.models import Stage
+
+    return Stage.objects.create(key="vip", name="老会员", order=900)
 
 
 def _contacts(maker: str) -> Callable[[], Any]:
@@ -408,6 +425,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "contacts.Note": _note,
     "contacts.Todo": _todo,
     "contacts.Follow": _contacts("make_follow"),
+    "contacts.Stage": _stage,
     "contacts.GroupChat": _contacts("make_group"),
     "contacts.Store": _contacts("make_store"),
     "contacts.Region": _contacts("make_region"),
