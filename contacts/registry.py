@@ -8,11 +8,12 @@ from accounts.navigation import NavEntry
 from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
 from accounts.scope import register_places
-from contacts import arrivals, comparing, fields, filters, handlers, inventory, kinds, longjobs, timeline
+from contacts import arrivals, comparing, fields, filters, handlers, inventory, kinds, longjobs, timeline, transfers
 from contacts.models import TimelineEvent
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
 from contacts.services import exports, groups
+from contacts.services.handover import planning, running
 from contacts.services.newcomers import enter_first_stage
 from tenants import lanes, provision, quiet, retention
 
@@ -46,6 +47,12 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "dealer.changed": _("修改经销商"),
     "departments.mapped": _("设置部门对应门店"),
     "member.moved": _("成员调店"),
+    "handover.drafted": _("新建客户继承计划"),
+    "handover.changed": _("修改客户继承计划"),
+    "handover.started": _("开始客户继承"),
+    "handover.stopped": _("停止客户继承"),
+    "handover.asked_again": _("重新发起客户继承"),
+    "handover.deleted": _("删除客户继承草稿"),
     "member.linked": _("关联登录账号"),
     "member.unlinked": _("解除登录账号"),
 }
@@ -60,12 +67,22 @@ def register() -> None:
         Permission("contacts.unmask", _("查看完整手机号"), people),
         Permission("contacts.export", _("导出客户"), people),
         Permission("groups.view", _("查看客户群"), people),
+        Permission("handover.manage", _("转移客户与客户群(在职/离职继承)"), people),
         Permission("org.view", _("查看组织"), places),
         Permission("org.edit", _("维护门店、大区、经销商与成员"), places, tenant_wide=True),
     )
     navigation.register(
         NavEntry("contacts", _("客户"), "people", "contacts:contact_list", "users-round", "contacts.view", order=90),
         NavEntry("groups", _("客户群"), "people", "contacts:group_list", "messages-square", "groups.view", order=95),
+        NavEntry(
+            "handover",
+            _("客户继承"),
+            "people",
+            "contacts:handover_list",
+            "arrow-right-left",
+            "handover.manage",
+            order=97,
+        ),
         NavEntry(
             "m-customers", _("客户"), "home", "contacts:phone_list", "users-round", "today.use", order=20, phone=True
         ),
@@ -82,6 +99,7 @@ def register() -> None:
     filters.register()
     fields.fill()
     handlers.register()
+    transfers.register()
     arrivals.on_new_keys(groups.on_new_keys)
     inventory.register()
     comparing.register()
@@ -89,6 +107,8 @@ def register() -> None:
     lanes.register(lanes.Lane(longjobs.LANE, queue="bulk", drain=longjobs.drain))
     longjobs.register(exports.KIND, exports.export_step)
     quiet.register("long_jobs", longjobs.count_open)
+    lanes.register(lanes.Lane(planning.LANE, queue="bulk", drain=running.drain, next_due=running.next_due))
+    quiet.register("handover", running.count_due)
     provision.register_seed("contacts.stages", seed_stages)
     retention.register(TIMELINE)
     retention.register(FILES)

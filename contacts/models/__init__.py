@@ -1,6 +1,14 @@
 """People and places. One module per noun; everything is importable from here."""
 
 from contacts.models.groups import GroupChat, GroupMembership
+from contacts.models.handover import (
+    HandoverKind,
+    HandoverPlan,
+    HandoverRow,
+    HandoverSplit,
+    PlanState,
+    RowState,
+)
 from contacts.models.organisation import (
     Dealer,
     Department,
@@ -37,13 +45,19 @@ __all__ = [
     "FollowPeriod",
     "GroupChat",
     "GroupMembership",
+    "HandoverKind",
+    "HandoverPlan",
+    "HandoverRow",
+    "HandoverSplit",
     "Identity",
     "Member",
     "MemberAccount",
     "MemberPlacement",
     "OwnershipChange",
+    "PlanState",
     "Region",
     "Relation",
+    "RowState",
     "Stage",
     "StageTransition",
     "Store",
