@@ -9,7 +9,7 @@ from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
 from accounts.scope import register_places
 from contacts import arrivals, comparing, fields, filters, handlers, inventory, kinds, longjobs, timeline, transfers
-from contacts.models import TimelineEvent
+from contacts.models import HandoverPlan, TimelineEvent
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
 from contacts.services import exports, groups
@@ -20,6 +20,8 @@ from tenants import lanes, provision, quiet, retention
 # Facts are what every later question is asked of: kept long, never shorter than the reports' comparison with last year.
 FILES = retention.Kind("export_files", _("导出与拒收文件"), 7, longjobs.prune_files)
 TIMELINE = retention.Kind("timeline", _("客户时间线"), 1095, retention.older(TimelineEvent, "occurred_at"))
+# The rule of two hand-overs in 90 days is counted from them.
+HANDOVERS = retention.Kind("handovers", _("客户继承计划"), 1095, retention.older(HandoverPlan, "ended_at"))
 
 AUDIT_WORDS: dict[str, str | Promise] = {
     "contact.unmasked": _("查看完整手机号"),
@@ -112,3 +114,4 @@ def register() -> None:
     provision.register_seed("contacts.stages", seed_stages)
     retention.register(TIMELINE)
     retention.register(FILES)
+    retention.register(HANDOVERS)

@@ -124,6 +124,9 @@ class HandoverRow(models.Model):
     asked_at = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(null=True, blank=True)  # when WeCom means to complete it
     settled_at = models.DateTimeField(null=True, blank=True)
+    carried_at = models.DateTimeField(
+        null=True, blank=True
+    )  # when the apps above took over what hung on the old relation
 
     NOT_PERSONAL = ("reason",)
 

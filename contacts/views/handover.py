@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import MemberRequest, requires
-from contacts.models import HandoverPlan, HandoverRow, HandoverSplit, Member, PlanState, RowState
+from contacts.models import HandoverKind, HandoverPlan, HandoverRow, HandoverSplit, Member, PlanState, RowState
 from contacts.queries import visible_members
 from contacts.services.handover import planning, reading
 from contacts.services.handover.eligibility import preview
@@ -49,7 +49,12 @@ def handover_list(request: MemberRequest) -> HttpResponse:
     context = {
         "tabs": _tabs("plans"),
         "rows": [
-            {"plan": plan, "tone": PLAN_TONES[PlanState(plan.state)], "tally": tallies.get(plan.pk, empty)}
+            {
+                "plan": plan,
+                "is_draft": plan.state == PlanState.DRAFT,
+                "tone": PLAN_TONES[PlanState(plan.state)],
+                "tally": tallies.get(plan.pk, empty),
+            }
             for plan in page.rows
         ],
         "states": PlanState.choices,
@@ -136,6 +141,7 @@ def _planner(request: MemberRequest, plan: HandoverPlan) -> HttpResponse:
         "splits": HandoverSplit.choices,
         "q": text,
         "seen": seen,
+        "tells_customers": plan.kind == HandoverKind.ONJOB,
         "people_able": sum(not line.reason for line in seen.people),
         "groups_able": sum(not line.reason for line in seen.groups),
         "shares": reading.shares(seen, offered),
@@ -159,6 +165,10 @@ def _progress(request: MemberRequest, plan: HandoverPlan) -> HttpResponse:
         "plan": plan,
         "tone": PLAN_TONES[PlanState(plan.state)],
         "tally": tally,
+        "can_stop": plan.state == PlanState.RUNNING,
+        "can_again": bool(tally.again) and plan.state != PlanState.STOPPED,
+        "is_stuck": reading.is_stuck(plan, clock.now()),
+        "kinds": _kind_tabs(tally, groups),
         "group_total": sum(tally.groups.values()),
         "groups_done": tally.groups.get(RowState.DONE, 0),
         "show_groups": groups,
@@ -172,6 +182,13 @@ def _progress(request: MemberRequest, plan: HandoverPlan) -> HttpResponse:
         **_pager(request, page),
     }  # fmt: skip
     return render(request, "contacts/handover_detail.html", context)
+
+
+def _kind_tabs(tally: reading.Tally, groups: bool) -> list[dict[str, Any]]:
+    return [
+        {"label": _("客户"), "url": "?show=people", "active": not groups, "count": tally.total},
+        {"label": _("客户群"), "url": "?show=groups", "active": groups, "count": sum(tally.groups.values())},
+    ]
 
 
 def _row_tabs(plan: HandoverPlan, tally: reading.Tally, groups: bool, state: str) -> list[dict[str, Any]]:

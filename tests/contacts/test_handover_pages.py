@@ -14,6 +14,7 @@ from contacts.services.handover import planning, running, settling
 from contacts.services.handover.eligibility import MEMBER_LIMIT, preview
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
+from tenants import retention
 from tenants.audit import SYSTEM
 from tenants.ledger.models import AuditEntry
 from tests.support import handover as make
@@ -244,6 +245,24 @@ def test_a_plans_rows_filter_by_state_and_successor(acme_client: Client) -> None
     assert (shown(), shown(state="refused"), shown(successor=first.pk), shown(successor="x" * 3)) == (4, 1, 2, 0)
     assert "客户拒绝" in text(acme_client.get(f"/handover/{plan.pk}/"))
     assert acme_client.get("/handover/").context["rows"][0]["tally"].lost == 1
+
+
+def test_a_call_that_nobody_finishes_is_said_on_the_page(acme_client: Client) -> None:
+    gone, taker = leaver(1), make_member()
+    plan = make.start(gone, taker)
+    running.advance(plan.pk)
+    assert "超过 1 小时" not in text(acme_client.get(f"/handover/{plan.pk}/"))
+    plan.rows.update(asked_at=clock.now() - timedelta(hours=2))
+    assert "超过 1 小时" in text(acme_client.get(f"/handover/{plan.pk}/"))
+
+
+def test_plans_that_ended_three_years_ago_are_forgotten(acme: Any) -> None:
+    plan = make.start(leaver(1), make_member())
+    planning.stop_plan(plan.pk, by=SYSTEM)
+    (kind,) = [one for one in retention.all_kinds() if one.key == "handovers"]
+    assert kind.prune(clock.now() - timedelta(days=1), 10) == 0
+    assert kind.prune(clock.now() + timedelta(days=1), 10) == 1
+    assert not HandoverRow.objects.exists()
 
 
 def test_pages_cost_the_same_for_one_customer_and_for_forty(acme_client: Client) -> None:

@@ -12,8 +12,10 @@ from contacts.services.handover.eligibility import preview
 from scrm.lib import clock
 from scrm.lib.errors import UserError
 from simulator.threaded import ThreadedSimulator
+from tagging.models import FollowTag, Tag, TagGroup
 from tenants.audit import SYSTEM
 from tests.support import handover as make
+from tests.support.contacts import make_follow
 from tests.support.wecom import Wecom, arrive, forget_process
 from wecom_bridge.models import OutboundCommand
 from wecom_bridge.services import outbox
@@ -361,3 +363,33 @@ def test_a_result_that_never_comes_is_no_record_after_three_days(wecom, leaver, 
     with clock.shifted(timedelta(hours=73)):  # WeCom's clock stands: it still shows her as waiting
         make.work()
         assert set(plan.rows.values_list("state", "reason")) == {("no_record", "overdue")}
+
+
+def tag(follow: Follow, name: str, *, group: TagGroup) -> Tag:
+    """An internal tag that her guide put on a customer."""
+    found, _new = Tag.objects.get_or_create(group=group, name=name)
+    FollowTag.objects.create(
+        follow=follow, contact=follow.contact, tag=found, origin="guide", state="on", tagged_at=clock.now()
+    )
+    return found
+
+
+def test_internal_tags_go_on_with_the_customer_once_her_new_relation_is_known(shop, wecom, leaver, taker):
+    stranger, friend = make.customers(wecom, leaver, 2)
+    group = TagGroup.objects.create(kind="internal", name="价值", is_exclusive=True)
+    vip = tag(stranger, "高客单", group=group)
+    tag(friend, "高客单", group=group)
+    known = make_follow(friend.contact, taker, identity=friend.identity)
+    tag(known, "价格敏感", group=group)
+    plan = make.start(leaver, taker)
+    make.work()
+    with make.later(wecom, hours=25):
+        make.work()
+        assert make.states(plan) == {"done": 2}
+        assert not FollowTag.objects.filter(follow__member=taker, contact=stranger.contact).exists()
+        added = {"UserID": "hechen", "ExternalUserID": stranger.identity.value, "State": ""}
+        arrive(shop, "add_external_contact", created=int(clock.now().timestamp()), **added)
+        make.hear()
+    assert FollowTag.objects.get(follow__member=taker, contact=stranger.contact).tag_id == vip.pk
+    assert FollowTag.objects.get(follow=known).tag.name == "价格敏感"  # the successor's own word in an exclusive group
+    assert plan.rows.filter(carried_at__isnull=True).count() == 0

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import Case, Count, Exists, IntegerField, OuterRef, Q, QuerySet, Value, When
@@ -18,6 +18,7 @@ from contacts.services.handover.words import say_why
 from scrm.lib import clock
 
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+STUCK = timedelta(hours=1)
 CHOICES = 60  # successors offered at once; the search finds the others
 
 
@@ -103,7 +104,11 @@ def carried(members: Sequence[Member]) -> dict[int, dict[str, Any]]:
     held, owned = (dict(rows.annotate(n=Count("pk")).order_by()) for rows in (friends, groups))
     open_ = HandoverPlan.objects.filter(from_member_id__in=pks, state__in=(PlanState.DRAFT, PlanState.RUNNING))
     plans = {plan.from_member_id: plan for plan in open_}
-    return {pk: {"friends": held.get(pk, 0), "groups": owned.get(pk, 0), "plan": plans.get(pk)} for pk in pks}
+    drafts = {pk for pk, plan in plans.items() if plan.state == PlanState.DRAFT}
+    return {
+        pk: {"friends": held.get(pk, 0), "groups": owned.get(pk, 0), "plan": plans.get(pk), "is_draft": pk in drafts}
+        for pk in pks
+    }
 
 
 def candidates(scope: DataScope, plan: HandoverPlan, text: str = "") -> list[Fitness]:
@@ -164,6 +169,11 @@ def listed_rows(
             rows.filter(successor_id=int(successor)) if successor.isdecimal() and len(successor) < 19 else rows.none()
         )
     return rows.select_related("follow__contact", "group", "successor", "fallback").order_by("pk")
+
+
+def is_stuck(plan: HandoverPlan, now: datetime) -> bool:
+    """Whether a call stands so long that a person should look at it."""
+    return plan.rows.filter(state=RowState.ASKING, asked_at__lt=now - STUCK).exists()
 
 
 def shown_people(scope: DataScope, rows: Sequence[HandoverRow]) -> set[int]:

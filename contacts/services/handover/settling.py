@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from contacts.models import (
     Contact,
+    Follow,
     HandoverPlan,
     HandoverRow,
     Identity,
@@ -24,6 +25,7 @@ from contacts.services.handover.eligibility import FULL
 from contacts.services.handover.running import OVER_A_DAY, OVERDUE, POLL, READ_RESULTS, tomorrow, wake
 from contacts.services.inbound import lock_people, note_transferred
 from contacts.services.ownership import assign_owner
+from contacts.successions import TakenOver, tell
 from scrm.lib import clock
 from tenants.audit import SYSTEM
 from wecom_bridge.commands import enqueue
@@ -95,6 +97,7 @@ def record_results(plan_id: int, successor_id: int, listed: Sequence[Mapping[str
             _step(row, RowState.NO_RECORD, reason="overdue")
     _tell_relations(plan, [row for row in rows if row.pk in ended], ended)
     _save(plan, rows)
+    _carry(plan.rows.filter(pk__in=ended))
     if next_cursor:
         payload = {"successor": successor_id, "cursor": next_cursor}
         enqueue(
@@ -141,6 +144,7 @@ def hear_transfers(corp: Corp, externals: Iterable[str]) -> None:
             assert row.follow is not None
             _step(row, RowState.DONE, at=row.follow.relation_since)
         _save(plan, rows)
+    _carry(HandoverRow.objects.filter(**named))
 
 
 def hear_failure(corp: Corp, fact: EventFact) -> None:
@@ -276,3 +280,22 @@ def _tell_relations(plan: HandoverPlan, rows: Sequence[HandoverRow], ended: Mapp
     ]
     if pairs:
         note_transferred(plan.from_member.corp, plan.from_member.userid, pairs)
+
+
+def _carry(rows: QuerySet[HandoverRow]) -> None:
+    """Tell the apps above of what was taken over, once the successor's relation is known: her add event may come later."""
+    found = rows.filter(state=RowState.DONE, carried_at__isnull=True, follow__isnull=False)
+    done = list(found.values_list("pk", "follow_id", "follow__identity_id", "successor_id"))
+    if not done:
+        return
+    standing = Follow.objects.filter(
+        identity_id__in={one[2] for one in done}, member_id__in={one[3] for one in done}, relation=Relation.ACTIVE
+    )
+    pairs = {(identity, member): pk for pk, identity, member in standing.values_list("pk", "identity_id", "member_id")}
+    taken = {
+        pk: TakenOver(follow, pairs[identity, member])
+        for pk, follow, identity, member in done
+        if (identity, member) in pairs
+    }
+    HandoverRow.objects.filter(pk__in=taken).update(carried_at=clock.now())
+    tell(list(taken.values()))
