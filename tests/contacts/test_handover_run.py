@@ -10,12 +10,13 @@ from contacts.models import Contact, Follow, HandoverPlan, Member, OwnershipChan
 from contacts.services.handover import planning, running
 from contacts.services.handover.eligibility import preview
 from scrm.lib import clock
-from scrm.lib.errors import UserError
+from scrm.lib.errors import Conflict, UserError
 from simulator.threaded import ThreadedSimulator
 from tagging.models import FollowTag, Tag, TagGroup
 from tenants.audit import SYSTEM
 from tests.support import handover as make
 from tests.support.contacts import make_follow
+from tests.support.core import in_thread
 from tests.support.wecom import Wecom, arrive, forget_process
 from wecom_bridge.models import OutboundCommand
 from wecom_bridge.services import outbox
@@ -393,3 +394,50 @@ def test_internal_tags_go_on_with_the_customer_once_her_new_relation_is_known(sh
     assert FollowTag.objects.get(follow__member=taker, contact=stranger.contact).tag_id == vip.pk
     assert FollowTag.objects.get(follow=known).tag.name == "价格敏感"  # the successor's own word in an exclusive group
     assert plan.rows.filter(carried_at__isnull=True).count() == 0
+
+
+@pytest.mark.parametrize("carried", [True, False])
+def test_corp_tags_go_on_whether_wecom_carries_them_or_not(shop, wecom, leaver, taker, carried):
+    wecom.post("switches", {"transfer_carries_tags": carried})
+    (follow,) = make.customers(wecom, leaver, 1)
+    wecom.hand("tag", userid="wutong", external_userid=follow.identity.value, add=["无糖"])
+    arrive(shop, "update", "change_external_tag", Id="et1", TagType="tag")  # the dictionary is read
+    make.hear()
+    arrive(shop, "edit_external_contact", UserID="wutong", ExternalUserID=follow.identity.value)
+    make.hear()
+    assert FollowTag.objects.get(follow=follow).tag.name == "无糖"
+    make.start(leaver, taker)
+    make.work()
+    with make.later(wecom, hours=25):
+        make.work()
+        added = {"UserID": "hechen", "ExternalUserID": follow.identity.value, "State": ""}
+        arrive(shop, "add_external_contact", created=int(clock.now().timestamp()), **added)
+        make.hear()
+        make.work()
+    mark = FollowTag.objects.get(follow__member=taker)
+    assert (mark.tag.name, mark.state) == ("无糖", "on")
+    assert len(wecom.calls("externalcontact/mark_tag")) == (0 if carried else 1)
+
+
+def test_two_operators_at_one_plan_start_it_once(wecom, leaver, taker):
+    make.customers(wecom, leaver, 2)
+    plan = make.draft(leaver, taker)
+
+    def press() -> str:
+        try:
+            planning.start_plan(plan.pk, expected=2, by=SYSTEM)
+        except Conflict:
+            return "conflict"
+        return "started"
+
+    pressed = [in_thread(press) for _operator in range(2)]
+    assert sorted(one.result() for one in pressed) == ["conflict", "started"]
+    both = [in_thread(lambda: running.advance(plan.pk)) for _worker in range(2)]
+    assert [one.result() for one in both] == [None, None]
+    assert OutboundCommand.objects.filter(kind=running.ASK).count() == 1
+    assert make.states(plan) == {"asking": 2}
+
+
+def test_two_operators_who_open_a_plan_for_one_guide_get_the_same(leaver):
+    opened = [in_thread(lambda: planning.open_plan(leaver, by=SYSTEM).pk) for _operator in range(2)]
+    assert len({one.result() for one in opened}) == 1

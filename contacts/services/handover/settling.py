@@ -27,6 +27,7 @@ from contacts.services.inbound import lock_people, note_transferred
 from contacts.services.ownership import assign_owner
 from contacts.successions import TakenOver, tell
 from scrm.lib import clock
+from scrm.lib.db.bulk import update_rows
 from tenants.audit import SYSTEM
 from wecom_bridge.commands import enqueue
 from wecom_bridge.contracts import EventFact
@@ -249,9 +250,14 @@ def _instant(seconds: int) -> datetime | None:
 def _save(plan: HandoverPlan, rows: Sequence[HandoverRow], *, at: datetime | None = None) -> None:
     if not rows:
         return
-    HandoverRow.objects.bulk_update(
-        rows, ["state", "reason", "errcode", "batch", "asked_at", "due_at", "settled_at", "successor", "fallback"]
-    )
+    update_rows(HandoverRow, [
+        {
+            "id": row.pk, "state": str(row.state), "reason": row.reason, "errcode": row.errcode, "batch": row.batch,
+            "asked_at": row.asked_at, "due_at": row.due_at, "settled_at": row.settled_at,
+            "successor_id": row.successor_id, "fallback_id": row.fallback_id,
+        }
+        for row in rows
+    ])  # fmt: skip
     done = [row for row in rows if row.state == RowState.DONE and row.follow_id]
     if done and plan.moves_ownership:
         _move_ownership(plan, done)
