@@ -55,6 +55,7 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "handover.stopped": _("停止客户继承"),
     "handover.asked_again": _("重新发起客户继承"),
     "handover.deleted": _("删除客户继承草稿"),
+    "handover.unassigned_asked": _("核对离职待分配客户"),
     "member.linked": _("关联登录账号"),
     "member.unlinked": _("解除登录账号"),
 }

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from conditions import dirty
 from contacts.models import HandoverKind, HandoverPlan, HandoverRow, Member, RowState
-from contacts.services.handover import running, settling
+from contacts.services.handover import running, settling, unassigned
 from scrm.lib import clock
 from wecom_bridge.contracts import (
     Call,
@@ -148,7 +148,16 @@ def owner_refused(command: OutboundCommand, refusal: Refusal) -> None:
 
 
 def _nothing(command: OutboundCommand, refusal: Refusal) -> None:
-    """Nothing was learnt; it is asked again within the hour."""
+    """Nothing was learnt: results are asked for again within the hour, the list when a person asks."""
+
+
+def build_unassigned(command: OutboundCommand) -> Call:
+    return Call("get_unassigned_list", {"cursor": command.payload.get("cursor") or None})
+
+
+def told_unassigned(command: OutboundCommand, answer: Mapping[str, Any]) -> None:
+    cursor = "" if answer.get("is_last") else answer.get("next_cursor") or ""
+    unassigned.record_page(command.corp, command.payload, answer["info"], cursor)
 
 
 # --- news -----------------------------------------------------------------------------------------------------------
@@ -215,6 +224,17 @@ def register() -> None:
             on_refused=owner_refused,
             priority=60,
             label=_("读取客户群群主"),
+        )
+    )
+    register_command(
+        CommandKind(
+            name=unassigned.READ,
+            policy="idempotent",
+            build=build_unassigned,
+            on_result=told_unassigned,
+            on_refused=_nothing,
+            priority=60,
+            label=_("读取离职成员待分配客户"),
         )
     )
     on_batch("people", order=ORDER, name="contacts.handover", handler=on_people)

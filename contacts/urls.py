@@ -21,6 +21,7 @@ urlpatterns = [
     path("groups/<int:pk>/", groups.group_page, name="group"),
     path("handover/", handover.handover_list, name="handover_list"),
     path("handover/leavers/", handover.leaver_list, name="handover_leavers"),
+    path("handover/leavers/read/", handover.leavers_read, name="handover_leavers_read"),
     path("handover/members/", handover.giver_list, name="handover_members"),
     path("handover/new/", handover.handover_new, name="handover_new"),
     path("handover/<int:pk>/", handover.handover_page, name="handover"),

@@ -8,6 +8,7 @@ from contacts.models.handover import (
     HandoverSplit,
     PlanState,
     RowState,
+    UnassignedCount,
 )
 from contacts.models.organisation import (
     Dealer,
@@ -63,4 +64,5 @@ __all__ = [
     "Store",
     "StorePlacement",
     "TimelineEvent",
+    "UnassignedCount",
 ]

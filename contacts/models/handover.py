@@ -150,3 +150,11 @@ class HandoverRow(models.Model):
             ),
         ]
         indexes = [models.Index(fields=["plan", "state", "batch"], name="handover_row_state")]
+
+
+class UnassignedCount(models.Model):
+    """待分配: how many customers of a member who left wait for a successor, as WeCom's list said at an instant."""
+
+    member = models.OneToOneField(Member, on_delete=models.CASCADE, related_name="unassigned")
+    customers = models.IntegerField()
+    read_at = models.DateTimeField()

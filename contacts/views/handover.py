@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.access import MemberRequest, requires
 from contacts.models import HandoverKind, HandoverPlan, HandoverRow, HandoverSplit, Member, PlanState, RowState
 from contacts.queries import visible_members
-from contacts.services.handover import planning, reading
+from contacts.services.handover import planning, reading, unassigned
 from contacts.services.handover.eligibility import preview
 from contacts.services.handover.words import say_unfit, say_why
 from scrm.lib import clock
@@ -70,6 +70,15 @@ def handover_list(request: MemberRequest) -> HttpResponse:
 def leaver_list(request: MemberRequest) -> HttpResponse:
     """Members who left with customers or groups still theirs, latest first."""
     return _members(request, left=True)
+
+
+@require_POST
+@requires("handover.manage")
+def leavers_read(request: MemberRequest) -> HttpResponse:
+    """Ask WeCom who waits for a successor."""
+    unassigned.ask(by=request.actor)
+    messages.success(request, _("正在向企业微信核对,请稍后刷新本页。"))
+    return redirect("contacts:handover_leavers")
 
 
 @require_GET

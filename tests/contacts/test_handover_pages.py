@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from contacts.models import Contact, Follow, HandoverPlan, HandoverRow, Member, Relation, RowState
 from contacts.models.handover import PLAN_NEXT, ROW_NEXT, ROW_OPEN, PlanState
-from contacts.services.handover import planning, running, settling
+from contacts.services.handover import planning, running, settling, unassigned
 from contacts.services.handover.eligibility import MEMBER_LIMIT, preview
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
@@ -254,6 +254,14 @@ def test_a_call_that_nobody_finishes_is_said_on_the_page(acme_client: Client) ->
     assert "超过 1 小时" not in text(acme_client.get(f"/handover/{plan.pk}/"))
     plan.rows.update(asked_at=clock.now() - timedelta(hours=2))
     assert "超过 1 小时" in text(acme_client.get(f"/handover/{plan.pk}/"))
+
+
+def test_leavers_are_checked_against_wecom_by_a_button(acme_client: Client) -> None:
+    gone = leaver(2)
+    assert acme_client.post("/handover/leavers/read/").status_code == 302
+    assert OutboundCommand.objects.get().kind == unassigned.READ
+    unassigned.record_page(gone.corp, {"counts": {}}, [{"handover_userid": gone.userid, "dimission_time": 0}], "")
+    assert "企业微信 1" in text(acme_client.get("/handover/leavers/"))
 
 
 def test_plans_that_ended_three_years_ago_are_forgotten(acme: Any) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from contacts.models import Contact, Follow, HandoverPlan, Member, OwnershipChange, Relation
-from contacts.services.handover import planning, running
+from contacts.models import Contact, Follow, HandoverPlan, Member, OwnershipChange, Relation, UnassignedCount
+from contacts.services.handover import planning, running, unassigned
 from contacts.services.handover.eligibility import preview
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
@@ -441,3 +441,23 @@ def test_two_operators_at_one_plan_start_it_once(wecom, leaver, taker):
 def test_two_operators_who_open_a_plan_for_one_guide_get_the_same(leaver):
     opened = [in_thread(lambda: planning.open_plan(leaver, by=SYSTEM).pk) for _operator in range(2)]
     assert len({one.result() for one in opened}) == 1
+
+
+def test_who_waits_is_counted_from_wecoms_own_list_to_its_last_page(shop, wecom, leaver, taker):
+    before = customers_of(wecom, "wutong")
+    make.customers(wecom, leaver, 1_001 - before)
+    leaves(wecom, leaver)
+    Member.objects.filter(pk=leaver.pk).update(left_at=clock.now() + timedelta(days=3))  # a late sync noticed
+    gone(taker)
+    unassigned.ask(by=SYSTEM)
+    make.work()
+    assert len(wecom.calls("externalcontact/get_unassigned_list")) == 2
+    assert dict(UnassignedCount.objects.values_list("member__userid", "customers")) == {"wutong": 1_001, "hechen": 0}
+    leaver.refresh_from_db()
+    assert abs(leaver.left_at - clock.now()) < timedelta(minutes=5)
+    plan = make.start(leaver, make.guide(shop.corp, "songjiayi"))
+    make.work()
+    asked = plan.rows.filter(state="sent").count()
+    unassigned.ask(by=SYSTEM)
+    make.work()
+    assert UnassignedCount.objects.get(member=leaver).customers == 1_001 - asked

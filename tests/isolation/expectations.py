@@ -101,6 +101,7 @@ TENANT_ROUTES: dict[str, Expect] = {
         group=Route(pk="contacts.GroupChat"),
         handover_list=Route(),
         handover_leavers=Route(),
+        handover_leavers_read=Route(),
         handover_members=Route(),
         handover_new=Route(own={404}),  # without a member
         handover=Route(pk="contacts.HandoverPlan"),

@@ -88,7 +88,7 @@ def givers(scope: DataScope, *, left: bool, text: str = "") -> QuerySet[Member]:
     """Members with friends or groups to hand over: those who left, latest first, or those at work."""
     follows = Follow.objects.filter(member=OuterRef("pk"), relation=Relation.ACTIVE)
     groups = GroupChat.objects.filter(owner=OuterRef("pk"), dismissed_at__isnull=True)
-    members = visible_members(scope).filter(Exists(follows) | Exists(groups)).select_related("store")
+    members = visible_members(scope).filter(Exists(follows) | Exists(groups)).select_related("store", "unassigned")
     if text:
         members = members.filter(search_text__contains=text.lower())
     if left:
