@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from contacts.models import HandoverKind, HandoverPlan, HandoverRow, Member, PlanState, RowState
 from contacts.models.handover import PLAN_NEXT, ROW_AGAIN
-from contacts.services.handover.eligibility import Preview, fitness, preview
+from contacts.services.handover.eligibility import YEAR, Preview, fitness, preview
 from contacts.services.handover.words import say_unfit
 from scrm.lib import clock
 from scrm.lib.db.bulk import clean_text, insert_rows
@@ -183,8 +183,6 @@ def ask_again(plan_id: int, *, by: Actor) -> int:
 
 def deadline_of(plan: HandoverPlan) -> datetime | None:
     """Until when WeCom lets a leaver's customers be handed over."""
-    from contacts.services.handover.eligibility import YEAR
-
     left_at = plan.from_member.left_at
     return left_at + YEAR if plan.kind == HandoverKind.RESIGNED and left_at else None
 
