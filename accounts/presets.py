@@ -30,7 +30,7 @@ PRESETS = (
         "总部",
         (
             *_SEE_PEOPLE, *_SEE_WORK, *_WRITE_WORK,
-            "contacts.edit", "contacts.unmask", "contacts.export", "orders.import", "tags.edit", "rules.edit", "stages.edit",
+            "contacts.edit", "contacts.unmask", "contacts.export", "handover.manage", "orders.import", "tags.edit", "rules.edit", "stages.edit",
             "broadcasts.approve", "bridge.view", "bridge.manage", "org.view", "org.edit", "users.manage", "roles.manage",
             "tokens.manage", "audit.view", "jobs.view",
         ),
@@ -40,7 +40,8 @@ PRESETS = (
         "私域运营",
         (
             *_SEE_PEOPLE, *_SEE_WORK, *_WRITE_WORK,
-            "contacts.edit", "orders.import", "tags.edit", "rules.edit", "stages.edit", "bridge.view", "org.view", "jobs.view",
+            "contacts.edit", "handover.manage", "orders.import", "tags.edit", "rules.edit", "stages.edit", "bridge.view", "org.view",
+            "jobs.view",
         ),
     ),
     Preset("content", "内容", ("broadcasts.view", "broadcasts.edit", "sops.view", "sops.edit", "welcomes.edit", "reports.view")),
@@ -50,13 +51,13 @@ PRESETS = (
         "用户增长",
         (*_SEE_PEOPLE, *_SEE_WORK, "segments.edit", "tags.edit", "rules.edit", "welcomes.edit", "org.view", "jobs.view"),
     ),
-    Preset("region", "大区", (*_SEE_PEOPLE, *_SEE_WORK, "broadcasts.approve", "org.view", "jobs.view"), Scope.REGION),
+    Preset("region", "大区", (*_SEE_PEOPLE, *_SEE_WORK, "handover.manage", "broadcasts.approve", "org.view", "jobs.view"), Scope.REGION),
     Preset(
         "store",
         "店长",
         (
             *_SEE_PEOPLE,
-            "contacts.edit", "tags.edit", "broadcasts.view", "broadcasts.approve", "sops.view", "reports.view", "today.use",
+            "contacts.edit", "handover.manage", "tags.edit", "broadcasts.view", "broadcasts.approve", "sops.view", "reports.view", "today.use",
             "org.view",
         ),
         Scope.STORE,

@@ -23,11 +23,13 @@ from contacts import (
     panels,
     timeline,
     today,
+    transfers,
 )
-from contacts.models import Note, RemarkEdit, TimelineEvent, Todo
+from contacts.models import HandoverPlan, Note, RemarkEdit, TimelineEvent, Todo
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
 from contacts.services import exports, groups, reminders, stage_editing, stage_rules
+from contacts.services.handover import planning, running
 from contacts.services.newcomers import enter_first_stage
 from contacts.services.remarks import REMARK_COMMAND
 from contacts.services.reminders import REMIND_COMMAND
@@ -46,6 +48,8 @@ KEPT = (
     retention.Kind("notes", _("跟进记录"), 1095, retention.older(Note, "written_at")),
     retention.Kind("todos", _("已完成的待办"), 1095, retention.older(Todo, "done_at")),
     retention.Kind("remark_edits", _("备注修改记录"), 90, retention.older(RemarkEdit, "settled_at")),
+    # The rule of two hand-overs in 90 days is counted from them.
+    retention.Kind("handovers", _("客户继承计划"), 1095, retention.older(HandoverPlan, "ended_at")),
 )
 
 AUDIT_WORDS: dict[str, str | Promise] = {
@@ -88,6 +92,13 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "dealer.changed": _("修改经销商"),
     "departments.mapped": _("设置部门对应门店"),
     "member.moved": _("成员调店"),
+    "handover.drafted": _("新建客户继承计划"),
+    "handover.changed": _("修改客户继承计划"),
+    "handover.started": _("开始客户继承"),
+    "handover.stopped": _("停止客户继承"),
+    "handover.asked_again": _("重新发起客户继承"),
+    "handover.deleted": _("删除客户继承草稿"),
+    "handover.unassigned_asked": _("核对离职待分配客户"),
     "member.linked": _("关联登录账号"),
     "member.unlinked": _("解除登录账号"),
 }
@@ -103,6 +114,7 @@ def register() -> None:
         Permission("contacts.export", _("导出客户"), people),
         Permission("stages.edit", _("设置客户阶段与进入条件"), people, tenant_wide=True),
         Permission("groups.view", _("查看客户群"), people),
+        Permission("handover.manage", _("转移客户与客户群(在职/离职继承)"), people),
         Permission("org.view", _("查看组织"), places),
         Permission("org.edit", _("维护门店、大区、经销商与成员"), places, tenant_wide=True),
     )
@@ -110,6 +122,15 @@ def register() -> None:
         NavEntry("contacts", _("客户"), "people", "contacts:contact_list", "users-round", "contacts.view", order=90),
         NavEntry("board", _("阶段看板"), "people", "contacts:board", "columns-3", "contacts.view", order=92),
         NavEntry("groups", _("客户群"), "people", "contacts:group_list", "messages-square", "groups.view", order=95),
+        NavEntry(
+            "handover",
+            _("客户继承"),
+            "people",
+            "contacts:handover_list",
+            "arrow-right-left",
+            "handover.manage",
+            order=97,
+        ),
         NavEntry(
             "m-customers", _("客户"), "home", "contacts:phone_list", "users-round", "today.use", order=20, phone=True
         ),
@@ -129,6 +150,7 @@ def register() -> None:
     listing.register_bulk_action(stage_pages.BULK)
     fields.fill()
     handlers.register()
+    transfers.register()
     arrivals.on_new_keys(groups.on_new_keys)
     inventory.register()
     comparing.register()
@@ -138,6 +160,8 @@ def register() -> None:
     longjobs.register(stage_editing.EMPTY, stage_editing.empty_step)
     consumers.register(stage_rules.CONSUMER)
     quiet.register("long_jobs", longjobs.count_open)
+    lanes.register(lanes.Lane(planning.LANE, queue="bulk", drain=running.drain, next_due=running.next_due))
+    quiet.register("handover", running.count_due)
     provision.register_seed("contacts.stages", seed_stages)
     for kind in KEPT:
         retention.register(kind)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from contacts.views import board, exports, groups, notes, org, people, person, remarks, stages
+from contacts.views import board, exports, groups, handover, notes, org, people, person, remarks, stages
 
 app_name = "contacts"
 urlpatterns = [
@@ -37,6 +37,17 @@ urlpatterns = [
     path("m/customers/", people.phone_list, name="phone_list"),
     path("groups/", groups.group_list, name="group_list"),
     path("groups/<int:pk>/", groups.group_page, name="group"),
+    path("handover/", handover.handover_list, name="handover_list"),
+    path("handover/leavers/", handover.leaver_list, name="handover_leavers"),
+    path("handover/leavers/read/", handover.leavers_read, name="handover_leavers_read"),
+    path("handover/members/", handover.giver_list, name="handover_members"),
+    path("handover/new/", handover.handover_new, name="handover_new"),
+    path("handover/<int:pk>/", handover.handover_page, name="handover"),
+    path("handover/<int:pk>/save/", handover.handover_save, name="handover_save"),
+    path("handover/<int:pk>/start/", handover.handover_start, name="handover_start"),
+    path("handover/<int:pk>/stop/", handover.handover_stop, name="handover_stop"),
+    path("handover/<int:pk>/again/", handover.handover_again, name="handover_again"),
+    path("handover/<int:pk>/delete/", handover.handover_delete, name="handover_delete"),
     path("org/", org.store_list, name="store_list"),
     path("org/stores/new/", org.store_new, name="store_new"),
     path("org/stores/<int:pk>/", org.store_edit, name="store_edit"),

@@ -41,6 +41,7 @@ class Switches:
     group_transfer_seconds: int = 0
     transfer_login_rule: bool = True
     transfer_customers_most: int = 20_000
+    transfer_carries_tags: bool = True
     transfer_twice_in_days: int = 90
     group_transfers_per_day: int = 300
     group_transfer_full_at: int = 500

@@ -10,12 +10,12 @@ from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
 from conditions import consumers
 from conditions.consumers import Consumer
-from contacts import panels, timeline
+from contacts import panels, successions, timeline
 from contacts.services import merging, stage_editing
 from tagging import actions, comparing, fields, handlers, listing
 from tagging import segments as listeners
 from tagging.models import RuleMatch, SegmentChange
-from tagging.services import rules, segments
+from tagging.services import inheriting, rules, segments
 from tagging.services.acting import STAGE, TAG
 from tagging.services.dictionary import COMMANDS
 from tagging.services.marks import MARK_COMMAND
@@ -50,6 +50,7 @@ def register() -> None:
     consumers.register(Consumer("rules", rules.reads, rules.consume, absorb=rules.absorb, order=300))
     lanes.register(lanes.Lane(segments.LANE, queue="segments", drain=segments.drain_builds, lease_seconds=300))
     merging.on_merged(rules.on_merged)
+    successions.on_taken_over(inheriting.take_over)
     quiet.register("segment_builds", _count_builds)
     retention.register(
         retention.Kind(

@@ -1,6 +1,15 @@
 """People and places. One module per noun; everything is importable from here."""
 
 from contacts.models.groups import GroupChat, GroupMembership
+from contacts.models.handover import (
+    HandoverKind,
+    HandoverPlan,
+    HandoverRow,
+    HandoverSplit,
+    PlanState,
+    RowState,
+    UnassignedCount,
+)
 from contacts.models.notes import Note, RemarkEdit, Todo
 from contacts.models.organisation import (
     Dealer,
@@ -38,19 +47,26 @@ __all__ = [
     "FollowPeriod",
     "GroupChat",
     "GroupMembership",
+    "HandoverKind",
+    "HandoverPlan",
+    "HandoverRow",
+    "HandoverSplit",
     "Identity",
     "Member",
     "MemberAccount",
     "MemberPlacement",
     "Note",
     "OwnershipChange",
+    "PlanState",
     "Region",
     "Relation",
     "RemarkEdit",
+    "RowState",
     "Stage",
     "StageTransition",
     "Store",
     "StorePlacement",
     "TimelineEvent",
     "Todo",
+    "UnassignedCount",
 ]

@@ -96,6 +96,21 @@ def apply_not_friends(corp: Corp, told: Mapping[PairKey, datetime]) -> None:
         _apply(corp, FactSource.RECONCILE.value, clock.now(), facts, {}, set(), clock.now())
 
 
+def note_transferred(corp: Corp, giver: str, told: Sequence[tuple[str, str, datetime]]) -> None:
+    """transfer_result says that these went from the giver: (external_userid, the taker's userid, when). For what no callback told.
+
+    A taker who was her friend before, or had given her away and has her back, gets no add event (customer-contact reference 9):
+    there the relation we know begins again. A relation nobody knew is left to its own add event, or to the next full read.
+    The caller holds the lock of people.
+    """
+    facts: dict[PairKey, PairFacts] = defaultdict(PairFacts)
+    for external, taker, at in told:
+        facts[external, giver].ends.append(End(at, EndedBy.TRANSFER.value))
+        facts[external, taker].adds.append((at, ""))
+    if facts:
+        _apply(corp, FactSource.RECONCILE.value, clock.now(), facts, {}, set(), clock.now())
+
+
 def _open_pairs(corp: Corp, pairs: Iterable[PairKey]) -> dict[PairKey, datetime]:
     """Of these, the relations we take for active → since when."""
     externals = {external for external, _userid in pairs}

@@ -51,7 +51,7 @@ def complete(sim: "Simulator", corp: "Corp", row: Handover) -> None:
     book.end(row.handover, number)
     sim.emit(corp, events.delete_contact(row.handover, external_userid, source="DELETE_BY_TRANSFER"), row.at)
     if known is None:
-        book.start(row.takeover, number, _follow_of(old, row.at))
+        book.start(row.takeover, number, _follow_of(old, row.at, tags=sim.switches.transfer_carries_tags))
         corp.days.gained(row.takeover, row.at)
         if (row.takeover, number) not in corp.transfers.away:
             sim.emit(corp, events.add_contact(row.takeover, external_userid), row.at)
@@ -61,10 +61,10 @@ def complete(sim: "Simulator", corp: "Corp", row: Handover) -> None:
         corp.masses.deliver(number, {"kind": "transfer", "at": row.at, "userid": row.takeover, "content": content})
 
 
-def _follow_of(old: Follow, at: int) -> Follow:
+def _follow_of(old: Follow, at: int, *, tags: bool) -> Follow:
     return Follow(
         createtime=at, add_way=ASSIGNED, remark=old.remark, description=old.description, mobiles=list(old.mobiles),
-        company=old.company, tags=list(old.tags), deleted_by_customer=old.deleted_by_customer, last_contact=at,
+        company=old.company, tags=list(old.tags) if tags else [], deleted_by_customer=old.deleted_by_customer, last_contact=at,
     )  # fmt: skip
 
 

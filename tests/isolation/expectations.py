@@ -118,6 +118,17 @@ TENANT_ROUTES: dict[str, Expect] = {
         phone_list=Route(),
         group_list=Route(),
         group=Route(pk="contacts.GroupChat"),
+        handover_list=Route(),
+        handover_leavers=Route(),
+        handover_leavers_read=Route(),
+        handover_members=Route(),
+        handover_new=Route(own={404}),  # without a member
+        handover=Route(pk="contacts.HandoverPlan"),
+        handover_save=Route(pk="contacts.HandoverPlan"),
+        handover_start=Route(pk="contacts.HandoverPlan"),
+        handover_stop=Route(pk="contacts.HandoverPlan"),
+        handover_again=Route(pk="contacts.HandoverPlan"),
+        handover_delete=Route(pk="contacts.HandoverPlan"),
         store_list=Route(),
         store_new=Route(),
         store_edit=Route(pk="contacts.Store"),
@@ -367,6 +378,11 @@ def _stage() -> Any:
     from contacts.models import Stage
 
     return Stage.objects.create(key="vip", name="老会员", order=900)
+def _handover() -> Any:
+    from contacts.models import HandoverPlan
+    from tests.support import contacts
+
+    return HandoverPlan.objects.create(kind="onjob", from_member=contacts.make_member(), created_at=clock.now())
 
 
 def _contacts(maker: str) -> Callable[[], Any]:
@@ -431,6 +447,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "contacts.Region": _contacts("make_region"),
     "contacts.Dealer": _contacts("make_dealer"),
     "contacts.Member": _contacts("make_member"),
+    "contacts.HandoverPlan": _handover,
     "wecom_bridge.Corp": _corp,
     "wecom_bridge.SyncRun": _sync_run,
     "commerce.Order": _order,
