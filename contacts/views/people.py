@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import MemberRequest, requires
 from contacts import listing
+from contacts.counting import count_rows
 from contacts.models import Contact, Follow
 from contacts.queries import family_of, listed_contacts
 from contacts.services.exports import request_export
@@ -30,15 +31,17 @@ def contact_list(request: MemberRequest) -> HttpResponse:
     page = keyset_page(people.select_related("stage", "owner", "store"), ORDERING, request.GET.get("cursor", ""))
     columns = listing.columns(request.permissions)
     is_filtered = listing.is_filtered(request.GET)
-    total = people.count()
+    total = count_rows(people, exact=request.GET.get("count") == "exact")
     context = {
         "total": total,
+        "counted": total.number if total.is_exact else None,
+        "exact_url": _exact_url(request),
         "rows": _rows(page.rows, columns),
         "columns": columns,
         "filters": _filters(request),
         "applied": _applied(request),
         "is_filtered": is_filtered,
-        "is_empty": not total and not is_filtered,
+        "is_empty": not total.number and not is_filtered,
         "bulk_actions": listing.bulk_actions(request.permissions),
         "can_export": "contacts.export" in request.permissions,
         "query": _query(request),
@@ -56,7 +59,7 @@ def phone_list(request: MemberRequest) -> HttpResponse:
     page = keyset_page(people.select_related("stage"), ORDERING, request.GET.get("cursor", ""), size=PHONE_PAGE)
     remarks = _remarks(page.rows)
     rows = [{"person": person, "remark": remarks.get(person.pk, "")} for person in page.rows]
-    context = {"rows": rows, "total": people.count(), "q": request.GET.get("q", ""), "phone_tab": "customers"}
+    context = {"rows": rows, "total": count_rows(people), "q": request.GET.get("q", ""), "phone_tab": "customers"}
     return render(request, "contacts/phone_list.html", context | _pager(request, page))
 
 
@@ -159,6 +162,13 @@ def _applied(request: MemberRequest) -> list[dict[str, str]]:
             text = one.label_of(value) if one.label_of else value
             chips.append({"text": f"{one.label}:{text}", "url": "?" + rest.urlencode()})
     return chips
+
+
+def _exact_url(request: HttpRequest) -> str:
+    """The same page, counted."""
+    query = request.GET.copy()
+    query["count"] = "exact"
+    return "?" + query.urlencode()
 
 
 def _query(request: HttpRequest) -> str:
