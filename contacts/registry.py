@@ -8,16 +8,18 @@ from accounts.navigation import NavEntry
 from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
 from accounts.scope import register_places
-from contacts import arrivals, comparing, fields, filters, handlers, inventory, kinds, longjobs, timeline
-from contacts.models import TimelineEvent
+from contacts import arrivals, comparing, fields, filters, handlers, home_panel, inventory, kinds, longjobs, timeline
+from contacts.models import DeletionAlarm, TimelineEvent
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
 from contacts.services import exports, groups
+from contacts.services.alarms import watch_deletions
 from contacts.services.newcomers import enter_first_stage
 from tenants import lanes, provision, quiet, retention
 
 # Facts are what every later question is asked of: kept long, never shorter than the reports' comparison with last year.
 FILES = retention.Kind("export_files", _("导出与拒收文件"), 7, longjobs.prune_files)
+ALARMS = retention.Kind("deletion_alarms", _("导购异常删除提醒"), 1095, retention.older(DeletionAlarm, "raised_at"))
 TIMELINE = retention.Kind("timeline", _("客户时间线"), 1095, retention.older(TimelineEvent, "occurred_at"))
 
 AUDIT_WORDS: dict[str, str | Promise] = {
@@ -27,6 +29,7 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "contact.details_changed": _("修改客户资料"),
     "contacts.exported": _("导出客户"),
     "contacts.export_downloaded": _("下载客户导出文件"),
+    "deletion_alarm.handled": _("处理导购异常删除提醒"),
     "stage.changed": _("变更阶段"),
     "opt_out.set": _("设置免打扰"),
     "opt_out.ended": _("取消免打扰"),
@@ -65,6 +68,7 @@ def register() -> None:
     )
     navigation.register(
         NavEntry("contacts", _("客户"), "people", "contacts:contact_list", "users-round", "contacts.view", order=90),
+        NavEntry("ended", _("已删除与回流"), "people", "contacts:ended_list", "user-minus", "contacts.view", order=92),
         NavEntry("groups", _("客户群"), "people", "contacts:group_list", "messages-square", "groups.view", order=95),
         NavEntry(
             "m-customers", _("客户"), "home", "contacts:phone_list", "users-round", "today.use", order=20, phone=True
@@ -86,9 +90,13 @@ def register() -> None:
     inventory.register()
     comparing.register()
     timeline.on_recorded(enter_first_stage)
+    timeline.on_recorded(watch_deletions)
+    timeline.on_restated(watch_deletions)
+    home_panel.register()
     lanes.register(lanes.Lane(longjobs.LANE, queue="bulk", drain=longjobs.drain))
     longjobs.register(exports.KIND, exports.export_step)
     quiet.register("long_jobs", longjobs.count_open)
     provision.register_seed("contacts.stages", seed_stages)
+    retention.register(ALARMS)
     retention.register(TIMELINE)
     retention.register(FILES)

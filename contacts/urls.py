@@ -1,6 +1,6 @@
 from django.urls import path
 
-from contacts.views import exports, groups, org, people, person
+from contacts.views import ended, exports, groups, org, people, person
 
 app_name = "contacts"
 urlpatterns = [
@@ -16,6 +16,8 @@ urlpatterns = [
     path("contacts/<int:pk>/owner/", person.change_contact_owner, name="contact_owner"),
     path("contacts/<int:pk>/opt-out/", person.change_opt_out, name="contact_opt_out"),
     path("contacts/<int:pk>/unmask/", person.unmask_phones, name="contact_unmask"),
+    path("contacts/ended/", ended.ended_list, name="ended_list"),
+    path("contacts/ended/alarms/<int:pk>/handled/", ended.alarm_handled, name="alarm_handled"),
     path("m/customers/", people.phone_list, name="phone_list"),
     path("groups/", groups.group_list, name="group_list"),
     path("groups/<int:pk>/", groups.group_page, name="group"),

@@ -1,5 +1,6 @@
 """People and places. One module per noun; everything is importable from here."""
 
+from contacts.models.alarms import DeletionAlarm
 from contacts.models.groups import GroupChat, GroupMembership
 from contacts.models.organisation import (
     Dealer,
@@ -30,6 +31,7 @@ __all__ = [
     "ContactMerge",
     "ContactPhone",
     "Dealer",
+    "DeletionAlarm",
     "Department",
     "EndedBy",
     "FactSource",
