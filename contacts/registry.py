@@ -30,6 +30,8 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "contacts.exported": _("导出客户"),
     "contacts.export_downloaded": _("下载客户导出文件"),
     "deletion_alarm.handled": _("处理导购异常删除提醒"),
+    "group.tagged": _("给客户群加标签"),
+    "group.untagged": _("去掉客户群标签"),
     "stage.changed": _("变更阶段"),
     "opt_out.set": _("设置免打扰"),
     "opt_out.ended": _("取消免打扰"),

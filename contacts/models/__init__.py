@@ -1,7 +1,7 @@
 """People and places. One module per noun; everything is importable from here."""
 
 from contacts.models.alarms import DeletionAlarm
-from contacts.models.groups import GroupChat, GroupMembership
+from contacts.models.groups import GroupChat, GroupMembership, GroupTag, GroupTagging
 from contacts.models.organisation import (
     Dealer,
     Department,
@@ -39,6 +39,8 @@ __all__ = [
     "FollowPeriod",
     "GroupChat",
     "GroupMembership",
+    "GroupTag",
+    "GroupTagging",
     "Identity",
     "Member",
     "MemberAccount",
