@@ -33,7 +33,7 @@ from scrm.lib import clock
 from scrm.lib.paging import Page, keyset_page
 from tenants.context import current_tenant
 
-SPANS = (7, 30, 90, 365)
+SPANS = (7, 30, 90)  # every tab is counted on every visit
 DEFAULT_SPAN = 30
 FIRST_DAY = date(2010, 1, 1)  # years before WeCom: a day beyond the calendar's ends would break
 TABS = (*KINDS, "returned", "win_back", "alarms")

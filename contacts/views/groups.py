@@ -47,8 +47,8 @@ def group_list(request: MemberRequest) -> HttpResponse:
 
 def _healths() -> list[tuple[str, str]]:
     return [
-        ("nearly_full", _("人数到 80%")),
-        ("full", _("人数到 95%")),
+        ("nearly_full", _("人数到八成")),
+        ("full", _("人数到九成五")),
         ("shrinking", _("7 天净减少")),
         ("growing", _("7 天净增加")),
     ]

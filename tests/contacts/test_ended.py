@@ -73,7 +73,7 @@ def noon(days_ago: int) -> datetime:
 
 
 def page(client: Client, **query: Any) -> Any:
-    response = client.get("/contacts/ended/", query)
+    response = client.get("/ended/", query)
     assert response.status_code == 200
     return response
 
@@ -160,7 +160,7 @@ def test_filters_narrow_the_rows_and_every_count(acme_client: Client) -> None:
         {"day": "0001-01-01"},
     ):
         assert names(acme_client, **nonsense) == []
-    assert acme_client.get("/contacts/ended/", {"tab": "nonsense"}).status_code == 404
+    assert acme_client.get("/ended/", {"tab": "nonsense"}).status_code == 404
 
 
 def test_pages_follow_each_other_and_cost_the_same(acme_client: Client) -> None:
@@ -183,11 +183,11 @@ def test_pages_follow_each_other_and_cost_the_same(acme_client: Client) -> None:
     go("多", 118)
     assert {tab: cost(tab) for tab in TABS} == few
     assert max(few.values()) <= 25
-    seen, url = [], "/contacts/ended/"
+    seen, url = [], "/ended/"
     for _page in range(3):
         response = acme_client.get(url)
         seen += [row["person"].name for row in response.context["rows"]]
-        url = "/contacts/ended/" + response.context["next_url"]
+        url = "/ended/" + response.context["next_url"]
     assert len(seen) == len(set(seen)) == 120
 
 
@@ -204,7 +204,7 @@ def test_a_store_manager_and_a_guide_see_the_people_of_their_scope(make_user: An
     assert names(log_in("store", scope=jing)) == ["客a"]
     assert names(log_in(user)) == ["客a"]
     assert counts(log_in(user))["customer"] == 1
-    assert log_in("content").get("/contacts/ended/").status_code == 403
+    assert log_in("content").get("/ended/").status_code == 403
 
 
 def test_an_ending_found_by_a_sync_says_that_its_cause_is_unknown(acme_client: Client) -> None:
@@ -277,9 +277,9 @@ def test_her_manager_handles_an_alarm_once_and_it_is_on_record(log_in: Any) -> N
     client = log_in("store", scope=jing)
     assert [row.pk for row in page(client, tab="alarms").context["rows"]] == [alarm.pk]
 
-    assert client.post(f"/contacts/ended/alarms/{alarm.pk}/handled/").status_code == 302
-    assert client.post(f"/contacts/ended/alarms/{alarm.pk}/handled/").status_code == 409
-    assert client.post(f"/contacts/ended/alarms/{foreign.pk}/handled/").status_code == 404
+    assert client.post(f"/ended/alarms/{alarm.pk}/handled/").status_code == 302
+    assert client.post(f"/ended/alarms/{alarm.pk}/handled/").status_code == 409
+    assert client.post(f"/ended/alarms/{foreign.pk}/handled/").status_code == 404
 
     alarm.refresh_from_db()
     assert alarm.handled_by_id == client.user.pk
@@ -291,7 +291,7 @@ def test_nobody_sees_or_handles_an_alarm_about_herself(make_user: Any, log_in: A
     alarm = make_alarm(make_member("林小雅", store=make_store(), user=user))
     client = log_in(user)
     assert list(page(client, tab="alarms").context["rows"]) == []
-    assert client.post(f"/contacts/ended/alarms/{alarm.pk}/handled/").status_code == 404
+    assert client.post(f"/ended/alarms/{alarm.pk}/handled/").status_code == 404
 
 
 def test_open_alarms_of_the_week_stand_on_the_home_page(acme_client: Client) -> None:
