@@ -28,6 +28,26 @@ TRANSFER_FAILURES: dict[str, Any] = {
 }
 
 
+# join_scene of a group's members as read, and QuitScene of its callbacks (customer-contact reference 5.1, 11.5).
+JOIN_SCENES: dict[int, Any] = {
+    1: gettext_lazy("成员邀请"), 2: gettext_lazy("邀请链接"), 3: gettext_lazy("扫描群二维码"),
+}  # fmt: skip
+QUIT_SCENES: dict[int, Any] = {0: gettext_lazy("自己退群"), 1: gettext_lazy("群主或管理员移出")}
+
+
+def join_scene_label(code: int) -> str:
+    """How she came into the group, in words; nothing for 0 (not told), and an unknown number says itself."""
+    label = JOIN_SCENES.get(code)
+    if not code:
+        return ""
+    return str(label) if label else _("方式 %(code)s") % {"code": code}
+
+
+def quit_scene_label(code: int | None) -> str:
+    """How she left it; nothing where no callback told."""
+    return str(QUIT_SCENES.get(code, "")) if code is not None else ""
+
+
 def add_way_label(code: int) -> str:
     """WeCom's add_way in words; an unknown number says itself."""
     label = ADD_WAYS.get(code)

@@ -16,6 +16,7 @@ from contacts import (
     fields,
     filters,
     handlers,
+    home_panel,
     inventory,
     kinds,
     listing,
@@ -25,10 +26,11 @@ from contacts import (
     today,
     transfers,
 )
-from contacts.models import HandoverPlan, Note, RemarkEdit, TimelineEvent, Todo
+from contacts.models import DeletionAlarm, HandoverPlan, Note, RemarkEdit, TimelineEvent, Todo
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
 from contacts.services import exports, groups, reminders, stage_editing, stage_rules
+from contacts.services.alarms import watch_deletions
 from contacts.services.handover import planning, running
 from contacts.services.newcomers import enter_first_stage
 from contacts.services.remarks import REMARK_COMMAND
@@ -40,11 +42,13 @@ from wecom_bridge.contracts import register_command
 
 # Facts are what every later question is asked of: kept long, never shorter than the reports' comparison with last year.
 FILES = retention.Kind("export_files", _("导出与拒收文件"), 7, longjobs.prune_files)
+ALARMS = retention.Kind("deletion_alarms", _("导购异常删除提醒"), 1095, retention.older(DeletionAlarm, "raised_at"))
 TIMELINE = retention.Kind("timeline", _("客户时间线"), 1095, retention.older(TimelineEvent, "occurred_at"))
 # What colleagues wrote goes with the facts around it; an edit of a remark is of use until it is settled and looked into.
 KEPT = (
     TIMELINE,
     FILES,
+    ALARMS,
     retention.Kind("notes", _("跟进记录"), 1095, retention.older(Note, "written_at")),
     retention.Kind("todos", _("已完成的待办"), 1095, retention.older(Todo, "done_at")),
     retention.Kind("remark_edits", _("备注修改记录"), 90, retention.older(RemarkEdit, "settled_at")),
@@ -67,6 +71,9 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "todo.done": _("完成待办"),
     "todo.reopened": _("重新打开待办"),
     "follow.remark_edited": _("修改客户备注"),
+    "deletion_alarm.handled": _("处理导购异常删除提醒"),
+    "group.tagged": _("给客户群加标签"),
+    "group.untagged": _("去掉客户群标签"),
     "stage.changed": _("变更阶段"),
     "stage.saved": _("设置客户阶段"),
     "stage.shifted": _("调整阶段顺序"),
@@ -121,6 +128,7 @@ def register() -> None:
     navigation.register(
         NavEntry("contacts", _("客户"), "people", "contacts:contact_list", "users-round", "contacts.view", order=90),
         NavEntry("board", _("阶段看板"), "people", "contacts:board", "columns-3", "contacts.view", order=92),
+        NavEntry("ended", _("已删除与回流"), "people", "contacts:ended_list", "user-minus", "contacts.view", order=94),
         NavEntry("groups", _("客户群"), "people", "contacts:group_list", "messages-square", "groups.view", order=95),
         NavEntry(
             "handover",
@@ -155,6 +163,9 @@ def register() -> None:
     inventory.register()
     comparing.register()
     timeline.on_recorded(enter_first_stage)
+    timeline.on_recorded(watch_deletions)
+    timeline.on_restated(watch_deletions)
+    home_panel.register()
     lanes.register(lanes.Lane(longjobs.LANE, queue="bulk", drain=longjobs.drain))
     longjobs.register(exports.KIND, exports.export_step)
     longjobs.register(stage_editing.EMPTY, stage_editing.empty_step)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from contacts.views import board, exports, groups, handover, notes, org, people, person, remarks, stages
+from contacts.views import board, ended, exports, groups, handover, notes, org, people, person, remarks, stages
 
 app_name = "contacts"
 urlpatterns = [
@@ -34,8 +34,11 @@ urlpatterns = [
     path("board/", board.stage_board, name="board"),
     path("board/<int:pk>/", board.board_column, name="board_column"),
     path("board/overdue/", board.overdue_list, name="overdue_list"),
+    path("ended/", ended.ended_list, name="ended_list"),
+    path("ended/alarms/<int:pk>/handled/", ended.alarm_handled, name="alarm_handled"),
     path("m/customers/", people.phone_list, name="phone_list"),
     path("groups/", groups.group_list, name="group_list"),
+    path("groups/repeated/", groups.repeated_list, name="group_repeated"),
     path("groups/<int:pk>/", groups.group_page, name="group"),
     path("handover/", handover.handover_list, name="handover_list"),
     path("handover/leavers/", handover.leaver_list, name="handover_leavers"),
@@ -48,6 +51,8 @@ urlpatterns = [
     path("handover/<int:pk>/stop/", handover.handover_stop, name="handover_stop"),
     path("handover/<int:pk>/again/", handover.handover_again, name="handover_again"),
     path("handover/<int:pk>/delete/", handover.handover_delete, name="handover_delete"),
+    path("groups/<int:pk>/tags/", groups.group_tag_add, name="group_tag_add"),
+    path("groups/<int:pk>/tags/<int:tag_pk>/remove/", groups.group_tag_remove, name="group_tag_remove"),
     path("org/", org.store_list, name="store_list"),
     path("org/stores/new/", org.store_new, name="store_new"),
     path("org/stores/<int:pk>/", org.store_edit, name="store_edit"),

@@ -1,6 +1,7 @@
 """People and places. One module per noun; everything is importable from here."""
 
-from contacts.models.groups import GroupChat, GroupMembership
+from contacts.models.alarms import DeletionAlarm
+from contacts.models.groups import GroupChat, GroupMembership, GroupTag, GroupTagging
 from contacts.models.handover import (
     HandoverKind,
     HandoverPlan,
@@ -40,6 +41,7 @@ __all__ = [
     "ContactMerge",
     "ContactPhone",
     "Dealer",
+    "DeletionAlarm",
     "Department",
     "EndedBy",
     "FactSource",
@@ -51,6 +53,8 @@ __all__ = [
     "HandoverPlan",
     "HandoverRow",
     "HandoverSplit",
+    "GroupTag",
+    "GroupTagging",
     "Identity",
     "Member",
     "MemberAccount",

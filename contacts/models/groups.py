@@ -86,3 +86,27 @@ class GroupMembership(models.Model):
         indexes = [
             models.Index(fields=["userid"], condition=Q(contact__isnull=True, kind=2), name="membership_unknown")
         ]
+
+
+class GroupTag(models.Model):
+    """A tag of our own on groups (群标签). WeCom has none for groups: it is never sent there."""
+
+    name = models.CharField(max_length=30, unique=True)
+    created_at = models.DateTimeField()
+    groups = models.ManyToManyField(GroupChat, through="GroupTagging", related_name="tags")
+
+    NOT_PERSONAL = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class GroupTagging(models.Model):
+    """A group carries a tag."""
+
+    tag = models.ForeignKey(GroupTag, on_delete=models.CASCADE, related_name="taggings", db_index=False)
+    group = models.ForeignKey(GroupChat, on_delete=models.CASCADE, related_name="taggings")
+    tagged_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tag", "group"], name="a_group_tag_once")]

@@ -8,6 +8,7 @@ from typing import Any
 from contacts.models import (
     Contact,
     Dealer,
+    DeletionAlarm,
     Follow,
     FollowPeriod,
     GroupChat,
@@ -166,6 +167,13 @@ def make_group(name: str = "", *, owner: Member | None = None, **overrides: Any)
         "owner_userid": owner.userid if owner else "", "store": owner.store if owner else None, "created_at": T0, **overrides,
     }  # fmt: skip
     return GroupChat.objects.create(**fields)
+
+
+def make_alarm(member: Member | None = None, **overrides: Any) -> DeletionAlarm:
+    """A guide who deleted nine customers on the tests' first day."""
+    member = member or make_member(store=make_store())
+    fields = {"day": T0.date(), "deleted": 9, "bound": 5.0, "raised_at": T0, "store": member.store, **overrides}
+    return DeletionAlarm.objects.create(member=member, **fields)
 
 
 # --- WeCom's words -------------------------------------------------------------------------------------------------

@@ -1,0 +1,182 @@
+"""已删除与回流: relations that ended, those that came back, whom to win back, and the alarm on guides who delete."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.access import MemberRequest, requires
+from contacts import listing
+from contacts.ended import (
+    KINDS,
+    ORDERING,
+    Events,
+    Narrowing,
+    count_by_tab,
+    ended,
+    friends_left,
+    returned,
+    root_of,
+    roots,
+    to_win_back,
+    visible_alarms,
+)
+from contacts.models import DeletionAlarm, TimelineEvent
+from contacts.queries import visible_stores
+from contacts.services.alarms import day_bounds, handle_alarm
+from contacts.services.opt_out import is_opted_out
+from scrm.lib import clock
+from scrm.lib.paging import Page, keyset_page
+from tenants.context import current_tenant
+
+SPANS = (7, 30, 90)  # every tab is counted on every visit
+DEFAULT_SPAN = 30
+FIRST_DAY = date(2010, 1, 1)  # years before WeCom: a day beyond the calendar's ends would break
+TABS = (*KINDS, "returned", "win_back", "alarms")
+# Columns of the customer list that this list tells in its own words; those of other apps (spending, tags) are shown as they are.
+OWN_COLUMNS = {"stage", "owner", "added", "relation"}
+
+
+@require_GET
+@requires("contacts.view")
+def ended_list(request: MemberRequest) -> HttpResponse:
+    """One tab of the page, the counts of all under the same filters."""
+    tab = request.GET.get("tab", "customer")
+    if tab not in TABS:
+        raise Http404
+    wanted = _narrowing(request)
+    alarms = visible_alarms(request.scope)
+    counts = count_by_tab(request.scope, wanted) | {"alarms": alarms.filter(handled_at__isnull=True).count()}
+    context = {
+        "tab": tab,
+        "tabs": _tabs(request, tab, counts),
+        "spans": [(days, _("近 %(days)d 天") % {"days": days}) for days in SPANS],
+        "span": _span(request),
+        "day": _day(request),
+        "stores": visible_stores(request.scope).order_by("name"),
+        "is_filtered": any(request.GET.get(key) for key in ("store", "guide", "member", "day")),
+        "as_of": clock.now(),
+    }
+    shown = _alarm_rows(request, alarms) if tab == "alarms" else _event_rows(request, tab, wanted)
+    return render(request, "contacts/ended_list.html", {"total": counts[tab]} | context | shown)
+
+
+@require_POST
+@requires("contacts.edit")
+def alarm_handled(request: MemberRequest, pk: int) -> HttpResponse:
+    """Somebody other than the guide herself has spoken with her."""
+    try:
+        handle_alarm(visible_alarms(request.scope), pk, by=request.actor)
+    except DeletionAlarm.DoesNotExist as error:
+        raise Http404 from error
+    return redirect(f"{reverse('contacts:ended_list')}?tab=alarms")
+
+
+def _narrowing(request: MemberRequest) -> Narrowing:
+    today = clock.local_day(clock.now(), current_tenant().time_zone)
+    day, given = _day(request), request.GET.get("day", "").strip()
+    first, last = (day, day) if day else (today - timedelta(days=_span(request) - 1), today)
+    since, until = day_bounds(first, last)
+    numbers = {key: request.GET.get(key, "").strip() for key in ("store", "member")}
+    readable = all(not text or _number(text) is not None for text in numbers.values())
+    return Narrowing(
+        since=since.astimezone(UTC),
+        until=until.astimezone(UTC),
+        store_id=_number(numbers["store"]),
+        member_id=_number(numbers["member"]),
+        guide=request.GET.get("guide", "").strip()[:40],
+        none=not readable or (bool(given) and day is None),
+    )
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) < 19 else None
+
+
+def _span(request: MemberRequest) -> int:
+    days = _number(request.GET.get("days", ""))
+    return days if days in SPANS else DEFAULT_SPAN
+
+
+def _day(request: MemberRequest) -> date | None:
+    try:
+        day = date.fromisoformat(request.GET.get("day", "").strip())
+    except ValueError:
+        return None
+    return day if FIRST_DAY <= day <= clock.now().date() + timedelta(days=1) else None
+
+
+def _tabs(request: MemberRequest, tab: str, counts: dict[str, int]) -> list[dict[str, Any]]:
+    labels = {
+        "customer": _("客户删除导购"), "guide": _("导购删除客户"), "transfer": _("已转移"), "lost": _("原因未知"),
+        "returned": _("回流"), "win_back": _("挽回名单"), "alarms": _("异常删除"),
+    }  # fmt: skip
+    query = request.GET.copy()
+    query.pop("cursor", None)
+    found = []
+    for key in TABS:
+        query["tab"] = key
+        found.append({"label": labels[key], "url": f"?{query.urlencode()}", "active": key == tab, "count": counts[key]})
+    return found
+
+
+def _events(request: MemberRequest, tab: str, wanted: Narrowing) -> Events:
+    if tab == "returned":
+        return returned(request.scope, wanted)
+    if tab == "win_back":
+        return to_win_back(request.scope, wanted)
+    return ended(request.scope, wanted).filter(kind=KINDS[tab])
+
+
+def _event_rows(request: MemberRequest, tab: str, wanted: Narrowing) -> dict[str, Any]:
+    events = _events(request, tab, wanted).select_related("contact__root", "member", "store")
+    page = keyset_page(events, ORDERING, request.GET.get("cursor", ""))
+    people = roots(page.rows)
+    friends = friends_left(people)
+    columns = [one for one in listing.columns(request.permissions) if one.key not in OWN_COLUMNS]
+    loaded = [(one, one.load(people)) for one in columns] if tab == "win_back" else []
+    now = clock.now()
+    rows = []
+    for event in page.rows:
+        person = root_of(event)
+        if person is None:
+            continue
+        rows.append(
+            {
+                "event": event,
+                "person": person,
+                "friend": friends.get(person.pk),
+                "is_opted_out": is_opted_out(person, now),
+                "kept_days": _kept_days(event),
+                "cells": [{"column": column, "value": values.get(person.pk)} for column, values in loaded],
+            }
+        )
+    return {"rows": rows, "columns": [column for column, _values in loaded], **_pager(request, page)}
+
+
+def _kept_days(event: TimelineEvent) -> int | None:
+    since = event.payload.get("added_at")
+    return (event.occurred_at - datetime.fromisoformat(since)).days if since else None
+
+
+def _alarm_rows(request: MemberRequest, alarms: Any) -> dict[str, Any]:
+    page = keyset_page(alarms.select_related("member", "store"), ("-day", "-pk"), request.GET.get("cursor", ""))
+    return {
+        "rows": page.rows,
+        "total": alarms.count(),
+        "can_handle": "contacts.edit" in request.permissions,
+        **_pager(request, page),
+    }
+
+
+def _pager(request: MemberRequest, page: Page[Any]) -> dict[str, Any]:
+    def url(cursor: str | None) -> str:
+        query = request.GET.copy()
+        query["cursor"] = cursor or ""
+        return f"?{query.urlencode()}" if cursor else ""
+
+    return {"next_url": url(page.next_cursor), "previous_url": url(page.previous_cursor), "shown": len(page.rows)}
