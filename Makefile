@@ -6,9 +6,10 @@ PYTHON ?= python3
 PY := .venv/bin/python
 RUNTIME := $(PY) -m scrm.runtime
 NAME ?=
-# Tests that make up odd inputs: ten times as many of them in `make gates`.
+# Tests that make up inputs: ten times as many of them in `make gates`.
 FUZZED := tests/wecom_bridge/test_callback_fuzz.py tests/wecom_bridge/test_payloads.py tests/wecom_bridge/test_shapes.py \
-	tests/wecom_bridge/test_gateway_platform_parsing.py tests/wecom_bridge/test_gateway_codes_reading.py
+	tests/wecom_bridge/test_gateway_platform_parsing.py tests/wecom_bridge/test_gateway_codes_reading.py \
+	tests/conditions/test_compiler.py tests/conditions/test_schema.py tests/tagging/test_segments_following.py tests/contacts/test_stage_rules.py
 ARGS ?=
 
 help: ## list the commands

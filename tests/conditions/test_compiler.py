@@ -14,11 +14,12 @@ from conditions.people import people
 from conditions.schema import problems_of
 from scrm.lib import clock
 from tests.support import tagging
+from tests.support.fuzzing import often
 from tests.support.tagging import NOW, TEST_FIELDS, World, random_node, tree_of
 
 pytestmark = pytest.mark.django_db
 ZONE = "Asia/Shanghai"
-EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=often(20), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from conditions import editor
 from conditions.schema import MAX_DEPTH, MAX_LEAVES, ConditionInvalid, problems_of, validate
 from tests.support import tagging
+from tests.support.fuzzing import often
 from tests.support.tagging import tree_of
 
 pytestmark = pytest.mark.django_db
@@ -74,7 +75,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=often(60), deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_json_makes_the_validation_fall_over(acme, raw):
     problems = problems_of(raw)
     assert problems == [] or all(problem.message for problem in problems)

@@ -19,6 +19,7 @@ from scrm.lib.errors import Conflict, UserError
 from tenants.audit import Actor
 from tests.support import contacts as people
 from tests.support.consuming import settle
+from tests.support.fuzzing import often
 from tests.support.tagging import tree_of
 
 pytestmark = pytest.mark.django_db
@@ -167,7 +168,7 @@ WORDS = {"new": "子", "interested": "丑", "repeat": "寅", "dormant": "卯"}
 ORDER = list(WORDS)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=often(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     back=st.sets(st.sampled_from(ORDER)),
     steps=st.lists(st.tuples(st.sampled_from(["fact", "hand"]), st.sets(st.sampled_from(ORDER))), max_size=6),

@@ -131,9 +131,6 @@ TENANT_ROUTES: dict[str, Expect] = {
         handover_delete=Route(pk="contacts.HandoverPlan"),
         ended_list=Route(),
         alarm_handled=Route(pk="contacts.DeletionAlarm"),
-        phone_list=Route(),
-        group_list=Route(),
-        group=Route(pk="contacts.GroupChat"),
         group_repeated=Route(),
         group_tag_add=Route(pk="contacts.GroupChat", body={"name": "新客群"}),
         group_tag_remove=Route(pk="contacts.GroupChat", args={"tag_pk": 77}),
@@ -382,10 +379,14 @@ def _todo() -> Any:
         author_id=1,
         author_name="林小雅",
     )
+
+
 def _stage() -> Any:
     from contacts.models import Stage
 
     return Stage.objects.create(key="vip", name="老会员", order=900)
+
+
 def _handover() -> Any:
     from contacts.models import HandoverPlan
     from tests.support import contacts

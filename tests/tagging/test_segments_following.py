@@ -18,6 +18,7 @@ from tagging.services import segments
 from tenants.audit import SYSTEM
 from tests.support import tagging
 from tests.support.consuming import built, members, named, settle
+from tests.support.fuzzing import often
 from tests.support.tagging import NOW, TEST_FIELDS, World, random_node, tree_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_fields")]
@@ -76,7 +77,7 @@ def test_time_alone_moves_people_at_the_very_instant(at, acme, field, op, value,
 
 
 @given(seed=st.integers(0, 10**9))
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=often(10), deadline=None, suppress_health_check=list(HealthCheck))
 def test_increments_equal_a_full_build_after_any_history(acme, seed):
     dice = random.Random(seed)
     with pytest.MonkeyPatch.context() as patch, transaction.atomic():
