@@ -30,7 +30,8 @@ from contacts.queries import visible_stores
 from contacts.services.alarms import day_bounds, handle_alarm
 from contacts.services.opt_out import is_opted_out
 from scrm.lib import clock
-from scrm.lib.paging import Page, keyset_page
+from scrm.lib.numbers import whole_number
+from scrm.lib.paging import keyset_page, pager
 from tenants.context import current_tenant
 
 SPANS = (7, 30, 90)  # every tab is counted on every visit
@@ -82,23 +83,19 @@ def _narrowing(request: MemberRequest) -> Narrowing:
     first, last = (day, day) if day else (today - timedelta(days=_span(request) - 1), today)
     since, until = day_bounds(first, last)
     numbers = {key: request.GET.get(key, "").strip() for key in ("store", "member")}
-    readable = all(not text or _number(text) is not None for text in numbers.values())
+    readable = all(not text or whole_number(text) is not None for text in numbers.values())
     return Narrowing(
         since=since.astimezone(UTC),
         until=until.astimezone(UTC),
-        store_id=_number(numbers["store"]),
-        member_id=_number(numbers["member"]),
+        store_id=whole_number(numbers["store"]),
+        member_id=whole_number(numbers["member"]),
         guide=request.GET.get("guide", "").strip()[:40],
         none=not readable or (bool(given) and day is None),
     )
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text.isdecimal() and len(text) < 19 else None
-
-
 def _span(request: MemberRequest) -> int:
-    days = _number(request.GET.get("days", ""))
+    days = whole_number(request.GET.get("days", ""))
     return days if days in SPANS else DEFAULT_SPAN
 
 
@@ -155,7 +152,7 @@ def _event_rows(request: MemberRequest, tab: str, wanted: Narrowing) -> dict[str
                 "cells": [{"column": column, "value": values.get(person.pk)} for column, values in loaded],
             }
         )
-    return {"rows": rows, "columns": [column for column, _values in loaded], **_pager(request, page)}
+    return {"rows": rows, "columns": [column for column, _values in loaded], **pager(request, page)}
 
 
 def _kept_days(event: TimelineEvent) -> int | None:
@@ -169,14 +166,5 @@ def _alarm_rows(request: MemberRequest, alarms: Any) -> dict[str, Any]:
         "rows": page.rows,
         "total": alarms.count(),
         "can_handle": "contacts.edit" in request.permissions,
-        **_pager(request, page),
+        **pager(request, page),
     }
-
-
-def _pager(request: MemberRequest, page: Page[Any]) -> dict[str, Any]:
-    def url(cursor: str | None) -> str:
-        query = request.GET.copy()
-        query["cursor"] = cursor or ""
-        return f"?{query.urlencode()}" if cursor else ""
-
-    return {"next_url": url(page.next_cursor), "previous_url": url(page.previous_cursor), "shown": len(page.rows)}

@@ -17,7 +17,8 @@ from contacts.queries import visible_contacts, visible_groups, visible_stores
 from contacts.services import grouptags
 from contacts.timeline import kind_of
 from scrm.lib import clock
-from scrm.lib.paging import Page, keyset_page
+from scrm.lib.numbers import whole_number
+from scrm.lib.paging import keyset_page, pager
 
 FILTERS = ("q", "store", "state", "health", "tag")
 
@@ -40,7 +41,7 @@ def group_list(request: MemberRequest) -> HttpResponse:
         "limit": grouphealth.LIMIT,
         "is_filtered": any(request.GET.get(key) for key in FILTERS),
         "as_of": now,
-        **_pager(request, page),
+        **pager(request, page),
     }
     return render(request, "contacts/group_list.html", context)
 
@@ -74,28 +75,15 @@ def _filtered(groups: QuerySet[GroupChat], request: MemberRequest) -> QuerySet[G
 
 
 def _with_number(groups: QuerySet[GroupChat], column: str, text: str) -> QuerySet[GroupChat]:
-    number = _number(text)
+    number = whole_number(text)
     return groups.none() if number is None else groups.filter(**{column: number})
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isdecimal() and len(text) < 19 else None
-
-
-def _pager(request: MemberRequest, page: Page[Any]) -> dict[str, Any]:
-    def url(cursor: str | None) -> str:
-        query = request.GET.copy()
-        query["cursor"] = cursor or ""
-        return f"?{query.urlencode()}" if cursor else ""
-
-    return {"next_url": url(page.next_cursor), "previous_url": url(page.previous_cursor), "shown": len(page.rows)}
 
 
 @require_GET
 @requires("groups.view")
 def repeated_list(request: MemberRequest) -> HttpResponse:
     """重复入群: who is in several of our groups, and in which."""
-    least = _number(request.GET.get("least", ""))
+    least = whole_number(request.GET.get("least", ""))
     least = least if least in grouphealth.LEAST_GROUPS else grouphealth.LEAST_GROUPS[0]
     people = grouphealth.in_several(request.scope, least)
     page = keyset_page(people.select_related("owner", "store"), ("-pk",), request.GET.get("cursor", ""))
@@ -106,7 +94,7 @@ def repeated_list(request: MemberRequest) -> HttpResponse:
         "least": least,
         "choices": [(n, _("至少 %(n)d 个群") % {"n": n}) for n in grouphealth.LEAST_GROUPS],
         "as_of": clock.now(),
-        **_pager(request, page),
+        **pager(request, page),
     }
     return render(request, "contacts/group_repeated.html", context)
 
@@ -172,7 +160,7 @@ def _people(request: MemberRequest, group: GroupChat, tab: str) -> dict[str, Any
                 "in_groups": len(several.get(root, [])) if root in visible else None,
             }
         )
-    return {"rows": rows, **_pager(request, page)}
+    return {"rows": rows, **pager(request, page)}
 
 
 def _visible(request: MemberRequest, roots: set[int]) -> set[int]:
@@ -203,7 +191,7 @@ def _history(request: MemberRequest, group: GroupChat) -> dict[str, Any]:
                 "text": words.get(event.pk, ""),
             }
         )
-    return {"events": rows, **_pager(request, page)}
+    return {"events": rows, **pager(request, page)}
 
 
 def _words_of(group: GroupChat, events: Sequence[TimelineEvent]) -> dict[int, str]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -17,7 +17,7 @@ from contacts.services.handover import planning, reading, unassigned
 from contacts.services.handover.eligibility import preview
 from contacts.services.handover.words import say_unfit, say_why
 from scrm.lib import clock
-from scrm.lib.paging import Page, keyset_page
+from scrm.lib.paging import keyset_page, pager
 
 PLAN_TONES = {PlanState.DRAFT: "idle", PlanState.RUNNING: "run", PlanState.DONE: "ok", PlanState.STOPPED: "warn"}
 ROW_TONES = {
@@ -60,7 +60,7 @@ def handover_list(request: MemberRequest) -> HttpResponse:
         "states": PlanState.choices,
         "is_filtered": state in PlanState.values,
         "total": plans.count(),
-        **_pager(request, page),
+        **pager(request, page),
     }
     return render(request, "contacts/handover_list.html", context)
 
@@ -98,7 +98,7 @@ def _members(request: MemberRequest, *, left: bool) -> HttpResponse:
     rows = [{"member": one, **held[one.pk], "days_left": _days_left(one, now) if left else None} for one in page.rows]
     context = {
         "tabs": _tabs("leavers" if left else "members"), "rows": rows, "left": left, "is_filtered": bool(text),
-        "total": members.count(), "as_of": now, **_pager(request, page),
+        "total": members.count(), "as_of": now, **pager(request, page),
     }  # fmt: skip
     return render(request, "contacts/handover_members.html", context)
 
@@ -188,7 +188,7 @@ def _progress(request: MemberRequest, plan: HandoverPlan) -> HttpResponse:
         "deadline": deadline,
         "days_left": (deadline - clock.now()).days if deadline else None,
         "as_of": clock.now(),
-        **_pager(request, page),
+        **pager(request, page),
     }  # fmt: skip
     return render(request, "contacts/handover_detail.html", context)
 
@@ -283,12 +283,3 @@ def handover_delete(request: MemberRequest, pk: int) -> HttpResponse:
     plan = _plan_or_404(request, pk)
     planning.delete_draft(plan.pk, by=request.actor)
     return redirect("contacts:handover_list")
-
-
-def _pager(request: HttpRequest, page: Page[Any]) -> dict[str, Any]:
-    def url(cursor: str | None) -> str:
-        query = request.GET.copy()
-        query["cursor"] = cursor or ""
-        return f"?{query.urlencode()}" if cursor else ""
-
-    return {"next_url": url(page.next_cursor), "previous_url": url(page.previous_cursor), "shown": len(page.rows)}

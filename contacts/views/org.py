@@ -17,7 +17,7 @@ from contacts.models import Dealer, Department, Member, Region, Store
 from contacts.queries import visible_members, visible_stores
 from contacts.services import archiving, organisation
 from scrm.lib.errors import UserError
-from scrm.lib.paging import keyset_page
+from scrm.lib.paging import keyset_page, pager
 
 _STORES = Count("stores", filter=Q(stores__archived_at__isnull=True))
 _ACTIVE_MEMBERS = Count("members", filter=~Q(members__status=Member.Status.LEFT), distinct=True)
@@ -48,7 +48,7 @@ def store_list(request: MemberRequest) -> HttpResponse:
     context = {
         "tabs": _tabs(request, "stores"), "rows": page.rows, "total": stores.count(), "shown": len(page.rows),
         "regions": Region.objects.filter(archived_at__isnull=True).order_by("order", "name"), "is_filtered": bool(text or region or request.GET.get("archived")),
-        "can_edit": "org.edit" in request.permissions, **_pager(request, page),
+        "can_edit": "org.edit" in request.permissions, **pager(request, page),
     }  # fmt: skip
     return render(request, "contacts/store_list.html", context)
 
@@ -222,7 +222,7 @@ def member_list(request: MemberRequest) -> HttpResponse:
     context = {
         "tabs": _tabs(request, "members"), "rows": page.rows, "total": members.count(), "shown": len(page.rows),
         "statuses": [*Member.Status.choices, ("unplaced", _("未分门店")), ("archived", _("已归档"))], "is_filtered": bool(text or status),
-        "can_edit": "org.edit" in request.permissions, **_pager(request, page),
+        "can_edit": "org.edit" in request.permissions, **pager(request, page),
     }  # fmt: skip
     return render(request, "contacts/member_list.html", context)
 
@@ -273,12 +273,3 @@ def member_link(request: MemberRequest, pk: int) -> HttpResponse:
     else:
         organisation.unlink_member(member.pk, by=request.actor)
     return redirect("contacts:member", pk=pk)
-
-
-def _pager(request: MemberRequest, page: Any) -> dict[str, str]:
-    def url(cursor: str | None) -> str:
-        query = request.GET.copy()
-        query["cursor"] = cursor or ""
-        return f"?{query.urlencode()}" if cursor else ""
-
-    return {"next_url": url(page.next_cursor), "previous_url": url(page.previous_cursor)}

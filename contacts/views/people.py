@@ -17,7 +17,7 @@ from contacts.queries import family_of, listed_contacts
 from contacts.services.exports import request_export
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
-from scrm.lib.paging import Page, keyset_page
+from scrm.lib.paging import keyset_page, pager
 
 ORDERING = ("-last_added_at", "-pk")
 PHONE_PAGE = 30
@@ -46,7 +46,7 @@ def contact_list(request: MemberRequest) -> HttpResponse:
         "can_export": "contacts.export" in request.permissions,
         "query": _query(request),
         "as_of": clock.now(),
-        **_pager(request, page),
+        **pager(request, page),
     }
     return render(request, "contacts/contact_list.html", context)
 
@@ -60,7 +60,7 @@ def phone_list(request: MemberRequest) -> HttpResponse:
     remarks = _remarks(page.rows)
     rows = [{"person": person, "remark": remarks.get(person.pk, "")} for person in page.rows]
     context = {"rows": rows, "total": count_rows(people), "q": request.GET.get("q", ""), "phone_tab": "customers"}
-    return render(request, "contacts/phone_list.html", context | _pager(request, page))
+    return render(request, "contacts/phone_list.html", context | pager(request, page))
 
 
 @require_POST
@@ -176,15 +176,6 @@ def _query(request: HttpRequest) -> str:
     query = request.GET.copy()
     query.pop("cursor", None)
     return query.urlencode()
-
-
-def _pager(request: HttpRequest, page: Page[Contact]) -> dict[str, Any]:
-    def url(cursor: str | None) -> str:
-        query = request.GET.copy()
-        query["cursor"] = cursor or ""
-        return f"?{query.urlencode()}" if cursor else ""
-
-    return {"next_url": url(page.next_cursor), "previous_url": url(page.previous_cursor), "shown": len(page.rows)}
 
 
 def list_url(**filters: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest
 
 Row = TypeVar("Row", bound=Model)
 MAX_SIZE = 200
@@ -49,6 +50,17 @@ def keyset_page(rows: QuerySet[Row], ordering: Sequence[str], cursor: str = "", 
         next_cursor=_encode("n", found[-1], ordering) if found and has_next else None,
         previous_cursor=_encode("p", found[0], ordering) if found and has_previous else None,
     )
+
+
+def pager(request: HttpRequest, page: Page[Any]) -> dict[str, Any]:
+    """What ui/pager.html shows of a page, but for the total: the same address with another cursor."""
+
+    def url(cursor: str | None) -> str:
+        query = request.GET.copy()
+        query["cursor"] = cursor or ""
+        return f"?{query.urlencode()}" if cursor else ""
+
+    return {"next_url": url(page.next_cursor), "previous_url": url(page.previous_cursor), "shown": len(page.rows)}
 
 
 def _flip(name: str) -> str:
