@@ -15,7 +15,7 @@ INSERT INTO contacts_contact (name, avatar_url, gender, kind, corp_name, stage_i
 SELECT name, '', 0, 1, '', stages.ids[1 + n %% cardinality(stages.ids)], at, members.ids[1 + n %% {stores}],
     stores.ids[1 + n %% {stores}], '{{}}', '', at, at, 1, lower(name) || ' ' || phone, at, at
 FROM (
-    SELECT n, timestamptz '2026-01-01' - n * interval '1 minute' AS at, lpad((n * 7919 %% 10000)::text, 4, '0') AS phone,
+    SELECT n, timestamptz '2026-01-01' - n * interval '1 minute' AS at, lpad((n::bigint * 7919 %% 10000)::text, 4, '0') AS phone,
         CASE WHEN n %% %(every)s = 0 THEN '欧阳晓雨' ELSE
             (SELECT string_agg(substr(%(signs)s, 1 + (('x' || substr(md5(n::text), 1 + 4 * k, 4))::bit(16)::int %% %(count)s), 1), '')
              FROM generate_series(0, 3) AS k) END AS name
