@@ -60,7 +60,7 @@ ROW_NEXT: dict[str, frozenset[str]] = {
     RowState.ASKING: frozenset({RowState.WAITING, RowState.SENT, RowState.SUCCESSOR_FULL, RowState.FAILED}),
     RowState.SENT: frozenset({RowState.DONE, RowState.REFUSED, RowState.SUCCESSOR_FULL, RowState.NO_RECORD, RowState.FAILED}),
     RowState.DONE: frozenset(),
-    RowState.REFUSED: _AGAIN,
+    RowState.REFUSED: frozenset(),  # she said no: nobody asks her again by a button for all
     RowState.SUCCESSOR_FULL: _AGAIN,
     RowState.NO_RECORD: _AGAIN | {RowState.DONE},  # WeCom's word may come late
     RowState.FAILED: _AGAIN,

@@ -152,15 +152,32 @@ def test_customers_of_a_member_at_work_are_told_in_her_words(wecom, leaver, take
     assert [row["content"]["text"]["content"] for row in told if row["kind"] == "transfer"] == ["以后由何晨为您服务"]
 
 
-def test_a_customer_who_refuses_is_a_refusal_by_callback_and_may_be_asked_again(shop, wecom, leaver, taker):
+def failing(wecom, follow, reason):
+    """WeCom ended the hand-over of a customer; the fields of its news."""
+    wecom.hand("refuse_transfer", external_userid=follow.identity.value)
+    return {"UserID": "hechen", "ExternalUserID": follow.identity.value, "FailReason": reason}
+
+
+def test_a_customer_who_refused_is_not_asked_again(shop, wecom, leaver, taker):
     follows = make.customers(wecom, leaver, 2)
     plan = make.start(leaver, taker)
     make.work()
-    wecom.hand("refuse_transfer", external_userid=follows[0].identity.value)
-    failed = {"UserID": "hechen", "ExternalUserID": follows[0].identity.value, "FailReason": "customer_refused"}
-    arrive(shop, "transfer_fail", **failed)
+    arrive(shop, "transfer_fail", **failing(wecom, follows[0], "customer_refused"))
     make.hear()
     assert make.states(plan) == {"sent": 1, "refused": 1}
+    with pytest.raises(UserError):
+        planning.ask_again(plan.pk, by=SYSTEM)
+    assert make.states(plan) == {"sent": 1, "refused": 1}
+
+
+def test_what_failed_may_be_asked_again_and_old_news_of_it_settles_nothing(shop, wecom, leaver, taker):
+    follows = make.customers(wecom, leaver, 2)
+    plan = make.start(leaver, taker)
+    make.work()
+    failed = failing(wecom, follows[0], "customer_limit_exceed")
+    arrive(shop, "transfer_fail", **failed)
+    make.hear()
+    assert make.states(plan) == {"sent": 1, "full": 1}
     assert planning.ask_again(plan.pk, by=SYSTEM) == 1
     make.work()
     assert make.states(plan) == {"sent": 2}

@@ -154,7 +154,7 @@ def delete_draft(plan_id: int, *, by: Actor) -> None:
 
 @transaction.atomic
 def ask_again(plan_id: int, *, by: Actor) -> int:
-    """Everything that came to nothing is asked for once more, from the same successor. How many."""
+    """What came to nothing is asked for once more, from the same successor, but for those who refused. How many."""
     plan, now = _locked(plan_id), clock.now()
     if plan.state not in (PlanState.RUNNING, PlanState.DONE):
         raise Conflict(_("计划已停止,不能重新发起。请新建计划。"))
