@@ -97,7 +97,7 @@ def expect(what: str, seen: Any, wanted: Any) -> None:
 
 def mirror_is_complete(job: Job) -> str:
     """The mirror holds what WeCom has."""
-    shown = int(job.hq.get("/contacts/").find(r"共 ([\d,]+)").replace(",", ""))
+    shown = int(job.hq.get("/contacts/?count=exact").find(r"共 ([\d,]+)").replace(",", ""))
     known = simulated.call("GET", f"/control/customers?corp_id={job.corp_id}&limit=1")["total"]
     groups = int(job.hq.get("/groups/").find(r"共 ([\d,]+)").replace(",", ""))
     expect("customers on the page", shown, known)
