@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from scrm.lib import clock
 from tenants.context import public_scope, tenant_scope
@@ -134,17 +135,24 @@ def _empty(schema: str, *, keep: tuple[str, ...]) -> None:
         some = "SELECT '{0}', count(*) FROM (SELECT 1 FROM {0} LIMIT %s) AS found HAVING count(*) > 0"
         cursor.execute(" UNION ALL ".join(some.format(table) for table in tables), [FEW + 1] * len(tables))
         counts = dict(cursor.fetchall())
-        if max(counts.values(), default=0) > FEW:
-            cursor.execute(f"TRUNCATE {', '.join(counts)} CASCADE")
-        elif counts:  # in one statement, after which all of them are gone, so that their order does not matter
-            deleted = ", ".join(f"_{number} AS (DELETE FROM {table})" for number, table in enumerate(counts))
-            # Locked as TRUNCATE does: what a thread of the test has not committed yet is waited for.
-            cursor.execute(f"LOCK TABLE {', '.join(counts)}; WITH {deleted} SELECT 1")
+        if counts:
+            _delete(cursor, list(counts), are_few=max(counts.values()) <= FEW)
         cursor.execute(
             "SELECT setval(format('%%I.%%I', schemaname, sequencename)::regclass, start_value, false)"
             " FROM pg_sequences WHERE schemaname = %s AND last_value IS NOT NULL AND sequencename <> ALL(%s)",
             [schema, [f"{name}_id_seq" for name in keep]],
         )
+
+
+def _delete(cursor: Any, tables: list[str], *, are_few: bool) -> None:
+    """In one statement, after which all of them are gone, so that their order does not matter. Locked as TRUNCATE does: what a
+    thread of the test has not committed yet is waited for. If that brought rows to a table not among these, TRUNCATE finds them."""
+    named = ", ".join(tables)
+    deleted = ", ".join(f"_{number} AS (DELETE FROM {table})" for number, table in enumerate(tables))
+    try:
+        cursor.execute(f"LOCK TABLE {named}; WITH {deleted} SELECT 1" if are_few else f"TRUNCATE {named} CASCADE")
+    except IntegrityError:
+        cursor.execute(f"TRUNCATE {named} CASCADE")
 
 
 def _execute(sql: str) -> None:
