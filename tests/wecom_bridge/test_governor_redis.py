@@ -204,6 +204,18 @@ def test_a_connection_that_redis_closed_is_replaced(corp):
     assert look(corp)["minute"] == 4
 
 
+def test_nothing_is_said_on_a_connection_that_redis_closed(corp):
+    mine = pace_of(corp)
+    mine.left(mine.take(API), "ok")
+    said_on = shared.done._line
+    rates._redis().client_kill_filter(_type="normal")
+    shared.done.settle()
+    assert shared.done._line is None, "what was said on it is done or lost: there is nothing to wait for"
+    mine.left(mine.take(API), "ok")
+    assert shared.done._line not in (None, said_on), "a first write to the old one would have been lost in silence"
+    shared.done.settle()
+
+
 def test_a_process_may_connect_to_redis_as_often_as_it_must(corp):
     mine = pace_of(corp)
     for _n in range(120):

@@ -36,6 +36,14 @@ def _connect() -> Any:
     return line
 
 
+def _closed(line: Any) -> bool:
+    """Whether Redis closed this connection, on which it says nothing: a first write would be lost without an error."""
+    try:
+        return bool(line.can_read(0))
+    except redis.ConnectionError:
+        return True
+
+
 def packed(*words: Any) -> bytes:
     """A command as Redis reads it: words are text, bytes or numbers."""
     parts = [b"*%d\r\n" % len(words)]
@@ -122,7 +130,7 @@ class _Aside:
         """A connection that failed is not used again: it would connect by itself, and answers would come that nobody reads."""
         line = self._line if self._process == os.getpid() else None
         self._line = None
-        if line is None:
+        if line is None or _closed(line):
             line = self._open()
         line.send_packed_command([packed("EVALSHA", self._digest, len(keys), *keys, *arguments)])
         self._line = line
@@ -134,8 +142,10 @@ class _Aside:
         return line
 
     def settle(self) -> None:
-        """Wait until all that was said has been done."""
+        """Wait until all that was said has been done. What was said on a connection closed since is done, or lost."""
         with self._lock:
+            if self._line is not None and _closed(self._line):
+                self._line = None
             if self._line is not None:
                 self._line.send_packed_command([packed("CLIENT", "REPLY", "ON")])
                 self._line.read_response()
