@@ -21,6 +21,7 @@ from commerce.queries import visible_orders
 from commerce.services.binding import bind_by_hand, bind_waiting, phones_on_two_people
 from commerce.services.columns import COLUMNS
 from commerce.services.imports import start_import
+from contacts.filters import search_people
 from contacts.phones import normalise_phone, show_phone
 from contacts.queries import visible_contacts, visible_stores
 from contacts.services.exports import file_of
@@ -136,9 +137,9 @@ def order_page(request: MemberRequest, pk: int) -> HttpResponse:
     order = get_object_or_404(
         visible_orders(request.scope).select_related("contact", "store", "member", "region", "dealer"), pk=pk
     )
-    text = request.GET.get("q", "").strip().lower()
+    text = request.GET.get("q", "").strip()
     can_bind = order.contact_id is None and "orders.import" in request.permissions
-    found = visible_contacts(request.scope).filter(search_text__contains=text)[:20] if can_bind and text else []
+    found = search_people(visible_contacts(request.scope), text)[:20] if can_bind and text else []
     context = {
         "order": order, "lines": order.lines.select_related("product").order_by("position"), "refunds": order.refunds.order_by("refunded_at"),
         "phone": mask_text(show_phone(order.buyer_phone)) if order.buyer_phone else "",

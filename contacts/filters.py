@@ -11,6 +11,7 @@ from contacts import listing
 from contacts.models import Contact, ContactPhone, Follow, Member, Relation, Stage, Store
 from contacts.phones import normalise_phone
 from contacts.queries import family_of, visible_members, visible_stores
+from contacts.services.search import matching
 
 _RELATIONS = (
     ("active", _("仍是好友")),
@@ -22,13 +23,14 @@ _RELATIONS = (
 
 
 def search_people(people: Any, text: str) -> Any:
-    """Each word must occur in the names, remarks, pinyin or phone tails; a whole phone number is looked up as such."""
+    """Each word must occur in the names, remarks, pinyin or phone tails, one of two letters at the beginning of a word; a
+    whole phone number is looked up as such."""
     phone = normalise_phone(text)
     if phone:
         found = ContactPhone.objects.filter(phone=phone)
         return people.filter(Q(pk__in=found.values("contact_id")) | Q(pk__in=found.values("contact__root_id")))
     for word in text.lower().split()[:5]:
-        people = people.filter(search_text__contains=word)
+        people = people.filter(matching(word))
     return people
 
 

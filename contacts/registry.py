@@ -29,7 +29,7 @@ from contacts import (
 from contacts.models import DeletionAlarm, HandoverPlan, Note, RemarkEdit, TimelineEvent, Todo
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
-from contacts.services import exports, groups, reminders, stage_editing, stage_rules
+from contacts.services import exports, groups, reminders, search, stage_editing, stage_rules
 from contacts.services.alarms import watch_deletions
 from contacts.services.handover import planning, running
 from contacts.services.newcomers import enter_first_stage
@@ -37,7 +37,7 @@ from contacts.services.remarks import REMARK_COMMAND
 from contacts.services.reminders import REMIND_COMMAND
 from contacts.views import notes
 from contacts.views import stages as stage_pages
-from tenants import lanes, provision, quiet, retention
+from tenants import backfills, lanes, provision, quiet, retention
 from wecom_bridge.contracts import register_command
 
 # Facts are what every later question is asked of: kept long, never shorter than the reports' comparison with last year.
@@ -174,6 +174,7 @@ def register() -> None:
     lanes.register(lanes.Lane(planning.LANE, queue="bulk", drain=running.drain, next_due=running.next_due))
     quiet.register("handover", running.count_due)
     provision.register_seed("contacts.stages", seed_stages)
+    backfills.register(backfills.Backfill(search.BACKFILL, search.refill))
     for kind in KEPT:
         retention.register(kind)
     _notes()

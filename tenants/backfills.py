@@ -52,6 +52,11 @@ def pending() -> list[str]:
     return [name for name in _backfills if name not in done]
 
 
+def is_done(name: str) -> bool:
+    """Whether the tenant in scope has nothing left to move for it. One query."""
+    return Ledger.objects.filter(name=name, state="done").exists()
+
+
 def drain(deadline: datetime) -> bool:
     """The lane: step through what is pending. True when the time ran out first.
 

@@ -10,7 +10,7 @@ from typing import Any
 from contacts.models import Member, OwnershipChange
 from contacts.phones import normalise_phone
 from contacts.services.people import Known
-from contacts.services.search import searchable
+from contacts.services.search import people_text
 from contacts.services.standing import FIRST_ADD
 from scrm.lib.db.bulk import clean_text, insert_rows
 from wecom_bridge.contracts import FollowInfo, PersonRow
@@ -40,7 +40,7 @@ def initial_columns(rows: Iterable[PersonRow], members: Mapping[str, int]) -> di
 def _search_text(name: str, follows: Iterable[FollowInfo]) -> str:
     remarks = [clean_text(follow.remark, 64) for follow in follows]
     phones = {normalise_phone(clean_text(mobile, 40)) for follow in follows for mobile in follow.remark_mobiles}
-    return searchable([clean_text(name, 128), *remarks], sorted(phone for phone in phones if phone))
+    return people_text([clean_text(name, 128), *remarks], sorted(phone for phone in phones if phone))
 
 
 def note_owners(settled: Mapping[str, Known], columns: Mapping[str, Mapping[str, Any]]) -> None:

@@ -9,6 +9,9 @@ from pypinyin import Style, lazy_pinyin
 
 from contacts.models import Contact, ContactPhone, Follow
 from scrm.lib.db.bulk import update_rows
+from tenants import backfills
+
+BACKFILL = "contacts.search_beginnings"
 
 
 @lru_cache(maxsize=16384)
@@ -41,6 +44,37 @@ def searchable(texts: Iterable[str], phones: Iterable[str] = ()) -> str:
     return " ".join(parts)
 
 
+def people_text(texts: Iterable[str], phones: Iterable[str] = ()) -> str:
+    """What the search looks through for a person: `searchable`, and where in her names a short search may begin.
+
+    The index knows parts of three letters, and beginnings of words from one letter on. So that "小雨" finds 王小雨 by the
+    index too, what follows each later character is a word of its own.
+    """
+    names = [text.strip().lower() for text in texts]
+    inner = dict.fromkeys(name[at : at + 2] for name in names for at in range(1, len(name)) if _begins(name, at))
+    return " ".join([searchable(names, phones), *(part for part in inner if " " not in part)])
+
+
+def _begins(name: str, at: int) -> bool:
+    """Whether a search might begin here, and not only within a word of letters or digits."""
+    return name[at].isalnum() and not (name[at - 1].isascii() and name[at - 1].isalnum() and name[at].isascii())
+
+
+def matching(word: str) -> Q:
+    """People whose search text has the word: any part of it from three characters on, the beginning of a word below."""
+    if len(word) > 2 or not backfills.is_done(BACKFILL):
+        return Q(search_text__contains=word)
+    return Q(search_text__startswith=word) | Q(search_text__contains=f" {word}")
+
+
+def refill(cursor: backfills.Cursor, limit: int) -> tuple[backfills.Cursor | None, int]:
+    """The backfill: write the search texts of the next people anew."""
+    people = Contact.objects.select_for_update().filter(root=None, pk__gt=cursor.get("after", 0)).order_by("pk")
+    roots = list(people.values_list("pk", flat=True)[:limit])
+    refresh_search(roots)
+    return ({"after": roots[-1]} if len(roots) == limit else None), len(roots)
+
+
 def refresh_search(root_ids: Iterable[int]) -> None:
     """Rewrite the search text of people from their contacts' names, all remarks and phones. Four statements at most."""
     roots = set(root_ids)
@@ -62,5 +96,5 @@ def refresh_search(root_ids: Iterable[int]) -> None:
     noted = ContactPhone.objects.filter(contact_id__any_of=set(family)).order_by("id")
     for contact_id, phone in noted.values_list("contact_id", "phone"):
         phones[family[contact_id]].append(phone)
-    rows = [{"id": root, "search_text": searchable(texts[root], phones[root])} for root in sorted(roots)]
+    rows = [{"id": root, "search_text": people_text(texts[root], phones[root])} for root in sorted(roots)]
     update_rows(Contact, [row for row in rows if row["search_text"] != before.get(int(str(row["id"])))])
