@@ -249,7 +249,7 @@ class SyncUnit(models.Model):
     kind = models.CharField(max_length=16)  # list, members, contacts, write, group_list, group
     key = models.CharField(max_length=130)  # userid, chat_id, the list's name, a department, the last person to write
     state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
-    cursor = models.CharField(max_length=255, default="", blank=True)
+    cursor = models.TextField(default="", blank=True)  # of WeCom, which names no longest one
     fetched = models.BigIntegerField(default=0)
     attempts = models.SmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True, blank=True)

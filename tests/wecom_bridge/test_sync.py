@@ -268,6 +268,22 @@ def test_a_cursor_gone_stale_reads_that_guide_again(wecom, connection, listening
     assert the_run().state == "done" and len(follows_told(listening)) == 704
 
 
+def test_a_cursor_may_be_of_any_length(wecom, connection, listening, ours):
+    """WeCom names no longest one."""
+    cursor, guide = "c" * 5000, {"userid_list": ["hechen"]}
+    page = {"errcode": 0, "errmsg": "ok", "external_contact_list": [], "next_cursor": cursor}
+    wecom.script("externalcontact/batch/get_by_user", body=page, match=guide, times=1)
+    wecom.script(
+        "externalcontact/batch/get_by_user", body=page | {"next_cursor": ""}, match=guide | {"cursor": cursor}, times=1
+    )
+    start(connection)
+
+    drain()
+
+    assert the_run().state == "done"
+    assert sum(call["scripted"] for call in wecom.calls("externalcontact/batch/get_by_user")) == 2
+
+
 def test_whatever_a_remark_holds_is_staged_as_it_is(connection):
     run = start(connection)
     remark = 'tab\there\nand "there" \\n \\\\ \\u0000 \r 🍑'
