@@ -18,9 +18,11 @@ class StageForm(forms.Form):
 
     stage = forms.ModelChoiceField(Stage.objects.none(), label=_("新阶段"), empty_label=_("请选择"))
     reason = forms.CharField(label=_("原因"), max_length=200, help_text=_("写给同事看:为什么现在是这个阶段。"))
+    # The stage the page showed: who was moved since is not moved again unseen.
+    seen = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, current_id: int | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, initial={"seen": current_id}, **kwargs)
         self.fields["stage"].queryset = Stage.objects.filter(is_archived=False).exclude(pk=current_id or 0)  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
 
 

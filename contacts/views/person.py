@@ -17,11 +17,12 @@ from contacts.phones import show_phone
 from contacts.queries import follows_of, memberships_of, phones_of
 from contacts.services.opt_out import end_opt_out, is_opted_out, set_opt_out
 from contacts.services.ownership import assign_owner
-from contacts.services.stages import change_stage
+from contacts.services.stages import move_by_hand
 from contacts.views.history import timeline_context
 from contacts.views.people import get_contact_or_404
 from contacts.views.remarks import follow_rows
 from scrm.lib import clock
+from scrm.lib.errors import UserError
 from scrm.lib.privacy import mask_text
 from tenants import audit
 
@@ -99,10 +100,23 @@ def change_contact_stage(request: MemberRequest, pk: int) -> HttpResponse:
     form = StageForm(request.POST, current_id=contact.stage_id)
     if not form.is_valid():
         return render(request, "contacts/contact_detail.html", _page(request, contact, stage_form=form), status=422)
-    stage = form.cleaned_data["stage"]
-    change_stage(
-        [contact.pk], stage, source="manual", reason=form.cleaned_data["reason"], by=request.actor, at=clock.now()
-    )
+    wanted = form.cleaned_data
+    try:
+        move_by_hand(
+            contact.pk,
+            wanted["stage"].pk,
+            seen=wanted["seen"],
+            reason=wanted["reason"],
+            by=request.actor,
+            at=clock.now(),
+        )
+    except UserError as refused:
+        form.add_error(None, refused.message)
+        # What the page shows now is what whoever reads the answer sees.
+        form.data = form.data.copy()
+        form.data["seen"] = str(contact.stage_id or "")
+        page = _page(request, contact, stage_form=form)
+        return render(request, "contacts/contact_detail.html", page, status=refused.status)
     return redirect("contacts:contact", pk=contact.pk)
 
 

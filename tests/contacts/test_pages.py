@@ -1,5 +1,6 @@
 """The customer list and page, groups, organisation: what is shown, to whom, at what cost."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -23,7 +24,9 @@ from contacts.models import (
 )
 from contacts.queries import visible_contacts
 from contacts.services.opt_out import is_opted_out
+from contacts.services.stages import change_stage
 from scrm.lib import clock
+from tenants.audit import SYSTEM
 from tenants.ledger.models import AuditEntry, Job
 from tests.support.contacts import (
     at,
@@ -193,6 +196,25 @@ def test_the_stage_changes_with_a_reason_and_stays_in_the_record(acme_client: Cl
     assert person.stage_transitions.get().reason == "会员日办卡"
     page = text(acme_client.get(f"/contacts/{person.pk}/"))
     assert "阶段变更" in page and "会员日办卡" in page
+
+
+def test_whoever_was_moved_meanwhile_is_not_moved_again_unseen(acme_client: Client) -> None:
+    stages = make_stages()
+    person = make_follow(make_contact(stage=stages["loyal"])).contact
+    seen = re.search(r'name="seen" value="(\d+)"', acme_client.get(f"/contacts/{person.pk}/").content.decode())
+    assert seen and int(seen[1]) == stages["loyal"].pk
+    change_stage([person.pk], stages["lapsed"], source="rule", by=SYSTEM, at=clock.now())
+
+    wish = {"stage": stages["new"].pk, "reason": "回来了", "seen": seen[1]}
+    told = acme_client.post(f"/contacts/{person.pk}/stage/", wish)
+    assert told.status_code == 409 and "移动过" in text(told)
+    person.refresh_from_db()
+    assert person.stage == stages["lapsed"]
+
+    assert f'name="seen" value="{person.stage_id}"' in told.content.decode(), "what the answer shows is seen"
+    acme_client.post(f"/contacts/{person.pk}/stage/", wish | {"seen": person.stage_id})
+    person.refresh_from_db()
+    assert person.stage == stages["new"]
 
 
 def test_opt_out_gates_until_its_day_and_ends(acme_client: Client) -> None:
