@@ -10,11 +10,13 @@ NAMED = 40  # people whom the search finds, whatever the size
 # Characters that names are made of, four to a name.
 _SIGNS = "王李张刘陈杨黄赵周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕苏卢蒋蔡贾丁魏薛叶阎余潘杜戴夏钟汪田任姜范方石姚谭廖邹熊金陆郝孔白崔康毛邱秦江史顾侯邵孟龙万段雷钱汤尹黎易常武乔贺赖龚文"
 
+# As contacts.services.search.people_text has them.
+_INNER = " || ' ' || ".join(f"substr(name, {at}, 2)" for at in (2, 3, 4))
 _PEOPLE = """
 INSERT INTO contacts_contact (name, avatar_url, gender, kind, corp_name, stage_id, stage_since, owner_id, store_id, custom,
     opt_out_source, first_added_at, last_added_at, active_follows, search_text, created_at, updated_at)
 SELECT name, '', 0, 1, '', stages.ids[1 + n %% cardinality(stages.ids)], at, members.ids[1 + n %% {stores}],
-    stores.ids[1 + n %% {stores}], '{{}}', '', at, at, (n %% {ended} > 0)::int, lower(name) || ' ' || phone, at, at
+    stores.ids[1 + n %% {stores}], '{{}}', '', at, at, (n %% {ended} > 0)::int, lower(name) || ' ' || {inner} || ' ' || phone, at, at
 FROM (
     SELECT n, timestamptz '2026-01-01' - n * interval '1 minute' AS at, lpad((n::bigint * 7919 %% 10000)::text, 4, '0') AS phone,
         CASE WHEN n %% %(every)s = 0 THEN '欧阳晓雨' ELSE
@@ -57,7 +59,7 @@ def make_merchant(slug: str, size: int) -> Any:
             )
         given = {"size": size, "every": size // NAMED, "signs": _SIGNS, "count": len(_SIGNS)}
         with connection.cursor() as cursor:
-            cursor.execute(_PEOPLE.format(stores=STORES, ended=ENDED), given)
+            cursor.execute(_PEOPLE.format(stores=STORES, ended=ENDED, inner=_INNER), given)
             cursor.execute(_IDENTITIES, {"corp_id": corp.corp_id})
             cursor.execute(_FOLLOWS, {"corp": corp.pk})
             cursor.execute("VACUUM (ANALYZE) contacts_contact, contacts_follow, contacts_identity")

@@ -50,8 +50,10 @@ def _by_relation(people: Any, value: str) -> Any:
         return people.filter(active_follows=0)
     if value not in Relation.values:
         return people.none()
-    ended = Follow.objects.filter(relation=value)
-    return people.filter(Q(pk__in=ended.values("contact_id")) | Q(pk__in=ended.values("contact__root_id")))
+    # Told twice that it ended: the index of ended relations is found by that.
+    ended = Follow.objects.filter(~Q(relation=Relation.ACTIVE), relation=value).values("contact_id")
+    merged = Contact.objects.filter(root__isnull=False, pk__in=ended).values("root_id")
+    return people.filter(Q(pk__in=ended) | Q(pk__in=merged))
 
 
 def _stores(scope: DataScope) -> list[listing.Option]:
