@@ -22,7 +22,8 @@ class StageForm(forms.Form):
     seen = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, current_id: int | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, initial={"seen": current_id}, **kwargs)
+        super().__init__(*args, **kwargs)
+        self.fields["seen"].initial = current_id
         self.fields["stage"].queryset = Stage.objects.filter(is_archived=False).exclude(pk=current_id or 0)  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
 
 

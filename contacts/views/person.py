@@ -111,11 +111,10 @@ def change_contact_stage(request: MemberRequest, pk: int) -> HttpResponse:
             at=clock.now(),
         )
     except UserError as refused:
-        form.add_error(None, refused.message)
-        # What the page shows now is what whoever reads the answer sees.
-        form.data = form.data.copy()
-        form.data["seen"] = str(contact.stage_id or "")
-        page = _page(request, contact, stage_form=form)
+        # A form of its own for the answer: whoever reads it sees the stage of now.
+        again = StageForm(request.POST.dict() | {"seen": contact.stage_id}, current_id=contact.stage_id)
+        again.add_error(None, refused.message)
+        page = _page(request, contact, stage_form=again)
         return render(request, "contacts/contact_detail.html", page, status=refused.status)
     return redirect("contacts:contact", pk=contact.pk)
 
