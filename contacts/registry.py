@@ -29,7 +29,7 @@ from contacts import (
 from contacts.models import DeletionAlarm, HandoverPlan, Note, RemarkEdit, TimelineEvent, Todo
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
-from contacts.services import exports, groups, reminders, search, stage_editing, stage_rules
+from contacts.services import exports, groups, reminders, search, stage_answers, stage_editing, stage_rules
 from contacts.services.alarms import watch_deletions
 from contacts.services.handover import planning, running
 from contacts.services.newcomers import enter_first_stage
@@ -169,6 +169,7 @@ def register() -> None:
     lanes.register(lanes.Lane(longjobs.LANE, queue="bulk", drain=longjobs.drain))
     longjobs.register(exports.KIND, exports.export_step)
     longjobs.register(stage_editing.EMPTY, stage_editing.empty_step)
+    longjobs.register(stage_answers.KIND, stage_answers.note_step)
     consumers.register(stage_rules.CONSUMER)
     quiet.register("long_jobs", longjobs.count_open)
     lanes.register(lanes.Lane(planning.LANE, queue="bulk", drain=running.drain, next_due=running.next_due))

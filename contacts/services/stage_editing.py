@@ -12,7 +12,7 @@ from conditions.drain import LOCK
 from conditions.reading import values_read
 from contacts import longjobs
 from contacts.models import Contact, Stage
-from contacts.services.stage_rules import note_answers, standing_stages
+from contacts.services.stage_answers import note_answers, standing_stages
 from contacts.services.stages import change_stage
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
@@ -88,7 +88,7 @@ def shift_stage(stage_id: int, *, later: bool, by: Actor) -> None:
     for index, stage in enumerate(stages, start=1):
         stage.order = index * 10
     Stage.objects.bulk_update(stages, ["order"])
-    note_answers(clock.now())
+    note_answers(by=by)
     audit.record("stage.shifted", by=by, order=[stage.pk for stage in stages])
 
 
@@ -118,7 +118,7 @@ def archive_stage(stage_id: int, *, target_id: int | None, expected: int, by: Ac
         raise UserError(text % {"name": stage.name, "count": count})
     stage.is_archived = True
     stage.save(update_fields=["is_archived"])
-    note_answers(clock.now())
+    note_answers(by=by)
     audit.record("stage.archived", stage, by=by, count=count, target=target.pk if target else None)
     if not count or target is None:
         return None
@@ -140,7 +140,7 @@ def restore_stage(stage_id: int, *, by: Actor) -> None:
     _refuse_too_many()
     stage.is_archived, stage.order = False, _next_order()
     stage.save(update_fields=["is_archived", "order"])
-    note_answers(clock.now())
+    note_answers(by=by)
     audit.record("stage.restored", stage, by=by)
 
 

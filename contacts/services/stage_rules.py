@@ -2,9 +2,9 @@
 
 The rules' answer for a person is the last stage in the order whose tree holds for her. She moves when that answer changes, not
 while it stays: a stage set by hand stands until then. Rules lead forward in the order; back only to a stage that says so
-(Stage.leads_back). Saving a rule, or another order, notes everybody's answer and moves nobody;
-who holds already is moved when somebody asks for it (apply_rule). Facts of the first
-sync are noted the same way; who stands in no stage yet is placed, as 回填.
+(Stage.leads_back). Saving a rule, or another order, notes everybody's answer and moves nobody (services.stage_answers); who holds
+already is moved when somebody asks for it (apply_rule). Facts of the first sync are noted the same way; who stands in no stage yet
+is placed, as 回填.
 """
 
 import logging
@@ -13,19 +13,18 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection, transaction
-from django.db.models import BigIntegerField, Case, Count, Q, QuerySet, Value, When
-from django.db.models.functions import Cast
+from django.db import transaction
+from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from conditions import boundaries, consumers, dirty
-from conditions.compiler import UnknownField, compile_tree
 from conditions.drain import LOCK
 from conditions.people import people
 from conditions.reading import field_keys
 from conditions.schema import validate
 from conditions.tree import is_everyone
 from contacts.models import Contact, Stage, StageTransition
+from contacts.services.stage_answers import READER, answer, joined, note_answers, reached, standing_stages, unfinished
 from contacts.services.stages import change_stage
 from scrm.lib import clock
 from scrm.lib.db.bulk import lock_rows, update_rows
@@ -34,15 +33,8 @@ from tenants import audit, locks
 from tenants.audit import SYSTEM, Actor
 
 logger = logging.getLogger(__name__)
-READER = "stages"
 # Two rules may send a person to and fro: so often a day they move one person.
 MOVES_A_DAY = 3
-SOMEBODY = Q(pk__isnull=False)  # Case takes no empty condition
-
-
-def standing_stages() -> list[Stage]:
-    """The stages in use, in order."""
-    return list(Stage.objects.filter(is_archived=False))
 
 
 # --- Consuming marks --------------------------------------------------------------------------------------------
@@ -72,30 +64,29 @@ def _decide(root_ids: Sequence[int], now: datetime, *, acting: bool) -> None:
     stages = standing_stages()
     if not any(stage.rule for stage in stages):
         return
-    rows = people().filter(pk__in=root_ids).annotate(_answer=_answer(stages, now))
-    changed = {
-        pk: answer for pk, before, answer in rows.values_list("pk", "ruled_stage", "_answer") if answer != before
-    }
-    boundaries.schedule(READER, _joined(stages), root_ids, now)
+    root_ids = reached(root_ids)
+    rows = people().filter(pk__in=root_ids).annotate(_answer=answer(stages, now))
+    changed = {pk: said for pk, before, said in rows.values_list("pk", "ruled_stage", "_answer") if said != before}
+    boundaries.schedule(READER, joined(stages), root_ids, now)
     # Locked in the order of ids, as every writer does; where she stands is what the lock found, not what was read before.
     locked = Contact.objects.select_for_update(of=("self",)).filter(pk__in=changed).order_by("pk")
     moves: dict[int, list[int]] = defaultdict(list)
     for pk, current in locked.values_list("pk", "stage_id"):
-        answer = changed[pk]
-        if answer is not None and (_may_move(stages, current, answer) if acting else current is None):
-            moves[answer].append(pk)
-    update_rows(Contact, [{"id": pk, "ruled_stage": answer} for pk, answer in changed.items()])
+        said = changed[pk]
+        if said is not None and (_may_move(stages, current, said) if acting else current is None):
+            moves[said].append(pk)
+    update_rows(Contact, [{"id": pk, "ruled_stage": said} for pk, said in changed.items()])
     for stage in stages:
         if moves[stage.pk]:
             _move(stage, moves[stage.pk], now, acting=acting)
 
 
-def _may_move(stages: list[Stage], current: int | None, answer: int) -> bool:
+def _may_move(stages: list[Stage], current: int | None, said: int) -> bool:
     """Forward always; back where the stage says so; from nowhere, or from a stage no longer in use, anywhere."""
     place = {stage.pk: index for index, stage in enumerate(stages)}
     if current not in place:
         return True
-    return answer != current and (place[answer] > place[current] or stages[place[answer]].leads_back)
+    return said != current and (place[said] > place[current] or stages[place[said]].leads_back)
 
 
 def _move(stage: Stage, ids: list[int], now: datetime, *, acting: bool) -> None:
@@ -114,26 +105,6 @@ def _moved_too_often(ids: Iterable[int], now: datetime) -> set[int]:
     return set(counted.values_list("contact_id", flat=True))
 
 
-def _answer(stages: Sequence[Stage], now: datetime) -> Any:
-    """The last stage whose rule holds, as an expression over root contacts; null for none. A rule that names a field nobody
-    registers any more holds for nobody; its page says so."""
-    whens = []
-    for stage in reversed(stages):
-        try:
-            condition = compile_tree(stage.rule, now) if stage.rule else None
-        except UnknownField as error:
-            logger.warning("the entry rule of stage %s cannot work: %s", stage.pk, error)
-            continue
-        if condition is not None:
-            whens.append(When(condition or SOMEBODY, then=Value(stage.pk)))
-    return Cast(Case(*whens, default=None, output_field=BigIntegerField()), BigIntegerField())
-
-
-def _joined(stages: Iterable[Stage]) -> dict[str, Any]:
-    """One tree that reads what all rules read: for their boundaries in time."""
-    return {"version": 1, "root": {"any": [stage.rule["root"] for stage in stages if stage.rule]}}
-
-
 # --- Changing rules ---------------------------------------------------------------------------------------------
 
 
@@ -141,7 +112,7 @@ def entering(stage: Stage, now: datetime) -> QuerySet[Any]:
     """People who answer to the stage's rule but stand elsewhere, whence it may move them: those it met before they came to match,
     and those moved away by hand since."""
     stages = standing_stages()
-    answering: QuerySet[Any] = people().annotate(_answer=_answer(stages, now)).filter(_answer=stage.pk)
+    answering: QuerySet[Any] = people().annotate(_answer=answer(stages, now)).filter(_answer=stage.pk)
     found = answering.exclude(stage_id=stage.pk)
     if stage.leads_back or stage.is_archived:
         return found
@@ -161,7 +132,7 @@ def save_rule(stage_id: int, *, tree: dict[str, Any] | None, leads_back: bool, b
         raise UserError(_("还没有条件,请至少添加一条,或选择「只由人工移入」。"))
     stage.rule, stage.leads_back = tree, leads_back
     stage.save(update_fields=["rule", "leads_back"])
-    note_answers(clock.now())
+    note_answers(by=by)
     audit.record("stage.rule_saved", stage, by=by, by_hand=tree is None, leads_back=leads_back)
     return stage
 
@@ -171,6 +142,8 @@ def apply_rule(stage_id: int, *, expected: int, by: Actor) -> int:
     """Move everybody the rule holds for already, soon and in batches; how many. Raises Conflict when they are not as many as the
     person saw."""
     locks.lock_in_transaction(LOCK)
+    if unfinished().exists():
+        raise Conflict(_("还在按新的条件核对客户,核对完才能移入。"))
     stage = _standing(stage_id)
     ids = list(entering(stage, clock.now()).values_list("pk", flat=True))
     if expected != len(ids):
@@ -188,19 +161,3 @@ def _standing(stage_id: int) -> Stage:
     if stage.is_archived:
         raise UserError(_("阶段「%(name)s」已停用,请先恢复使用。") % {"name": stage.name})
     return stage
-
-
-def note_answers(now: datetime) -> None:
-    """Note what the rules say of everybody now, and when to look again; nobody moves. The caller holds the drain's lock."""
-    stages = standing_stages()
-    sql, params = people().annotate(_answer=_answer(stages, now)).values_list("pk", "_answer").query.sql_with_params()
-    table = connection.ops.quote_name(Contact._meta.db_table)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"WITH said (id, answer) AS ({sql}), stale AS MATERIALIZED ("
-            f"SELECT known.id, said.answer FROM {table} AS known JOIN said ON said.id = known.id"
-            " WHERE known.ruled_stage IS DISTINCT FROM said.answer ORDER BY known.id FOR UPDATE OF known)"
-            f" UPDATE {table} AS known SET ruled_stage = stale.answer FROM stale WHERE known.id = stale.id",
-            params,
-        )
-    boundaries.schedule(READER, _joined(stages), None, now)

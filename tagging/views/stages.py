@@ -11,6 +11,7 @@ from conditions.schema import problems_of
 from conditions.tree import EVERYONE
 from contacts.models import Stage
 from contacts.services import stage_rules
+from contacts.services.stage_answers import unfinished
 from scrm.lib import clock
 from scrm.lib.errors import UserError
 from tagging.views.segments import audience, builder_context, posted_tree
@@ -36,12 +37,14 @@ def stage_rule(request: MemberRequest, pk: int) -> HttpResponse:
             except UserError as error:
                 errors, status = [str(error.message)], 422
     builder = builder_context(tree, mode=mode)
-    is_saved = request.method == "GET" and stage.rule is not None and not problems_of(stage.rule)
+    noting = unfinished().first()
+    is_saved = request.method == "GET" and stage.rule is not None and not problems_of(stage.rule) and noting is None
     context = {
         "stage": stage,
         "by_hand": by_hand,
         "leads_back": leads_back,
         "errors": errors,
+        "noting": noting,
         "entering": stage_rules.entering(stage, clock.now()).count() if is_saved else 0,
         **builder,
         **audience(request, builder["tree"]),

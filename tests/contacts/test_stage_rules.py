@@ -11,14 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conditions import dirty
+from contacts import longjobs
 from contacts.models import Contact, Stage, StageTransition
-from contacts.services import stage_rules
+from contacts.services import stage_answers, stage_rules
 from contacts.services.stages import change_stage
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
 from tenants.audit import Actor
 from tests.support import contacts as people
 from tests.support.consuming import settle
+from tests.support.core import log_in
 from tests.support.fuzzing import often
 from tests.support.tagging import tree_of
 
@@ -193,3 +195,68 @@ def test_the_stage_is_what_the_written_order_of_moves_says(stages, back, steps):
             before = last
             rename(person, "甲" + "".join(WORDS[key] for key in sorted(keys)))
         assert stage_of(person) == stands
+
+
+class TestManyPeople:
+    """More than are noted within the request: a job notes them, batch after batch."""
+
+    @pytest.fixture
+    def crowd(self, stages, monkeypatch):
+        monkeypatch.setattr(stage_answers, "AT_ONCE", 2)
+        monkeypatch.setattr(stage_answers, "BATCH", 2)
+        return [people.make_contact(f"买{n}") for n in range(5)]
+
+    def batch(self):
+        stage_answers.note_step(stage_answers.unfinished().get(), clock.wall() + timedelta(milliseconds=1))
+
+    def finish(self):
+        longjobs.drain(clock.wall() + timedelta(seconds=10))
+
+    def test_nobody_moves_who_matched_before_wherever_the_job_is(self, stages, crowd):
+        rule(stages["first_order"], has("买"))
+        self.batch()
+        dirty.mark([one.pk for one in crowd], "contact.name")
+        settle()
+        assert {stage_of(one) for one in crowd} == {None}
+        self.finish()
+        dirty.mark([one.pk for one in crowd], "contact.name")
+        settle()
+        assert {stage_of(one) for one in crowd} == {None}
+        assert not stage_answers.unfinished().exists()
+
+    def test_rules_move_whom_the_job_reached_and_who_came_since(self, stages, crowd):
+        rule(stages["loyal"], has("熟"))
+        self.batch()
+        assert rename(crowd[0], "熟") == "loyal"
+        assert rename(crowd[4], "熟") is None, "her answer is part of what is noted"
+        newcomer = people.make_contact("新")
+        assert rename(newcomer, "熟") == "loyal"
+        self.finish()
+        assert rename(crowd[4], "又熟") is None and rename(crowd[3], "熟") == "loyal"
+
+    def test_saving_again_begins_again_and_the_older_job_ends(self, stages, crowd):
+        rule(stages["loyal"], has("熟"))
+        older = stage_answers.unfinished().get()
+        self.batch()
+        rule(stages["first_order"], has("买"))
+        assert stage_answers.note_step(older, clock.wall() + timedelta(seconds=5)) is False
+        assert stage_answers.unfinished().get().pk != older.pk
+        self.finish()
+        older.refresh_from_db()
+        assert older.state == "cancelled" and not stage_answers.unfinished().exists()
+        assert set(Contact.objects.values_list("ruled_stage", flat=True)) == {stages["first_order"].pk}
+
+    def test_who_matches_already_is_moved_when_all_are_noted(self, stages, crowd):
+        rule(stages["first_order"], has("买"))
+        with pytest.raises(Conflict, match="核对"):
+            stage_rules.apply_rule(stages["first_order"].pk, expected=5, by=HQ)
+        self.finish()
+        assert stage_rules.apply_rule(stages["first_order"].pk, expected=5, by=HQ) == 5
+        settle()
+        assert {stage_of(one) for one in crowd} == {"first_order"}
+
+    def test_the_page_says_how_far_it_is(self, stages, crowd, acme):
+        rule(stages["first_order"], has("买"))
+        self.batch()
+        page = log_in("hq").get(f"/stages/{stages['first_order'].pk}/rule/").content.decode()
+        assert "2 / 5" in page and "现在移入" not in page
