@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 
 from accounts.navigation import NavEntry, entries_for
@@ -31,15 +32,23 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         return base
     permissions: frozenset[str] = getattr(request, "permissions", frozenset())
     user.role_labels = list(dict.fromkeys(grant.role.name for grant in getattr(request, "grants", [])))
-    data_scope = getattr(request, "scope", None)
     return {
         **base,
         "current_user": user,
         "nav": _grouped(entries_for(permissions), request.path),
         "phone_nav": [item for entry in entries_for(permissions, phone=True) if (item := _item(entry, request.path))],
         "user_menu": [{"label": label, "url": reverse(name), "icon": icon} for name, label, icon in _MENU],
-        "scope_label": scope_label(data_scope) if data_scope is not None and tenant is not None else "",
+        "scope_label": _scope_label(request) if tenant is not None else "",
     }
+
+
+def _scope_label(request: Any) -> Any:
+    """Asked for when the header is drawn (fragments pay nothing), and once per request."""
+    if not hasattr(request, "scope"):
+        return ""
+    if not hasattr(request, "scope_label"):
+        request.scope_label = SimpleLazyObject(lambda: str(scope_label(request.scope)))
+    return request.scope_label
 
 
 def _grouped(entries: list[NavEntry], path: str) -> list[dict[str, Any]]:

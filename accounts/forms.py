@@ -1,5 +1,6 @@
 """Forms of log-ins, users, roles and tokens."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from accounts import api_scopes
 from accounts.models import Role, RoleGrant, User
 from accounts.permissions import Permission, all_permissions
 from accounts.scope import places
+from accounts.services.granting import Holding
 from accounts.services.users import Grant
 from scrm.lib import clock
 from tenants.context import current_scope
@@ -108,16 +110,32 @@ def offered_permissions() -> list[Permission]:
     return [permission for permission in all_permissions() if permission.code.startswith("platform.") != in_tenant]
 
 
+@dataclass(frozen=True)
+class Choice:
+    """A permission as the roles page shows it. is_locked: the person may not give it, since she does not hold it."""
+
+    permission: Permission
+    is_held: bool
+    is_locked: bool
+
+
 class RoleForm(forms.Form):
     name = forms.CharField(label=_("角色名称"), max_length=40)
     permissions = forms.MultipleChoiceField(label=_("权限"), required=False, widget=forms.CheckboxSelectMultiple)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, holding: Holding, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for permission in offered_permissions():
-            groups.setdefault(str(permission.group), []).append((permission.code, str(permission.label)))
-        self.fields["permissions"].choices = list(groups.items())  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
+        self.holding, self.offered = holding, offered_permissions()
+        self.fields["permissions"].choices = [(one.code, str(one.label)) for one in self.offered]  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
+
+    def groups(self) -> list[tuple[str, list[Choice]]]:
+        """Every permission with what it allows, under its heading."""
+        held = set(self["permissions"].value() or [])
+        locked = set(self.holding.lacks(one.code for one in self.offered)) - held
+        found: dict[str, list[Choice]] = {}
+        for one in self.offered:
+            found.setdefault(str(one.group), []).append(Choice(one, one.code in held, one.code in locked))
+        return list(found.items())
 
 
 class TokenForm(forms.Form):

@@ -10,12 +10,16 @@ class Permission:
     """`code` is `<app>.<verb>_<noun>` or `<app>.<noun>`; `group` is the heading it stands under on the roles page.
 
     tenant_wide: what it allows cannot be kept within a part of the organisation, so only a grant over everything gives it.
+    says: one sentence of what a holder can do, for who ticks it on the roles page.
+    own_work: it opens nothing but the holder's own tasks, so that who manages users may give it without holding it.
     """
 
     code: str
     label: str | Promise
     group: str | Promise
     tenant_wide: bool = False
+    says: str | Promise = ""
+    own_work: bool = False
 
 
 _permissions: dict[str, Permission] = {}
@@ -37,6 +41,16 @@ def all_permissions() -> list[Permission]:
 def is_tenant_wide(code: str) -> bool:
     """Whether only a grant over the whole organisation gives the permission."""
     return code in _permissions and _permissions[code].tenant_wide
+
+
+def is_own_work(code: str) -> bool:
+    """Whether the permission opens nothing but the holder's own tasks."""
+    return code in _permissions and _permissions[code].own_work
+
+
+def label_of(code: str) -> str:
+    """The permission's name; its code when nobody registered it."""
+    return str(_permissions[code].label) if code in _permissions else code
 
 
 def is_known(code: str) -> bool:

@@ -1,10 +1,14 @@
 """The ten roles every merchant starts with. They are rows: a tenant may edit what they hold, never delete them."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
 
 from accounts.models import Role, RoleGrant
+from tenants import audit, backfills
+from tenants.ledger.models import AuditEntry
 from tenants.models import Tenant
 
 Scope = RoleGrant.Scope
@@ -77,6 +81,13 @@ PRESETS = (
 )  # fmt: skip
 
 
+# Permissions that came after merchants had their roles: a name for the ledger, kept for ever, and the codes. Each merchant's
+# preset roles get them once; a later release adds a line, and changes none.
+LATER: dict[str, tuple[str, ...]] = {
+    "accounts.people_permissions": ("stages.edit", "handover.manage"),
+}
+
+
 @transaction.atomic
 def seed_roles(tenant: Tenant) -> None:
     """Lay the preset roles into the tenant in scope. Rows that exist are the merchant's own and stay as they are."""
@@ -87,6 +98,45 @@ def seed_roles(tenant: Tenant) -> None:
         ],
         ignore_conflicts=True,
     )
+
+
+def register_later() -> None:
+    """A backfill for each line of LATER."""
+    for name, codes in LATER.items():
+        backfills.register(backfills.Backfill(name, _giver(codes)))
+
+
+def _giver(codes: tuple[str, ...]) -> Callable[[dict[str, Any], int], tuple[None, int]]:
+    def give(_cursor: dict[str, Any], _limit: int) -> tuple[None, int]:
+        return None, give_later(codes)
+
+    return give
+
+
+def give_later(codes: Sequence[str]) -> int:
+    """Give new permissions to the preset roles that are meant to hold them; how many roles changed.
+
+    A code that the merchant took away already (she was made, or upgraded by hand, after it came) stays taken away.
+    """
+    roles = {role.key: role for role in Role.objects.select_for_update().filter(key__isnull=False)}
+    changed = 0
+    for item in PRESETS:
+        role = roles.get(item.key)
+        missing = [code for code in codes if role and code in item.permissions and code not in role.permissions]
+        wanted = [code for code in missing if role and not _was_taken(role, code)]
+        if role and wanted:
+            role.permissions = sorted({*role.permissions, *wanted})
+            role.save(update_fields=["permissions"])
+            audit.record("role.extended", role, by=audit.SYSTEM, added=wanted)
+            changed += 1
+    return changed
+
+
+def _was_taken(role: Role, code: str) -> bool:
+    edits = AuditEntry.objects.filter(
+        subject_type=role._meta.label_lower, subject_id=str(role.pk), action="role.edited"
+    )
+    return edits.filter(data__removed__contains=[code]).exists()
 
 
 def preset(key: str) -> Preset:

@@ -6,17 +6,31 @@ from accounts import api_scopes, audit_words, navigation, permissions
 from accounts.models import OneTimeLink
 from accounts.navigation import NavEntry
 from accounts.permissions import Permission
-from accounts.presets import seed_roles
+from accounts.presets import register_later, seed_roles
 from accounts.services import sessions
 from tenants import provision, retention
 
 _GROUP = _("用户与安全")
 PERMISSIONS = (
-    Permission("users.manage", _("管理用户"), _GROUP, tenant_wide=True),
-    Permission("roles.manage", _("管理角色"), _GROUP, tenant_wide=True),
-    Permission("tokens.manage", _("管理 API 令牌"), _GROUP, tenant_wide=True),
-    Permission("audit.view", _("查看操作记录"), _GROUP, tenant_wide=True),
-    Permission("jobs.view", _("查看后台任务"), _GROUP),
+    Permission(
+        "users.manage",
+        _("管理用户"),
+        _GROUP,
+        tenant_wide=True,
+        says=_("新建、停用账号,发登录链接,给账号分配角色和范围"),
+    ),
+    Permission("roles.manage", _("管理角色"), _GROUP, tenant_wide=True, says=_("新建角色,决定每个角色能做什么")),
+    Permission(
+        "tokens.manage",
+        _("管理 API 令牌"),
+        _GROUP,
+        tenant_wide=True,
+        says=_("给外部系统发接口令牌,令牌能读写全部门店的数据"),
+    ),
+    Permission(
+        "audit.view", _("查看操作记录"), _GROUP, tenant_wide=True, says=_("查谁在什么时候做了什么,包括查看手机号和导出")
+    ),
+    Permission("jobs.view", _("查看后台任务"), _GROUP, says=_("看导入、导出等后台任务的进度和结果")),
 )
 NAVIGATION = (
     NavEntry("users", _("用户"), "admin", "users", "users", "users.manage", order=810),
@@ -37,6 +51,7 @@ WORDS = {
     "role.created": _("新建角色"),
     "role.edited": _("修改角色"),
     "role.deleted": _("删除角色"),
+    "role.extended": _("预设角色增加新功能的权限"),
     "token.created": _("新建 API 令牌"),
     "token.revoked": _("撤销 API 令牌"),
 }
@@ -49,5 +64,6 @@ def fill() -> None:
     audit_words.register(WORDS)
     api_scopes.register("sandbox", _("沙箱时钟"))
     provision.register_seed("accounts.roles", seed_roles)
+    register_later()
     retention.register(retention.Kind("sessions", _("登录设备"), sessions.KEEP_DAYS, sessions.prune))
     retention.register(retention.Kind("links", _("一次性登录链接"), 30, retention.older(OneTimeLink, "expires_at")))

@@ -38,6 +38,18 @@ class DataScope:
 EVERYTHING = DataScope(user_id=0, sees_all=True)
 
 
+@dataclass(frozen=True)
+class Covered:
+    """What a scope covers today: its places as (kind, name, open stores), and the open stores of all of them together."""
+
+    places: list[tuple[str, str, int]]
+    stores: int
+
+
+Cover = Callable[[DataScope], Covered]
+_covers: list[Cover] = []
+
+
 def grants_of(user: User) -> list[RoleGrant]:
     """The user's grants with their roles. One query."""
     return list(RoleGrant.objects.filter(user=user).select_related("role").order_by("role__order", "pk"))
@@ -88,14 +100,37 @@ def places(kind: str, ids: Iterable[int] | None = None) -> list[tuple[int, str]]
     return _places[kind](ids) if kind in _places else []
 
 
+def register_cover(cover: Cover) -> None:
+    """The organisation tells what a scope covers, in one query. Raises ValueError for a second one."""
+    if _covers and _covers[0] is not cover:
+        raise ValueError("what a scope covers is told twice")
+    _covers[:] = [cover]
+
+
 def scope_label(scope: DataScope) -> str | Promise:
-    """What the header says about whose data the page shows."""
+    """What the header says about whose data the page shows: 「仅华东区 42 店」. One query, none for everything or for a guide."""
     if scope.sees_all:
         return _("全部门店")
-    wanted = ((Kind.REGION, scope.region_ids), (Kind.DEALER, scope.dealer_ids), (Kind.STORE, scope.store_ids))
-    names = [name for kind, ids in wanted if ids for _id, name in places(kind, ids)]
-    if scope.own:
-        names.append(_("本人的客户"))
-    if len(names) > 3:
-        return _("%(names)s 等 %(count)d 处") % {"names": "、".join(names[:3]), "count": len(names)}
-    return "、".join(names) or _("没有数据范围")
+    if scope.is_own_only:
+        return _("仅本人客户")
+    covered = _covers[0](scope) if _covers else Covered([], 0)
+    if not covered.places:
+        return _("没有数据范围")
+    label = _place_label(covered) if len(covered.places) == 1 else _places_label(covered)
+    return _("%(places)s和本人客户") % {"places": label} if scope.own else label
+
+
+def _place_label(covered: Covered) -> str:
+    kind, name, stores = covered.places[0]
+    if kind == Kind.STORE:
+        return _("仅%(name)s") % {"name": name}
+    words = _("经销商 %(name)s %(count)d 店") if kind == Kind.DEALER else _("仅%(name)s %(count)d 店")
+    return words % {"name": name, "count": stores}
+
+
+def _places_label(covered: Covered) -> str:
+    names = [
+        _("经销商 %(name)s") % {"name": name} if kind == Kind.DEALER else name for kind, name, _n in covered.places
+    ]
+    words = _("仅%(names)s 共 %(count)d 店") if len(names) <= 3 else _("仅%(names)s等 共 %(count)d 店")
+    return words % {"names": "、".join(names[:3]), "count": covered.stores}

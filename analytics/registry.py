@@ -25,7 +25,11 @@ MISSED_AT_MOST = timedelta(days=92)
 def register() -> None:
     """Called once from AppConfig.ready()."""
     lanes.register(lanes.Lane(buckets.LANE, queue="analytics", drain=_drain, next_due=_next_midnight))
-    permissions.register(permissions.Permission("reports.view", _("查看报表"), _("数据")))
+    permissions.register(
+        permissions.Permission(
+            "reports.view", _("查看报表"), _("数据"), says=_("看范围内的首页数字、生命周期和转化漏斗")
+        )
+    )
     navigation.register(
         navigation.NavEntry("home", _("首页"), "home", "analytics:home", "layout-dashboard", "reports.view", order=10),
         navigation.NavEntry(

@@ -19,13 +19,25 @@ HEADING = _("触达")
 def register() -> None:
     """Lanes, permissions, navigation, commands, timeline kinds."""
     permissions.register(
-        permissions.Permission("broadcasts.view", _("查看群发"), HEADING),
-        permissions.Permission("broadcasts.edit", _("创建和提交群发"), HEADING),
-        permissions.Permission("broadcasts.approve", _("审批群发和 SOP"), HEADING),
-        permissions.Permission("sops.view", _("查看 SOP"), HEADING),
-        permissions.Permission("sops.edit", _("编辑 SOP"), HEADING),
-        permissions.Permission("welcomes.edit", _("编辑欢迎语"), HEADING, tenant_wide=True),
-        permissions.Permission("today.use", _("使用今日(导购)"), HEADING),
+        permissions.Permission("broadcasts.view", _("查看群发"), HEADING, says=_("看群发的内容、人群和每位导购的结果")),
+        permissions.Permission(
+            "broadcasts.edit", _("创建和提交群发"), HEADING, says=_("写群发、选人群、体检、提交审批")
+        ),
+        permissions.Permission(
+            "broadcasts.approve", _("审批群发和 SOP"), HEADING, says=_("放行或驳回别人提交的群发和 SOP")
+        ),
+        permissions.Permission("sops.view", _("查看 SOP"), HEADING, says=_("看 SOP 的步骤和在跑客户")),
+        permissions.Permission("sops.edit", _("编辑 SOP"), HEADING, says=_("建 SOP、改步骤、提交审批、暂停")),
+        permissions.Permission(
+            "welcomes.edit", _("编辑欢迎语"), HEADING, tenant_wide=True, says=_("改客户加好友后自动发出的欢迎语")
+        ),
+        permissions.Permission(
+            "today.use",
+            _("使用今日(导购)"),
+            HEADING,
+            says=_("在手机上看自己的任务和客户,同意或不发自己的群发"),
+            own_work=True,
+        ),
     )
     navigation.register(
         navigation.NavEntry(

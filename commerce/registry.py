@@ -16,8 +16,8 @@ def register() -> None:
     """Called once by CommerceConfig.ready()."""
     group = _("订单")
     register_permissions(
-        Permission("orders.view", _("查看订单"), group),
-        Permission("orders.import", _("导入订单"), group, tenant_wide=True),
+        Permission("orders.view", _("查看订单"), group, says=_("看范围内的订单、退款和客户的消费")),
+        Permission("orders.import", _("导入订单"), group, tenant_wide=True, says=_("用文件导入订单,把订单绑定到客户")),
     )
     api_scopes.register("orders", _("订单"))
     audit_words.register(

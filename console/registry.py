@@ -8,8 +8,10 @@ from accounts.permissions import Permission
 
 _GROUP = _("平台")
 PERMISSIONS = (
-    Permission("platform.view", _("查看商户"), _GROUP),
-    Permission("platform.manage", _("开通、停用和删除商户"), _GROUP),
+    Permission("platform.view", _("查看商户"), _GROUP, says=_("看有哪些商户、各商户的状态")),
+    Permission(
+        "platform.manage", _("开通、停用和删除商户"), _GROUP, says=_("开通、停用、恢复和删除商户,发管理员登录链接")
+    ),
 )
 NAVIGATION = (
     NavEntry("console", _("商户"), "home", "console_tenants", "building-2", "platform.view", order=10),

@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -37,27 +36,6 @@ class OwnerForm(forms.Form):
     def __init__(self, *args: Any, members: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["member"].queryset = members  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
-
-
-class StoreForm(forms.ModelForm):
-    """A store. Moving it to another region or dealer starts a new placement; history stays where it was."""
-
-    class Meta:
-        model = Store
-        fields = ("code", "name", "region", "dealer", "city", "address", "phone", "is_open")
-        labels = {
-            "code": _("门店编码"), "name": _("门店名"), "region": _("大区"), "dealer": _("经销商/加盟商"), "city": _("城市"),
-            "address": _("地址"), "phone": _("电话"), "is_open": _("营业中"),
-        }  # fmt: skip
-        help_texts = {"code": _("订单导入按它认门店,建议与收银系统一致。"), "dealer": _("直营店留空。")}
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for name, model in (("region", Region), ("dealer", Dealer)):
-            standing = Q(archived_at__isnull=True) | Q(pk=getattr(self.instance, f"{name}_id"))
-            self.fields[name].queryset = model.objects.filter(standing)  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
-        self.fields["region"].empty_label = _("未分大区")  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
-        self.fields["dealer"].empty_label = _("直营")  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
 
 
 class RegionForm(forms.ModelForm):

@@ -35,14 +35,14 @@ def visible_stores(scope: DataScope) -> QuerySet[Store]:
     """Stores of the scope: all, those of its regions and dealers, its own; a guide sees the store she works at."""
     if scope.sees_all:
         return Store.objects.all()
-    return Store.objects.filter(_store_q(scope, own_store=True))
+    return Store.objects.filter(stores_of(scope, own_store=True))
 
 
 def visible_members(scope: DataScope) -> QuerySet[Member]:
     """Members of the scope's stores, and the log-in's own."""
     if scope.sees_all:
         return Member.objects.all()
-    condition = Q(store__in=Store.objects.filter(_store_q(scope)))
+    condition = Q(store__in=Store.objects.filter(stores_of(scope)))
     if scope.own:
         condition |= Q(pk__in=own_member_ids(scope))
     return Member.objects.filter(condition)
@@ -56,7 +56,7 @@ def visible_contacts(scope: DataScope) -> QuerySet[Contact]:
     roots = Contact.objects.filter(root__isnull=True)
     if scope.sees_all:
         return roots
-    condition = Q(store__in=Store.objects.filter(_store_q(scope)))
+    condition = Q(store__in=Store.objects.filter(stores_of(scope)))
     if scope.own:
         condition |= Q(pk__in=_people_of_own(scope))
     return roots.filter(condition)
@@ -67,13 +67,14 @@ def visible_groups(scope: DataScope) -> QuerySet[GroupChat]:
     groups = GroupChat.objects.all()
     if scope.sees_all:
         return groups
-    condition = Q(store__in=Store.objects.filter(_store_q(scope)))
+    condition = Q(store__in=Store.objects.filter(stores_of(scope)))
     if scope.own:
         condition |= Q(owner__in=own_member_ids(scope))
     return groups.filter(condition)
 
 
-def _store_q(scope: DataScope, *, own_store: bool = False) -> Q:
+def stores_of(scope: DataScope, *, own_store: bool = False) -> Q:
+    """Which stores lie in the scope's places; own_store: the one a guide works at too."""
     condition = Q(pk__in=scope.store_ids) | Q(region_id__in=scope.region_ids) | Q(dealer_id__in=scope.dealer_ids)
     if own_store and scope.own:
         condition |= Q(

@@ -7,7 +7,7 @@ from accounts import api_scopes, audit_words, navigation
 from accounts.navigation import NavEntry
 from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
-from accounts.scope import register_places
+from accounts.scope import register_cover, register_places
 from conditions import consumers
 from contacts import (
     arrivals,
@@ -22,6 +22,7 @@ from contacts import (
     listing,
     longjobs,
     panels,
+    scopes,
     timeline,
     today,
     transfers,
@@ -115,15 +116,39 @@ def register() -> None:
     """Called once by ContactsConfig.ready()."""
     people, places = _("客户"), _("组织")
     register_permissions(
-        Permission("contacts.view", _("查看客户"), people),
-        Permission("contacts.edit", _("修改客户资料、阶段、归属与免打扰"), people),
-        Permission("contacts.unmask", _("查看完整手机号"), people),
-        Permission("contacts.export", _("导出客户"), people),
-        Permission("stages.edit", _("设置客户阶段与进入条件"), people, tenant_wide=True),
-        Permission("groups.view", _("查看客户群"), people),
-        Permission("handover.manage", _("转移客户与客户群(在职/离职继承)"), people),
-        Permission("org.view", _("查看组织"), places),
-        Permission("org.edit", _("维护门店、大区、经销商与成员"), places, tenant_wide=True),
+        Permission(
+            "contacts.view", _("查看客户"), people, says=_("看范围内的客户名单、客户页、时间线和阶段看板,手机号隐藏")
+        ),
+        Permission(
+            "contacts.edit",
+            _("修改客户资料、阶段、归属与免打扰"),
+            people,
+            says=_("写跟进记录和待办,改备注、阶段、业绩归属和免打扰"),
+        ),
+        Permission("contacts.unmask", _("查看完整手机号"), people, says=_("看完整手机号,每看一次都留操作记录")),
+        Permission("contacts.export", _("导出客户"), people, says=_("把范围内的客户导出成文件,每次导出都留操作记录")),
+        Permission(
+            "stages.edit",
+            _("设置客户阶段与进入条件"),
+            people,
+            tenant_wide=True,
+            says=_("新增、改名、排序、停用阶段,设进入条件,影响全部客户"),
+        ),
+        Permission("groups.view", _("查看客户群"), people, says=_("看范围内客户群的人数、成员和进退群记录")),
+        Permission(
+            "handover.manage",
+            _("转移客户与客户群(在职/离职继承)"),
+            people,
+            says=_("做继承计划,把范围内成员的客户和客户群转给别人,客户会收到企业微信的通知"),
+        ),
+        Permission("org.view", _("查看组织"), places, says=_("看范围内的门店、成员和人员变动")),
+        Permission(
+            "org.edit",
+            _("维护门店、大区、经销商与成员"),
+            places,
+            tenant_wide=True,
+            says=_("建门店、大区、经销商,对应部门,给成员调店,关联登录账号"),
+        ),
     )
     navigation.register(
         NavEntry("contacts", _("客户"), "people", "contacts:contact_list", "users-round", "contacts.view", order=90),
@@ -152,6 +177,7 @@ def register() -> None:
     register_places("region", list_regions)
     register_places("dealer", list_dealers)
     register_places("store", list_stores)
+    register_cover(scopes.cover)
     kinds.register()
     filters.register()
     board.register()

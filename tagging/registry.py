@@ -64,12 +64,30 @@ def register() -> None:
 
 def _permissions_and_navigation() -> None:
     register_permissions(
-        Permission("tags.view", gettext_lazy("查看标签"), HEADING),
-        Permission("tags.edit", gettext_lazy("新建、改名与删除标签,批量打标签"), HEADING),
-        Permission("segments.view", gettext_lazy("查看人群"), HEADING),
-        Permission("segments.edit", gettext_lazy("新建与修改人群"), HEADING),
-        Permission("rules.view", gettext_lazy("查看规则"), HEADING),
-        Permission("rules.edit", gettext_lazy("新建、修改与启用规则"), HEADING, tenant_wide=True),
+        Permission("tags.view", gettext_lazy("查看标签"), HEADING, says=gettext_lazy("看标签组、标签和用标签筛选")),
+        Permission(
+            "tags.edit",
+            gettext_lazy("新建、改名与删除标签,批量打标签"),
+            HEADING,
+            says=gettext_lazy("管理标签,给范围内的客户打标签、去标签,企业标签会同步到企业微信"),
+        ),
+        Permission("segments.view", gettext_lazy("查看人群"), HEADING, says=gettext_lazy("看人群的条件和名单")),
+        Permission(
+            "segments.edit",
+            gettext_lazy("新建与修改人群"),
+            HEADING,
+            says=gettext_lazy("建人群、改条件,人群可以被群发和 SOP 选用"),
+        ),
+        Permission(
+            "rules.view", gettext_lazy("查看规则"), HEADING, says=gettext_lazy("看自动打标签的规则和每位客户命中的原因")
+        ),
+        Permission(
+            "rules.edit",
+            gettext_lazy("新建、修改与启用规则"),
+            HEADING,
+            tenant_wide=True,
+            says=gettext_lazy("建规则、启用规则,启用后对全部客户自动生效"),
+        ),
     )
     entry = navigation.NavEntry
     navigation.register(

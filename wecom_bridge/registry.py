@@ -48,8 +48,20 @@ def register() -> None:
     """Lanes, permissions, navigation, words of audit rows, quiet counters, retention kinds."""
     audit_words.register(AUDIT_WORDS)
     permissions.register(
-        permissions.Permission("bridge.view", _("查看企业微信接入状态"), HEADING, tenant_wide=True),
-        permissions.Permission("bridge.manage", _("管理企业微信接入与同步"), HEADING, tenant_wide=True),
+        permissions.Permission(
+            "bridge.view",
+            _("查看企业微信接入状态"),
+            HEADING,
+            tenant_wide=True,
+            says=_("看企业微信接入是否正常、同步和回调的情况"),
+        ),
+        permissions.Permission(
+            "bridge.manage",
+            _("管理企业微信接入与同步"),
+            HEADING,
+            tenant_wide=True,
+            says=_("填企业微信的密钥和网址,发起同步,重放回调,重试调用"),
+        ),
     )
     navigation.register(
         navigation.NavEntry("bridge", HEADING, "admin", "bridge_home", "plug", "bridge.view", order=900)

@@ -9,15 +9,17 @@ from django.utils.translation import gettext as _
 from accounts import journal
 from accounts.models import Role
 from accounts.permissions import is_known
-from accounts.services.users import require_keepers
+from accounts.services import granting
+from accounts.services.users import lock_keepers, require_keepers
 from scrm.lib.errors import Conflict, UserError
 from tenants.audit import Actor
 
 
 @transaction.atomic
 def create_role(name: str, permissions: Iterable[str], *, by: Actor) -> Role:
-    """A role of the tenant's own. Raises UserError for a permission nobody registered."""
+    """A role of the tenant's own. Raises UserError for a permission nobody registered, NotAllowed for one the actor lacks."""
     codes = _checked(permissions)
+    granting.refuse(granting.holding_of(by).lacks(codes))
     last = Role.objects.aggregate(last=Max("order"))["last"] or 0
     role = Role.objects.create(name=name.strip(), permissions=codes, order=last + 1)
     journal.record("role.created", role, by=by, permissions=codes)
@@ -26,9 +28,12 @@ def create_role(name: str, permissions: Iterable[str], *, by: Actor) -> Role:
 
 @transaction.atomic
 def edit_role(role_id: int, *, name: str, permissions: Iterable[str], by: Actor) -> Role:
-    """New name and permissions. Raises UserError when nobody would be left to manage users and roles."""
+    """New name and permissions, in force from everybody's next request. Raises UserError when nobody would be left to manage
+    users and roles, NotAllowed for a permission added that the actor herself does not hold over everything."""
+    lock_keepers()
     role = Role.objects.select_for_update().get(pk=role_id)
     before, codes = set(role.permissions), _checked(permissions)
+    granting.refuse(granting.holding_of(by).lacks(set(codes) - before))
     role.name, role.permissions = name.strip(), codes
     role.save(update_fields=["name", "permissions"])
     require_keepers()

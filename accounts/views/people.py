@@ -14,7 +14,7 @@ from accounts.forms import RoleForm, UserForm
 from accounts.models import Role, User
 from accounts.queries import list_users
 from accounts.scope import places
-from accounts.services import roles, users
+from accounts.services import granting, roles, users
 from accounts.services.links import VALID, issue_link, link_url
 from scrm.lib.errors import UserError
 from scrm.lib.paging import keyset_page
@@ -129,7 +129,9 @@ def role_edit(request: MemberRequest, pk: int | None = None) -> HttpResponse:
     """What a role may do; without a pk, a new one."""
     role = get_object_or_404(Role, pk=pk) if pk is not None else None
     form = RoleForm(
-        request.POST or None, initial={"name": role.name, "permissions": role.permissions} if role else None
+        request.POST or None,
+        initial={"name": role.name, "permissions": role.permissions} if role else None,
+        holding=granting.holding_of(request.actor),
     )
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
 from contacts.models import Contact, Dealer, Department, Member, Region, Store
@@ -36,13 +37,22 @@ def archive(row: Place, *, by: Actor) -> None:
 
 @transaction.atomic
 def restore(row: Place, *, by: Actor) -> None:
-    """Bring an archived place or member back."""
+    """Bring an archived place or member back. Raises UserError for a store whose region or dealer is archived itself."""
     row = _locked(row)
     if row.archived_at is None:
         return
+    gone = next((place for place in _above(row) if place.archived_at is not None), None)
+    if gone is not None:
+        raise UserError(
+            _now("它所属的「%(name)s」也已归档,请先恢复「%(name)s」。") % {"name": gone.name}, code="in_use"
+        )
     row.archived_at = None
     row.save(update_fields=["archived_at"])
     audit.record(f"{row._meta.model_name}.restored", row, by=by)
+
+
+def _above(row: Any) -> list[Region | Dealer]:
+    return [place for place in (row.region, row.dealer) if place] if isinstance(row, Store) else []
 
 
 def _locked(row: Any) -> Any:

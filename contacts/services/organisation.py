@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -11,7 +11,7 @@ from contacts.models import Contact, Dealer, Department, Member, MemberAccount, 
 from contacts.services import placements
 from contacts.services.members import move_members, place_members
 from scrm.lib import clock
-from scrm.lib.errors import UserError
+from scrm.lib.errors import Conflict, UserError
 from tenants import audit
 from tenants.audit import Actor
 from wecom_bridge.models import Corp
@@ -19,12 +19,16 @@ from wecom_bridge.models import Corp
 
 @transaction.atomic
 def save_store(store: Store, *, by: Actor) -> Store:
-    """Create or change a store; another region or dealer begins a new placement now."""
+    """Create or change a store; another region or dealer begins a new placement now.
+
+    Raises UserError for a region or dealer that a colleague archived meanwhile, Conflict for a code that was taken meanwhile.
+    """
     now = clock.now()
     is_new = store.pk is None
     before = None if is_new else Store.objects.select_for_update(of=("self",)).get(pk=store.pk)
-    columns = None if is_new else [field.name for field in Store._meta.concrete_fields if not field.primary_key]
-    store.save(update_fields=columns)
+    _refuse_archived("region", Region, store.region_id, before.region_id if before else None)
+    _refuse_archived("dealer", Dealer, store.dealer_id, before.dealer_id if before else None)
+    _write_store(store, is_new)
     if is_new:
         # A first placement reaches back: facts from before the merchant joined us belong to it.
         _place_store(store, now)
@@ -34,6 +38,28 @@ def save_store(store: Store, *, by: Actor) -> Store:
     audit.record("store.created" if is_new else "store.changed", store, by=by, code=store.code,
                  region=store.region_id, dealer=store.dealer_id)  # fmt: skip
     return store
+
+
+def _write_store(store: Store, is_new: bool) -> None:
+    columns = None if is_new else [field.name for field in Store._meta.concrete_fields if not field.primary_key]
+    try:
+        with transaction.atomic():
+            store.save(update_fields=columns)
+    except IntegrityError:
+        if not Store.objects.filter(code=store.code).exclude(pk=store.pk).exists():
+            raise
+        message = _("编码 %(code)s 刚被另一家门店使用,请换一个。") % {"code": store.code}
+        raise Conflict(message, fields={"code": message}) from None
+
+
+def _refuse_archived(field: str, model: type[Region] | type[Dealer], now: int | None, before: int | None) -> None:
+    """A place a store newly comes to is in use. Locked, since archiving looks for stores only once."""
+    if now is None or now == before:
+        return
+    place = model.objects.select_for_update(of=("self",), no_key=True).get(pk=now)
+    if place.archived_at is not None:
+        message = _("「%(name)s」刚被归档,请先恢复它,或选另一个。") % {"name": place.name}
+        raise UserError(message, code="archived", fields={field: message})
 
 
 def _place_store(store: Store, now: datetime) -> None:

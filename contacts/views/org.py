@@ -12,12 +12,16 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.access import MemberRequest, requires
 from accounts.models import User
-from contacts.forms import DealerForm, MemberStoreForm, RegionForm, StoreForm
+from contacts import hours
+from contacts.forms import DealerForm, MemberStoreForm, RegionForm
 from contacts.models import Dealer, Department, Member, Region, Store
 from contacts.queries import visible_members, visible_stores
 from contacts.services import archiving, organisation
+from contacts.storeforms import StoreForm
+from scrm.lib import clock
 from scrm.lib.errors import UserError
 from scrm.lib.paging import keyset_page, pager
+from tenants.context import current_tenant
 
 _STORES = Count("stores", filter=Q(stores__archived_at__isnull=True))
 _ACTIVE_MEMBERS = Count("members", filter=~Q(members__status=Member.Status.LEFT), distinct=True)
@@ -45,9 +49,13 @@ def store_list(request: MemberRequest) -> HttpResponse:
     if region:
         stores = stores.filter(region_id=int(region)) if region.isdecimal() and len(region) < 19 else stores.none()
     page = keyset_page(stores, ("name", "pk"), request.GET.get("cursor", ""), size=100)
+    today = clock.local_day(clock.now(), current_tenant().time_zone)
+    for store in page.rows:
+        spans = hours.on_day(store.opening_hours, today)
+        store.today = None if spans is None else hours.say_day(spans)  # type: ignore[attr-defined]  # set here for the page, no column of the model
     context = {
         "tabs": _tabs(request, "stores"), "rows": page.rows, "total": stores.count(), "shown": len(page.rows),
-        "regions": Region.objects.filter(archived_at__isnull=True).order_by("order", "name"), "is_filtered": bool(text or region or request.GET.get("archived")),
+        "regions": Region.objects.filter(pk__in=visible_stores(request.scope).values("region")).order_by("order", "name"), "is_filtered": bool(text or region or request.GET.get("archived")),
         "can_edit": "org.edit" in request.permissions, **pager(request, page),
     }  # fmt: skip
     return render(request, "contacts/store_list.html", context)
@@ -65,7 +73,8 @@ def store_new(request: MemberRequest) -> HttpResponse:
 def store_edit(request: MemberRequest, pk: int) -> HttpResponse:
     """A store's data; another region or dealer counts from now on."""
     store = get_object_or_404(visible_stores(request.scope), pk=pk)
-    return _save_form(request, StoreForm, store, organisation.save_store, "store", store.name)
+    history = store.placements.select_related("region", "dealer").order_by("-placed_from")[:20]
+    return _save_form(request, StoreForm, store, organisation.save_store, "store", store.name, placements=history)
 
 
 @require_GET
@@ -129,17 +138,22 @@ def _words(noun: str) -> dict[str, Any]:
 
 
 def _save_form(
-    request: MemberRequest, form_class: type[ModelForm], row: Any, save: Any, noun: str, heading: str
+    request: MemberRequest, form_class: type[ModelForm], row: Any, save: Any, noun: str, heading: str, **more: Any
 ) -> HttpResponse:
-    """GET shows the form, POST saves through the service; a refused form answers 422."""
+    """GET shows the form, POST saves through the service; a refused form answers 422. more: further context of the page."""
     form = form_class(request.POST or None, instance=row)
     back = reverse(f"contacts:{noun}_list")
     if request.method == "POST" and form.is_valid():
-        save(form.save(commit=False), by=request.actor)
-        return redirect(back)
+        try:
+            save(form.save(commit=False), by=request.actor)
+        except UserError as error:
+            form.add_error(next((name for name in error.fields if name in form.fields), None), str(error.message))
+        else:
+            return redirect(back)
     archive_url = reverse(f"contacts:{noun}_archive", args=[row.pk]) if row.pk else ""
-    context = {"form": form, "heading": heading, "back": back, "row": row, "archive_url": archive_url}
-    return render(request, "contacts/place_form.html", context, status=422 if request.method == "POST" else 200)
+    context = {"form": form, "heading": heading, "back": back, "row": row, "archive_url": archive_url, **more}
+    template = "contacts/store_form.html" if noun == "store" else "contacts/place_form.html"
+    return render(request, template, context, status=422 if request.method == "POST" else 200)
 
 
 @require_POST

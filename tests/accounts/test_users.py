@@ -138,13 +138,6 @@ def test_a_token_is_shown_once_and_stored_as_a_digest(keeper, actor):
         tokens.create_token("x", ["nothing:read"], by=actor)
 
 
-def test_the_scope_label_says_whose_data_it_is(acme, stores):
-    assert scope.scope_label(scope.EVERYTHING) == "全部门店"
-    some = scope.DataScope(1, store_ids=frozenset({1_000_001, 1_000_002}), own=True)
-    assert scope.scope_label(some) == "静安寺店、五角场店、本人的客户"
-    assert scope.scope_label(scope.DataScope(1)) == "没有数据范围"
-
-
 def test_the_pages_make_edit_and_close_a_user(keeper, stores):
     client = log_in(keeper)
     guide = role("guide").pk
