@@ -98,10 +98,15 @@ class RoleGrant(models.Model):
 class LoginSession(models.Model):
     """What a user sees of her sessions, and can end."""
 
+    class Way(models.TextChoices):
+        PASSWORD = "password", _("密码")
+        WECOM = "wecom", _("企业微信")
+
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="login_sessions")
     session_digest = models.CharField(max_length=40, unique=True)  # see accounts.sessions.stored_key
     ip = models.GenericIPAddressField(null=True, blank=True)
     user_agent = models.CharField(max_length=200, default="", blank=True)
+    way = models.CharField(max_length=8, choices=Way.choices, default=Way.PASSWORD, db_default="password")
     created_at = models.DateTimeField()
     seen_at = models.DateTimeField()
 

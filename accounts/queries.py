@@ -20,6 +20,13 @@ def list_users(text: str = "", *, closed: bool = False) -> QuerySet[User]:
     return rows
 
 
+def keeper_names(most: int = 3) -> list[str]:
+    """Whom to ask for an account: names of active users who manage users over everything."""
+    held = RoleGrant.objects.filter(scope_kind=RoleGrant.Scope.ALL, role__permissions__contains=["users.manage"])
+    rows = User.objects.filter(is_active=True, pk__in=held.values("user_id")).order_by("pk")
+    return list(rows.values_list("display_name", flat=True)[:most])
+
+
 def list_audit(filters: dict[str, Any]) -> QuerySet[AuditEntry]:
     """Audit rows, newest first. filters: actor (part of the name), action (prefix), since and until (tenant's days)."""
     rows = AuditEntry.objects.order_by("-at", "-pk")

@@ -40,6 +40,7 @@ NAVIGATION = (
 )
 WORDS = {
     "login.succeeded": _("登录"),
+    "login.refused": _("企业微信登录被拒"),
     "login.locked": _("密码错误过多,账号锁定"),
     "login.ended": _("退出其他设备"),
     "user.created": _("新建用户"),

@@ -3,7 +3,7 @@
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from accounts import api_scopes, audit_words, navigation
+from accounts import api_scopes, audit_words, navigation, ways
 from accounts.navigation import NavEntry
 from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
@@ -36,7 +36,7 @@ from contacts.services.handover import planning, running
 from contacts.services.newcomers import enter_first_stage
 from contacts.services.remarks import REMARK_COMMAND
 from contacts.services.reminders import REMIND_COMMAND
-from contacts.views import notes
+from contacts.views import notes, wecom_login
 from contacts.views import stages as stage_pages
 from tenants import backfills, lanes, provision, quiet, retention
 from wecom_bridge.contracts import register_command
@@ -109,6 +109,7 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "handover.unassigned_asked": _("核对离职待分配客户"),
     "member.linked": _("关联登录账号"),
     "member.unlinked": _("解除登录账号"),
+    "wecom_login.changed": _("设置企业微信登录"),
 }
 
 
@@ -169,11 +170,21 @@ def register() -> None:
         ),
         NavEntry("stages", _("客户阶段"), "people", "contacts:stage_list", "route", "stages.edit", order=165),
         NavEntry("org", _("组织"), "admin", "contacts:store_list", "network", "org.view", order=800),
+        NavEntry(
+            "wecom-login",
+            _("企业微信登录"),
+            "admin",
+            "contacts:wecom_settings",
+            "message-circle",
+            "users.manage",
+            order=815,
+        ),
     )
     api_scopes.register("contacts", _("客户"))
     api_scopes.register("groups", _("客户群"))
     api_scopes.register("events", _("时间线事件"))
     audit_words.register(AUDIT_WORDS)
+    ways.register(wecom_login.ways)
     register_places("region", list_regions)
     register_places("dealer", list_dealers)
     register_places("store", list_stores)

@@ -1,9 +1,27 @@
 from django.urls import path
 
-from contacts.views import board, ended, exports, groups, handover, notes, org, people, person, remarks, stages
+from contacts.views import (
+    board,
+    ended,
+    exports,
+    groups,
+    handover,
+    notes,
+    org,
+    people,
+    person,
+    remarks,
+    stages,
+    wecom_login,
+    wecom_settings,
+)
 
 app_name = "contacts"
 urlpatterns = [
+    path("login/wecom/<int:pk>/", wecom_login.start, name="wecom_start"),
+    path("login/wecom/back/", wecom_login.back, name="wecom_back"),
+    path("settings/wecom-login/", wecom_settings.login_settings, name="wecom_settings"),
+    path("settings/wecom-login/<int:pk>/", wecom_settings.login_rule, name="wecom_rule"),
     path("contacts/", people.contact_list, name="contact_list"),
     path("contacts/bulk/", people.bulk, name="bulk"),
     path("contacts/export/", people.export, name="export_start"),

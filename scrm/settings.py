@@ -186,6 +186,8 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 
 # The address of WeCom's server API; the demo and the tests point it at the simulator.
 WECOM_API_BASE = env_str("WECOM_API_BASE", "https://qyapi.weixin.qq.com").rstrip("/")
+# WeCom's log-in pages and its JS-SDK live on hosts of their own; the demo and the tests take all of them from the simulator.
+WECOM_PAGES_BASE = env_str("WECOM_PAGES_BASE", "").rstrip("/")
 # Opens /metrics on the platform's own host to whoever brings it; without one there is no such page.
 METRICS_TOKEN = env_str("METRICS_TOKEN", "")
 if METRICS_TOKEN and len(METRICS_TOKEN) < 24:

@@ -1,4 +1,4 @@
-"""Checking a password: five failures close the name for a quarter of an hour, twenty an address.
+"""Who may come in. Checking a password: five failures close the name for a quarter of an hour, twenty an address.
 
 A name that does not exist costs the same time and locks the same way, so that the page tells nobody which names exist.
 """
@@ -27,6 +27,13 @@ class WrongPassword(UserError):
     code = "wrong_password"
 
 
+class Closed(UserError):
+    """The account is put out of use."""
+
+    code = "account_closed"
+    status = 403
+
+
 class Locked(TryLater):
     """Too many failures; even the right password is refused until the time is over."""
 
@@ -36,13 +43,36 @@ class Locked(TryLater):
 def check_password(username: str, password: str, *, ip: str | None) -> User:
     """The active user whose password this is. Raises WrongPassword or Locked."""
     name = as_username(username)
-    if cache.get(_address_key(ip), 0) >= ADDRESS_FAILURES:
-        raise _locked()
+    check_address(ip)
     user = _try(name, password, ip)
     if user is None:
-        _count(_address_key(ip))
+        note_failure(ip)
         raise WrongPassword(_("用户名或密码不对。连续错 %(n)d 次会锁定 15 分钟。") % {"n": NAME_FAILURES})
     return user
+
+
+@transaction.atomic
+def admit(user_id: int, *, ip: str | None) -> User:
+    """The user whom another proof than the password names (her WeCom): what keeps a password out keeps her out too.
+    Raises Closed or Locked."""
+    check_address(ip)
+    user = User.objects.select_for_update().get(pk=user_id)
+    if not user.is_active:
+        raise Closed(_("您的账号已停用,不能登录。需要恢复的话,请联系管理员。"))
+    if user.locked_until and user.locked_until > clock.wall():
+        raise _locked()
+    return user
+
+
+def check_address(ip: str | None) -> None:
+    """Raises Locked when too much failed from this address."""
+    if cache.get(_address_key(ip), 0) >= ADDRESS_FAILURES:
+        raise _locked()
+
+
+def note_failure(ip: str | None) -> None:
+    """One more failure from this address."""
+    _count(_address_key(ip))
 
 
 @transaction.atomic

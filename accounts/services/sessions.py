@@ -17,21 +17,25 @@ from scrm.lib.address import client_address
 from tenants.audit import Actor
 
 _SEEN_EVERY = 300
+Way = LoginSession.Way
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 @transaction.atomic
-def open_session(request: HttpRequest, user: User) -> LoginSession:
+def open_session(request: HttpRequest, user: User, *, way: LoginSession.Way = Way.PASSWORD) -> LoginSession:
     """Log the user in on this browser: a new session key, a row she can see and end, an audit row."""
+    before = request.session.session_key
     login(request, user, backend=BACKEND)
     request.session.save()
+    if before and before != request.session.session_key:
+        forget(before)  # of somebody else, or of nobody: its key is gone
     now, ip = clock.wall(), client_address(request)
     agent = request.headers.get("User-Agent", "")[:200]
     row, _made = LoginSession.objects.update_or_create(  # Django keeps the key of somebody who logs in a second time
         session_digest=stored_key(request.session.session_key or ""),
-        defaults={"user": user, "ip": ip, "user_agent": agent, "created_at": now, "seen_at": now},
+        defaults={"user": user, "ip": ip, "user_agent": agent, "way": way, "created_at": now, "seen_at": now},
     )
-    journal.record("login.succeeded", user, by=Actor("user", user.pk, user.display_name, ip))
+    journal.record("login.succeeded", user, by=Actor("user", user.pk, user.display_name, ip), way=way.value)
     return row
 
 

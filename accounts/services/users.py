@@ -37,6 +37,15 @@ def create_user(
 ) -> tuple[User, str]:
     """A user without a password, and the token of her one-time link. Raises Conflict when the name is taken, NotAllowed for
     a grant beyond what the actor holds."""
+    user = add_user(username=username, display_name=display_name, grants=grants, by=by, phone=phone, email=email)
+    return user, issue_link(user, by=by)
+
+
+@transaction.atomic
+def add_user(
+    *, username: str, display_name: str, grants: Sequence[Grant], by: Actor, phone: str = "", email: str = ""
+) -> User:
+    """A user without a password and without a link: somebody else vouches for her. Raises as create_user does."""
     name = as_username(username)
     user = User(username=name, display_name=display_name.strip(), phone=phone, email=email, created_at=clock.wall())
     user.set_unusable_password()
@@ -47,7 +56,7 @@ def create_user(
         raise Conflict(_("用户名 %(name)s 已被使用。") % {"name": name}, fields={"username": _("已被使用")}) from error
     _set_grants(user, grants, by=by)
     journal.record("user.created", user, by=by, roles=_role_names(grants))
-    return user, issue_link(user, by=by)
+    return user
 
 
 @transaction.atomic

@@ -6,18 +6,18 @@ from django.conf import settings
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts import ways
 from accounts.access import public
 from accounts.forms import LoginForm, NewPasswordForm
 from accounts.models import User
 from accounts.services import sessions
 from accounts.services.links import find_link, use_link
 from accounts.services.login import check_password
-from scrm.lib.address import client_address
+from scrm.lib.address import client_address, local_path
 from scrm.lib.errors import UserError
 
 
@@ -26,10 +26,14 @@ from scrm.lib.errors import UserError
 @never_cache
 @require_http_methods(["GET", "POST"])
 def login(request: HttpRequest) -> HttpResponse:
-    """Name and password of this host's own users."""
+    """Name and password of this host's own users, and the other ways in. Who was sent here inside WeCom goes on at once."""
     if request.method == "GET" and request.user.is_authenticated:
         return redirect(_next(request))
+    others = ways.ways_for(request, _next(request))
+    if request.method == "GET" and _may_go_on(request) and len(others) == 1 and others[0].at_once:
+        return redirect(others[0].url)
     form = LoginForm(request.POST or None)
+    context = {"form": form, "next": _next(request), "ways": others}
     if request.method == "POST" and form.is_valid():
         try:
             user = check_password(
@@ -37,11 +41,11 @@ def login(request: HttpRequest) -> HttpResponse:
             )
         except UserError as error:
             form.add_error(None, str(error.message))
-            return render(request, "accounts/login.html", {"form": form, "next": _next(request)}, status=error.status)
+            return render(request, "accounts/login.html", context, status=error.status)
         sessions.open_session(request, user)
         return redirect(_next(request))
     status = 422 if form.errors else 200
-    return render(request, "accounts/login.html", {"form": form, "next": _next(request)}, status=status)
+    return render(request, "accounts/login.html", context, status=status)
 
 
 @public("whoever holds the link is who it was made for")
@@ -90,10 +94,11 @@ def set_language(request: Any) -> HttpResponse:
     return response
 
 
+def _may_go_on(request: HttpRequest) -> bool:
+    """Sent here by a page, not by a log-out, nor by a way that has just failed: that would go round in circles."""
+    return bool(request.GET.get("next")) and request.GET.get("by") != "choice"
+
+
 def _next(request: HttpRequest) -> str:
     """Where to go on, if it is a page of this host."""
-    wanted = request.POST.get("next") or request.GET.get("next") or "/"
-    safe = url_has_allowed_host_and_scheme(
-        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    )
-    return wanted if safe else "/"
+    return local_path(request, request.POST.get("next") or request.GET.get("next") or "/") or "/"

@@ -21,6 +21,7 @@ from contacts.models.organisation import (
     Region,
     Store,
     StorePlacement,
+    WecomLoginRule,
 )
 from contacts.models.people import (
     Contact,
@@ -73,4 +74,5 @@ __all__ = [
     "TimelineEvent",
     "Todo",
     "UnassignedCount",
+    "WecomLoginRule",
 ]

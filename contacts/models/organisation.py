@@ -172,3 +172,10 @@ class MemberAccount(models.Model):
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="member_accounts")
     member = models.OneToOneField(Member, on_delete=models.CASCADE, related_name="account")
+
+
+class WecomLoginRule(models.Model):
+    """企业微信登录 of a corp's members. makes_accounts: a guide who has no log-in gets one when she first comes."""
+
+    corp = models.OneToOneField(Corp, on_delete=models.CASCADE, related_name="+")
+    makes_accounts = models.BooleanField(default=False)

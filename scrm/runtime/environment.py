@@ -82,6 +82,7 @@ def site_environment(web_port: int, simulator_port: int) -> dict[str, str]:
         "SIMULATOR_PORT": str(simulator_port),
         "SIMULATOR_URL": simulator,
         "WECOM_API_BASE": simulator,
+        "WECOM_PAGES_BASE": simulator,
         # psycopg2 in a forked worker on macOS crashes while it looks for Kerberos tickets that nobody has.
         "PGGSSENCMODE": "disable",
     }

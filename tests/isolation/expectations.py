@@ -84,6 +84,10 @@ TENANT_ROUTES: dict[str, Expect] = {
     ),
     **_in(
         "contacts",
+        wecom_start=Route(pk="wecom_bridge.Corp"),
+        wecom_back=Route(),
+        wecom_settings=Route(),
+        wecom_rule=Route(pk="wecom_bridge.Corp"),
         contact_list=Route(),
         bulk=Route(own={404}),
         export_start=Route(),
