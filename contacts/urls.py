@@ -1,11 +1,30 @@
 from django.urls import path
 
-from contacts.views import board, ended, exports, groups, handover, notes, org, people, person, remarks, stages
+from contacts.views import (
+    board,
+    ended,
+    exports,
+    groups,
+    handover,
+    notes,
+    org,
+    people,
+    person,
+    remarks,
+    saved_views,
+    stages,
+)
 
 app_name = "contacts"
 urlpatterns = [
     path("contacts/", people.contact_list, name="contact_list"),
     path("contacts/bulk/", people.bulk, name="bulk"),
+    path("contacts/columns/", saved_views.columns, name="columns"),
+    path("contacts/views/", saved_views.view_list, name="view_list"),
+    path("contacts/views/new/", saved_views.view_new, name="view_new"),
+    path("contacts/views/<int:pk>/", saved_views.view_edit, name="view_edit"),
+    path("contacts/views/<int:pk>/update/", saved_views.view_update, name="view_update"),
+    path("contacts/views/<int:pk>/delete/", saved_views.view_delete, name="view_delete"),
     path("contacts/export/", people.export, name="export_start"),
     path("contacts/exports/<int:pk>/", exports.export_page, name="export"),
     path("contacts/exports/<int:pk>/status/", exports.export_status, name="export_status"),
