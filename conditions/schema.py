@@ -64,6 +64,11 @@ def problems_of(tree: Any) -> list[Problem]:
     return [*_limit_problems(tree["root"]), *_node_problems(tree["root"], "root")]
 
 
+def is_shaped(tree: Any) -> bool:
+    """Whether a tree is well formed: it can be read and edited, though it may name what is gone."""
+    return bool(_validator().is_valid(tree))
+
+
 @cache
 def _validator() -> Draft202012Validator:
     return Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))

@@ -98,9 +98,9 @@ def _options(_scope: DataScope) -> Sequence[listing.Option]:
     return [("all", str(_("全部超期"))), *stages] if stages else []
 
 
-def _label(value: str) -> str:
+def _label(value: str) -> str | None:
     labels: Mapping[str, str] = dict(_options(EVERYTHING))
-    return labels.get(value, "—")
+    return labels.get(value)
 
 
 def register() -> None:

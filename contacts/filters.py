@@ -11,7 +11,9 @@ from contacts import listing
 from contacts.models import Contact, ContactPhone, Follow, Member, Relation, Stage, Store
 from contacts.phones import normalise_phone
 from contacts.queries import family_of, visible_members, visible_stores
+from contacts.services.opt_out import is_opted_out
 from contacts.services.search import matching
+from scrm.lib import clock
 
 _RELATIONS = (
     ("active", _("仍是好友")),
@@ -77,13 +79,18 @@ def _stages(_scope: DataScope) -> list[listing.Option]:
 
 
 def _name_in(model: Any) -> Any:
-    def label(value: str) -> str:
+    def label(value: str) -> str | None:
         if value == "none":
             return str(_("无"))
         row = model.objects.filter(pk=value).first() if value.isdecimal() and len(value) < 19 else None
-        return str(row) if row else "—"
+        return str(row) if row else None
 
     return label
+
+
+def _relation_name(value: str) -> str | None:
+    label = dict(_RELATIONS).get(value)
+    return None if label is None else str(label)
 
 
 def _guide_column(people: Sequence[Contact]) -> Mapping[int, Any]:
@@ -98,6 +105,17 @@ def _relation_column(people: Sequence[Contact]) -> Mapping[int, Any]:
     for follow in follows.order_by("relation_since", "pk"):
         latest[family[follow.contact_id]] = follow
     return {person.pk: relation_pill(person, latest.get(person.pk)) for person in people}
+
+
+def _stay_column(people: Sequence[Contact]) -> Mapping[int, Any]:
+    """Days in the stage of today."""
+    now = clock.now()
+    return {person.pk: (now - person.stage_since).days for person in people if person.stage_id and person.stage_since}
+
+
+def _opt_out_column(people: Sequence[Contact]) -> Mapping[int, Any]:
+    now = clock.now()
+    return {person.pk: is_opted_out(person, now) for person in people}
 
 
 def relation_pill(person: Contact, latest: Follow | None) -> dict[str, Any]:
@@ -117,8 +135,7 @@ def register() -> None:
         listing.Filter("guide", _("归属导购"), 20, _by_number("owner_id"), _guides, _name_in(Member)),
         listing.Filter("stage", _("阶段"), 30, _by_number("stage_id"), _stages, _name_in(Stage)),
         listing.Filter(
-            "relation", _("关系"), 50, _by_relation, lambda _scope: [(v, str(label)) for v, label in _RELATIONS],
-            lambda value: str(dict(_RELATIONS).get(value, "—")),
+            "relation", _("关系"), 50, _by_relation, lambda _scope: [(v, str(label)) for v, label in _RELATIONS], _relation_name,
         ),
     ):  # fmt: skip
         listing.register_filter(one)
@@ -127,5 +144,11 @@ def register() -> None:
         listing.Column("owner", _("归属导购"), 20, "contacts/_cell_owner.html", _guide_column),
         listing.Column("added", _("添加时间"), 80, "contacts/_cell_added.html", _guide_column, css="fit"),
         listing.Column("relation", _("关系"), 90, "contacts/_cell_relation.html", _relation_column, css="fit"),
-    ):
+        # For whoever chooses them: all from the row itself.
+        listing.Column("store", _("门店"), 25, "contacts/_cell_store.html", _guide_column, is_default=False),
+        listing.Column("stay", _("阶段停留"), 12, "contacts/_cell_stay.html", _stay_column, css="num", is_default=False),
+        listing.Column("first_added", _("首次添加"), 82, "contacts/_cell_first_added.html", _guide_column, css="fit", is_default=False),
+        listing.Column("friends", _("好友导购"), 92, "contacts/_cell_friends.html", _guide_column, css="num", is_default=False),
+        listing.Column("opt_out", _("免打扰"), 94, "contacts/_cell_opt_out.html", _opt_out_column, css="fit", is_default=False),
+    ):  # fmt: skip
         listing.register_column(column)

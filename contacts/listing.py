@@ -6,12 +6,17 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.scope import DataScope
 from contacts.models import Contact
+from scrm.lib.db.bulk import clean_text
 
 People = Any  # QuerySet[Contact], roots only
 Option = tuple[str, str]
+Query = QueryDict | Mapping[str, str]
+ORDER_KEY = "sort"
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,8 @@ class Filter:
     """One filter of the list, read from the query string under its key.
 
     apply(people, value) narrows the queryset; a value it cannot read must narrow it to nobody, never be ignored.
-    options(scope) lists (value, label); label_of(value) names an applied value. widget: select or search.
+    options(scope) lists (value, label); label_of(value) names an applied value, None when it names nothing (any more).
+    problem_of(value) says in a sentence why a value finds nobody, where more can be said than that.
     """
 
     key: str
@@ -27,13 +33,45 @@ class Filter:
     order: int
     apply: Callable[[People, str], People]
     options: Callable[[DataScope], Sequence[Option]] | None = None
-    label_of: Callable[[str], str] | None = None
+    label_of: Callable[[str], str | None] | None = None
+    problem_of: Callable[[str], str] | None = None
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A filter that is set: its own name, that of its value, and why it finds nobody, or empty."""
+
+    key: str
+    label: str
+    value: str
+    problem: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.label}:{self.value}"
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order of the list: columns that page by an index of contacts. within: the filter that must name one row for it."""
+
+    key: str
+    label: str | Promise
+    ordering: tuple[str, ...]
+    within: str = ""
+
+
+# The index of each: contact_recent (with a filter its store, stage or owner sisters), the same read backwards, contact_stage_since.
+ORDERS = (
+    Order("newest", gettext_lazy("最近添加在前"), ("-last_added_at", "-pk")),
+    Order("oldest", gettext_lazy("最早添加在前"), ("last_added_at", "pk")),
+    Order("stage", gettext_lazy("阶段停留最久在前"), ("stage_since", "pk"), within="stage"),
+)
 
 
 @dataclass(frozen=True)
 class Column:
     """One column. load(people on the page) returns {root id: value} in a constant number of queries; the cell template
-    gets it as `value`. css: `num`, `fit`, `wide` …"""
+    gets it as `value`. css: `num`, `fit`, `wide` … is_default: shown to whoever chose no columns of her own."""
 
     key: str
     label: str | Promise
@@ -42,6 +80,7 @@ class Column:
     load: Callable[[Sequence[Contact]], Mapping[int, Any]]
     css: str = ""
     permission: str = "contacts.view"
+    is_default: bool = True
 
 
 @dataclass(frozen=True)
@@ -102,7 +141,16 @@ def filters() -> list[Filter]:
     return sorted(_parts.filters.values(), key=lambda one: (one.order, one.key))
 
 
-def columns(permissions: frozenset[str]) -> list[Column]:
+def columns(permissions: frozenset[str], chosen: Sequence[str] | None = None) -> list[Column]:
+    """Those a user may see: the default ones, or the chosen ones in their order; a key that names none is passed over."""
+    if chosen is None:
+        return [one for one in all_columns(permissions) if one.is_default]
+    known = {one.key: one for one in all_columns(permissions)}
+    return [known[key] for key in dict.fromkeys(chosen) if key in known]
+
+
+def all_columns(permissions: frozenset[str]) -> list[Column]:
+    """Every column that a user may see, in the order of registration."""
     found = (one for one in _parts.columns.values() if one.permission in permissions)
     return sorted(found, key=lambda one: (one.order, one.key))
 
@@ -112,15 +160,40 @@ def bulk_actions(permissions: frozenset[str]) -> list[BulkAction]:
     return sorted(found, key=lambda one: (one.order, one.key))
 
 
-def narrowed(people: People, query: QueryDict | Mapping[str, str]) -> People:
+def given(query: Query) -> dict[str, str]:
+    """The filters that are set, by key."""
+    values = {one.key: clean_text(str(query.get(one.key, ""))).strip() for one in filters()}
+    return {key: value for key, value in values.items() if value}
+
+
+def narrowed(people: People, query: Query) -> People:
     """The people the query string's filters leave."""
+    values = given(query)
     for one in filters():
-        value = str(query.get(one.key, "")).strip()
-        if value:
-            people = one.apply(people, value)
+        if one.key in values:
+            people = one.apply(people, values[one.key])
     return people
 
 
-def is_filtered(query: QueryDict | Mapping[str, str]) -> bool:
-    """Whether any filter is set."""
-    return any(str(query.get(one.key, "")).strip() for one in filters())
+def applied(query: Query) -> list[Applied]:
+    """The filters that are set, in words, each with what is wrong with it."""
+    values = given(query)
+    return [_applied(one, values[one.key]) for one in filters() if one.key in values]
+
+
+def _applied(one: Filter, value: str) -> Applied:
+    named = one.label_of(value) if one.label_of else value
+    problem = one.problem_of(value) if one.problem_of else ""
+    if named is None and not problem:
+        problem = _("「%(label)s」选的内容已不存在,所以找不到客户。请另选一个,或去掉这个条件。") % {"label": one.label}
+    return Applied(one.key, str(one.label), _("已不存在") if named is None else named, problem)
+
+
+def order_of(query: Query) -> Order:
+    """The order asked for, if it can be had under these filters; else the first."""
+    return next((one for one in orders_under(query) if one.key == query.get(ORDER_KEY)), ORDERS[0])
+
+
+def orders_under(query: Query) -> list[Order]:
+    """The orders that page by an index under these filters: one within a stage needs a stage."""
+    return [one for one in ORDERS if not one.within or str(query.get(one.within, "")).isdecimal()]

@@ -10,6 +10,7 @@ from accounts.permissions import register as register_permissions
 from accounts.scope import register_cover, register_places
 from conditions import consumers
 from contacts import (
+    advanced,
     arrivals,
     board,
     comparing,
@@ -64,6 +65,9 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "contact.details_changed": _("修改客户资料"),
     "contacts.exported": _("导出客户"),
     "contacts.export_downloaded": _("下载客户导出文件"),
+    "view.created": _("保存客户列表视图"),
+    "view.changed": _("修改客户列表视图"),
+    "view.deleted": _("删除客户列表视图"),
     "note.written": _("写跟进记录"),
     "note.edited": _("修改跟进记录"),
     "note.withdrawn": _("撤回跟进记录"),
@@ -191,6 +195,7 @@ def register() -> None:
     register_cover(scopes.cover)
     kinds.register()
     filters.register()
+    advanced.register()
     board.register()
     listing.register_bulk_action(stage_pages.BULK)
     fields.fill()

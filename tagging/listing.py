@@ -33,9 +33,9 @@ def _options(scope: DataScope) -> Sequence[tuple[str, str]]:
     ]
 
 
-def _label(value: str) -> str:
+def _label(value: str) -> str | None:
     tag = live_tags().filter(pk=int(value)).first() if value.isdecimal() and len(value) < 19 else None
-    return tag.name if tag else value
+    return tag.name if tag else None
 
 
 def _names(people: Sequence[Contact]) -> Mapping[int, Any]:

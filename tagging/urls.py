@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from tagging.views import bulk, rules, segments, stages, tags
+from tagging.views import bulk, filtering, rules, segments, stages, tags
 
 app_name = "tagging"
 urlpatterns = [
@@ -12,6 +12,7 @@ urlpatterns = [
     path("tags/<int:pk>/rename/", tags.tag_rename, name="tag_rename"),
     path("tags/<int:pk>/delete/", tags.tag_delete, name="tag_delete"),
     path("tags/bulk/", bulk.bulk_tag, name="bulk_tag"),
+    path("contacts/where/", filtering.contact_where, name="contact_where"),
     path("contacts/<int:pk>/tags/<int:tag_pk>/", tags.person_tag, name="person_tag"),
     path("segments/", segments.segment_list, name="segment_list"),
     path("segments/new/", segments.segment_edit, name="segment_new"),

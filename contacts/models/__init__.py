@@ -36,8 +36,10 @@ from contacts.models.people import (
 )
 from contacts.models.stages import Stage, StageTransition
 from contacts.models.timeline import FactSource, TimelineEvent
+from contacts.models.views import ColumnChoice, SavedView
 
 __all__ = [
+    "ColumnChoice",
     "Contact",
     "ContactMerge",
     "ContactPhone",
@@ -67,6 +69,7 @@ __all__ = [
     "Relation",
     "RemarkEdit",
     "RowState",
+    "SavedView",
     "Stage",
     "StageTransition",
     "Store",

@@ -15,7 +15,7 @@ from contacts import board, listing
 from contacts.models import Contact, Stage
 from contacts.queries import listed_contacts
 from contacts.services.stages import move_by_hand
-from contacts.views.people import get_contact_or_404
+from contacts.views.people import get_contact_or_404, list_url
 from scrm.lib import clock
 from scrm.lib.errors import UserError
 from scrm.lib.paging import Page
@@ -183,11 +183,9 @@ def _cards(
 
 def _list_url(request: MemberRequest, stage: Stage | None, **filters: Any) -> str:
     """The customer list that a figure opens into."""
-    query = QueryDict(mutable=True)
-    query.update({**_filter_values(request), **{key: str(value) for key, value in filters.items()}})
     if "overdue" not in filters:
-        query["stage"] = str(stage.pk) if stage else "none"
-    return f"{reverse('contacts:contact_list')}?{query.urlencode()}"
+        filters["stage"] = stage.pk if stage else "none"
+    return list_url(**{**_filter_values(request), **filters})
 
 
 def _board_url(query: str) -> str:

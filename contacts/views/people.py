@@ -10,45 +10,68 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import MemberRequest, requires
-from contacts import listing
+from contacts import advanced, listing
 from contacts.counting import count_rows
 from contacts.models import Contact, Follow
 from contacts.queries import family_of, listed_contacts
 from contacts.services.exports import request_export
+from contacts.views.looking import BEGAN_WITH, Look, looked_at, may_change
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
 from scrm.lib.paging import keyset_page, pager
 
-ORDERING = ("-last_added_at", "-pk")
+ORDERING = listing.ORDERS[0].ordering
 PHONE_PAGE = 30
+IN_MENU = 12  # views that the menu offers at once
 
 
 @require_GET
 @requires("contacts.view")
 def contact_list(request: MemberRequest) -> HttpResponse:
-    """客户列表: filters in the query string, keyset pages, columns and bulk actions as registered."""
-    people = listing.narrowed(listed_contacts(request.scope), request.GET)
-    page = keyset_page(people.select_related("stage", "owner", "store"), ORDERING, request.GET.get("cursor", ""))
-    columns = listing.columns(request.permissions)
-    is_filtered = listing.is_filtered(request.GET)
-    total = count_rows(people, exact=request.GET.get("count") == "exact")
+    """客户列表: filters and order in the address or from a saved view, keyset pages, columns and bulk actions as registered."""
+    look = looked_at(request, with_views=True)
+    page = keyset_page(
+        look.people.select_related("stage", "owner", "store"), look.order.ordering, request.GET.get("cursor", "")
+    )
+    columns = look.columns
+    is_filtered = bool(listing.given(look.query)) or bool(look.problem)
+    total = count_rows(look.people, exact=request.GET.get("count") == "exact")
     context = {
         "total": total,
         "counted": total.number if total.is_exact else None,
         "exact_url": _exact_url(request),
         "rows": _rows(page.rows, columns),
         "columns": columns,
-        "filters": _filters(request),
-        "applied": _applied(request),
+        "q": look.query.get("q", ""),
+        "filters": _filters(look),
+        "carried": [(key, look.query[key]) for key in (BEGAN_WITH, advanced.KEY) if key in look.query],
+        "orders": listing.orders_under(look.query),
+        "order": look.order,
+        "applied": [{"text": str(one), "url": "?" + look.address(**{one.key: ""})} for one in look.applied],
+        "problems": look.problems,
         "is_filtered": is_filtered,
         "is_empty": not total.number and not is_filtered,
         "bulk_actions": listing.bulk_actions(request.permissions),
         "can_export": "contacts.export" in request.permissions,
-        "query": _query(request),
+        "query": look.query.urlencode(),
+        "here": look.here,
         "as_of": clock.now(),
+        **_views(look),
         **pager(request, page),
     }
     return render(request, "contacts/contact_list.html", context)
+
+
+def _views(look: Look) -> dict[str, Any]:
+    """The menu of saved views, and what may be done with the one in use."""
+    view = look.view
+    return {
+        "view": view,
+        "views": look.views[:IN_MENU],
+        "views_total": len(look.views),
+        "is_changed": look.is_changed,
+        "may_change": view is not None and may_change(look.request, view),
+    }
 
 
 @require_GET
@@ -91,7 +114,7 @@ def selection_of(request: HttpRequest) -> listing.Selection:
 
 def selected_people(request: MemberRequest, chosen: listing.Selection) -> Any:
     """The chosen people within the user's scope, recounted. Raises Conflict when they are not as many as she saw."""
-    people = listing.narrowed(listed_contacts(request.scope), request.GET)
+    people = looked_at(request).people
     if not chosen.select_all:
         if not chosen.ids:
             raise UserError(_("还没有选择客户,请先勾选。"))
@@ -137,31 +160,18 @@ def _remarks(people: list[Contact]) -> dict[int, str]:
     return found
 
 
-def _filters(request: MemberRequest) -> list[dict[str, Any]]:
-    return [
-        {
-            "key": one.key,
-            "label": one.label,
-            "value": request.GET.get(one.key, ""),
-            "options": one.options(request.scope),
-        }
-        for one in listing.filters()
-        if one.options is not None
-    ]
-
-
-def _applied(request: MemberRequest) -> list[dict[str, str]]:
-    """Chips of the filters that are set, each with the address without it."""
-    chips = []
+def _filters(look: Look) -> list[dict[str, Any]]:
+    """The selects. A value that is not (or no longer) among the options stands beside them, so that no look drops it silently."""
+    named = {one.key: one for one in look.applied}
+    found = []
     for one in listing.filters():
-        value = request.GET.get(one.key, "").strip()
-        if value:
-            rest = request.GET.copy()
-            rest.pop(one.key, None)
-            rest.pop("cursor", None)
-            text = one.label_of(value) if one.label_of else value
-            chips.append({"text": f"{one.label}:{text}", "url": "?" + rest.urlencode()})
-    return chips
+        if one.options is None:
+            continue
+        value, options = look.query.get(one.key, ""), list(one.options(look.request.scope))
+        if value and value not in dict(options):
+            options.append((value, named[one.key].value))
+        found.append({"key": one.key, "label": one.label, "value": value, "options": options})
+    return found
 
 
 def _exact_url(request: HttpRequest) -> str:
@@ -171,21 +181,17 @@ def _exact_url(request: HttpRequest) -> str:
     return "?" + query.urlencode()
 
 
-def _query(request: HttpRequest) -> str:
-    """The filters alone, without the place in the list."""
-    query = request.GET.copy()
-    query.pop("cursor", None)
-    return query.urlencode()
-
-
 def list_url(**filters: Any) -> str:
-    """The address of the list under some filters: what a figure opens into."""
-    return f"{reverse('contacts:contact_list')}?{urlencode(filters)}"
+    """The address of the list under some filters: what a figure opens into, with the same exact number."""
+    return f"{reverse('contacts:contact_list')}?{urlencode({**filters, 'count': 'exact'})}"
 
 
 @require_POST
 @requires("contacts.export")
 def export(request: MemberRequest) -> HttpResponse:
     """Start the export of what the filters find."""
-    job = request_export(_query(request), request.scope, by=request.actor)
+    look = looked_at(request)
+    if look.problem:
+        raise UserError(look.problem)
+    job = request_export(look.query.urlencode(), request.scope, by=request.actor)
     return redirect("contacts:export", pk=job.pk)

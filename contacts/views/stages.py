@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -19,7 +19,7 @@ from contacts import listing
 from contacts.models import Contact, Stage
 from contacts.services import stage_editing
 from contacts.services.stages import change_stage
-from contacts.views.people import selected_people, selection_of
+from contacts.views.people import list_url, selected_people, selection_of
 from scrm.lib import clock
 from scrm.lib.errors import UserError
 
@@ -41,17 +41,20 @@ class StageSettingsForm(forms.Form):
 @require_GET
 @requires("stages.edit")
 def stage_list(request: MemberRequest) -> HttpResponse:
-    """The stages in order, how people enter each, and how many stand there in the whole merchant."""
-    counts = dict(
-        Contact.objects.filter(root__isnull=True, stage__isnull=False)
-        .order_by()
-        .values_list("stage_id")
-        .annotate(people=Count("pk"))
-    )
+    """The stages in order, how people enter each, and how many the customer list finds there; in those put out of use all who are left,
+    never added ones too."""
+    standing = Contact.objects.filter(root__isnull=True, stage__isnull=False).order_by()
+    counts = {
+        pk: (listed, people)
+        for pk, listed, people in standing.values_list("stage_id").annotate(
+            listed=Count("pk", filter=Q(last_added_at__isnull=False)), people=Count("pk")
+        )
+    }
     rows = [
         {
             "stage": stage,
-            "people": counts.get(stage.pk, 0),
+            "people": counts.get(stage.pk, (0, 0))[stage.is_archived],
+            "url": list_url(stage=stage.pk),
             "rule": in_words(stage.rule) if stage.rule else "",
             "is_broken": bool(stage.rule and problems_of(stage.rule)),
         }

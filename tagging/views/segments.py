@@ -6,15 +6,18 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.access import MemberRequest, requires
 from conditions import editor, registry
+from conditions.compiler import compile_tree
 from conditions.explain import explain
 from conditions.render import in_words
 from conditions.schema import problems_of
 from conditions.tree import EVERYONE
+from contacts.counting import Count, count_rows
 from contacts.queries import visible_contacts
 from scrm.lib import clock
 from scrm.lib.errors import UserError
@@ -116,8 +119,11 @@ def posted_tree(request: MemberRequest) -> tuple[dict[str, Any], list[str]]:
     return editor.to_tree(editor.from_post(request.POST)), []
 
 
-def builder_context(tree: dict[str, Any], *, mode: str) -> dict[str, Any]:
-    """What templates/conditions/_builder.html needs. A tree that three sentences cannot say opens in the tree editor."""
+def builder_context(tree: dict[str, Any], *, mode: str, preview_url: str = "") -> dict[str, Any]:
+    """What templates/conditions/_builder.html needs. A tree that three sentences cannot say opens in the tree editor.
+
+    preview_url: what answers with the builder after a change; default the one for segments and rules.
+    """
     is_sound = not problems_of(tree)
     sentences = simple.from_tree(tree) if is_sound else None
     if mode == "simple" and sentences is None:
@@ -125,6 +131,7 @@ def builder_context(tree: dict[str, Any], *, mode: str) -> dict[str, Any]:
     root = editor.from_tree(tree)
     return {
         "mode": mode,
+        "preview_url": preview_url or reverse("tagging:condition_preview"),
         "tree": tree,
         "root": root,
         "shape": editor.shape_of(root),
@@ -151,15 +158,21 @@ def _simple_options() -> dict[str, list[Any]]:
     return found
 
 
-def audience(request: MemberRequest, tree: dict[str, Any]) -> dict[str, Any]:
-    """The live count within the scope, ten of them, the tree in words, or what is still missing."""
+def audience(request: MemberRequest, tree: dict[str, Any], people: Any = None) -> dict[str, Any]:
+    """The live count within the scope, ten of them, the tree in words, or what is still missing. people: of whom; counted as the
+    customer list counts."""
     problems = problems_of(tree)
     if problems:
         return {"problems": problems, "words": "", "count": None, "sample": []}
-    matched = matching_people(tree, clock.now())
-    visible = visible_contacts(request.scope).filter(pk__in=matched.values("pk"))
+    if people is None:
+        visible = visible_contacts(request.scope).filter(pk__in=matching_people(tree, clock.now()).values("pk"))
+        counted = Count(visible.count(), True)
+    else:
+        visible = people.filter(compile_tree(tree, clock.now()))
+        counted = count_rows(visible)
     sample = list(visible.select_related("stage", "owner").order_by("-last_added_at", "-pk")[:SAMPLE])
-    return {"problems": [], "words": in_words(tree), "count": visible.count(), "sample": sample}
+    found = {"count": counted.number, "is_about": not counted.is_exact, "sample": sample}
+    return {"problems": [], "words": in_words(tree), **found}
 
 
 @require_POST

@@ -90,6 +90,12 @@ TENANT_ROUTES: dict[str, Expect] = {
         wecom_rule=Route(pk="wecom_bridge.Corp"),
         contact_list=Route(),
         bulk=Route(own={404}),
+        columns=Route(),
+        view_list=Route(),
+        view_new=Route(),
+        view_edit=Route(pk="contacts.SavedView"),
+        view_update=Route(pk="contacts.SavedView"),
+        view_delete=Route(pk="contacts.SavedView"),
         export_start=Route(),
         export=Route(pk="ledger.Job", own={404}),  # 404 for everybody but who asked for it
         export_status=Route(pk="ledger.Job", own={404}),
@@ -237,6 +243,7 @@ TENANT_ROUTES: dict[str, Expect] = {
         tag_rename=Route(pk="tagging.Tag"),
         tag_delete=Route(pk="tagging.Tag"),
         bulk_tag=Route(),
+        contact_where=Route(),
         person_tag=Route(pk="contacts.Contact", ids={"tag_pk": "tagging.Tag"}),
         segment_list=Route(),
         segment_new=Route(),
@@ -391,6 +398,14 @@ def _stage() -> Any:
     return Stage.objects.create(key="vip", name="老会员", order=900)
 
 
+def _view() -> Any:
+    """A shared one: whoever sees the whole merchant may change it."""
+    from contacts.models import SavedView
+
+    now = clock.now()
+    return SavedView.objects.create(owner=make_user(), name="老客", is_shared=True, created_at=now, changed_at=now)
+
+
 def _handover() -> Any:
     from contacts.models import HandoverPlan
     from tests.support import contacts
@@ -462,6 +477,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "contacts.Dealer": _contacts("make_dealer"),
     "contacts.Member": _contacts("make_member"),
     "contacts.HandoverPlan": _handover,
+    "contacts.SavedView": _view,
     "wecom_bridge.Corp": _corp,
     "wecom_bridge.SyncRun": _sync_run,
     "commerce.Order": _order,
