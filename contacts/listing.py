@@ -6,9 +6,11 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 
 from accounts.scope import DataScope
 from contacts.models import Contact
+from scrm.lib.errors import Conflict
 
 People = Any  # QuerySet[Contact], roots only
 Option = tuple[str, str]
@@ -65,6 +67,7 @@ class BulkAction:
     icon: str
     permission: str
     handle: Callable[[HttpRequest, People, Selection], HttpResponse]
+    needs_places: bool = False  # not for a guide, who has nothing but her own customers
 
 
 @dataclass
@@ -107,9 +110,19 @@ def columns(permissions: frozenset[str]) -> list[Column]:
     return sorted(found, key=lambda one: (one.order, one.key))
 
 
-def bulk_actions(permissions: frozenset[str]) -> list[BulkAction]:
-    found = (one for one in _parts.actions.values() if one.permission in permissions)
+def bulk_actions(permissions: frozenset[str], scope: DataScope) -> list[BulkAction]:
+    found = (
+        one
+        for one in _parts.actions.values()
+        if one.permission in permissions and not (one.needs_places and scope.is_own_only)
+    )
     return sorted(found, key=lambda one: (one.order, one.key))
+
+
+def not_as_seen(expected: int, count: int) -> Conflict:
+    """The chosen people are others than the person saw."""
+    text = _("您选择时是 %(expected)d 位客户,现在是 %(count)d 位。请核对后重新选择。")
+    return Conflict(text % {"expected": expected, "count": count})
 
 
 def narrowed(people: People, query: QueryDict | Mapping[str, str]) -> People:

@@ -12,6 +12,7 @@ from conditions import consumers
 from contacts import (
     arrivals,
     board,
+    bulk,
     comparing,
     fields,
     filters,
@@ -26,15 +27,17 @@ from contacts import (
     today,
     transfers,
 )
-from contacts.models import DeletionAlarm, HandoverPlan, Note, RemarkEdit, TimelineEvent, Todo
+from contacts.models import BulkChange, DeletionAlarm, HandoverPlan, Note, RemarkEdit, TimelineEvent, Todo
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
-from contacts.services import exports, groups, reminders, stage_editing, stage_rules
+from contacts.services import bulk as bulk_changes
+from contacts.services import bulk_kinds, exports, groups, reminders, stage_editing, stage_rules
 from contacts.services.alarms import watch_deletions
 from contacts.services.handover import planning, running
 from contacts.services.newcomers import enter_first_stage
 from contacts.services.remarks import REMARK_COMMAND
 from contacts.services.reminders import REMIND_COMMAND
+from contacts.views import bulk as bulk_pages
 from contacts.views import notes
 from contacts.views import stages as stage_pages
 from tenants import lanes, provision, quiet, retention
@@ -52,6 +55,7 @@ KEPT = (
     retention.Kind("notes", _("跟进记录"), 1095, retention.older(Note, "written_at")),
     retention.Kind("todos", _("已完成的待办"), 1095, retention.older(Todo, "done_at")),
     retention.Kind("remark_edits", _("备注修改记录"), 90, retention.older(RemarkEdit, "settled_at")),
+    retention.Kind("bulk_changes", _("批量操作记录"), 180, retention.older(BulkChange, "created_at")),
     # The rule of two hand-overs in 90 days is counted from them.
     retention.Kind("handovers", _("客户继承计划"), 1095, retention.older(HandoverPlan, "ended_at")),
 )
@@ -61,6 +65,8 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "contact.owner_changed": _("更改业绩归属"),
     "contact.merge_undone": _("撤销客户合并"),
     "contact.details_changed": _("修改客户资料"),
+    "bulk.started": _("批量操作"),
+    "bulk.undo_asked": _("撤销批量操作"),
     "contacts.exported": _("导出客户"),
     "contacts.export_downloaded": _("下载客户导出文件"),
     "note.written": _("写跟进记录"),
@@ -156,6 +162,9 @@ def register() -> None:
     filters.register()
     board.register()
     listing.register_bulk_action(stage_pages.BULK)
+    listing.register_bulk_action(bulk_pages.OWNER)
+    for change in (bulk_kinds.STAGE, bulk_kinds.OWNER):
+        bulk.register(change)
     fields.fill()
     handlers.register()
     transfers.register()
@@ -169,6 +178,8 @@ def register() -> None:
     lanes.register(lanes.Lane(longjobs.LANE, queue="bulk", drain=longjobs.drain))
     longjobs.register(exports.KIND, exports.export_step)
     longjobs.register(stage_editing.EMPTY, stage_editing.empty_step)
+    longjobs.register(bulk_changes.RUN, bulk_changes.run_step)
+    longjobs.register(bulk_changes.UNDO, bulk_changes.undo_step)
     consumers.register(stage_rules.CONSUMER)
     quiet.register("long_jobs", longjobs.count_open)
     lanes.register(lanes.Lane(planning.LANE, queue="bulk", drain=running.drain, next_due=running.next_due))
