@@ -79,7 +79,7 @@ def _stage(event: TimelineEvent) -> str:
 
 
 def _owner(event: TimelineEvent) -> str:
-    return f"{event.payload.get('from') or _('无归属')} → {event.payload.get('to', '')}"
+    return f"{event.payload.get('from') or _('无归属')} → {event.payload.get('to') or _('无归属')}"
 
 
 def _opt_out(event: TimelineEvent) -> str:

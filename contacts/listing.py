@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 from accounts.scope import DataScope
 from contacts.models import Contact
 from scrm.lib.db.bulk import clean_text
+from scrm.lib.errors import Conflict
 
 People = Any  # QuerySet[Contact], roots only
 Option = tuple[str, str]
@@ -104,6 +105,7 @@ class BulkAction:
     icon: str
     permission: str
     handle: Callable[[HttpRequest, People, Selection], HttpResponse]
+    needs_places: bool = False  # not for a guide, who has nothing but her own customers
 
 
 @dataclass
@@ -155,8 +157,12 @@ def all_columns(permissions: frozenset[str]) -> list[Column]:
     return sorted(found, key=lambda one: (one.order, one.key))
 
 
-def bulk_actions(permissions: frozenset[str]) -> list[BulkAction]:
-    found = (one for one in _parts.actions.values() if one.permission in permissions)
+def bulk_actions(permissions: frozenset[str], scope: DataScope) -> list[BulkAction]:
+    found = (
+        one
+        for one in _parts.actions.values()
+        if one.permission in permissions and not (one.needs_places and scope.is_own_only)
+    )
     return sorted(found, key=lambda one: (one.order, one.key))
 
 
@@ -164,6 +170,12 @@ def given(query: Query) -> dict[str, str]:
     """The filters that are set, by key."""
     values = {one.key: clean_text(str(query.get(one.key, ""))).strip() for one in filters()}
     return {key: value for key, value in values.items() if value}
+
+
+def not_as_seen(expected: int, count: int) -> Conflict:
+    """The chosen people are others than the person saw."""
+    text = _("您选择时是 %(expected)d 位客户,现在是 %(count)d 位。请核对后重新选择。")
+    return Conflict(text % {"expected": expected, "count": count})
 
 
 def narrowed(people: People, query: Query) -> People:

@@ -13,6 +13,7 @@ from contacts import (
     advanced,
     arrivals,
     board,
+    bulk,
     comparing,
     fields,
     filters,
@@ -28,15 +29,17 @@ from contacts import (
     today,
     transfers,
 )
-from contacts.models import DeletionAlarm, HandoverPlan, Note, RemarkEdit, TimelineEvent, Todo
+from contacts.models import BulkChange, DeletionAlarm, HandoverPlan, Note, RemarkEdit, TimelineEvent, Todo
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
-from contacts.services import exports, groups, reminders, search, stage_answers, stage_editing, stage_rules
+from contacts.services import bulk as bulk_changes
+from contacts.services import bulk_kinds, exports, groups, reminders, search, stage_answers, stage_editing, stage_rules
 from contacts.services.alarms import watch_deletions
 from contacts.services.handover import planning, running
 from contacts.services.newcomers import enter_first_stage
 from contacts.services.remarks import REMARK_COMMAND
 from contacts.services.reminders import REMIND_COMMAND
+from contacts.views import bulk as bulk_pages
 from contacts.views import notes, wecom_login
 from contacts.views import stages as stage_pages
 from tenants import backfills, lanes, provision, quiet, retention
@@ -54,6 +57,7 @@ KEPT = (
     retention.Kind("notes", _("跟进记录"), 1095, retention.older(Note, "written_at")),
     retention.Kind("todos", _("已完成的待办"), 1095, retention.older(Todo, "done_at")),
     retention.Kind("remark_edits", _("备注修改记录"), 90, retention.older(RemarkEdit, "settled_at")),
+    retention.Kind("bulk_changes", _("批量操作记录"), 180, retention.older(BulkChange, "created_at")),
     # The rule of two hand-overs in 90 days is counted from them.
     retention.Kind("handovers", _("客户继承计划"), 1095, retention.older(HandoverPlan, "ended_at")),
 )
@@ -63,6 +67,8 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "contact.owner_changed": _("更改业绩归属"),
     "contact.merge_undone": _("撤销客户合并"),
     "contact.details_changed": _("修改客户资料"),
+    "bulk.started": _("批量操作"),
+    "bulk.undo_asked": _("撤销批量操作"),
     "contacts.exported": _("导出客户"),
     "contacts.export_downloaded": _("下载客户导出文件"),
     "view.created": _("保存客户列表视图"),
@@ -198,6 +204,9 @@ def register() -> None:
     advanced.register()
     board.register()
     listing.register_bulk_action(stage_pages.BULK)
+    listing.register_bulk_action(bulk_pages.OWNER)
+    for change in (bulk_kinds.STAGE, bulk_kinds.OWNER):
+        bulk.register(change)
     fields.fill()
     handlers.register()
     transfers.register()
@@ -212,6 +221,8 @@ def register() -> None:
     longjobs.register(exports.KIND, exports.export_step)
     longjobs.register(stage_editing.EMPTY, stage_editing.empty_step)
     longjobs.register(stage_answers.KIND, stage_answers.note_step)
+    longjobs.register(bulk_changes.RUN, bulk_changes.run_step)
+    longjobs.register(bulk_changes.UNDO, bulk_changes.undo_step)
     consumers.register(stage_rules.CONSUMER)
     quiet.register("long_jobs", longjobs.count_open)
     lanes.register(lanes.Lane(planning.LANE, queue="bulk", drain=running.drain, next_due=running.next_due))

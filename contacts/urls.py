@@ -2,6 +2,7 @@ from django.urls import path
 
 from contacts.views import (
     board,
+    bulk,
     ended,
     exports,
     groups,
@@ -50,6 +51,11 @@ urlpatterns = [
     path("contacts/<int:pk>/follows/<int:follow_pk>/remark/retry/", remarks.remark_retry, name="remark_retry"),
     path("contacts/<int:pk>/move/", board.contact_move, name="contact_move"),
     path("contacts/bulk/stage/", stages.bulk_stage, name="bulk_stage"),
+    path("contacts/bulk/owner/", bulk.bulk_owner, name="bulk_owner"),
+    path("contacts/bulk/changes/", bulk.bulk_list, name="bulk_list"),
+    path("contacts/bulk/changes/<int:pk>/", bulk.bulk_page, name="bulk_change"),
+    path("contacts/bulk/changes/<int:pk>/status/", bulk.bulk_status, name="bulk_status"),
+    path("contacts/bulk/changes/<int:pk>/undo/", bulk.bulk_undo, name="bulk_undo"),
     path("stages/", stages.stage_list, name="stage_list"),
     path("stages/new/", stages.stage_edit, name="stage_new"),
     path("stages/<int:pk>/", stages.stage_edit, name="stage_edit"),

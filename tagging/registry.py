@@ -10,13 +10,14 @@ from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
 from conditions import consumers
 from conditions.consumers import Consumer
-from contacts import panels, successions, timeline
+from contacts import bulk, panels, successions, timeline
 from contacts.services import merging, stage_editing
 from tagging import actions, comparing, fields, handlers, listing
 from tagging import segments as listeners
 from tagging.models import RuleMatch, SegmentChange
 from tagging.services import inheriting, rules, segments
 from tagging.services.acting import STAGE, TAG
+from tagging.services.bulk import TAGS
 from tagging.services.dictionary import COMMANDS
 from tagging.services.marks import MARK_COMMAND
 from tagging.views.tags import person_panel
@@ -39,6 +40,7 @@ def register() -> None:
     timeline.register_kind("tag.added", gettext_lazy("打标签"), "tag", _said(gettext_lazy("打上标签「%(tag)s」")))
     timeline.register_kind("tag.removed", gettext_lazy("去掉标签"), "tag", _said(gettext_lazy("去掉标签「%(tag)s」")))
     listing.register()
+    bulk.register(TAGS)
     panels.register(
         panels.Panel(
             "tags", gettext_lazy("标签"), 20, "tagging/_person_panel.html", person_panel, permission="tags.view"

@@ -1,6 +1,7 @@
 """People and places. One module per noun; everything is importable from here."""
 
 from contacts.models.alarms import DeletionAlarm
+from contacts.models.bulk import BulkChange, BulkPart, BulkReason
 from contacts.models.groups import GroupChat, GroupMembership, GroupTag, GroupTagging
 from contacts.models.handover import (
     HandoverKind,
@@ -39,6 +40,9 @@ from contacts.models.timeline import FactSource, TimelineEvent
 from contacts.models.views import ColumnChoice, SavedView
 
 __all__ = [
+    "BulkChange",
+    "BulkPart",
+    "BulkReason",
     "ColumnChoice",
     "Contact",
     "ContactMerge",

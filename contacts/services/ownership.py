@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from contacts import marks
@@ -20,43 +21,44 @@ from tenants.audit import Actor
 @transaction.atomic
 def assign_owner(
     contact_ids: Iterable[int],
-    member: Member,
+    member: Member | None,
     *,
     by: Actor,
     at: datetime,
     reason: str = "manual",
     must_be_friend: bool = True,
 ) -> set[int]:
-    """Credit people to a member from now on; those whose owner changed.
+    """Credit people to a member (None: to nobody) from now on; those whose owner changed.
 
     Raises UserError (需先转移) when the member is a friend of none of a person's identities: credit without a relation would
     count customers nobody can reach. must_be_friend=False is for transfers in progress.
     """
     roots = set(roots_of(contact_ids).values())
+    member_id, store_id = (member.pk, member.store_id) if member else (None, None)
     people = [
         person
         for person in Contact.objects.select_for_update(of=("self",)).filter(pk__in=roots).order_by("pk")
-        if person.owner_id != member.pk
+        if person.owner_id != member_id
     ]
-    if must_be_friend:
+    if must_be_friend and member is not None:
         _refuse_strangers(people, member)
     if not people:
         return set()
     actor_id = by.id if by.kind == "user" else None
     changes = insert_rows(OwnershipChange, [
-        {"contact_id": p.pk, "from_member_id": p.owner_id, "to_member_id": member.pk, "changed_at": at, "reason": reason,
+        {"contact_id": p.pk, "from_member_id": p.owner_id, "to_member_id": member_id, "changed_at": at, "reason": reason,
          "actor_id": actor_id}
         for p in people
     ])  # fmt: skip
     update_rows(Contact, [
-        {"id": p.pk, "owner_id": member.pk, "store_id": member.store_id, "updated_at": clock.now()} for p in people
+        {"id": p.pk, "owner_id": member_id, "store_id": store_id, "updated_at": clock.now()} for p in people
     ])  # fmt: skip
     names = dict(Member.objects.filter(pk__in={p.owner_id for p in people if p.owner_id}).values_list("pk", "name"))
     record_events([
         NewEvent(
-            "owner.changed", at, "product", f"owner:{change_id}", contact_id=person.pk, member_id=member.pk,
-            actor=actor_label(by), subject=f"member:{member.pk}",
-            payload={"from": names.get(person.owner_id or 0, ""), "to": str(member), "reason": reason},
+            "owner.changed", at, "product", f"owner:{change_id}", contact_id=person.pk, member_id=member_id,
+            actor=actor_label(by), subject=f"member:{member_id}" if member_id else "",
+            payload={"from": names.get(person.owner_id or 0, ""), "to": str(member or ""), "reason": reason},
         )
         for person, (change_id,) in zip(people, changes, strict=True)
     ])  # fmt: skip
@@ -66,14 +68,27 @@ def assign_owner(
     return moved
 
 
-def _refuse_strangers(people: list[Contact], member: Member) -> None:
-    wanted = {person.pk for person in people}
+def strangers_to(member: Member, root_ids: Iterable[int]) -> set[int]:
+    """Of these people, those none of whose identities is a friend of the member."""
+    wanted = set(root_ids)
+    if not wanted:
+        return set()
+    of_them = Q(contact__in=wanted) | Q(contact__root__in=wanted)
+    follows = Follow.objects.filter(of_them, member=member, relation=Relation.ACTIVE)
+    return wanted - {root_id or pk for pk, root_id in follows.values_list("contact_id", "contact__root_id")}
+
+
+def count_creditable(people: QuerySet[Contact], member: Member) -> tuple[int, int, int]:
+    """Of a list of people: who can be credited to the member, who is already, and who is a stranger to her. Three queries."""
     follows = Follow.objects.filter(member=member, relation=Relation.ACTIVE)
-    friends = {
-        root_id or pk
-        for pk, root_id in Contact.objects.filter(pk__in=follows.values("contact_id")).values_list("pk", "root_id")
-    } if wanted else set()  # fmt: skip
-    strangers = wanted - friends
+    others = people.exclude(owner=member)
+    can = others.filter(Q(pk__in=follows.values("contact_id")) | Q(pk__in=follows.values("contact__root_id"))).count()
+    total, other = people.count(), others.count()
+    return can, total - other, other - can
+
+
+def _refuse_strangers(people: list[Contact], member: Member) -> None:
+    strangers = strangers_to(member, (person.pk for person in people))
     if strangers:
         raise UserError(
             _("%(member)s 与 %(count)d 位客户不是好友,需先转移客户,再更改业绩归属。")

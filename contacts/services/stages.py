@@ -32,10 +32,7 @@ def change_stage(
     placed: root id → (store, member) for whom neither stands yet, as of the fact that moves her.
     Raises UserError for an archived stage, and for one that wants a reason of whoever moves people there by hand.
     """
-    if stage.is_archived:
-        raise UserError(_("阶段「%(name)s」已停用,请选择其他阶段。") % {"name": stage.name})
-    if source == "manual" and stage.needs_reason and not reason.strip():
-        raise UserError(_("移到「%(name)s」要写原因,请填写后再移。") % {"name": stage.name}, code="reason_needed")
+    refuse_stage(stage, source, reason)
     roots = set(roots_of(contact_ids).values())
     when = at if isinstance(at, Mapping) else dict.fromkeys(roots, at)
     people = [
@@ -66,6 +63,14 @@ def change_stage(
     if by.kind in ("user", "token"):
         audit.record("stage.changed", stage, by=by, contacts=sorted(moved)[:100], count=len(moved), source=source)
     return moved
+
+
+def refuse_stage(stage: Stage, source: str, reason: str) -> None:
+    """Raises UserError for a stage nobody is moved to, and where a reason is wanted."""
+    if stage.is_archived:
+        raise UserError(_("阶段「%(name)s」已停用,请选择其他阶段。") % {"name": stage.name})
+    if source == "manual" and stage.needs_reason and not reason.strip():
+        raise UserError(_("移到「%(name)s」要写原因,请填写后再移。") % {"name": stage.name}, code="reason_needed")
 
 
 @transaction.atomic

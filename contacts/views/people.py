@@ -17,7 +17,7 @@ from contacts.queries import family_of, listed_contacts
 from contacts.services.exports import request_export
 from contacts.views.looking import BEGAN_WITH, Look, looked_at, may_change
 from scrm.lib import clock
-from scrm.lib.errors import Conflict, UserError
+from scrm.lib.errors import UserError
 from scrm.lib.paging import keyset_page, pager
 
 ORDERING = listing.ORDERS[0].ordering
@@ -51,7 +51,7 @@ def contact_list(request: MemberRequest) -> HttpResponse:
         "problems": look.problems,
         "is_filtered": is_filtered,
         "is_empty": not total.number and not is_filtered,
-        "bulk_actions": listing.bulk_actions(request.permissions),
+        "bulk_actions": listing.bulk_actions(request.permissions, request.scope),
         "can_export": "contacts.export" in request.permissions,
         "query": look.query.urlencode(),
         "here": look.here,
@@ -90,9 +90,8 @@ def phone_list(request: MemberRequest) -> HttpResponse:
 @requires("contacts.view")
 def bulk(request: MemberRequest) -> HttpResponse:
     """Hand the chosen people to the action of the button. What the person saw must still be true."""
-    action = next(
-        (one for one in listing.bulk_actions(request.permissions) if one.key == request.POST.get("action")), None
-    )
+    actions = listing.bulk_actions(request.permissions, request.scope)
+    action = next((one for one in actions if one.key == request.POST.get("action")), None)
     if action is None:
         raise Http404
     chosen = selection_of(request)
@@ -121,10 +120,7 @@ def selected_people(request: MemberRequest, chosen: listing.Selection) -> Any:
         people = people.filter(pk__in=chosen.ids)
     count = people.count()
     if count != chosen.expected:
-        raise Conflict(
-            _("您选择时是 %(expected)d 位客户,现在是 %(count)d 位。请核对后重新选择。")
-            % {"expected": chosen.expected, "count": count}
-        )
+        raise listing.not_as_seen(chosen.expected, count)
     return people
 
 

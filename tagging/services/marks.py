@@ -46,15 +46,16 @@ def mark_tags(
     origin: str,
     by: Actor,
     rule: Rule | None = None,
+    at: datetime | None = None,
 ) -> int:
     """Wish tags on and off follows; how many (follow, tag) pairs changed. Doing it again changes nothing.
 
     Corp tags travel by command, internal ones stand at once. In an exclusive group the new tag replaces the old.
-    A rule does not repeat what WeCom refused it. Raises UserError for a tag that is deleted, personal, or of another corp only.
+    at: the domain instant of the wish, now by default. A rule does not repeat what WeCom refused it. Raises UserError for a tag that is deleted, personal, or of another corp only.
     """
-    tags = _tags_by_id([*add, *remove])
+    tags = refuse_tags([*add, *remove])
     follows = {row.pk: row for row in Follow.objects.filter(pk__in=list(follow_ids)).select_related("identity")}
-    now = clock.now()
+    now = at or clock.now()
     marks = _lock_marks(follows)
     plan = _Plan(marks, rule)
     for follow in follows.values():
@@ -71,7 +72,8 @@ def mark_tags(
     return plan.changes
 
 
-def _tags_by_id(tag_ids: Iterable[int]) -> dict[int, Tag]:
+def refuse_tags(tag_ids: Iterable[int]) -> dict[int, Tag]:
+    """The tags by id. Raises UserError for one that nobody here can put on or take off."""
     tags = {tag.pk: tag for tag in Tag.objects.filter(pk__in=set(tag_ids)).select_related("group")}
     for tag_id in set(tag_ids):
         tag = tags.get(tag_id)

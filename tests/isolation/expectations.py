@@ -116,6 +116,11 @@ TENANT_ROUTES: dict[str, Expect] = {
         remark_edit=Route(pk="contacts.Contact", ids={"follow_pk": "contacts.Follow"}, own={404}),
         remark_retry=Route(pk="contacts.Contact", ids={"follow_pk": "contacts.Follow"}, own={404}),
         bulk_stage=Route(),
+        bulk_owner=Route(),
+        bulk_list=Route(),
+        bulk_change=Route(pk="contacts.BulkChange"),
+        bulk_status=Route(pk="contacts.BulkChange"),
+        bulk_undo=Route(pk="contacts.BulkChange"),
         stage_list=Route(),
         stage_new=Route(),
         stage_edit=Route(pk="contacts.Stage"),
@@ -406,6 +411,13 @@ def _view() -> Any:
     return SavedView.objects.create(owner=make_user(), name="老客", is_shared=True, created_at=now, changed_at=now)
 
 
+def _bulk_change() -> Any:
+    from contacts.models import BulkChange
+
+    now = clock.now()
+    return BulkChange.objects.create(kind="stage", title="x", total=1, unchanged=1, created_at=now, ended_at=now)
+
+
 def _handover() -> Any:
     from contacts.models import HandoverPlan
     from tests.support import contacts
@@ -470,6 +482,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "contacts.Todo": _todo,
     "contacts.Follow": _contacts("make_follow"),
     "contacts.Stage": _stage,
+    "contacts.BulkChange": _bulk_change,
     "contacts.DeletionAlarm": _contacts("make_alarm"),
     "contacts.GroupChat": _contacts("make_group"),
     "contacts.Store": _contacts("make_store"),
