@@ -1,6 +1,19 @@
 from django.urls import path
 
-from contacts.views import board, ended, exports, groups, handover, notes, org, people, person, remarks, stages
+from contacts.views import (
+    board,
+    ended,
+    exports,
+    groups,
+    handover,
+    notes,
+    org,
+    people,
+    person,
+    remarks,
+    staffing,
+    stages,
+)
 
 app_name = "contacts"
 urlpatterns = [
@@ -66,6 +79,10 @@ urlpatterns = [
     path("org/dealers/<int:pk>/", org.dealer_edit, name="dealer_edit"),
     path("org/dealers/<int:pk>/archive/", org.dealer_archive, name="dealer_archive"),
     path("org/departments/", org.department_map, name="department_map"),
+    path("org/changes/", staffing.change_list, name="change_list"),
+    path("org/changes/place/", staffing.changes_place, name="changes_place"),
+    path("org/changes/<int:pk>/", staffing.change_page, name="change"),
+    path("org/changes/<int:pk>/decide/", staffing.change_decide, name="change_decide"),
     path("org/members/", org.member_list, name="member_list"),
     path("org/members/<int:pk>/", org.member_page, name="member"),
     path("org/members/<int:pk>/archive/", org.member_archive, name="member_archive"),

@@ -33,6 +33,7 @@ from contacts.models.people import (
     OwnershipChange,
     Relation,
 )
+from contacts.models.staffing import StaffChange
 from contacts.models.stages import Stage, StageTransition
 from contacts.models.timeline import FactSource, TimelineEvent
 
@@ -66,6 +67,7 @@ __all__ = [
     "Relation",
     "RemarkEdit",
     "RowState",
+    "StaffChange",
     "Stage",
     "StageTransition",
     "Store",
