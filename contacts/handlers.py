@@ -5,6 +5,7 @@ from conditions import dirty
 from contacts.services.groups import apply_groups, apply_lost_groups
 from contacts.services.inbound import apply_lost_follows, apply_people, note_archive_consent, note_failed_transfer
 from contacts.services.members import apply_members
+from contacts.services.staffing.noticing import notice
 from wecom_bridge.contracts import (
     EventFact,
     GroupsBatch,
@@ -27,6 +28,7 @@ def on_people(batch: PeopleBatch) -> None:
 def on_members(batch: MembersBatch) -> None:
     with dirty.told_by(batch.source):
         apply_members(batch)
+        notice(batch.corp, now=batch.read_at)
 
 
 def on_groups(batch: GroupsBatch) -> None:

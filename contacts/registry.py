@@ -29,7 +29,7 @@ from contacts import (
     today,
     transfers,
 )
-from contacts.models import BulkChange, DeletionAlarm, HandoverPlan, Note, RemarkEdit, TimelineEvent, Todo
+from contacts.models import BulkChange, DeletionAlarm, HandoverPlan, Note, RemarkEdit, StaffChange, TimelineEvent, Todo
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
 from contacts.services import bulk as bulk_changes
@@ -58,6 +58,7 @@ KEPT = (
     retention.Kind("todos", _("已完成的待办"), 1095, retention.older(Todo, "done_at")),
     retention.Kind("remark_edits", _("备注修改记录"), 90, retention.older(RemarkEdit, "settled_at")),
     retention.Kind("bulk_changes", _("批量操作记录"), 180, retention.older(BulkChange, "created_at")),
+    retention.Kind("staff_changes", _("人员变动记录"), 1095, retention.older(StaffChange, "settled_at")),
     # The rule of two hand-overs in 90 days is counted from them.
     retention.Kind("handovers", _("客户继承计划"), 1095, retention.older(HandoverPlan, "ended_at")),
 )
@@ -110,6 +111,11 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "dealer.changed": _("修改经销商"),
     "departments.mapped": _("设置部门对应门店"),
     "member.moved": _("成员调店"),
+    "staff.placed": _("确定新成员的门店"),
+    "staff.moved": _("确定成员调店"),
+    "staff.kept": _("人员变动维持原样"),
+    "staff.seen_off": _("处理成员离职"),
+    "todos.reassigned": _("转交成员的待办"),
     "handover.drafted": _("新建客户继承计划"),
     "handover.changed": _("修改客户继承计划"),
     "handover.started": _("开始客户继承"),

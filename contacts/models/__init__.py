@@ -35,6 +35,7 @@ from contacts.models.people import (
     OwnershipChange,
     Relation,
 )
+from contacts.models.staffing import StaffChange
 from contacts.models.stages import Stage, StageTransition
 from contacts.models.timeline import FactSource, TimelineEvent
 from contacts.models.views import ColumnChoice, SavedView
@@ -74,6 +75,7 @@ __all__ = [
     "RemarkEdit",
     "RowState",
     "SavedView",
+    "StaffChange",
     "Stage",
     "StageTransition",
     "Store",

@@ -105,6 +105,9 @@ class Department(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["corp", "department_id"], name="one_department_per_id")]
 
+    def __str__(self) -> str:
+        return self.name or str(self.department_id)
+
 
 class Member(models.Model):
     """成员 (shown as 导购): WeCom staff, by userid within the corp."""

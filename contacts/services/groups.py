@@ -99,6 +99,8 @@ def _write_groups(batch: GroupsBatch, who: _Who) -> tuple[dict[str, GroupChat], 
         if row is None:
             fresh.append({**_key(batch.corp, chat_id), "created_at": info.created_at} | values)
         elif row.synced_at is None or row.synced_at <= batch.read_at:
+            if row.store_id is not None and row.owner_id == values["owner_id"]:
+                values["store_id"] = row.store_id  # where a move of her owner left it
             gaps = _count_gaps(batch.events, row)
             gapped |= {chat_id} if gaps else set()
             noted = {

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from contacts import marks
-from contacts.models import Contact, Department, Member, MemberPlacement
+from contacts.models import Contact, Department, GroupChat, Member, MemberPlacement
 from contacts.services import placements
 from contacts.services.search import searchable
 from scrm.lib.db.bulk import clean_text, insert_rows, lock_rows, update_rows
@@ -19,7 +19,9 @@ _TEXTS = {"name": 64, "alias": 64, "position": 128, "mobile": 20, "avatar_url": 
 
 
 def apply_members(batch: MembersBatch) -> None:
-    """Departments and members as read; members who left; placements from the departments' stores. Idempotent, set-based.
+    """Departments and members as read; members who left. Idempotent, set-based.
+
+    What follows for who works where is noticed by services.staffing, within the same lock.
 
     A full read that lacks a department marks it gone; a member is only ever marked left by name (left_userids).
     """
@@ -30,7 +32,6 @@ def apply_members(batch: MembersBatch) -> None:
         _of(batch.corp).filter(userid__in=batch.left_userids).exclude(status=Member.Status.LEFT).update(
             status=Member.Status.LEFT, has_customer_contact=False, left_at=batch.read_at, synced_at=batch.read_at
         )
-    place_members(batch.corp, now=batch.read_at)
 
 
 def ensure_members(corp: Corp, userids: Iterable[str]) -> dict[str, int]:
@@ -115,20 +116,6 @@ def _differs(row: Member, values: Mapping[str, Any]) -> bool:
     return any(getattr(row, name) != value for name, value in values.items())
 
 
-def place_members(corp: Corp, *, now: datetime) -> None:
-    """Give each member the store of her departments, with a placement from now on. A member none of whose departments
-    stands for a store keeps what was set by hand."""
-    stores = department_stores(corp)
-    moves: list[tuple[Member, int]] = []
-    for member in (
-        Member.objects.filter(corp=corp).exclude(status=Member.Status.LEFT).only("pk", "department_ids", "store_id")
-    ):
-        store_id = next((stores[pk] for pk in member.department_ids if stores.get(pk)), None)
-        if store_id and store_id != member.store_id:
-            moves.append((member, store_id))
-    move_members(moves, now=now)
-
-
 def department_stores(corp: Corp) -> dict[int, int]:
     """WeCom department id → the store it, or the nearest department above it, stands for."""
     rows = {row.department_id: row for row in Department.objects.filter(corp=corp, is_gone=False)}
@@ -144,16 +131,32 @@ def department_stores(corp: Corp) -> dict[int, int]:
     return found
 
 
-def move_members(moves: Sequence[tuple[Member, int | None]], *, now: datetime) -> None:
-    """Members work at another store from now on: placements, their store of today, and that of the customers they own."""
+def move_members(moves: Sequence[tuple[Member, int | None]], *, now: datetime, follow: bool = True) -> None:
+    """Members work at another store from now on: placements and their store of today.
+
+    follow: their customers and groups of the store they leave come along; those that a decision of before left at another
+    store stay there, as all do without it.
+    """
     if not moves:
         return
     moved = lock_rows(Member, (member.pk for member, _store in moves))
+    before = dict(Member.objects.filter(pk__in=moved).values_list("pk", "store_id"))
     placements.write(MemberPlacement, {
         member.pk: {"store_id": store_id} if store_id else None for member, store_id in moves
     }, now=now)  # fmt: skip
     update_rows(Member, [{"id": member.pk, "store_id": store_id} for member, store_id in moves])
-    owned = list(Contact.objects.filter(owner_id__in=moved, root__isnull=True).values_list("pk", "owner_id"))
-    homes = {member.pk: store_id for member, store_id in moves}
-    update_rows(Contact, [{"id": pk, "store_id": homes[owner_id]} for pk, owner_id in owned])
-    marks.mark([pk for pk, _owner in owned], "contact.store")
+    if follow:
+        _take_along(before, {member.pk: store_id for member, store_id in moves})
+
+
+def _take_along(before: Mapping[int, int | None], homes: Mapping[int, int | None]) -> None:
+    owned = Contact.objects.filter(owner_id__in=before, root__isnull=True).values_list("pk", "owner_id", "store_id")
+    going = [(pk, owner_id) for pk, owner_id, store_id in owned if store_id in (None, before[owner_id])]
+    update_rows(Contact, [{"id": pk, "store_id": homes[owner_id]} for pk, owner_id in going])
+    marks.mark([pk for pk, _owner in going], "contact.store")
+    groups = GroupChat.objects.filter(owner_id__in=before).values_list("pk", "owner_id", "store_id")
+    update_rows(GroupChat, [
+        {"id": pk, "store_id": homes[owner_id]}
+        for pk, owner_id, store_id in groups
+        if store_id in (None, before[owner_id])
+    ])  # fmt: skip

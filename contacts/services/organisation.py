@@ -9,10 +9,12 @@ from accounts.models import User
 from contacts import marks
 from contacts.models import Contact, Dealer, Department, Member, MemberAccount, Region, Store, StorePlacement
 from contacts.services import placements
-from contacts.services.members import move_members, place_members
+from contacts.services.members import move_members
+from contacts.services.staffing.deciding import settle_by_hand
+from contacts.services.staffing.noticing import notice
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
-from tenants import audit
+from tenants import audit, locks
 from tenants.audit import Actor
 from wecom_bridge.models import Corp
 
@@ -87,8 +89,11 @@ def save_dealer(dealer: Dealer, *, by: Actor) -> Dealer:
 
 @transaction.atomic
 def map_departments(stores: dict[int, int | None], *, by: Actor) -> int:
-    """Say which store each department (by row id) stands for; its members, and those of departments below without a store
-    of their own, work there from now on. How many departments changed."""
+    """Say which store each department (by row id) stands for. Its newcomers, and those of departments below without a store of
+    their own, work there from now on; who stands at another store waits in 人员变动 for a decision. How many departments
+    changed. Raises UserError for a store that is archived."""
+    locks.lock_in_transaction("people")
+    _refuse_archived_stores(stores)
     changed = []
     for row in Department.objects.select_for_update(of=("self",)).filter(pk__in=stores).select_related("corp"):
         if row.store_id != stores[row.pk]:
@@ -97,15 +102,25 @@ def map_departments(stores: dict[int, int | None], *, by: Actor) -> int:
             changed.append(row)
     now = clock.now()
     for corp in Corp.objects.filter(pk__in={row.corp_id for row in changed}):
-        place_members(corp, now=now)
+        notice(corp, now=now)
     if changed:
         audit.record("departments.mapped", by=by, departments={str(row.pk): row.store_id for row in changed})
     return len(changed)
 
 
+def _refuse_archived_stores(stores: dict[int, int | None]) -> None:
+    """A department that stands for an archived store already is let be: the page sends every row."""
+    standing = dict(Department.objects.filter(pk__in=stores).values_list("pk", "store_id"))
+    fresh = {store_id for pk, store_id in stores.items() if store_id and store_id != standing.get(pk)}
+    gone = Store.objects.filter(pk__in=fresh, archived_at__isnull=False).first()
+    if gone is not None:
+        raise UserError(_("「%(name)s」已归档,请先恢复它,或选另一家门店。") % {"name": gone.name}, code="archived")
+
+
 @transaction.atomic
 def move_member(member_id: int, store: Store | None, *, by: Actor) -> Member:
-    """调店: the guide works at another store from now on; her customers' store of today follows their owner."""
+    """调店 by hand: the guide works at another store from now on; her customers of the old store follow."""
+    locks.lock_in_transaction("people")
     member = Member.objects.select_for_update(of=("self",)).get(pk=member_id)
     if member.store_id == (store.pk if store else None):
         return member
@@ -113,6 +128,9 @@ def move_member(member_id: int, store: Store | None, *, by: Actor) -> Member:
     move_members([(member, store.pk if store else None)], now=clock.now())
     audit.record("member.moved", member, by=by, old=old, new=store.pk if store else None)
     member.refresh_from_db()
+    settle_by_hand(member, by=by)
+    notice(member.corp, now=clock.now())
+    settle_by_hand(member, by=by)  # her department proposes another store still: she was moved knowing it
     return member
 
 

@@ -129,6 +129,14 @@ def _row(person: _Person, new_owner: int | None, stores: Mapping[int, int | None
         "first_added_at": min(dates, default=None),
         "last_added_at": max(dates, default=None),
         "owner_id": owner_id,
-        "store_id": stores.get(owner_id) if owner_id else person.root.store_id,
+        "store_id": _store(person.root, new_owner, stores),
     }
     return row if any(getattr(person.root, name) != value for name, value in row.items()) else None
+
+
+def _store(root: Contact, new_owner: int | None, stores: Mapping[int, int | None]) -> int | None:
+    """A new owner's store. With the owner she had, she stays where a move of that guide left her."""
+    owner_id = new_owner or root.owner_id
+    if owner_id is None or (new_owner is None and root.store_id is not None):
+        return root.store_id
+    return stores.get(owner_id)

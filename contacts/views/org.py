@@ -12,11 +12,14 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.access import MemberRequest, requires
 from accounts.models import User
+from accounts.scope import data_scope
 from contacts import hours
+from contacts.departments import lay_out
 from contacts.forms import DealerForm, MemberStoreForm, RegionForm
 from contacts.models import Dealer, Department, Member, Region, Store
 from contacts.queries import visible_members, visible_stores
 from contacts.services import archiving, organisation
+from contacts.services.staffing import reading as staff
 from contacts.storeforms import StoreForm
 from scrm.lib import clock
 from scrm.lib.errors import UserError
@@ -27,14 +30,19 @@ _STORES = Count("stores", filter=Q(stores__archived_at__isnull=True))
 _ACTIVE_MEMBERS = Count("members", filter=~Q(members__status=Member.Status.LEFT), distinct=True)
 
 
-def _tabs(request: MemberRequest, active: str) -> list[dict[str, Any]]:
+def org_tabs(request: MemberRequest, active: str) -> list[dict[str, Any]]:
     pages = [
         ("stores", _("门店"), "contacts:store_list"), ("members", _("成员"), "contacts:member_list"),
-        ("regions", _("大区"), "contacts:region_list"), ("dealers", _("经销商"), "contacts:dealer_list"),
+        ("changes", _("人员变动"), "contacts:change_list"), ("regions", _("大区"), "contacts:region_list"), ("dealers", _("经销商"), "contacts:dealer_list"),
         ("departments", _("部门对应"), "contacts:department_map"),
     ]  # fmt: skip
-    shown = pages if "org.edit" in request.permissions else pages[:2]
-    return [{"label": label, "url": reverse(name), "active": key == active} for key, label, name in shown]
+    shown = pages if "org.edit" in request.permissions else pages[:3]
+    open_ = sum(staff.count_open(data_scope(request.user, "org.view", grants=request.grants)).values())
+    counts = {"changes": open_} if open_ else {}
+    return [
+        {"label": label, "url": reverse(name), "active": key == active, "count": counts.get(key)}
+        for key, label, name in shown
+    ]
 
 
 @require_GET
@@ -54,7 +62,7 @@ def store_list(request: MemberRequest) -> HttpResponse:
         spans = hours.on_day(store.opening_hours, today)
         store.today = None if spans is None else hours.say_day(spans)  # type: ignore[attr-defined]  # set here for the page, no column of the model
     context = {
-        "tabs": _tabs(request, "stores"), "rows": page.rows, "total": stores.count(), "shown": len(page.rows),
+        "tabs": org_tabs(request, "stores"), "rows": page.rows, "total": stores.count(), "shown": len(page.rows),
         "regions": Region.objects.filter(pk__in=visible_stores(request.scope).values("region")).order_by("order", "name"), "is_filtered": bool(text or region or request.GET.get("archived")),
         "can_edit": "org.edit" in request.permissions, **pager(request, page),
     }  # fmt: skip
@@ -84,7 +92,7 @@ def region_list(request: MemberRequest) -> HttpResponse:
         F("archived_at").asc(nulls_first=True), "order", "name"
     )
     return render(
-        request, "contacts/place_list.html", {"tabs": _tabs(request, "regions"), "rows": rows, **_words("region")}
+        request, "contacts/place_list.html", {"tabs": org_tabs(request, "regions"), "rows": rows, **_words("region")}
     )
 
 
@@ -106,7 +114,7 @@ def region_edit(request: MemberRequest, pk: int) -> HttpResponse:
 def dealer_list(request: MemberRequest) -> HttpResponse:
     rows = Dealer.objects.annotate(store_count=_STORES).order_by(F("archived_at").asc(nulls_first=True), "name")
     return render(
-        request, "contacts/place_list.html", {"tabs": _tabs(request, "dealers"), "rows": rows, **_words("dealer")}
+        request, "contacts/place_list.html", {"tabs": org_tabs(request, "dealers"), "rows": rows, **_words("dealer")}
     )
 
 
@@ -192,8 +200,8 @@ def department_map(request: MemberRequest) -> HttpResponse:
     """Which store each WeCom department stands for."""
     rows = (
         Department.objects.filter(is_gone=False)
-        .select_related("corp")
-        .order_by("corp_id", "parent_department_id", "order", "pk")
+        .select_related("corp", "store")
+        .order_by("corp_id", "-order", "department_id")
     )
     if request.method == "POST":
         stores = {
@@ -203,9 +211,11 @@ def department_map(request: MemberRequest) -> HttpResponse:
         }
         organisation.map_departments(stores, by=request.actor)
         return redirect("contacts:department_map")
+    laid = lay_out(list(rows))
     context = {
-        "tabs": _tabs(request, "departments"),
-        "rows": rows,
+        "tabs": org_tabs(request, "departments"),
+        "rows": laid,
+        "circular": [one.department for one in laid if one.is_circular],
         "stores": visible_stores(request.scope).filter(archived_at__isnull=True).order_by("name"),
     }
     return render(request, "contacts/department_map.html", context)
@@ -234,7 +244,7 @@ def member_list(request: MemberRequest) -> HttpResponse:
     members = members.filter(archived_at__isnull=status != "archived")
     page = keyset_page(members, ("name", "pk"), request.GET.get("cursor", ""))
     context = {
-        "tabs": _tabs(request, "members"), "rows": page.rows, "total": members.count(), "shown": len(page.rows),
+        "tabs": org_tabs(request, "members"), "rows": page.rows, "total": members.count(), "shown": len(page.rows),
         "statuses": [*Member.Status.choices, ("unplaced", _("未分门店")), ("archived", _("已归档"))], "is_filtered": bool(text or status),
         "can_edit": "org.edit" in request.permissions, **pager(request, page),
     }  # fmt: skip
@@ -257,6 +267,7 @@ def _member(request: MemberRequest, member: Member) -> dict[str, Any]:
         "form": MemberStoreForm(initial={"store": member.store_id}),
         "users": free.order_by("display_name")[:200] if account is None else [],
         "placements": member.placements.select_related("store").order_by("-placed_from")[:20],
+        "changes": member.staff_changes.select_related("from_store", "to_store", "store").order_by("-pk")[:10],
         "departments": Department.objects.filter(corp=member.corp_id, department_id__in=member.department_ids),
     }
 

@@ -7,8 +7,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from conditions.models import DirtyMark
-from contacts.models import Department, GroupChat, GroupMembership, Member, MemberPlacement, TimelineEvent
+from contacts.models import Department, GroupChat, GroupMembership, Member, MemberPlacement, StaffChange, TimelineEvent
 from contacts.services.organisation import map_departments
+from contacts.services.staffing import deciding
 from scrm.lib import clock
 from tenants.audit import SYSTEM
 from tests.support.contacts import (
@@ -174,6 +175,8 @@ def test_a_move_ends_the_old_placement_and_history_stays() -> None:
     person = make_follow(member=member).contact
     Department.objects.create(corp=member.corp, department_id=9, name="新店", store=second)
     deliver("members", members_batch(info("lin", 9), read_at=clock.now()))
+    change = StaffChange.objects.get()
+    deciding.move(change.pk, deciding.Move(second, "follow"), seen=change.digest, by=SYSTEM)
     old, new = MemberPlacement.objects.filter(member=member).order_by("pk")
     assert (old.store, new.store, old.placed_to) == (first, second, new.placed_from)
     person.refresh_from_db()

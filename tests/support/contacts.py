@@ -18,6 +18,7 @@ from contacts.models import (
     MemberPlacement,
     Region,
     Relation,
+    StaffChange,
     Stage,
     Store,
     StorePlacement,
@@ -174,6 +175,13 @@ def make_alarm(member: Member | None = None, **overrides: Any) -> DeletionAlarm:
     member = member or make_member(store=make_store())
     fields = {"day": T0.date(), "deleted": 9, "bound": 5.0, "raised_at": T0, "store": member.store, **overrides}
     return DeletionAlarm.objects.create(member=member, **fields)
+
+
+def make_staff_change(member: Member | None = None, kind: str = "moved", **overrides: Any) -> StaffChange:
+    """An open change: by default of a guide whose department stands for another store now."""
+    member = member or make_member(store=make_store())
+    fields = {"from_store": member.store, "to_store": make_store() if kind == "moved" else None, "found_at": clock.now(), **overrides}  # fmt: skip
+    return StaffChange.objects.create(member=member, kind=kind, **fields)
 
 
 # --- WeCom's words -------------------------------------------------------------------------------------------------
