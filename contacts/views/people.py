@@ -63,11 +63,11 @@ def contact_list(request: MemberRequest) -> HttpResponse:
 
 
 def _views(look: Look) -> dict[str, Any]:
-    """The menu of saved views, and what may be done with the one in use."""
+    """The menu of saved views, her own first, and what may be done with the one in use."""
     view = look.view
     return {
         "view": view,
-        "views": look.views[:IN_MENU],
+        "views": sorted(look.views, key=lambda one: one.owner_id != look.request.user.pk)[:IN_MENU],
         "views_total": len(look.views),
         "is_changed": look.is_changed,
         "may_change": view is not None and may_change(look.request, view),

@@ -6,7 +6,8 @@ function openOnes(): NodeListOf<HTMLDetailsElement> {
   return document.querySelectorAll<HTMLDetailsElement>(OPEN);
 }
 
-/** Keeps a panel inside the window. Inside a scrolling table or board it is fixed to the window, which the frame cannot clip. */
+/** Keeps a panel inside the window: a menu that would leave it on the left opens to the right. Inside a scrolling table or board it is
+ *  fixed to the window, which the frame cannot clip. */
 function place(details: HTMLDetailsElement): void {
   const panel = details.querySelector<HTMLElement>(".info-pop, .menu-pop");
   if (!panel) return;
@@ -24,6 +25,8 @@ function place(details: HTMLDetailsElement): void {
     });
   } else if (panel.matches(".info-pop")) {
     panel.classList.toggle("flip", panel.getBoundingClientRect().right > window.innerWidth - EDGE);
+  } else if (panel.getBoundingClientRect().left < EDGE) {
+    panel.classList.add("menu-left");
   }
 }
 

@@ -107,7 +107,7 @@ def test_the_tree_is_evaluated_within_the_scope(shop, stages):
 def test_a_broken_tree_says_so_and_finds_nobody(acme_client, shop, broken):
     response = acme_client.get("/contacts/", {"where": broken})
     assert response.context["rows"] == [] and response.context["problems"]
-    assert "notice-bad" in text(response)
+    assert "筛选条件要修改" in text(response)
     assert acme_client.get("/contacts/where/", {"where": broken}).status_code == 200
     acme_client.post(f"/contacts/export/?{response.context['query']}")
     assert not Job.objects.filter(total__gt=0).exists()
@@ -294,7 +294,7 @@ def test_a_view_whose_tag_or_filter_is_gone_says_so_and_finds_nobody(acme_client
     for view in (by_tree, by_select):
         page = acme_client.get(f"/contacts/?view={view.pk}")
         assert page.context["rows"] == [] and page.context["total"] == (0, True)
-        assert "notice-bad" in text(page) and "找不到客户" in text(page)
+        assert "筛选条件要修改" in text(page) and "找不到客户" in text(page)
     assert "已不存在" in text(acme_client.get(f"/contacts/?view={by_select.pk}"))
     assert "可能已被删除" in text(acme_client.get(f"/contacts/where/?view={by_tree.pk}"))
     assert "不能存为视图" in text(acme_client.post(f"/contacts/views/new/?view={by_tree.pk}", {"name": "再来"}), 422)
