@@ -1,6 +1,6 @@
 from django.urls import path
 
-from contacts.views import board, ended, exports, groups, handover, notes, org, people, person, remarks, stages
+from contacts.views import board, ended, exports, groups, handover, notes, org, people, person, privacy, remarks, stages
 
 app_name = "contacts"
 urlpatterns = [
@@ -23,6 +23,11 @@ urlpatterns = [
     path("contacts/<int:pk>/todos/<int:todo_pk>/due/", notes.todo_due, name="todo_due"),
     path("contacts/<int:pk>/follows/<int:follow_pk>/remark/", remarks.remark_edit, name="remark_edit"),
     path("contacts/<int:pk>/follows/<int:follow_pk>/remark/retry/", remarks.remark_retry, name="remark_retry"),
+    path("contacts/<int:pk>/consents/", privacy.consent_add, name="consent_add"),
+    path("contacts/<int:pk>/erase/", privacy.contact_erase, name="contact_erase"),
+    path("erasures/", privacy.erasure_list, name="erasure_list"),
+    path("erasures/<int:pk>/", privacy.erasure_page, name="erasure"),
+    path("erasures/<int:pk>/status/", privacy.erasure_status, name="erasure_status"),
     path("contacts/<int:pk>/move/", board.contact_move, name="contact_move"),
     path("contacts/bulk/stage/", stages.bulk_stage, name="bulk_stage"),
     path("stages/", stages.stage_list, name="stage_list"),

@@ -33,10 +33,12 @@ from contacts.models.people import (
     OwnershipChange,
     Relation,
 )
+from contacts.models.privacy import ConsentRecord, ErasedKey, ErasureRequest, ErasureSecret
 from contacts.models.stages import Stage, StageTransition
 from contacts.models.timeline import FactSource, TimelineEvent
 
 __all__ = [
+    "ConsentRecord",
     "Contact",
     "ContactMerge",
     "ContactPhone",
@@ -44,6 +46,9 @@ __all__ = [
     "DeletionAlarm",
     "Department",
     "EndedBy",
+    "ErasedKey",
+    "ErasureRequest",
+    "ErasureSecret",
     "FactSource",
     "Follow",
     "FollowPeriod",
