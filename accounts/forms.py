@@ -1,5 +1,6 @@
 """Forms of log-ins, users, roles and tokens."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from accounts.scope import places
 from accounts.services.granting import Holding
 from accounts.services.users import Grant
 from scrm.lib import clock
+from tenants import retention
 from tenants.context import current_scope
 
 Kind = RoleGrant.Scope
@@ -160,3 +162,16 @@ class AuditFilterForm(forms.Form):
     action = forms.CharField(label=_("做了什么"), required=False, max_length=64)
     since = forms.DateField(label=_("从"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
     until = forms.DateField(label=_("到"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+
+
+class RetentionForm(forms.Form):
+    """Days for each kind of record: one field a kind, named by its key, within the kind's limits."""
+
+    def __init__(self, *args: Any, kinds: Sequence[retention.Kind], days: Mapping[str, int], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for kind in kinds:
+            outside = retention.said_limits(kind)
+            self.fields[kind.key] = forms.IntegerField(
+                label=str(kind.label), min_value=kind.least, max_value=kind.most, initial=days.get(kind.key, kind.keep_days),
+                error_messages=dict.fromkeys(("min_value", "max_value", "invalid", "required"), outside),
+            )  # fmt: skip

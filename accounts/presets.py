@@ -34,9 +34,9 @@ PRESETS = (
         "总部",
         (
             *_SEE_PEOPLE, *_SEE_WORK, *_WRITE_WORK,
-            "contacts.edit", "contacts.unmask", "contacts.export", "handover.manage", "orders.import", "tags.edit", "rules.edit", "stages.edit",
-            "broadcasts.approve", "bridge.view", "bridge.manage", "org.view", "org.edit", "users.manage", "roles.manage",
-            "tokens.manage", "audit.view", "jobs.view",
+            "contacts.edit", "contacts.unmask", "contacts.export", "contacts.erase", "handover.manage", "orders.import", "tags.edit", "rules.edit",
+            "stages.edit", "broadcasts.approve", "bridge.view", "bridge.manage", "org.view", "org.edit", "users.manage", "roles.manage",
+            "tokens.manage", "audit.view", "retention.edit", "jobs.view",
         ),
     ),
     Preset(

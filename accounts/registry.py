@@ -8,7 +8,7 @@ from accounts.navigation import NavEntry
 from accounts.permissions import Permission
 from accounts.presets import register_later, seed_roles
 from accounts.services import sessions
-from tenants import provision, retention
+from tenants import erasure, provision, retention
 
 _GROUP = _("用户与安全")
 PERMISSIONS = (
@@ -31,11 +31,15 @@ PERMISSIONS = (
         "audit.view", _("查看操作记录"), _GROUP, tenant_wide=True, says=_("查谁在什么时候做了什么,包括查看手机号和导出")
     ),
     Permission("jobs.view", _("查看后台任务"), _GROUP, says=_("看导入、导出等后台任务的进度和结果")),
+    Permission(
+        "retention.edit", _("设置数据保留期"), _GROUP, tenant_wide=True, says=_("决定各类记录保留多少天,到期自动删除")
+    ),
 )
 NAVIGATION = (
     NavEntry("users", _("用户"), "admin", "users", "users", "users.manage", order=810),
     NavEntry("roles", _("角色"), "admin", "roles", "shield", "roles.manage", order=820),
     NavEntry("tokens", _("API 令牌"), "admin", "tokens", "key-round", "tokens.manage", order=830),
+    NavEntry("retention", _("数据保留期"), "admin", "retention", "calendar-clock", "retention.edit", order=845),
     NavEntry("audit", _("操作记录"), "admin", "audit", "history", "audit.view", order=840),
 )
 WORDS = {
@@ -53,6 +57,7 @@ WORDS = {
     "role.edited": _("修改角色"),
     "role.deleted": _("删除角色"),
     "role.extended": _("预设角色增加新功能的权限"),
+    "retention.changed": _("修改数据保留期"),
     "token.created": _("新建 API 令牌"),
     "token.revoked": _("撤销 API 令牌"),
 }
@@ -68,3 +73,5 @@ def fill() -> None:
     register_later()
     retention.register(retention.Kind("sessions", _("登录设备"), sessions.KEEP_DAYS, sessions.prune))
     retention.register(retention.Kind("links", _("一次性登录链接"), 30, retention.older(OneTimeLink, "expires_at")))
+    for label in ("accounts.User", "accounts.LoginSession"):
+        erasure.holds_nothing(label, _("只有登录人自己的资料"))

@@ -12,5 +12,6 @@ urlpatterns = [
     path("settings/roles/<int:pk>/delete/", people.role_delete, name="role_delete"),
     path("settings/tokens/", books.token_list, name="tokens"),
     path("settings/tokens/<int:pk>/revoke/", books.token_revoke, name="token_revoke"),
+    path("settings/retention/", books.retention_page, name="retention"),
     path("settings/audit/", books.audit_list, name="audit"),
 ]

@@ -3,7 +3,7 @@
 from django.utils.translation import gettext_lazy as _
 
 from accounts import navigation, permissions
-from campaigns import customer_figures, tasks, welcome_figures
+from campaigns import customer_figures, erasers, tasks, welcome_figures
 from campaigns.handlers import groupmsg, ledger, welcome
 from campaigns.queries import audience
 from campaigns.services import enrolling, sop_running
@@ -67,5 +67,6 @@ def register() -> None:
     welcome.register()
     welcome_figures.register()
     customer_figures.register()
+    erasers.register()
     timeline.register_kind("push.sent", _("群发发送成功"), "send")
     timeline.register_kind("push.failed", _("群发没有发成"), "circle-alert")

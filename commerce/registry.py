@@ -6,7 +6,7 @@ from accounts import api_scopes, audit_words, navigation
 from accounts.navigation import NavEntry
 from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
-from commerce import fields, kinds, panels
+from commerce import erasers, fields, kinds, panels
 from commerce.services import imports
 from commerce.services.binding import on_new_keys
 from contacts import arrivals, longjobs
@@ -36,3 +36,4 @@ def register() -> None:
     fields.fill()
     longjobs.register(imports.KIND, imports.import_step)
     arrivals.on_new_keys(on_new_keys)
+    erasers.register()

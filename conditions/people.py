@@ -10,8 +10,9 @@ PERSON = "contacts.Contact"
 
 
 def people() -> QuerySet[Any]:
-    """All root contacts, in no order."""
-    found: QuerySet[Any] = apps.get_model(PERSON)._default_manager.filter(root__isnull=True).order_by()
+    """All root contacts that stand for somebody, in no order."""
+    everybody = apps.get_model(PERSON)._default_manager
+    found: QuerySet[Any] = everybody.filter(root__isnull=True, erased_at__isnull=True).order_by()
     return found
 
 

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from contacts.kinds import ADD_WAYS
 from contacts.models import Contact, Department, Follow, GroupChat, GroupMembership, Identity, Member, Relation
+from contacts.services.forgotten import screen_groups, screen_people
 from contacts.services.groups import lock_groups
 from contacts.services.inbound import lock_people
 from contacts.services.members import department_values, member_values
@@ -56,6 +57,7 @@ COLUMNS = {
 def compare_people(batch: PeopleBatch) -> Iterator[Difference]:
     """Contacts and their relations."""
     lock_people()
+    batch = screen_people(batch)
     follows = _follows_of(batch)
     newer = {row.contact_id for row in follows.values() if row.synced_at and row.synced_at > batch.read_at}
     yield from _compare_contacts(batch, newer)
@@ -169,6 +171,7 @@ def _compare_row(entity: str, key: str, model: Any, row: Any, values: dict[str, 
 def compare_groups(batch: GroupsBatch) -> Iterator[Difference]:
     """Groups and who is in them."""
     lock_groups()
+    batch = screen_groups(batch)
     chat_ids = {info.chat_id for info in batch.groups} | set(batch.dismissed)
     ours = GroupChat.objects.filter(corp=batch.corp, id_space=batch.corp.id_space, chat_id__in=chat_ids)
     known = {row.chat_id: row for row in ours}

@@ -7,7 +7,7 @@ from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from contacts.models import Dealer, Member, Region, Stage, Store
+from contacts.models import ConsentRecord, Dealer, ErasureRequest, Member, Region, Stage, Store
 from contacts.services.remarks import Remark
 from scrm.lib.privacy import mask_text
 
@@ -143,3 +143,40 @@ class RemarkForm(forms.Form):
         company = data.get("remark_company", self.standing.remark_company)
         phones = (*kept, *([data["phone"]] if data["phone"] else []))
         return Remark(data["remark"], data["description"], company, phones)
+
+
+class ConsentForm(forms.Form):
+    """What a person allowed or forbade, and how that is known."""
+
+    purpose = forms.ChoiceField(
+        label=_("事项"),
+        choices=[one for one in ConsentRecord.Purpose.choices if one[0] != ConsentRecord.Purpose.OPT_OUT],
+    )
+    decision = forms.ChoiceField(
+        label=_("客户的决定"),
+        choices=[(one.value, one.label) for one in (ConsentRecord.Decision.GIVEN, ConsentRecord.Decision.WITHDRAWN)],
+    )
+    channel = forms.ChoiceField(
+        label=_("在哪里表示的"),
+        choices=[one for one in ConsentRecord.Channel.choices if one[0] != ConsentRecord.Channel.PRODUCT],
+    )
+    source = forms.ChoiceField(
+        label=_("谁说的"),
+        choices=[one for one in ConsentRecord.Source.choices if one[0] != ConsentRecord.Source.SYSTEM],
+    )
+    on = forms.DateField(label=_("哪一天"), widget=forms.DateInput(attrs={"type": "date"}))
+    evidence = forms.CharField(
+        label=_("依据"), max_length=300, help_text=_("例如:到店时当面说的,或纸质表单放在哪里。只追加,不能改。")
+    )
+
+
+class ErasureForm(forms.Form):
+    """Who asked for the removal of a person, why, and her number typed by hand."""
+
+    asked_by = forms.ChoiceField(label=_("谁提出的"), choices=ErasureRequest.AskedBy.choices)
+    reason = forms.CharField(
+        label=_("理由"), max_length=300, help_text=_("例如来信的日期和编号。删除完成时会一并清除。")
+    )
+    typed = forms.CharField(
+        label=_("输入客户编号以确认"), max_length=20, widget=forms.TextInput(attrs={"inputmode": "numeric"})
+    )

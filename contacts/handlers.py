@@ -2,6 +2,7 @@
 tells is marked so, and rules act on nobody for it."""
 
 from conditions import dirty
+from contacts.services.forgotten import screen_groups, screen_people
 from contacts.services.groups import apply_groups, apply_lost_groups
 from contacts.services.inbound import apply_lost_follows, apply_people, note_archive_consent, note_failed_transfer
 from contacts.services.members import apply_members
@@ -22,7 +23,7 @@ ORDER = 100
 
 def on_people(batch: PeopleBatch) -> None:
     with dirty.told_by(batch.source):
-        apply_people(batch)
+        apply_people(screen_people(batch))
 
 
 def on_members(batch: MembersBatch) -> None:
@@ -33,7 +34,7 @@ def on_members(batch: MembersBatch) -> None:
 
 def on_groups(batch: GroupsBatch) -> None:
     with dirty.told_by(batch.source):
-        apply_groups(batch)
+        apply_groups(screen_groups(batch))
 
 
 def on_removals(batch: RemovalsBatch) -> None:

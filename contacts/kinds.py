@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from contacts.models import TimelineEvent
+from contacts.models import ConsentRecord, TimelineEvent
 from contacts.timeline import register_kind
 
 ADD_WAYS: dict[int, Any] = {
@@ -102,6 +102,10 @@ def _postponed(event: TimelineEvent) -> str:
     return _("改到 %(at)s 前") % {"at": f"{due:%m-%d %H:%M}"}
 
 
+def _consent(event: TimelineEvent) -> str:
+    return str(dict(ConsentRecord.Purpose.choices).get(event.payload.get("purpose", ""), ""))
+
+
 def register() -> None:
     """Name the kinds this app records."""
     register_kind("follow.added", gettext_lazy("添加好友"), "user-plus", _added)
@@ -111,6 +115,9 @@ def register() -> None:
     register_kind("follow.lost", gettext_lazy("好友关系不再存在"), "user-minus", _ended)
     register_kind("follow.transfer_failed", gettext_lazy("客户转移失败"), "user-x", _transfer_failed)
     register_kind("archive.agreed", gettext_lazy("客户同意会话存档"), "shield-check")
+    register_kind("consent.given", gettext_lazy("记录同意"), "shield-check", _consent)
+    register_kind("consent.withdrawn", gettext_lazy("记录撤回同意"), "shield-alert", _consent)
+    register_kind("contact.erased", gettext_lazy("个人信息已按请求删除"), "trash-2")
     register_kind("group.joined", gettext_lazy("进入客户群"), "messages-square")
     register_kind("group.left", gettext_lazy("离开客户群"), "log-out")
     register_kind("group.owner_changed", gettext_lazy("群主变更"), "repeat")

@@ -53,6 +53,10 @@ def visible_contacts(scope: DataScope) -> QuerySet[Contact]:
 
     For a guide: no follow, no page. A follow that ended still shows the person to her, except after a hand-over.
     """
+    return _roots(scope).filter(erased_at__isnull=True)
+
+
+def _roots(scope: DataScope) -> QuerySet[Contact]:
     roots = Contact.objects.filter(root__isnull=True)
     if scope.sees_all:
         return roots
@@ -90,8 +94,8 @@ def _people_of_own(scope: DataScope) -> QuerySet[Any]:
 
 
 def listed_contacts(scope: DataScope) -> QuerySet[Contact]:
-    """The customer list: visible people who were ever added, as the list's index has them."""
-    return visible_contacts(scope).filter(last_added_at__isnull=False)
+    """The customer list: visible people who were ever added, as the list's index has them. Of who was erased it says no date."""
+    return _roots(scope).filter(last_added_at__isnull=False)
 
 
 def family_of(root_ids: Iterable[int]) -> dict[int, int]:

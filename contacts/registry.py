@@ -15,6 +15,7 @@ from contacts import (
     board,
     bulk,
     comparing,
+    erasers,
     fields,
     filters,
     handlers,
@@ -29,39 +30,70 @@ from contacts import (
     today,
     transfers,
 )
-from contacts.models import BulkChange, DeletionAlarm, HandoverPlan, Note, RemarkEdit, StaffChange, TimelineEvent, Todo
+from contacts.models import (
+    BulkChange,
+    DeletionAlarm,
+    ErasureRequest,
+    HandoverPlan,
+    Note,
+    RemarkEdit,
+    StaffChange,
+    TimelineEvent,
+    Todo,
+)
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
 from contacts.services import bulk as bulk_changes
-from contacts.services import bulk_kinds, exports, groups, reminders, search, stage_answers, stage_editing, stage_rules
+from contacts.services import (
+    bulk_kinds,
+    consents,
+    erasing,
+    exports,
+    groups,
+    reminders,
+    search,
+    stage_answers,
+    stage_editing,
+    stage_rules,
+)
 from contacts.services.alarms import watch_deletions
 from contacts.services.handover import planning, running
 from contacts.services.newcomers import enter_first_stage
 from contacts.services.remarks import REMARK_COMMAND
 from contacts.services.reminders import REMIND_COMMAND
 from contacts.views import bulk as bulk_pages
-from contacts.views import notes, wecom_login
+from contacts.views import notes, privacy, wecom_login
 from contacts.views import stages as stage_pages
 from tenants import backfills, lanes, provision, quiet, retention
 from wecom_bridge.contracts import register_command
 
 # Facts are what every later question is asked of: kept long, never shorter than the reports' comparison with last year.
-FILES = retention.Kind("export_files", _("导出与拒收文件"), 7, longjobs.prune_files)
-ALARMS = retention.Kind("deletion_alarms", _("导购异常删除提醒"), 1095, retention.older(DeletionAlarm, "raised_at"))
-TIMELINE = retention.Kind("timeline", _("客户时间线"), 1095, retention.older(TimelineEvent, "occurred_at"))
+FILES = retention.Kind("export_files", _("导出与拒收文件"), 7, longjobs.prune_files, most=90)
+ALARMS = retention.Kind(
+    "deletion_alarms", _("导购异常删除提醒"), 1095, retention.older(DeletionAlarm, "raised_at"), least=30
+)
+TIMELINE = retention.Kind(
+    "timeline", _("客户时间线"), 1095, retention.older(TimelineEvent, "occurred_at"), least=400,
+    why_least=_("报表要和去年同期比较。"),
+)  # fmt: skip
 # What colleagues wrote goes with the facts around it; an edit of a remark is of use until it is settled and looked into.
 KEPT = (
     TIMELINE,
     FILES,
     ALARMS,
-    retention.Kind("notes", _("跟进记录"), 1095, retention.older(Note, "written_at")),
-    retention.Kind("todos", _("已完成的待办"), 1095, retention.older(Todo, "done_at")),
-    retention.Kind("remark_edits", _("备注修改记录"), 90, retention.older(RemarkEdit, "settled_at")),
+    retention.Kind("notes", _("跟进记录"), 1095, retention.older(Note, "written_at"), least=30),
+    retention.Kind("todos", _("已完成的待办"), 1095, retention.older(Todo, "done_at"), least=30),
+    retention.Kind("remark_edits", _("备注修改记录"), 90, retention.older(RemarkEdit, "settled_at"), least=7),
     retention.Kind("bulk_changes", _("批量操作记录"), 180, retention.older(BulkChange, "created_at")),
     retention.Kind("staff_changes", _("人员变动记录"), 1095, retention.older(StaffChange, "settled_at")),
     # The rule of two hand-overs in 90 days is counted from them.
-    retention.Kind("handovers", _("客户继承计划"), 1095, retention.older(HandoverPlan, "ended_at")),
-)
+    retention.Kind(
+        "handovers", _("客户继承计划"), 1095, retention.older(HandoverPlan, "ended_at"), least=120,
+        why_least=_("90 天内两次转移的规则按它算。"),
+    ),
+    retention.Kind("consents", _("已被取代的同意记录"), 1825, consents.prune_superseded, least=365),
+    retention.Kind("erasures", _("删除证明"), 1825, retention.older(ErasureRequest, "finished_at"), least=365),
+)  # fmt: skip
 
 AUDIT_WORDS: dict[str, str | Promise] = {
     "contact.unmasked": _("查看完整手机号"),
@@ -93,6 +125,10 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "stage.restored": _("恢复阶段"),
     "stage.rule_saved": _("设置阶段进入条件"),
     "stage.rule_applied": _("按进入条件移入客户"),
+    "contact.erasure_requested": _("请求删除客户个人信息"),
+    "contact.erased": _("删除客户个人信息"),
+    "consent.given": _("记录客户同意"),
+    "consent.withdrawn": _("记录客户撤回同意"),
     "opt_out.set": _("设置免打扰"),
     "opt_out.ended": _("取消免打扰"),
     "store.created": _("新增门店"),
@@ -166,6 +202,13 @@ def register() -> None:
             tenant_wide=True,
             says=_("建门店、大区、经销商,对应部门,给成员调店,关联登录账号"),
         ),
+        Permission(
+            "contacts.erase",
+            _("按请求删除客户的个人信息"),
+            people,
+            tenant_wide=True,
+            says=_("按客户的请求删除她的全部个人信息,删除后不能恢复"),
+        ),
     )
     navigation.register(
         NavEntry("contacts", _("客户"), "people", "contacts:contact_list", "users-round", "contacts.view", order=90),
@@ -183,6 +226,9 @@ def register() -> None:
         ),
         NavEntry(
             "m-customers", _("客户"), "home", "contacts:phone_list", "users-round", "today.use", order=20, phone=True
+        ),
+        NavEntry(
+            "erasures", _("删除个人信息"), "admin", "contacts:erasure_list", "trash-2", "contacts.erase", order=850
         ),
         NavEntry("stages", _("客户阶段"), "people", "contacts:stage_list", "route", "stages.edit", order=165),
         NavEntry("org", _("组织"), "admin", "contacts:store_list", "network", "org.view", order=800),
@@ -233,6 +279,9 @@ def register() -> None:
     quiet.register("long_jobs", longjobs.count_open)
     lanes.register(lanes.Lane(planning.LANE, queue="bulk", drain=running.drain, next_due=running.next_due))
     quiet.register("handover", running.count_due)
+    erasers.register()
+    lanes.register(lanes.Lane(erasing.LANE, queue="bulk", drain=erasing.drain, next_due=erasing.next_due))
+    quiet.register("erasures", erasing.count_due)
     provision.register_seed("contacts.stages", seed_stages)
     backfills.register(backfills.Backfill(search.BACKFILL, search.refill))
     for kind in KEPT:
@@ -246,6 +295,9 @@ def _notes() -> None:
         register_command(command)
     panels.register(panels.Panel("todos", _("待办"), 10, "contacts/_todos_panel.html", notes.todos_panel))
     panels.register(panels.Panel("notes", _("跟进记录"), 15, "contacts/_notes_panel.html", notes.notes_panel))
+    panels.register(
+        panels.Panel("consents", _("同意记录"), 60, "contacts/_consents_panel.html", privacy.consents_panel)
+    )
     panels.register_figure(panels.Figure("next", _("下一步"), 10, notes.next_step))
     today.register_card(today.TodayCard("todos", _("我的待办"), 10, "contacts/_today_todos.html", notes.todos_card))
     lanes.register(lanes.Lane(reminders.LANE, queue="outbound", drain=reminders.drain, next_due=reminders.next_due))

@@ -12,7 +12,7 @@ from conditions import consumers
 from conditions.consumers import Consumer
 from contacts import bulk, panels, successions, timeline
 from contacts.services import merging, stage_editing
-from tagging import actions, comparing, fields, handlers, listing
+from tagging import actions, comparing, erasers, fields, handlers, listing
 from tagging import segments as listeners
 from tagging.models import RuleMatch, SegmentChange
 from tagging.services import inheriting, rules, segments
@@ -41,6 +41,7 @@ def register() -> None:
     timeline.register_kind("tag.removed", gettext_lazy("去掉标签"), "tag", _said(gettext_lazy("去掉标签「%(tag)s」")))
     listing.register()
     bulk.register(TAGS)
+    erasers.register()
     panels.register(
         panels.Panel(
             "tags", gettext_lazy("标签"), 20, "tagging/_person_panel.html", person_panel, permission="tags.view"

@@ -5,15 +5,19 @@ Apps register their kinds; the days are the tenant's own rows (RetentionRule), l
     retention.register(Kind("audit", _("操作记录"), keep_days=730, prune=retention.older(AuditEntry, "at")))
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from django.db import models, transaction
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 
 from scrm.lib import clock
+from scrm.lib.errors import UserError
+from tenants import audit
+from tenants.audit import Actor
 from tenants.context import current_tenant
 from tenants.ledger.models import RetentionRule
 from tenants.models import Tenant
@@ -24,12 +28,18 @@ _HOUR = 3  # tenant time, when shops sleep
 
 @dataclass(frozen=True)
 class Kind:
-    """prune(before, limit) deletes at most `limit` rows older than a domain instant and says how many."""
+    """prune(before, limit) deletes at most `limit` rows older than a domain instant and says how many.
+
+    least, most: days between which the merchant may choose; why_least: what would no longer work with fewer.
+    """
 
     key: str
     label: str | Promise
     keep_days: int
     prune: Callable[[datetime, int], int]
+    least: int = 1
+    most: int = 3650
+    why_least: str | Promise = ""
 
 
 _kinds: dict[str, Kind] = {}
@@ -64,6 +74,36 @@ def seed_rules(tenant: Tenant) -> None:
     RetentionRule.objects.bulk_create(
         [RetentionRule(kind=kind.key, keep_days=kind.keep_days) for kind in all_kinds()], ignore_conflicts=True
     )
+
+
+@transaction.atomic
+def set_days(wanted: Mapping[str, int], *, by: Actor) -> dict[str, tuple[int, int]]:
+    """Keep these kinds for so many days from tonight on: kind → (before, after) of those that changed.
+
+    Raises KeyError for an unknown kind, UserError for days outside the kind's limits; then nothing is changed.
+    """
+    seed_rules(current_tenant())
+    rules = {rule.kind: rule for rule in RetentionRule.objects.select_for_update().filter(kind__in=wanted)}
+    changed: dict[str, tuple[int, int]] = {}
+    for key, days in sorted(wanted.items()):
+        kind, rule = _kinds[key], rules[key]
+        if not kind.least <= days <= kind.most:
+            raise UserError(said_limits(kind))
+        if rule.keep_days != days:
+            changed[key] = (rule.keep_days, days)
+            rule.keep_days = days
+            rule.save(update_fields=["keep_days"])
+    if changed:
+        audit.record("retention.changed", by=by, days={key: list(pair) for key, pair in changed.items()})
+    return changed
+
+
+def said_limits(kind: Kind) -> str:
+    """Between how many days a merchant may choose, and why not fewer."""
+    said = _("「%(name)s」可以保留 %(least)d 到 %(most)d 天。") % {
+        "name": kind.label, "least": kind.least, "most": kind.most,
+    }  # fmt: skip
+    return f"{said}{kind.why_least}"
 
 
 def drain(deadline: datetime) -> bool:

@@ -12,7 +12,7 @@ from accounts import audit_words, navigation, permissions
 from scrm.lib import clock
 from tenants import lanes, quiet, retention
 from tenants.services import dumps
-from wecom_bridge import home_panel
+from wecom_bridge import erasers, home_panel
 from wecom_bridge.figures import limits, nights, reading, recorder
 from wecom_bridge.figures.rows import ServiceMinute
 from wecom_bridge.models import InboundEvent, OutboundCommand, SyncRun
@@ -67,15 +67,18 @@ def register() -> None:
         navigation.NavEntry("bridge", HEADING, "admin", "bridge_home", "plug", "bridge.view", order=900)
     )
     home_panel.register()
+    erasers.register()
     reading.register()
     limits.register()
     nights.register()
     dumps.on_restored(corps.rest_after_restore)
     _register_lanes()
     _register_quiet()
-    retention.register(retention.Kind("bridge_inbox", _("企业微信回调"), keep_days=30, prune=_prune_events))
-    retention.register(retention.Kind("bridge_outbox", _("企业微信调用"), keep_days=90, prune=_prune_commands))
-    retention.register(retention.Kind("bridge_figures", _("服务状态"), keep_days=14, prune=_prune_figures))
+    retention.register(retention.Kind("bridge_inbox", _("企业微信回调"), keep_days=30, prune=_prune_events, least=7))
+    retention.register(
+        retention.Kind("bridge_outbox", _("企业微信调用"), keep_days=90, prune=_prune_commands, least=30)
+    )
+    retention.register(retention.Kind("bridge_figures", _("服务状态"), keep_days=14, prune=_prune_figures, most=90))
     units, found = keeping.UNIT_DAYS, keeping.RUN_DAYS
     retention.register(retention.Kind("bridge_sync_units", _("同步明细"), keep_days=units, prune=keeping.prune_units))
     retention.register(retention.Kind("bridge_syncs", _("同步与差异"), keep_days=found, prune=keeping.prune_runs))

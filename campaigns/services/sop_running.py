@@ -236,6 +236,11 @@ def on_merged(merged: Merged) -> None:
     _leave(leaving, "merged", merged.at)
 
 
+def leave_all(enrollments: QuerySet[Enrollment], reason: str, now: datetime) -> None:
+    """End these customers' runs that are under way, for a reason from outside the SOP."""
+    _leave(_lock_runs(enrollments.filter(state=Enrollment.State.RUNNING)), reason, now)
+
+
 def next_due() -> datetime | None:
     """The domain instant of the next step of anybody; of one that waits for the ledger, the end of its waiting."""
     now = clock.now()

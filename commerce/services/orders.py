@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from commerce.services.facts import record_orders
 from commerce.services.refunds import RefundBook, refunds_of, settle
 from commerce.services.rows import LineRow, OrderRow, RefundRow, Report
 from contacts import marks
+from contacts.services.forgotten import find_forgotten
 from contacts.timeline import roots_of
 from scrm.lib import clock
 from scrm.lib.db.bulk import clean_text, insert_rows, update_rows
@@ -45,7 +47,7 @@ def upsert_orders(
     """
     locks.lock_in_transaction("orders")
     now = clock.now()
-    wanted = {row.number: row for row in rows}
+    wanted = {row.number: row for row in _without_forgotten(rows)}
     known = {
         order.number: order
         for order in Order.objects.select_for_update(of=("self",)).filter(source=source, number__in=wanted)
@@ -95,6 +97,26 @@ def _of_same_currency(order: Order, row: OrderRow) -> Order:
         raise UserError(_("订单 %(number)s 的币种由 %(old)s 变为 %(new)s,请先核对来源。")
                         % {"number": row.number, "old": order.currency, "new": row.currency})  # fmt: skip
     return order
+
+
+def _without_forgotten(rows: Sequence[OrderRow]) -> list[OrderRow]:
+    """Orders without the keys of buyers who were erased since: the same file may come again. What is bought later is theirs anew."""
+    forgotten = find_forgotten({key for row in rows for key in (row.phone, row.unionid, row.external_userid)})
+    if not forgotten.since:
+        return list(rows)
+
+    def kept(key: str, at: datetime) -> str:
+        return "" if forgotten.holds(key, at) else key
+
+    return [
+        replace(
+            row,
+            phone=kept(row.phone, row.ordered_at),
+            unionid=kept(row.unionid, row.ordered_at),
+            external_userid=kept(row.external_userid, row.ordered_at),
+        )
+        for row in rows
+    ]
 
 
 def _filled(order: Order, row: OrderRow, refunds: RefundBook, now: datetime) -> Order:

@@ -35,6 +35,7 @@ from contacts.models.people import (
     OwnershipChange,
     Relation,
 )
+from contacts.models.privacy import ConsentRecord, ErasedKey, ErasureRequest, ErasureSecret
 from contacts.models.staffing import StaffChange
 from contacts.models.stages import Stage, StageTransition
 from contacts.models.timeline import FactSource, TimelineEvent
@@ -45,6 +46,7 @@ __all__ = [
     "BulkPart",
     "BulkReason",
     "ColumnChoice",
+    "ConsentRecord",
     "Contact",
     "ContactMerge",
     "ContactPhone",
@@ -52,6 +54,9 @@ __all__ = [
     "DeletionAlarm",
     "Department",
     "EndedBy",
+    "ErasedKey",
+    "ErasureRequest",
+    "ErasureSecret",
     "FactSource",
     "Follow",
     "FollowPeriod",

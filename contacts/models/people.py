@@ -44,6 +44,8 @@ class Contact(models.Model):
     active_follows = models.IntegerField(default=0)  # of this contact and her branches; 0 = no friend any more
     # Name, remarks, pinyin, phone tails: what the text search looks through. Written by contacts.services.search.
     search_text = models.TextField(default="", blank=True)
+    # Since then the row says nothing of anybody: it holds facts together, so that counts and money stay true.
+    erased_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 

@@ -172,6 +172,8 @@ def undo_merge(merge_id: int, *, by: Actor) -> ContactMerge:
     rows = Contact.objects.select_for_update(of=("self",)).filter(pk__in=[merge.kept_id, *merge.moved_ids])
     people = {row.pk: row for row in rows.order_by("pk")}
     root, now = people[merge.kept_id], clock.now()
+    if root.erased_at is not None:
+        raise UserError(_("这位客户的个人信息已按请求删除,合并不能再撤销。"))
     if root.root_id is not None:
         raise UserError(_("这位客户之后又与其他客户合并,请先撤销后来的合并。"))
     apart = [pk for pk in merge.moved_ids if pk in people and people[pk].root_id == root.pk]

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from contacts import marks
-from contacts.models import Contact
+from contacts.models import ConsentRecord, Contact
 from contacts.services.stages import actor_label
 from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
@@ -32,6 +32,7 @@ def set_opt_out(contact_id: int, span: str, *, by: Actor, at: datetime, source: 
         return person
     person.opt_out_since, person.opt_out_until, person.opt_out_source = at, until, source
     _save(person)
+    _note(person, ConsentRecord.Decision.SET, by=by, at=at)
     _tell(person, "opt_out.set", {"span": span, "until": until.isoformat() if until else None}, by=by, at=at)
     return person
 
@@ -45,6 +46,7 @@ def end_opt_out(contact_id: int, *, by: Actor, at: datetime) -> Contact:
     person.opt_out_since = person.opt_out_until = None
     person.opt_out_source = ""
     _save(person)
+    _note(person, ConsentRecord.Decision.ENDED, by=by, at=at)
     _tell(person, "opt_out.ended", {}, by=by, at=at)
     return person
 
@@ -57,6 +59,17 @@ def is_opted_out(person: Contact, at: datetime) -> bool:
 def _save(person: Contact) -> None:
     person.updated_at = clock.now()
     person.save(update_fields=["opt_out_since", "opt_out_until", "opt_out_source", "updated_at"])
+
+
+def _note(person: Contact, decision: ConsentRecord.Decision, *, by: Actor, at: datetime) -> None:
+    """The wish in the record of what she allowed and forbade."""
+    is_person = by.kind == "user"
+    source = ConsentRecord.Source.GUIDE if is_person else ConsentRecord.Source.SYSTEM
+    ConsentRecord.objects.create(
+        contact=person, purpose=ConsentRecord.Purpose.OPT_OUT, decision=decision, channel=ConsentRecord.Channel.PRODUCT,
+        source=source, until=person.opt_out_until, decided_at=at, noted_at=at, noted_by_id=by.id if is_person else None,
+        noted_by_name=by.name[:80],
+    )  # fmt: skip
 
 
 def _tell(person: Contact, kind: str, payload: dict[str, object], *, by: Actor, at: datetime) -> None:

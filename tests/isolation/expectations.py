@@ -14,6 +14,7 @@ from typing import Any
 
 from accounts.models import ApiToken, LoginSession, Role
 from scrm.lib import clock
+from tenants.audit import SYSTEM
 from tests.support.core import make_user
 
 
@@ -65,6 +66,7 @@ TENANT_ROUTES: dict[str, Expect] = {
     "role_delete": Route(pk="accounts.Role"),
     "tokens": Route(),
     "token_revoke": Route(pk="accounts.ApiToken"),
+    "retention": Route(),
     "audit": Route(),
     "api_schema": Route(),
     "api_sandbox_quiet": Route(),
@@ -115,6 +117,11 @@ TENANT_ROUTES: dict[str, Expect] = {
         todo_due=Route(pk="contacts.Contact", ids={"todo_pk": "contacts.Todo"}, own={404}),
         remark_edit=Route(pk="contacts.Contact", ids={"follow_pk": "contacts.Follow"}, own={404}),
         remark_retry=Route(pk="contacts.Contact", ids={"follow_pk": "contacts.Follow"}, own={404}),
+        consent_add=Route(pk="contacts.Contact"),
+        contact_erase=Route(pk="contacts.Contact"),
+        erasure_list=Route(),
+        erasure=Route(pk="contacts.ErasureRequest"),
+        erasure_status=Route(pk="contacts.ErasureRequest"),
         bulk_stage=Route(),
         bulk_owner=Route(),
         bulk_list=Route(),
@@ -401,6 +408,15 @@ def _todo() -> Any:
     )
 
 
+def _erasure() -> Any:
+    from contacts.services.erasing import request_erasure
+
+    contact = _contact()
+    return request_erasure(
+        contact.pk, asked_by="customer", reason="来信", typed=str(contact.pk), by=SYSTEM, at=clock.now()
+    )
+
+
 def _stage() -> Any:
     from contacts.models import Stage
 
@@ -485,6 +501,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "contacts.Note": _note,
     "contacts.Todo": _todo,
     "contacts.Follow": _contacts("make_follow"),
+    "contacts.ErasureRequest": _erasure,
     "contacts.Stage": _stage,
     "contacts.BulkChange": _bulk_change,
     "contacts.DeletionAlarm": _contacts("make_alarm"),
