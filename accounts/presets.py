@@ -84,7 +84,7 @@ PRESETS = (
 # Permissions that came after merchants had their roles: a name for the ledger, kept for ever, and the codes. Each merchant's
 # preset roles get them once; a later release adds a line, and changes none.
 LATER: dict[str, tuple[str, ...]] = {
-    "accounts.people_permissions": ("stages.edit", "handover.manage"),
+    "accounts.people_permissions": ("stages.edit", "handover.manage", "contacts.erase", "retention.edit"),
 }
 
 

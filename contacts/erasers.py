@@ -103,6 +103,8 @@ ERASERS = (
         },
     ),
     Eraser("contacts.GroupChat", _("群名与群公告"), sweep=("name", "notice")),
+    Eraser("contacts.SavedView", _("保存的视图"), sweep=("name", "filters", "tree")),
+    Eraser("contacts.BulkChange", _("批量操作记录"), sweep=("params", "title")),
 )  # fmt: skip
 
 
