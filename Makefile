@@ -1,6 +1,6 @@
 # Everything starts here: `make help`. Works with GNU make 3.81 and newer, as macOS ships it.
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo demo-reset test lint test-with-servers gates bench
+.PHONY: help setup lock demo demo-reset test lint lint-types lint-style lint-contracts lint-frontend test-with-servers gates bench
 
 PYTHON ?= python3
 PY := .venv/bin/python
@@ -40,11 +40,20 @@ test: setup lint ## set-up, lint, types, contracts, templates, messages, tests, 
 	@$(RUNTIME) test-env -- $(MAKE) --no-print-directory test-with-servers
 
 lint: setup ## what needs no servers: ruff, mypy, import contracts, templates, front end
+	@$(MAKE) --no-print-directory --jobs 2 lint-types lint-style lint-contracts lint-frontend
+
+lint-style:
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m djlint templates --lint --quiet
-	$(RUNTIME) build-env -- .venv/bin/lint-imports --verbose
+
+lint-types:
 	$(RUNTIME) build-env -- $(PY) -m mypy
+
+lint-contracts:
+	$(RUNTIME) build-env -- .venv/bin/lint-imports --verbose
+
+lint-frontend:
 	$(RUNTIME) npm -- run --silent typecheck
 	$(RUNTIME) npm -- run --silent lint
 	$(RUNTIME) npm -- run --silent size

@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import platform
+import re
 import secrets
 import shutil
 import subprocess
@@ -23,6 +24,9 @@ VENV_PYTHON = VENV / "bin" / "python"
 FRONTEND = ROOT / "frontend"
 NODE_MINIMUM = (20, 19)
 FIRST_SETUP_BYTES = 3 * 1024**3
+PIP_INSTALL = (
+    "-m pip install --quiet --disable-pip-version-check --no-input --no-compile --only-binary :all: --require-hashes"
+)
 PLATFORMS = {("Linux", "x86_64"), ("Darwin", "arm64")}
 
 
@@ -91,9 +95,38 @@ def install_python() -> None:
     has_pip = any(VENV.glob("lib/python3*/site-packages/pip"))
     if not has_pip or (made_with.is_file() and made_with.read_text() != interpreter):
         run([_base_python(), "-m", "venv", "--clear", VENV])
-    pip = "-m pip install --quiet --disable-pip-version-check --no-input --only-binary :all: --require-hashes"
-    run([VENV_PYTHON, *pip.split(), "--requirement", ROOT / "requirements" / "dev.txt"])
+    lock = ROOT / "requirements" / "dev.txt"
+    try:
+        install_with_uv(lock)
+    except SetupError:  # behind a proxy or an index that only pip knows how to reach
+        run([VENV_PYTHON, *PIP_INSTALL.split(), "--requirement", lock])
     write_stamp(made_with, interpreter)
+
+
+def install_with_uv(lock: Path) -> None:
+    """pip brings uv, by its entry of the lock, and uv the rest: in a quarter of pip's time."""
+    entry = VENV / "uv.txt"
+    entry.write_text(entry_of("uv", lock.read_text()))
+    run([VENV_PYTHON, *PIP_INSTALL.split(), "--requirement", entry])
+    words = "pip install --quiet --only-binary :all: --require-hashes"
+    run([VENV / "bin" / "uv", *words.split(), "--python", VENV_PYTHON, "--requirement", lock], env=uv_environment())
+
+
+def entry_of(name: str, lock: str) -> str:
+    """The lines of one package in a lock, with its hashes."""
+    found = re.search(rf"^{re.escape(name)}==[^\\\n]*(?:\\\n[^\\\n]*)*\n", lock, re.MULTILINE)
+    if found is None:
+        raise SetupError(f"the lock does not name {name}")
+    return found[0]
+
+
+def uv_environment() -> dict[str, str]:
+    """uv does not read where pip was told to look: what pip's configuration names is passed on."""
+    finished = subprocess.run(
+        [VENV_PYTHON, "-m", "pip", "config", "get", "global.index-url"], capture_output=True, text=True
+    )
+    index = os.environ.get("PIP_INDEX_URL") or finished.stdout.strip()
+    return {**({"UV_DEFAULT_INDEX": index} if index else {}), **os.environ, "UV_HTTP_TIMEOUT": "60"}
 
 
 def _base_python() -> str:

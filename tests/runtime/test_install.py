@@ -54,6 +54,22 @@ def test_a_step_runs_again_only_when_its_input_changed(tmp_path):
     assert not step.is_current()
 
 
+def test_one_package_is_cut_out_of_the_lock_with_its_hashes():
+    lock = "a==1 \\\n    --hash=sha256:1\n    # via b\nuv==2.0 \\\n    --hash=sha256:2 \\\n    --hash=sha256:3\nuvicorn==4\n"
+    assert install.entry_of("uv", lock) == "uv==2.0 \\\n    --hash=sha256:2 \\\n    --hash=sha256:3\n"
+    assert install.entry_of("uv", (ROOT / "requirements/dev.txt").read_text()).count("--hash") > 1
+    with pytest.raises(install.SetupError, match="pip-tools"):
+        install.entry_of("pip-tools", lock)
+
+
+def test_an_index_that_pip_was_told_of_is_uvs_too(monkeypatch):
+    monkeypatch.setattr(install, "VENV_PYTHON", sys.executable)
+    monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example/simple")
+    assert install.uv_environment()["UV_DEFAULT_INDEX"] == "https://mirror.example/simple"
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://other.example/simple")
+    assert install.uv_environment()["UV_DEFAULT_INDEX"] == "https://other.example/simple"
+
+
 def test_a_failing_command_is_named_with_its_words(capsys):
     with pytest.raises(install.SetupError, match="exit 5"):
         install.run([sys.executable, "-c", "print('the cause'); raise SystemExit(5)"])
