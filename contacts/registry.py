@@ -26,7 +26,7 @@ from contacts import (
     today,
     transfers,
 )
-from contacts.models import DeletionAlarm, HandoverPlan, Note, RemarkEdit, TimelineEvent, Todo
+from contacts.models import DeletionAlarm, DetailChange, HandoverPlan, Note, RemarkEdit, TimelineEvent, Todo
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
 from contacts.services import exports, groups, reminders, stage_editing, stage_rules
@@ -35,7 +35,7 @@ from contacts.services.handover import planning, running
 from contacts.services.newcomers import enter_first_stage
 from contacts.services.remarks import REMARK_COMMAND
 from contacts.services.reminders import REMIND_COMMAND
-from contacts.views import notes
+from contacts.views import details, notes
 from contacts.views import stages as stage_pages
 from tenants import lanes, provision, quiet, retention
 from wecom_bridge.contracts import register_command
@@ -51,6 +51,7 @@ KEPT = (
     ALARMS,
     retention.Kind("notes", _("跟进记录"), 1095, retention.older(Note, "written_at")),
     retention.Kind("todos", _("已完成的待办"), 1095, retention.older(Todo, "done_at")),
+    retention.Kind("detail_changes", _("客户资料修改记录"), 1095, retention.older(DetailChange, "changed_at")),
     retention.Kind("remark_edits", _("备注修改记录"), 90, retention.older(RemarkEdit, "settled_at")),
     # The rule of two hand-overs in 90 days is counted from them.
     retention.Kind("handovers", _("客户继承计划"), 1095, retention.older(HandoverPlan, "ended_at")),
@@ -61,6 +62,13 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "contact.owner_changed": _("更改业绩归属"),
     "contact.merge_undone": _("撤销客户合并"),
     "contact.details_changed": _("修改客户资料"),
+    "contact.details_unmasked": _("查看完整客户资料"),
+    "custom_field.added": _("新增自定义字段"),
+    "custom_field.changed": _("修改自定义字段"),
+    "custom_field.shifted": _("调整自定义字段顺序"),
+    "custom_field.archived": _("停用自定义字段"),
+    "custom_field.restored": _("恢复自定义字段"),
+    "custom_field.retyped": _("更改自定义字段类型"),
     "contacts.exported": _("导出客户"),
     "contacts.export_downloaded": _("下载客户导出文件"),
     "note.written": _("写跟进记录"),
@@ -68,6 +76,7 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "note.withdrawn": _("撤回跟进记录"),
     "todo.created": _("新建待办"),
     "todo.postponed": _("待办改期"),
+    "todo.given": _("待办转给别的导购"),
     "todo.done": _("完成待办"),
     "todo.reopened": _("重新打开待办"),
     "follow.remark_edited": _("修改客户备注"),
@@ -120,6 +129,7 @@ def register() -> None:
         Permission("contacts.unmask", _("查看完整手机号"), people),
         Permission("contacts.export", _("导出客户"), people),
         Permission("stages.edit", _("设置客户阶段与进入条件"), people, tenant_wide=True),
+        Permission("fields.edit", _("设置客户自定义字段"), people, tenant_wide=True),
         Permission("groups.view", _("查看客户群"), people),
         Permission("handover.manage", _("转移客户与客户群(在职/离职继承)"), people),
         Permission("org.view", _("查看组织"), places),
@@ -143,6 +153,7 @@ def register() -> None:
             "m-customers", _("客户"), "home", "contacts:phone_list", "users-round", "today.use", order=20, phone=True
         ),
         NavEntry("stages", _("客户阶段"), "people", "contacts:stage_list", "route", "stages.edit", order=165),
+        NavEntry("fields", _("自定义字段"), "people", "contacts:field_list", "list-filter", "fields.edit", order=166),
         NavEntry("org", _("组织"), "admin", "contacts:store_list", "network", "org.view", order=800),
     )
     api_scopes.register("contacts", _("客户"))
@@ -184,6 +195,7 @@ def _notes() -> None:
     for command in (REMIND_COMMAND, REMARK_COMMAND):
         register_command(command)
     panels.register(panels.Panel("todos", _("待办"), 10, "contacts/_todos_panel.html", notes.todos_panel))
+    panels.register(panels.Panel("details", _("客户资料"), 8, "contacts/_details_panel.html", details.details_panel))
     panels.register(panels.Panel("notes", _("跟进记录"), 15, "contacts/_notes_panel.html", notes.notes_panel))
     panels.register_figure(panels.Figure("next", _("下一步"), 10, notes.next_step))
     today.register_card(today.TodayCard("todos", _("我的待办"), 10, "contacts/_today_todos.html", notes.todos_card))

@@ -1,6 +1,20 @@
 from django.urls import path
 
-from contacts.views import board, ended, exports, groups, handover, notes, org, people, person, remarks, stages
+from contacts.views import (
+    board,
+    details,
+    ended,
+    exports,
+    fields,
+    groups,
+    handover,
+    notes,
+    org,
+    people,
+    person,
+    remarks,
+    stages,
+)
 
 app_name = "contacts"
 urlpatterns = [
@@ -21,6 +35,9 @@ urlpatterns = [
     path("contacts/<int:pk>/todos/", notes.todo_add, name="todo_add"),
     path("contacts/<int:pk>/todos/<int:todo_pk>/done/", notes.todo_done, name="todo_done"),
     path("contacts/<int:pk>/todos/<int:todo_pk>/due/", notes.todo_due, name="todo_due"),
+    path("contacts/<int:pk>/todos/<int:todo_pk>/give/", notes.todo_give, name="todo_give"),
+    path("contacts/<int:pk>/details/", details.details_edit, name="details_edit"),
+    path("contacts/<int:pk>/details/unmask/", details.details_unmask, name="details_unmask"),
     path("contacts/<int:pk>/follows/<int:follow_pk>/remark/", remarks.remark_edit, name="remark_edit"),
     path("contacts/<int:pk>/follows/<int:follow_pk>/remark/retry/", remarks.remark_retry, name="remark_retry"),
     path("contacts/<int:pk>/move/", board.contact_move, name="contact_move"),
@@ -31,6 +48,13 @@ urlpatterns = [
     path("stages/<int:pk>/shift/", stages.stage_shift, name="stage_shift"),
     path("stages/<int:pk>/archive/", stages.stage_archive, name="stage_archive"),
     path("stages/<int:pk>/restore/", stages.stage_restore, name="stage_restore"),
+    path("fields/", fields.field_list, name="field_list"),
+    path("fields/new/", fields.field_new, name="field_new"),
+    path("fields/<int:pk>/", fields.field_edit, name="field_edit"),
+    path("fields/<int:pk>/type/", fields.field_type, name="field_type"),
+    path("fields/<int:pk>/shift/", fields.field_shift, name="field_shift"),
+    path("fields/<int:pk>/archive/", fields.field_archive, name="field_archive"),
+    path("fields/<int:pk>/restore/", fields.field_restore, name="field_restore"),
     path("board/", board.stage_board, name="board"),
     path("board/<int:pk>/", board.board_column, name="board_column"),
     path("board/overdue/", board.overdue_list, name="overdue_list"),

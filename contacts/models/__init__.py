@@ -1,6 +1,7 @@
 """People and places. One module per noun; everything is importable from here."""
 
 from contacts.models.alarms import DeletionAlarm
+from contacts.models.custom import CustomField, DetailChange
 from contacts.models.groups import GroupChat, GroupMembership, GroupTag, GroupTagging
 from contacts.models.handover import (
     HandoverKind,
@@ -40,9 +41,11 @@ __all__ = [
     "Contact",
     "ContactMerge",
     "ContactPhone",
+    "CustomField",
     "Dealer",
     "DeletionAlarm",
     "Department",
+    "DetailChange",
     "EndedBy",
     "FactSource",
     "Follow",
