@@ -120,13 +120,19 @@ _COMPLEMENTS = {
 
 def _single(field: Field, leaf: Leaf, now: datetime, negated: bool) -> Q:
     if leaf.op in ("empty", "not_empty"):
-        return _emptiness(field, now, is_empty=(leaf.op == "empty") != negated)
+        is_empty = (leaf.op == "empty") != negated
+        found = _emptiness(field, now, is_empty=is_empty)
+        return found if is_empty else _narrowed(field, leaf, found)
     positive = _COMPLEMENTS.get(leaf.op)
     if positive is not None:
         leaf, negated = Leaf(leaf.field, positive, leaf.value, leaf.window), not negated
     assert field.expression is not None
     condition = _SINGLE[leaf.op](field.expression(now), leaf, now)
-    return Q(_IsNotTrue(condition)) if negated else Q(condition)
+    return Q(_IsNotTrue(condition)) if negated else _narrowed(field, leaf, Q(condition))
+
+
+def _narrowed(field: Field, leaf: Leaf, holds: Q) -> Q:
+    return holds & field.narrow(leaf) if field.narrow else holds
 
 
 def _emptiness(field: Field, now: datetime, *, is_empty: bool) -> Q:
@@ -205,7 +211,18 @@ def _rows(field: Field, leaf: Leaf, now: datetime) -> QuerySet[Any]:
     return rows
 
 
+def _held(field: Field, leaf: Leaf) -> Q:
+    """A set that stands in a column of the root."""
+    assert field.held is not None
+    if leaf.op == "all":
+        return reduce(and_, (field.held([value]) for value in leaf.value))
+    found = field.held([] if leaf.op in ("empty", "not_empty") else leaf.value)
+    return ~found if leaf.op in ("none", "empty") else found
+
+
 def _set(field: Field, leaf: Leaf, now: datetime) -> Q:
+    if field.held is not None:
+        return _held(field, leaf)
     rows = _rows(field, leaf, now)
     if leaf.op in ("empty", "not_empty"):
         found = _exists(field, rows)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.functional import Promise
 
 from conditions.operators import NEEDS_AMOUNT, OPERATORS, Operator, ValueType, operator_of
@@ -50,6 +50,8 @@ class Field:
     dirty_keys: which marks change its answer, default its own key; a function of the leaf where the leaf decides.
     boundary(now): for a value that changes by time alone, the next instant after now at which it may (an expression, null: never).
     operators: keys of a subset of the type's operators. unit: shown after a number. times_label: the counter of FACTS (次, 单).
+    narrow(leaf): what everybody for whom a positive leaf holds also satisfies, and an index finds; it changes no answer.
+    held(values): instead of `rows`, a SET kept in a column of the root: who has any of the values; with none given, any at all.
     """
 
     key: str
@@ -68,11 +70,15 @@ class Field:
     boundary: Callable[[datetime], Any] | None = None
     unavailable: Callable[[], Text] | None = None
     operators: tuple[str, ...] = ()
+    narrow: Callable[[Leaf], Q] | None = None
+    held: Callable[[Sequence[Any]], Q] | None = None
     unit: Text = ""
     order: int = 100
 
     def __post_init__(self) -> None:
-        if (self.rows is None) == (self.type in ROWS) or (self.expression is None) != (self.type in ROWS):
+        is_set = self.type == ValueType.SET
+        has_rows = self.rows is not None or (is_set and self.held is not None)
+        if has_rows != (self.type in ROWS) or (self.expression is None) != (self.type in ROWS):
             raise ValueError(f"field {self.key}: rows belong to SET and FACTS, an expression to the other types")
         if self.type == ValueType.FACTS and not self.at:
             raise ValueError(f"field {self.key}: facts need an instant")

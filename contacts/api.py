@@ -6,14 +6,24 @@ from typing import Any
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import mixins, serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api_base import ApiViewSet, ReadViewSet
-from contacts.models import Contact, Follow, GroupChat, GroupMembership, Identity, TimelineEvent
+from contacts import custom as custom_fields
+from contacts.models import (
+    Contact,
+    CustomField,
+    FactSource,
+    Follow,
+    GroupChat,
+    GroupMembership,
+    Identity,
+    TimelineEvent,
+)
 from contacts.services.details import change_details
 from scrm.api import CursorPage
 from scrm.lib import clock
@@ -58,6 +68,7 @@ class ContactRow(serializers.ModelSerializer[Contact]):
     stage = serializers.SlugRelatedField("key", read_only=True)
     owner = serializers.SlugRelatedField("userid", read_only=True)
     store = serializers.SlugRelatedField("code", read_only=True)
+    custom = serializers.SerializerMethodField()
 
     class Meta:
         model = Contact
@@ -65,7 +76,13 @@ class ContactRow(serializers.ModelSerializer[Contact]):
             "id", "name", "gender", "stage", "stage_since", "owner", "store", "active_follows", "first_added_at", "last_added_at",
             "opt_out_since", "opt_out_until", "birthday", "custom", "updated_at",
         )  # fmt: skip
-        read_only_fields = tuple(name for name in fields if name not in ("birthday", "custom"))
+        read_only_fields = tuple(name for name in fields if name != "birthday")
+
+    @extend_schema_field(OpenApiTypes.OBJECT)
+    def get_custom(self, contact: Contact) -> dict[str, Any]:
+        """By key, typed as /custom-fields/ says; without the fields that are closed to the API."""
+        hidden = self.context["hidden"]
+        return {key: value for key, value in contact.custom.items() if key not in hidden}
 
 
 class ContactDetail(ContactRow):
@@ -77,7 +94,7 @@ class ContactDetail(ContactRow):
     class Meta:
         model = Contact
         fields = (*ContactRow.Meta.fields, "identities", "follows")
-        read_only_fields = tuple(name for name in fields if name not in ("birthday", "custom"))
+        read_only_fields = tuple(name for name in fields if name != "birthday")
 
     @extend_schema(responses=IdentityRow(many=True))
     def get_identities(self, contact: Contact) -> Any:
@@ -97,9 +114,13 @@ def _family(contact: Contact) -> list[int]:
 
 
 class DetailsForm(serializers.Serializer[Any]):
-    """What an application may write: custom fields (null removes one) and the birthday."""
+    """What an application may write: custom fields (null removes one) and the birthday.
 
-    custom = serializers.DictField(child=serializers.CharField(max_length=400, allow_null=True), required=False)
+    A custom value is of its field's type (/custom-fields/), or a text that says it: 12.5 or "12.5", true or "是", the id or the label
+    of an option, a list of them. A key that nobody defined takes a text.
+    """
+
+    custom = serializers.DictField(child=serializers.JSONField(allow_null=True), required=False)
     birthday = serializers.DateField(required=False, allow_null=True)
 
 
@@ -125,6 +146,9 @@ class ContactViewSet(ReadViewSet):
                 people = people.filter(pk__in=[root_id or pk for pk, root_id in found])
         return people
 
+    def get_serializer_context(self) -> dict[str, Any]:
+        return super().get_serializer_context() | {"hidden": custom_fields.api_hidden()}
+
     @extend_schema(parameters=[OpenApiParameter(name) for name in ("updated_since", "external_userid", "unionid")])
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().list(request, *args, **kwargs)
@@ -135,8 +159,40 @@ class ContactViewSet(ReadViewSet):
         contact = self.get_object()
         form = DetailsForm(data=request.data)
         form.is_valid(raise_exception=True)
-        contact = change_details(contact.pk, by=self.actor, **form.validated_data)
-        return Response(ContactDetail(contact).data)
+        contact = change_details(
+            contact.pk, by=self.actor, may=lambda field: field.api == CustomField.Api.WRITE, source=FactSource.API,
+            **form.validated_data,
+        )  # fmt: skip
+        return Response(self.get_serializer(contact).data)
+
+
+class CustomFieldRow(serializers.ModelSerializer[CustomField]):
+    """A custom field. type: text, long, int, dec, date (2026-01-31), flag (true or false), one (an option's id), many (a list of
+    them), phone (E.164), url. api: write, or read for a field that applications may only read."""
+
+    options = serializers.SerializerMethodField()
+
+    class Meta:
+        model = CustomField
+        fields = ("key", "label", "section", "type", "options", "is_required", "lowest", "highest", "max_length", "api")
+
+    @extend_schema_field(OpenApiTypes.OBJECT)
+    def get_options(self, field: CustomField) -> list[dict[str, Any]]:
+        """[{id, label, archived}]; values may still name an archived one."""
+        return [{"archived": False} | option for option in field.options]
+
+
+class CustomFieldViewSet(ApiViewSet):
+    """The custom fields that are open to the API, in order."""
+
+    required_scope = "contacts"
+    serializer_class = CustomFieldRow
+    queryset = CustomField.objects.none()
+
+    @extend_schema(responses=CustomFieldRow(many=True))
+    def list(self, request: Request) -> Response:
+        fields = CustomField.objects.filter(archived_at__isnull=True).exclude(api=CustomField.Api.NONE)
+        return Response({"results": CustomFieldRow(fields, many=True).data})
 
 
 class GroupRow(serializers.ModelSerializer[GroupChat]):

@@ -92,6 +92,7 @@ ERASERS = (
     Eraser("contacts.Note", _("跟进记录"), of_contact),
     Eraser("contacts.Todo", _("待办"), of_contact),
     Eraser("contacts.RemarkEdit", _("备注修改"), of_follow),
+    Eraser("contacts.DetailChange", _("客户资料的修改"), of_contact),
     Eraser("contacts.ConsentRecord", _("同意记录的依据"), of_contact, blank={"evidence": ""}, staff=("noted_by_name",)),
     Eraser("contacts.StageTransition", _("阶段变更的原因"), of_contact, blank={"reason": ""}),
     Eraser(

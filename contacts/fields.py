@@ -1,19 +1,18 @@
 """Condition fields about people, their relations, groups and facts."""
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import BooleanField, Case, CharField, DateTimeField, F, Q, QuerySet, Value, When
-from django.db.models.fields.json import KeyTextTransform
+from django.db.models import BooleanField, Case, DateTimeField, F, Q, QuerySet, Value, When
 from django.utils.translation import gettext_lazy as _
 
 from conditions.operators import ValueType
 from conditions.people import branches
 from conditions.registry import Family, Field, Option, register, register_family
 from contacts import timeline
+from contacts.customconditions import custom_field, custom_fields
 from contacts.kinds import ADD_WAYS
 from contacts.models import (
     Contact,
@@ -29,7 +28,6 @@ from contacts.models import (
 )
 
 PERSON, RELATION, FACTS = _("客户"), _("好友关系"), _("行为")
-_CUSTOM_KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _SHOWN_STATES = 200
 
 
@@ -151,31 +149,6 @@ def _groups() -> list[Option]:
 # --- Families --------------------------------------------------------------------------------------------------------
 
 
-def _custom(key: str) -> Field | None:
-    """A custom field of the merchant: text in Contact.custom."""
-    name = key.removeprefix("custom.")
-    if not _CUSTOM_KEY.fullmatch(name):
-        return None
-
-    def read(root_ids: Sequence[int]) -> Mapping[int, Any]:
-        people = Contact.objects.filter(pk__in=list(root_ids))
-        values = {person.pk: person.custom.get(name) for person in people}
-        return {pk: value if value is None else str(value) for pk, value in values.items()}
-
-    def expression(_now: datetime) -> Any:
-        return Case(When(custom__has_key=name, then=KeyTextTransform(name, "custom")), output_field=CharField())
-
-    return Field(key, name, _("自定义字段"), ValueType.TEXT, read=read, expression=expression)
-
-
-def _custom_fields() -> list[Field]:
-    """The fields that people have, from the most recent ones who have any."""
-    names: dict[str, None] = {}
-    for custom in Contact.objects.exclude(custom={}).order_by("-pk").values_list("custom", flat=True)[:500]:
-        names.update(dict.fromkeys(custom))
-    return [field for name in sorted(names) if (field := _custom(f"custom.{name}")) is not None]
-
-
 def _event(key: str) -> Field | None:
     """A kind of fact: how often within days, or never."""
     kind = key.removeprefix("event.")
@@ -254,5 +227,5 @@ FIELDS = (
 def fill() -> None:
     """Register them, in AppConfig.ready()."""
     register(*FIELDS)
-    register_family(Family("custom.", _custom, _custom_fields))
+    register_family(Family("custom.", custom_field, custom_fields))
     register_family(Family("event.", _event, _event_fields))

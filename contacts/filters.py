@@ -1,14 +1,15 @@
 """The filters and columns that the customer list has by itself."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.scope import DataScope
-from contacts import listing
-from contacts.models import Contact, ContactPhone, Follow, Member, Relation, Stage, Store
+from contacts import custom, listing
+from contacts.models import Contact, ContactPhone, CustomField, Follow, Member, Relation, Stage, Store
 from contacts.phones import normalise_phone
 from contacts.queries import family_of, visible_members, visible_stores
 from contacts.services.opt_out import is_opted_out
@@ -118,6 +119,22 @@ def _opt_out_column(people: Sequence[Contact]) -> Mapping[int, Any]:
     return {person.pk: is_opted_out(person, now) for person in people}
 
 
+def _custom_columns() -> list[listing.Column]:
+    """Custom fields that the merchant wants in the list; of those that only some roles may see, none."""
+    wanted = [field for field in custom.open_to_all(custom.fields_in_use()) if field.in_list]
+    return [
+        listing.Column(
+            f"custom.{field.key}", field.label, 70, "contacts/_cell_custom.html", partial(_custom_column, field),
+            css="num" if field.type in custom.NUMBERS else "",
+        )
+        for field in wanted
+    ]  # fmt: skip
+
+
+def _custom_column(field: CustomField, people: Sequence[Contact]) -> Mapping[int, Any]:
+    return {person.pk: custom.masked(field, person.custom.get(field.key)) for person in people}
+
+
 def relation_pill(person: Contact, latest: Follow | None) -> dict[str, Any]:
     """{text, tone} of a person's relations as a whole."""
     if person.active_follows:
@@ -152,3 +169,4 @@ def register() -> None:
         listing.Column("opt_out", _("免打扰"), 94, "contacts/_cell_opt_out.html", _opt_out_column, css="fit", is_default=False),
     ):  # fmt: skip
         listing.register_column(column)
+    listing.register_columns(_custom_columns)

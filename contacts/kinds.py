@@ -126,10 +126,12 @@ def register() -> None:
     register_kind("owner.changed", gettext_lazy("业绩归属变更"), "user-check", _owner)
     register_kind("opt_out.set", gettext_lazy("设置免打扰"), "moon-star", _opt_out)
     register_kind("opt_out.ended", gettext_lazy("取消免打扰"), "bell")
-    # What notes and to-dos say stands in their own rows (views.history), never in the fact.
+    # What notes, to-dos and custom fields say stands in their own rows (views.history), never in the fact.
     register_kind("note.written", gettext_lazy("跟进记录"), "pencil")
     register_kind("todo.created", gettext_lazy("新建待办"), "list-checks")
     register_kind("todo.postponed", gettext_lazy("待办改期"), "calendar-clock", _postponed)
+    register_kind("todo.given", gettext_lazy("待办转给别的导购"), "arrow-right-left")
+    register_kind("details.changed", gettext_lazy("修改客户资料"), "square-pen")
     register_kind("todo.done", gettext_lazy("完成待办"), "square-check")
     register_kind("todo.reopened", gettext_lazy("重新打开待办"), "undo-2")
     register_kind("follow.remarked", gettext_lazy("修改备注"), "square-pen", _remarked)

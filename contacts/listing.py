@@ -113,6 +113,7 @@ class _Parts:
     filters: dict[str, Filter] = field(default_factory=dict)
     columns: dict[str, Column] = field(default_factory=dict)
     actions: dict[str, BulkAction] = field(default_factory=dict)
+    column_sources: list[Callable[[], Sequence[Column]]] = field(default_factory=list)
 
 
 _parts = _Parts()
@@ -126,6 +127,12 @@ def register_filter(one: Filter) -> None:
 def register_column(one: Column) -> None:
     """Add a column. Raises ValueError when the key is taken by another."""
     _add(_parts.columns, one.key, one)
+
+
+def register_columns(source: Callable[[], Sequence[Column]]) -> None:
+    """Columns that the tenant's own rows define; asked at each look at the list, in a constant number of queries."""
+    if source not in _parts.column_sources:
+        _parts.column_sources.append(source)
 
 
 def register_bulk_action(one: BulkAction) -> None:
@@ -153,7 +160,8 @@ def columns(permissions: frozenset[str], chosen: Sequence[str] | None = None) ->
 
 def all_columns(permissions: frozenset[str]) -> list[Column]:
     """Every column that a user may see, in the order of registration."""
-    found = (one for one in _parts.columns.values() if one.permission in permissions)
+    own = [one for source in _parts.column_sources for one in source()]
+    found = (one for one in (*_parts.columns.values(), *own) if one.permission in permissions)
     return sorted(found, key=lambda one: (one.order, one.key))
 
 

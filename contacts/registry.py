@@ -33,6 +33,7 @@ from contacts import (
 from contacts.models import (
     BulkChange,
     DeletionAlarm,
+    DetailChange,
     ErasureRequest,
     HandoverPlan,
     Note,
@@ -62,7 +63,7 @@ from contacts.services.newcomers import enter_first_stage
 from contacts.services.remarks import REMARK_COMMAND
 from contacts.services.reminders import REMIND_COMMAND
 from contacts.views import bulk as bulk_pages
-from contacts.views import notes, privacy, wecom_login
+from contacts.views import details, notes, privacy, wecom_login
 from contacts.views import stages as stage_pages
 from tenants import backfills, lanes, provision, quiet, retention
 from wecom_bridge.contracts import register_command
@@ -86,6 +87,7 @@ KEPT = (
     retention.Kind("remark_edits", _("备注修改记录"), 90, retention.older(RemarkEdit, "settled_at"), least=7),
     retention.Kind("bulk_changes", _("批量操作记录"), 180, retention.older(BulkChange, "created_at")),
     retention.Kind("staff_changes", _("人员变动记录"), 1095, retention.older(StaffChange, "settled_at")),
+    retention.Kind("detail_changes", _("客户资料修改记录"), 1095, retention.older(DetailChange, "changed_at")),
     # The rule of two hand-overs in 90 days is counted from them.
     retention.Kind(
         "handovers", _("客户继承计划"), 1095, retention.older(HandoverPlan, "ended_at"), least=120,
@@ -102,6 +104,13 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "contact.details_changed": _("修改客户资料"),
     "bulk.started": _("批量操作"),
     "bulk.undo_asked": _("撤销批量操作"),
+    "contact.details_unmasked": _("查看完整客户资料"),
+    "custom_field.added": _("新增自定义字段"),
+    "custom_field.changed": _("修改自定义字段"),
+    "custom_field.shifted": _("调整自定义字段顺序"),
+    "custom_field.archived": _("停用自定义字段"),
+    "custom_field.restored": _("恢复自定义字段"),
+    "custom_field.retyped": _("更改自定义字段类型"),
     "contacts.exported": _("导出客户"),
     "contacts.export_downloaded": _("下载客户导出文件"),
     "view.created": _("保存客户列表视图"),
@@ -112,6 +121,7 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "note.withdrawn": _("撤回跟进记录"),
     "todo.created": _("新建待办"),
     "todo.postponed": _("待办改期"),
+    "todo.given": _("待办转给别的导购"),
     "todo.done": _("完成待办"),
     "todo.reopened": _("重新打开待办"),
     "follow.remark_edited": _("修改客户备注"),
@@ -209,6 +219,13 @@ def register() -> None:
             tenant_wide=True,
             says=_("按客户的请求删除她的全部个人信息,删除后不能恢复"),
         ),
+        Permission(
+            "fields.edit",
+            _("设置客户自定义字段"),
+            people,
+            tenant_wide=True,
+            says=_("新增、修改、排序、停用客户资料里的自定义字段,决定谁能看、谁能改"),
+        ),
     )
     navigation.register(
         NavEntry("contacts", _("客户"), "people", "contacts:contact_list", "users-round", "contacts.view", order=90),
@@ -231,6 +248,7 @@ def register() -> None:
             "erasures", _("删除个人信息"), "admin", "contacts:erasure_list", "trash-2", "contacts.erase", order=850
         ),
         NavEntry("stages", _("客户阶段"), "people", "contacts:stage_list", "route", "stages.edit", order=165),
+        NavEntry("fields", _("自定义字段"), "people", "contacts:field_list", "list-filter", "fields.edit", order=166),
         NavEntry("org", _("组织"), "admin", "contacts:store_list", "network", "org.view", order=800),
         NavEntry(
             "wecom-login",
@@ -294,6 +312,7 @@ def _notes() -> None:
     for command in (REMIND_COMMAND, REMARK_COMMAND):
         register_command(command)
     panels.register(panels.Panel("todos", _("待办"), 10, "contacts/_todos_panel.html", notes.todos_panel))
+    panels.register(panels.Panel("details", _("客户资料"), 8, "contacts/_details_panel.html", details.details_panel))
     panels.register(panels.Panel("notes", _("跟进记录"), 15, "contacts/_notes_panel.html", notes.notes_panel))
     panels.register(
         panels.Panel("consents", _("同意记录"), 60, "contacts/_consents_panel.html", privacy.consents_panel)

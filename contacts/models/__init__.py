@@ -2,6 +2,7 @@
 
 from contacts.models.alarms import DeletionAlarm
 from contacts.models.bulk import BulkChange, BulkPart, BulkReason
+from contacts.models.custom import CustomField, DetailChange
 from contacts.models.groups import GroupChat, GroupMembership, GroupTag, GroupTagging
 from contacts.models.handover import (
     HandoverKind,
@@ -50,9 +51,11 @@ __all__ = [
     "Contact",
     "ContactMerge",
     "ContactPhone",
+    "CustomField",
     "Dealer",
     "DeletionAlarm",
     "Department",
+    "DetailChange",
     "EndedBy",
     "ErasedKey",
     "ErasureRequest",

@@ -71,6 +71,9 @@ class Contact(models.Model):
                 fields=["stage", "stage_since", "id"], condition=Q(root__isnull=True), name="contact_stage_since"
             ),
             GinIndex(OpClass("search_text", name="gin_trgm_ops"), name="contact_search"),
+            # Custom fields: by a value, and who has any. Nobody without values is in either, so that a first sync pays nothing.
+            GinIndex(OpClass("custom", name="jsonb_path_ops"), condition=~Q(custom={}), name="contact_custom_value"),
+            models.Index(fields=["id"], condition=~Q(custom={}), name="contact_custom_any"),
         ]
 
     def __str__(self) -> str:

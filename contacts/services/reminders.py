@@ -108,8 +108,8 @@ def _ask(todo: Todo, agent_id: str, site: str) -> None:
 
 
 def _wish(todo: Todo) -> str:
-    """One message for each to-do and due time, for ever."""
-    return f"{COMMAND}:{todo.pk}:{int(todo.due_at.timestamp())}"
+    """One message for each to-do, due time and guide, for ever."""
+    return f"{COMMAND}:{todo.pk}:{int(todo.due_at.timestamp())}:{todo.member_id}"
 
 
 def _card(todo: Todo, site: str) -> dict[str, str]:
@@ -168,9 +168,12 @@ def _on_cancelled(command: OutboundCommand) -> None:
 
 
 def _todo_of(command: OutboundCommand) -> Todo | None:
-    """The to-do while it is due at the time that this message is about."""
+    """The to-do while it is due at the time, and for the guide, that this message is about."""
     todo = Todo.objects.filter(pk=command.subject_id or 0).first()
-    return todo if todo and _wish(todo) == command.dedupe_key else None
+    if todo is None:
+        return None
+    # Commands written before a to-do could be given to another do not name the guide.
+    return todo if command.dedupe_key in (_wish(todo), _wish(todo).rpartition(":")[0]) else None
 
 
 def _note(command: OutboundCommand, reminder: str, error: str = "") -> None:

@@ -68,6 +68,29 @@ def postpone_todo(todo_id: int, due_at: datetime, *, by: Actor, at: datetime) ->
 
 
 @transaction.atomic
+def give_todo(todo_id: int, member: Member, *, by: Actor, at: datetime) -> Todo:
+    """转给: another guide is to do it. Who was to be reminded, the next one is: when it is due, or now when that is past.
+
+    Who may be chosen is the caller's to check. Raises UserError for a to-do that is done.
+    """
+    todo = _locked(todo_id)
+    if todo.done_at is not None:
+        raise UserError(_("这条待办已经完成,不能再转给别人。"))
+    user_of(by)
+    if member.pk == todo.member_id:
+        return todo
+    todo.member = member
+    if todo.reminder != _Reminder.NONE:
+        todo.remind_at, todo.reminder = working_instant(max(todo.due_at, at)), _Reminder.WAITING
+        todo.reminder_error = ""
+    todo.save(update_fields=["member", "remind_at", "reminder", "reminder_error"])
+    _tell(todo, "todo.given", _key(todo, "given", at), member.pk, by=by, at=at)
+    if todo.remind_at:
+        jobs.nudge(LANE, due_at=todo.remind_at)
+    return todo
+
+
+@transaction.atomic
 def finish_todo(todo_id: int, *, by: Actor, at: datetime) -> Todo:
     """Done. Finishing it again changes nothing."""
     todo = _locked(todo_id)

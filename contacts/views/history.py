@@ -13,6 +13,7 @@ from accounts.models import User
 from contacts.models import Contact, Member, Note, TimelineEvent, Todo
 from contacts.queries import timeline_of
 from contacts.timeline import kind_of
+from contacts.views.details import details_words
 from scrm.lib import clock
 from scrm.lib.numbers import whole_number
 from scrm.lib.paging import keyset_page
@@ -30,7 +31,7 @@ def timeline_context(request: HttpRequest, contact: Contact) -> dict[str, Any]:
     people = _names(actor for _kind, actor, _member in seen)
     narrowed = _by_who(rows.filter(kind=kind) if kind else rows, who)
     page = keyset_page(narrowed, ("-occurred_at", "-pk"), request.GET.get("cursor", ""), size=PAGE)
-    words = _words(page.rows)
+    words = _words(page.rows) | details_words(request, contact, page.rows)
     return {
         "events": [_event(row, people, words) for row in page.rows],
         "kinds": [
@@ -96,7 +97,7 @@ def _words(rows: Sequence[TimelineEvent]) -> dict[str, str]:
 def _event(row: TimelineEvent, people: dict[str, str], words: dict[str, str]) -> dict[str, Any]:
     kind = kind_of(row.kind)
     texts = [
-        words.get(row.subject, ""),
+        words.get(row.subject or row.fact_key, ""),
         kind.renderer(row) if kind.renderer else "",
         str(row.group or ""),
         str(row.member or ""),

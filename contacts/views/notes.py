@@ -11,16 +11,17 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from accounts.access import MemberRequest, requires
-from accounts.scope import data_scope
+from accounts.scope import EVERYTHING, data_scope
 from contacts.forms import SOON, DueForm, NoteForm, TodoForm
 from contacts.models import Contact, Member, Note, Todo
 from contacts.panels import Said
-from contacts.queries import assignable_members, notes_of, open_todos, todos_of
+from contacts.queries import assignable_members, notes_of, open_todos, own_member_ids, todos_of
 from contacts.services import notes, todos
 from contacts.views.people import get_contact_or_404
 from scrm.lib import clock
 from scrm.lib.address import local_path
 from scrm.lib.errors import UserError
+from scrm.lib.numbers import whole_number
 
 EDIT = "contacts.edit"
 NOTES_SHOWN, DONE_SHOWN, TODAY_SHOWN = 5, 3, 20
@@ -49,8 +50,10 @@ def todos_panel(request: Any, contact: Contact, form: TodoForm | None = None) ->
     now, can_edit = clock.now(), EDIT in request.permissions
     rows = list(todos_of(contact)[: todos.OPEN_AT_MOST + DONE_SHOWN])
     done = [row for row in rows if row.done_at][:DONE_SHOWN]
+    left = [row for row in rows if not row.done_at]
+    takers = _takers(request, contact, left) if can_edit and left else {}
     return {
-        "open": [_shown(row, now) for row in rows if not row.done_at],
+        "open": [_shown(row, now) | {"takers": takers.get(row.pk, [])} for row in left],
         "done": [_shown(row, now) for row in done],
         "can_edit": can_edit,
         "soon": [one for one in SOON if one[0] != "at"],
@@ -80,9 +83,25 @@ def _shown(todo: Todo, now: datetime) -> dict[str, Any]:
     return {"todo": todo, "is_overdue": todo.done_at is None and todo.due_at < now}
 
 
-def _todo_form(request: Any, contact: Contact, now: datetime, data: Any = None) -> TodoForm:
+def _givable(request: Any, contact: Contact) -> Any:
+    """Guides whom the user may give something to do for this person."""
     scope = data_scope(request.user, EDIT, grants=request.grants)
-    members = assignable_members(contact, scope).select_related("store")
+    return assignable_members(contact, scope).select_related("store")
+
+
+def _takers(request: Any, contact: Contact, rows: Sequence[Todo]) -> dict[int, list[Member]]:
+    """To-do → whom the user may give it to: guides of her scope, and for what is hers to do every guide who knows the person."""
+    everybody = list(assignable_members(contact, EVERYTHING).select_related("store"))
+    within = set(_givable(request, contact).values_list("pk", flat=True))
+    own = set(own_member_ids(data_scope(request.user, EDIT, grants=request.grants)).values_list("member_id", flat=True))
+    return {
+        row.pk: [one for one in everybody if one.pk != row.member_id and (one.pk in within or row.member_id in own)]
+        for row in rows
+    }
+
+
+def _todo_form(request: Any, contact: Contact, now: datetime, data: Any = None) -> TodoForm:
+    members = _givable(request, contact)
     own = members.filter(account__user_id=request.user.pk).values_list("pk", flat=True).first()
     return TodoForm(
         data, members=members, now=now, auto_id="todo_%s", initial={"when": "1", "member": own or contact.owner_id}
@@ -143,6 +162,20 @@ def todo_due(request: MemberRequest, pk: int, todo_pk: int) -> HttpResponse:
     if not form.is_valid():
         raise UserError(_("请选择到期时间。"))
     todos.postpone_todo(todo.pk, form.cleaned_data["due_at"], by=request.actor, at=now)
+    return _changed(request, contact, "todos")
+
+
+@require_POST
+@requires(EDIT)
+def todo_give(request: MemberRequest, pk: int, todo_pk: int) -> HttpResponse:
+    """转给: to another guide who knows the customer."""
+    contact = get_contact_or_404(request, pk)
+    todo: Todo = get_object_or_404(todos_of(contact), pk=todo_pk)
+    wanted = whole_number(request.POST.get("member"))
+    member = next((one for one in _takers(request, contact, [todo])[todo.pk] if one.pk == wanted), None)
+    if member is None:
+        raise UserError(_("请选择另一位认识这位客户的在职导购;别人的待办只能转给您管辖范围内的导购。"))
+    todos.give_todo(todo.pk, member, by=request.actor, at=clock.now())
     return _changed(request, contact, "todos")
 
 

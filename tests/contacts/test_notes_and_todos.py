@@ -169,6 +169,45 @@ def test_a_todo_goes_only_to_a_guide_of_the_scope_who_knows_the_customer(log_in:
     assert Todo.objects.get().member == follow.member
 
 
+def test_a_todo_is_given_to_another_guide_and_reminds_her(make_user: Any, log_in: Any) -> None:
+    user = make_user(role="guide")
+    lin, chen = make_member("林小雅", store=make_store(), user=user), make_member("陈婧", store=make_store())
+    follow = make_follow(member=lin)
+    make_follow(follow.contact, chen)
+    client = log_in(user)
+    give(client, follow.contact)
+    todo = Todo.objects.get()
+    Todo.objects.filter(pk=todo.pk).update(reminder="sent", remind_at=None)
+    url = f"/contacts/{follow.contact_id}/todos/{todo.pk}/give/"
+    assert f'<option value="{chen.pk}">' in text(client.get(f"/contacts/{follow.contact_id}/"))
+    assert client.post(url, {"member": lin.pk}).status_code == 422
+    assert client.post(url, {"member": make_member().pk}).status_code == 422
+    assert client.post(url, {"member": chen.pk}).status_code == 302
+    todo.refresh_from_db()
+    assert (todo.member, todo.reminder, todo.remind_at) == (chen, "waiting", todo.due_at)
+    fact = TimelineEvent.objects.get(kind="todo.given")
+    assert (fact.member, fact.payload) == (chen, {}) and "我的待办" not in text(client.get("/today/"))
+    assert "待办转给别的导购" in text(client.get(f"/contacts/{follow.contact_id}/"))
+    third = make_follow(follow.contact, make_member(store=make_store())).member
+    assert client.post(url, {"member": third.pk}).status_code == 422, (
+        "it is not hers any more, but she may take it back"
+    )
+    client.post(f"/contacts/{follow.contact_id}/todos/{todo.pk}/done/")
+    with pytest.raises(UserError, match="已经完成"):
+        todos.give_todo(todo.pk, lin, by=actor_of(user), at=clock.now())
+
+
+def test_an_overdue_todo_that_reminded_one_guide_reminds_the_next_at_once(acme_client: Client) -> None:
+    follow = make_follow()
+    other = make_follow(follow.contact, make_member(store=make_store())).member
+    give(acme_client, follow.contact)
+    before = Todo.objects.get()
+    wish = reminders._wish(before)
+    late = reminders.working_instant(before.due_at + timedelta(days=1))
+    todo = todos.give_todo(before.pk, other, by=actor_of(acme_client.user), at=late)  # type: ignore[attr-defined]
+    assert (todo.remind_at, todo.due_at) == (late, before.due_at) and reminders._wish(todo) != wish
+
+
 def test_a_guide_sees_her_own_todos_in_today_with_the_overdue_marked(make_user: Any, log_in: Any) -> None:
     user = make_user(role="guide")
     lin = make_member("林小雅", store=make_store(), user=user)

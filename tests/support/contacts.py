@@ -1,12 +1,14 @@
 """Makers of people and places, and batches as the bridge hands them over."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
 from contacts.models import (
     Contact,
+    CustomField,
     Dealer,
     DeletionAlarm,
     Follow,
@@ -24,7 +26,9 @@ from contacts.models import (
     StorePlacement,
 )
 from contacts.seeds import seed_stages
+from contacts.services.custom_fields import Settings, add_field
 from scrm.lib import clock
+from tenants.audit import SYSTEM
 from wecom_bridge.contracts import (
     EventFact,
     ExternalContactInfo,
@@ -107,6 +111,14 @@ def make_stages() -> dict[str, Stage]:
     """The seven seeded stages, by key."""
     seed_stages()
     return {stage.key: stage for stage in Stage.objects.all()}
+
+
+def make_field(label: str = "", type_: str = "text", options: Sequence[str] = (), **overrides: Any) -> CustomField:
+    """A custom field, by the service: `key` and whatever Settings has."""
+    label = label or f"字段{next(_numbers)}"
+    known = Settings(label=label, options=[("", option, False) for option in options])
+    key = overrides.pop("key", f"f{next(_numbers)}")
+    return add_field(type_, replace(known, **overrides), key=key, by=SYSTEM)
 
 
 def make_contact(name: str = "", **overrides: Any) -> Contact:
