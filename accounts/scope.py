@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -36,6 +37,30 @@ class DataScope:
 
 
 EVERYTHING = DataScope(user_id=0, sees_all=True)
+
+
+def scope_as_json(scope: DataScope) -> dict[str, Any]:
+    """A scope as a row keeps it, for work that goes on later."""
+    return {
+        "user_id": scope.user_id,
+        "sees_all": scope.sees_all,
+        "region_ids": sorted(scope.region_ids),
+        "dealer_ids": sorted(scope.dealer_ids),
+        "store_ids": sorted(scope.store_ids),
+        "own": scope.own,
+    }
+
+
+def scope_from_json(kept: dict[str, Any]) -> DataScope:
+    """The scope a row kept. Nothing kept is nobody's scope: it sees nothing."""
+    return DataScope(
+        user_id=kept.get("user_id", 0),
+        sees_all=kept.get("sees_all", False),
+        region_ids=frozenset(kept.get("region_ids", ())),
+        dealer_ids=frozenset(kept.get("dealer_ids", ())),
+        store_ids=frozenset(kept.get("store_ids", ())),
+        own=kept.get("own", False),
+    )
 
 
 def grants_of(user: User) -> list[RoleGrant]:

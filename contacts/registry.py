@@ -32,6 +32,12 @@ from contacts.seeds import seed_stages
 from contacts.services import exports, groups, reminders, stage_editing, stage_rules
 from contacts.services.alarms import watch_deletions
 from contacts.services.handover import planning, running
+from contacts.services.imports import files as import_files
+from contacts.services.imports import people as import_people
+from contacts.services.imports import running as imports
+from contacts.services.imports import staffing as import_staffing
+from contacts.services.imports import stores as import_stores
+from contacts.services.imports.registry import register_import_kind
 from contacts.services.newcomers import enter_first_stage
 from contacts.services.remarks import REMARK_COMMAND
 from contacts.services.reminders import REMIND_COMMAND
@@ -49,6 +55,7 @@ KEPT = (
     TIMELINE,
     FILES,
     ALARMS,
+    retention.Kind("imports", _("导入文件与逐行记录"), 7, import_files.prune),
     retention.Kind("notes", _("跟进记录"), 1095, retention.older(Note, "written_at")),
     retention.Kind("todos", _("已完成的待办"), 1095, retention.older(Todo, "done_at")),
     retention.Kind("remark_edits", _("备注修改记录"), 90, retention.older(RemarkEdit, "settled_at")),
@@ -63,6 +70,10 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "contact.details_changed": _("修改客户资料"),
     "contacts.exported": _("导出客户"),
     "contacts.export_downloaded": _("下载客户导出文件"),
+    "import.started": _("开始导入"),
+    "import.finished": _("导入完成"),
+    "import.undone": _("撤销导入"),
+    "import.rejects_downloaded": _("下载未导入的行"),
     "note.written": _("写跟进记录"),
     "note.edited": _("修改跟进记录"),
     "note.withdrawn": _("撤回跟进记录"),
@@ -99,6 +110,7 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "dealer.changed": _("修改经销商"),
     "departments.mapped": _("设置部门对应门店"),
     "member.moved": _("成员调店"),
+    "members.placed": _("按文件调店"),
     "handover.drafted": _("新建客户继承计划"),
     "handover.changed": _("修改客户继承计划"),
     "handover.started": _("开始客户继承"),
@@ -119,6 +131,7 @@ def register() -> None:
         Permission("contacts.edit", _("修改客户资料、阶段、归属与免打扰"), people),
         Permission("contacts.unmask", _("查看完整手机号"), people),
         Permission("contacts.export", _("导出客户"), people),
+        Permission("contacts.import", _("导入客户资料、门店与调店"), people),
         Permission("stages.edit", _("设置客户阶段与进入条件"), people, tenant_wide=True),
         Permission("groups.view", _("查看客户群"), people),
         Permission("handover.manage", _("转移客户与客户群(在职/离职继承)"), people),
@@ -130,6 +143,7 @@ def register() -> None:
         NavEntry("board", _("阶段看板"), "people", "contacts:board", "columns-3", "contacts.view", order=92),
         NavEntry("ended", _("已删除与回流"), "people", "contacts:ended_list", "user-minus", "contacts.view", order=94),
         NavEntry("groups", _("客户群"), "people", "contacts:group_list", "messages-square", "groups.view", order=95),
+        NavEntry("imports", _("导入"), "people", "contacts:import_list", "file-up", "contacts.import", order=98),
         NavEntry(
             "handover",
             _("客户继承"),
@@ -176,7 +190,17 @@ def register() -> None:
     provision.register_seed("contacts.stages", seed_stages)
     for kind in KEPT:
         retention.register(kind)
+    _imports()
     _notes()
+
+
+def _imports() -> None:
+    """What can be brought in from files, and the steps of bringing it in."""
+    for kind in (import_people.KIND, import_stores.KIND, import_staffing.KIND):
+        register_import_kind(kind)
+    longjobs.register(imports.CHECK, imports.check_step)
+    longjobs.register(imports.RUN, imports.run_step)
+    longjobs.register(imports.UNDO, imports.undo_step)
 
 
 def _notes() -> None:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from contacts.views import board, ended, exports, groups, handover, notes, org, people, person, remarks, stages
+from contacts.views import board, ended, exports, groups, handover, imports, notes, org, people, person, remarks, stages
 
 app_name = "contacts"
 urlpatterns = [
@@ -10,6 +10,14 @@ urlpatterns = [
     path("contacts/exports/<int:pk>/", exports.export_page, name="export"),
     path("contacts/exports/<int:pk>/status/", exports.export_status, name="export_status"),
     path("contacts/exports/<int:pk>/file/", exports.export_file, name="export_file"),
+    path("imports/", imports.import_list, name="import_list"),
+    path("imports/template/", imports.import_template, name="import_template"),
+    path("imports/<int:pk>/", imports.import_run, name="import"),
+    path("imports/<int:pk>/status/", imports.import_status, name="import_status"),
+    path("imports/<int:pk>/check/", imports.import_check, name="import_check"),
+    path("imports/<int:pk>/start/", imports.import_start, name="import_start"),
+    path("imports/<int:pk>/undo/", imports.import_undo, name="import_undo"),
+    path("imports/<int:pk>/rejects/", imports.import_rejects, name="import_rejects"),
     path("contacts/<int:pk>/", person.contact_page, name="contact"),
     path("contacts/<int:pk>/timeline/", person.contact_timeline, name="contact_timeline"),
     path("contacts/<int:pk>/stage/", person.change_contact_stage, name="contact_stage"),

@@ -11,6 +11,7 @@ from contacts.models.handover import (
     RowState,
     UnassignedCount,
 )
+from contacts.models.imports import ImportHead, ImportRow, ImportRun, ImportState, Outcome
 from contacts.models.notes import Note, RemarkEdit, Todo
 from contacts.models.organisation import (
     Dealer,
@@ -56,10 +57,15 @@ __all__ = [
     "HandoverRow",
     "HandoverSplit",
     "Identity",
+    "ImportHead",
+    "ImportRow",
+    "ImportRun",
+    "ImportState",
     "Member",
     "MemberAccount",
     "MemberPlacement",
     "Note",
+    "Outcome",
     "OwnershipChange",
     "PlanState",
     "Region",
