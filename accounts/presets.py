@@ -36,7 +36,7 @@ PRESETS = (
             *_SEE_PEOPLE, *_SEE_WORK, *_WRITE_WORK,
             "contacts.edit", "contacts.unmask", "contacts.export", "contacts.erase", "handover.manage", "orders.import", "tags.edit", "rules.edit",
             "stages.edit", "broadcasts.approve", "bridge.view", "bridge.manage", "org.view", "org.edit", "users.manage", "roles.manage",
-            "tokens.manage", "audit.view", "retention.edit", "jobs.view", "fields.edit",
+            "tokens.manage", "audit.view", "retention.edit", "jobs.view", "fields.edit", "contacts.import",
         ),
     ),
     Preset(
@@ -44,7 +44,7 @@ PRESETS = (
         "私域运营",
         (
             *_SEE_PEOPLE, *_SEE_WORK, *_WRITE_WORK,
-            "contacts.edit", "handover.manage", "orders.import", "tags.edit", "rules.edit", "stages.edit", "fields.edit", "bridge.view", "org.view",
+            "contacts.edit", "handover.manage", "orders.import", "tags.edit", "rules.edit", "stages.edit", "fields.edit", "bridge.view", "org.view", "contacts.import",
             "jobs.view",
         ),
     ),
@@ -84,7 +84,13 @@ PRESETS = (
 # Permissions that came after merchants had their roles: a name for the ledger, kept for ever, and the codes. Each merchant's
 # preset roles get them once; a later release adds a line, and changes none.
 LATER: dict[str, tuple[str, ...]] = {
-    "accounts.people_permissions": ("stages.edit", "handover.manage", "contacts.erase", "retention.edit", "fields.edit"),
+    "accounts.people_permissions": (
+        "stages.edit",
+        "handover.manage",
+        "contacts.erase",
+        "retention.edit",
+        "fields.edit",
+    ),
 }
 
 

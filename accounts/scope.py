@@ -62,6 +62,30 @@ Cover = Callable[[DataScope], Covered]
 _covers: list[Cover] = []
 
 
+def scope_as_json(scope: DataScope) -> dict[str, Any]:
+    """A scope as a row keeps it, for work that goes on later."""
+    return {
+        "user_id": scope.user_id,
+        "sees_all": scope.sees_all,
+        "region_ids": sorted(scope.region_ids),
+        "dealer_ids": sorted(scope.dealer_ids),
+        "store_ids": sorted(scope.store_ids),
+        "own": scope.own,
+    }
+
+
+def scope_from_json(kept: dict[str, Any]) -> DataScope:
+    """The scope a row kept. Nothing kept is nobody's scope: it sees nothing."""
+    return DataScope(
+        user_id=kept.get("user_id", 0),
+        sees_all=kept.get("sees_all", False),
+        region_ids=frozenset(kept.get("region_ids", ())),
+        dealer_ids=frozenset(kept.get("dealer_ids", ())),
+        store_ids=frozenset(kept.get("store_ids", ())),
+        own=kept.get("own", False),
+    )
+
+
 def grants_of(user: User) -> list[RoleGrant]:
     """The user's grants with their roles. One query."""
     return list(RoleGrant.objects.filter(user=user).select_related("role").order_by("role__order", "pk"))

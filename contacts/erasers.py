@@ -103,6 +103,10 @@ ERASERS = (
             "subject": _fact_subject,
         },
     ),
+    Eraser(
+        "contacts.ImportRow", _("导入的行"), lambda subject: Q(target_id__in=subject.pks("contacts.Contact")),
+        sweep=("key", "values", "changes", "problem"),
+    ),
     Eraser("contacts.GroupChat", _("群名与群公告"), sweep=("name", "notice")),
     Eraser("contacts.SavedView", _("保存的视图"), sweep=("name", "filters", "tree")),
     Eraser("contacts.BulkChange", _("批量操作记录"), sweep=("params", "title")),

@@ -180,3 +180,19 @@ class ErasureForm(forms.Form):
     typed = forms.CharField(
         label=_("输入客户编号以确认"), max_length=20, widget=forms.TextInput(attrs={"inputmode": "numeric"})
     )
+
+
+class ImportFileForm(forms.Form):
+    """A file, and what it holds."""
+
+    kind = forms.ChoiceField(label=_("导入什么"), widget=forms.RadioSelect)
+    file = forms.FileField(
+        label=_("文件"), widget=forms.FileInput(attrs={"accept": ".csv,.xlsx,.txt"}),
+        help_text=_("CSV(UTF-8 或 GBK)或 XLSX,第一行写列名,不超过 200 MB、1,000,000 行。"),
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, kinds: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["kind"].choices = [(kind.key, kind.label) for kind in kinds]  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
+        if kinds and not self.initial.get("kind"):
+            self.initial["kind"] = kinds[0].key

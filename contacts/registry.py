@@ -59,6 +59,12 @@ from contacts.services import (
 )
 from contacts.services.alarms import watch_deletions
 from contacts.services.handover import planning, running
+from contacts.services.imports import files as import_files
+from contacts.services.imports import people as import_people
+from contacts.services.imports import running as imports
+from contacts.services.imports import staffing as import_staffing
+from contacts.services.imports import stores as import_stores
+from contacts.services.imports.registry import register_import_kind
 from contacts.services.newcomers import enter_first_stage
 from contacts.services.remarks import REMARK_COMMAND
 from contacts.services.reminders import REMIND_COMMAND
@@ -88,6 +94,7 @@ KEPT = (
     retention.Kind("bulk_changes", _("批量操作记录"), 180, retention.older(BulkChange, "created_at")),
     retention.Kind("staff_changes", _("人员变动记录"), 1095, retention.older(StaffChange, "settled_at")),
     retention.Kind("detail_changes", _("客户资料修改记录"), 1095, retention.older(DetailChange, "changed_at")),
+    retention.Kind("imports", _("导入文件与逐行记录"), 7, import_files.prune),
     # The rule of two hand-overs in 90 days is counted from them.
     retention.Kind(
         "handovers", _("客户继承计划"), 1095, retention.older(HandoverPlan, "ended_at"), least=120,
@@ -116,6 +123,10 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "view.created": _("保存客户列表视图"),
     "view.changed": _("修改客户列表视图"),
     "view.deleted": _("删除客户列表视图"),
+    "import.started": _("开始导入"),
+    "import.finished": _("导入完成"),
+    "import.undone": _("撤销导入"),
+    "import.rejects_downloaded": _("下载未导入的行"),
     "note.written": _("写跟进记录"),
     "note.edited": _("修改跟进记录"),
     "note.withdrawn": _("撤回跟进记录"),
@@ -162,6 +173,7 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "staff.kept": _("人员变动维持原样"),
     "staff.seen_off": _("处理成员离职"),
     "todos.reassigned": _("转交成员的待办"),
+    "members.placed": _("按文件调店"),
     "handover.drafted": _("新建客户继承计划"),
     "handover.changed": _("修改客户继承计划"),
     "handover.started": _("开始客户继承"),
@@ -226,12 +238,19 @@ def register() -> None:
             tenant_wide=True,
             says=_("新增、修改、排序、停用客户资料里的自定义字段,决定谁能看、谁能改"),
         ),
+        Permission(
+            "contacts.import",
+            _("导入客户资料、门店与调店"),
+            people,
+            says=_("用文件批量写入范围内的客户资料,24 小时内可以撤销"),
+        ),
     )
     navigation.register(
         NavEntry("contacts", _("客户"), "people", "contacts:contact_list", "users-round", "contacts.view", order=90),
         NavEntry("board", _("阶段看板"), "people", "contacts:board", "columns-3", "contacts.view", order=92),
         NavEntry("ended", _("已删除与回流"), "people", "contacts:ended_list", "user-minus", "contacts.view", order=94),
         NavEntry("groups", _("客户群"), "people", "contacts:group_list", "messages-square", "groups.view", order=95),
+        NavEntry("imports", _("导入"), "people", "contacts:import_list", "file-up", "contacts.import", order=98),
         NavEntry(
             "handover",
             _("客户继承"),
@@ -304,7 +323,17 @@ def register() -> None:
     backfills.register(backfills.Backfill(search.BACKFILL, search.refill))
     for kind in KEPT:
         retention.register(kind)
+    _imports()
     _notes()
+
+
+def _imports() -> None:
+    """What can be brought in from files, and the steps of bringing it in."""
+    for kind in (import_people.KIND, import_stores.KIND, import_staffing.KIND):
+        register_import_kind(kind)
+    longjobs.register(imports.CHECK, imports.check_step)
+    longjobs.register(imports.RUN, imports.run_step)
+    longjobs.register(imports.UNDO, imports.undo_step)
 
 
 def _notes() -> None:

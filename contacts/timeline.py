@@ -147,7 +147,8 @@ def _mark_kinds(facts: Sequence[Fact]) -> None:
             people[fact.kind, fact.source == FactSource.BACKFILL].add(fact.contact_id)
     roots = roots_of(set().union(*people.values())) if people else {}
     for (kind, is_backfill), contact_ids in sorted(people.items()):
-        marks.mark({roots[pk] for pk in contact_ids if pk in roots}, f"event.{kind}", backfill=is_backfill)
+        # Facts of another source are as told_by() says: an import may be no news for rules either.
+        marks.mark({roots[pk] for pk in contact_ids if pk in roots}, f"event.{kind}", backfill=is_backfill or None)
 
 
 @dataclass(frozen=True)

@@ -24,30 +24,6 @@ NAMES_SHOWN = 10
 Sql = tuple[str, tuple[Any, ...]]
 
 
-def scope_as_json(scope: DataScope) -> dict[str, Any]:
-    """A scope as a broadcast keeps it."""
-    return {
-        "user_id": scope.user_id,
-        "sees_all": scope.sees_all,
-        "region_ids": sorted(scope.region_ids),
-        "dealer_ids": sorted(scope.dealer_ids),
-        "store_ids": sorted(scope.store_ids),
-        "own": scope.own,
-    }
-
-
-def scope_from_json(kept: dict[str, Any]) -> DataScope:
-    """The scope a broadcast kept. Nothing kept is nobody's scope: it sees nothing."""
-    return DataScope(
-        user_id=kept.get("user_id", 0),
-        sees_all=kept.get("sees_all", False),
-        region_ids=frozenset(kept.get("region_ids", ())),
-        dealer_ids=frozenset(kept.get("dealer_ids", ())),
-        store_ids=frozenset(kept.get("store_ids", ())),
-        own=kept.get("own", False),
-    )
-
-
 def people(audience: dict[str, Any], *, within: DataScope, now: datetime) -> QuerySet[Contact]:
     """The people (roots) an audience means. Raises UserError for one without a source, or whose segment is gone."""
     seen = visible_contacts(within)

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import connection
 
-from accounts.scope import DataScope
+from accounts.scope import DataScope, scope_from_json
 from campaigns.models import Broadcast
 from campaigns.policy import SendPolicy
 from campaigns.queries import audience as audiences
@@ -65,7 +65,7 @@ def frame_of(broadcast: Broadcast, *, now: datetime, policy: SendPolicy, push_id
         now=now,
         message_class=content.message_class if content else "content",
         policy=policy,
-        within=audiences.scope_from_json(broadcast.within),
+        within=scope_from_json(broadcast.within),
         push_id=push_id,
     )
 

@@ -5,9 +5,8 @@ from collections.abc import Iterable
 
 from django.db.models import Count, Q, QuerySet
 
-from accounts.scope import DataScope
+from accounts.scope import DataScope, scope_from_json
 from campaigns.models import Approval, Delivery, Enrollment, EnrollmentStep, Push, Sop, SopVersion
-from campaigns.queries.audience import scope_from_json
 from campaigns.states import DeliveryState, PushKind
 from contacts.queries import visible_contacts, visible_stores
 

@@ -8,10 +8,10 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from accounts.scope import DataScope
+from accounts.scope import DataScope, scope_as_json
 from campaigns.models import Approval, Broadcast, ContentVersion
 from campaigns.policy import send_policy
-from campaigns.queries.audience import describe, scope_as_json, unfinished_segment
+from campaigns.queries.audience import describe, unfinished_segment
 from campaigns.queries.preflight import Preflight, run_preflight
 from campaigns.rendering import carrier_of, check_message
 from campaigns.services.contents import create_content, revise_content

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from accounts.scope import scope_from_json
 from campaigns.models import Enrollment, EnrollmentStep, SopStep, SopVersion
 from campaigns.policy import SendPolicy, send_policy
-from campaigns.queries.audience import scope_from_json
 from campaigns.schedule import slot_of
 from campaigns.services.broadcasts import LANE
 from campaigns.triggers import LIVE_SOURCES, all_triggers

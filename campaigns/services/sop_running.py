@@ -8,10 +8,11 @@ from django.db import transaction
 from django.db.models import Exists, Min, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
+from accounts.scope import scope_from_json
 from campaigns import changes
 from campaigns.models import Delivery, Dispatch, Enrollment, EnrollmentStep, Push, SopStep, SopVersion
 from campaigns.policy import SendPolicy, send_policy
-from campaigns.queries.audience import ids_sql, scope_from_json
+from campaigns.queries.audience import ids_sql
 from campaigns.queries.verdicts import Frame, people_verdicts
 from campaigns.services import ledger
 from campaigns.services.broadcasts import LANE

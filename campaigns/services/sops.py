@@ -8,10 +8,9 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils.translation import gettext as _
 
-from accounts.scope import DataScope
+from accounts.scope import DataScope, scope_as_json, scope_from_json
 from campaigns.models import Approval, Push, Sop, SopStep, SopVersion
 from campaigns.policy import send_policy
-from campaigns.queries.audience import scope_as_json, scope_from_json
 from campaigns.rendering import preview
 from campaigns.services.approvals import check_approver
 from campaigns.services.broadcasts import LANE

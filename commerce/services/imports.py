@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from commerce.models import OrderImport
 from commerce.services.columns import BadRow, Reader
-from commerce.services.files import MAX_BYTES, check_file, read_heads, read_rows
+from commerce.services.files import MAX_BYTES, PROBLEM, check_file, read_heads, read_rows
 from commerce.services.orders import upsert_orders
 from commerce.services.rows import OrderRow
 from contacts import longjobs
@@ -109,6 +109,8 @@ def import_step(job: Job, deadline: datetime) -> bool:
 
 def _judge(reader: Reader, cells: dict[str, Any], line: int, seen: dict[str, int]) -> OrderRow | str:
     """The order, or why not."""
+    if PROBLEM in cells:
+        return str(cells[PROBLEM])
     try:
         row = reader.read(cells)
     except BadRow as problem:

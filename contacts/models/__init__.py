@@ -13,6 +13,7 @@ from contacts.models.handover import (
     RowState,
     UnassignedCount,
 )
+from contacts.models.imports import ImportHead, ImportRow, ImportRun, ImportState, Outcome
 from contacts.models.notes import Note, RemarkEdit, Todo
 from contacts.models.organisation import (
     Dealer,
@@ -72,10 +73,15 @@ __all__ = [
     "HandoverRow",
     "HandoverSplit",
     "Identity",
+    "ImportHead",
+    "ImportRow",
+    "ImportRun",
+    "ImportState",
     "Member",
     "MemberAccount",
     "MemberPlacement",
     "Note",
+    "Outcome",
     "OwnershipChange",
     "PlanState",
     "Region",

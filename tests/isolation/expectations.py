@@ -102,6 +102,14 @@ TENANT_ROUTES: dict[str, Expect] = {
         export=Route(pk="ledger.Job", own={404}),  # 404 for everybody but who asked for it
         export_status=Route(pk="ledger.Job", own={404}),
         export_file=Route(pk="ledger.Job", own={404}),
+        import_list=Route(),
+        import_template=Route(own={404}),  # without a kind
+        import_=Route(pk="contacts.ImportRun"),
+        import_status=Route(pk="contacts.ImportRun"),
+        import_check=Route(pk="contacts.ImportRun"),
+        import_start=Route(pk="contacts.ImportRun"),
+        import_undo=Route(pk="contacts.ImportRun"),
+        import_rejects=Route(pk="contacts.ImportRun", own={404}),
         contact=Route(pk="contacts.Contact"),
         contact_move=Route(pk="contacts.Contact"),
         contact_timeline=Route(pk="contacts.Contact"),
@@ -364,6 +372,12 @@ def _order() -> Any:
     return commerce.make_order()
 
 
+def _import_run() -> Any:
+    from contacts.models import ImportRun
+
+    return ImportRun.objects.create(kind="contacts", file_name="x.csv", heads=["id"], created_at=clock.now())
+
+
 def _order_import() -> Any:
     from commerce.models import OrderImport
 
@@ -525,6 +539,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "contacts.HandoverPlan": _handover,
     "contacts.SavedView": _view,
     "contacts.StaffChange": _contacts("make_staff_change"),
+    "contacts.ImportRun": _import_run,
     "wecom_bridge.Corp": _corp,
     "wecom_bridge.SyncRun": _sync_run,
     "commerce.Order": _order,

@@ -1,0 +1,445 @@
+"""客户资料: what a merchant knows of its people. Whom a row means is found by the customer number, external_userid, unionid or a phone."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date, datetime
+from functools import partial
+from typing import Any
+
+from django.db import connection
+from django.db.models import Model
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.scope import scope_from_json
+from contacts import arrivals, custom, marks
+from contacts.arrivals import NewKey
+from contacts.models import (
+    Contact,
+    ContactPhone,
+    CustomField,
+    Follow,
+    Identity,
+    ImportRow,
+    Member,
+    Relation,
+    Stage,
+)
+from contacts.queries import visible_contacts
+from contacts.services import custom_values
+from contacts.services.custom_values import MAX_KEYS
+from contacts.services.imports import cells
+from contacts.services.imports.registry import BadCell, Column, Kind, Read, Slice
+from contacts.services.ownership import assign_owner
+from contacts.services.search import refresh_search
+from contacts.services.stages import change_stage
+from scrm.lib import clock
+from scrm.lib.db.bulk import clean_text, lock_rows, update_rows
+from scrm.lib.errors import UserError
+from scrm.lib.numbers import whole_number
+from tenants import locks
+from tenants.audit import Actor
+from wecom_bridge.models import Corp
+
+SOURCE = "import"  # of phones and transitions that come from a file
+_CUSTOM_HEAD = re.compile(r"custom\.([a-z][a-z0-9_]{0,39})")
+_IDENTITIES = ("external", "unionid")
+
+
+# --- Columns --------------------------------------------------------------------------------------------------------
+
+
+def columns(heads: Sequence[str]) -> list[Column]:
+    """What a file may say of people. Custom fields come in by heads such as `custom.skin`."""
+    keys = [
+        Column("id", (_("客户编号"), "id", "contact_id"), lambda: _number, is_key=True),
+        Column("external", ("external_userid", "外部联系人ID", "客户ID"), lambda: _identity, is_key=True, sample="wmAAAA"),
+        Column("unionid", ("unionid", "union_id"), lambda: _identity, is_key=True),
+        Column("by_phone", (_("手机号"), "手机", "会员手机", "mobile"), lambda: cells.phone, is_key=True),
+    ]  # fmt: skip
+    fields = [
+        Column("birthday", (_("生日"), "出生日期", "birthday"), cells.day(_("生日"), last=_today), sample="1990-05-20"),
+        Column("stage", (_("阶段"), "客户阶段", "生命周期阶段", "stage"), cells.choice(_("阶段"), _stages, _("请写使用中的阶段名"))),
+        Column("owner", (_("归属导购"), "导购", "导购账号", "owner"), cells.choice(_("归属导购"), _members, _("请写成员账号"))),
+        Column("phone", (_("新增手机号"), "备用手机", "phone"), lambda: cells.phone),
+    ]  # fmt: skip
+    return keys + fields + _custom(heads)
+
+
+def _custom(heads: Sequence[str]) -> list[Column]:
+    """The fields that everybody may see and edit, by label or key; and keys that nobody defined, which hold text."""
+    fields = custom.open_to_all(custom.fields_in_use())
+    typed = [
+        Column(f"custom.{field.key}", (field.label, f"custom.{field.key}"), partial(_typed, field))
+        for field in fields
+        if not field.edit_roles
+    ]
+    named = {head.strip().lower(): None for head in heads if _CUSTOM_HEAD.fullmatch(head.strip().lower())}
+    defined = {f"custom.{key}" for key in CustomField.objects.values_list("key", flat=True)}
+    return typed + [Column(key, (key,), cells.text(400, key)) for key in named if key not in defined]
+
+
+def _typed(field: CustomField) -> Read:
+    def read(value: Any) -> Any:
+        try:
+            found = custom.parse(field, value.isoformat() if isinstance(value, date) else value)
+        except UserError as error:
+            raise BadCell(error.message.rstrip("。")) from None
+        if found is None:
+            raise BadCell(_("%(label)s没有内容") % {"label": field.label})
+        return found
+
+    return read
+
+
+def _number(value: Any) -> str:
+    found = whole_number(str(value))
+    if found is None:
+        raise BadCell(_("客户编号「%(value)s」不是数字") % {"value": str(value)[:20]})
+    return str(found)
+
+
+def _identity(value: Any) -> str:
+    return clean_text(str(value), 130)
+
+
+def _today() -> date:
+    return clock.now().date()
+
+
+def _stages() -> dict[str, Any]:
+    rows = Stage.objects.filter(is_archived=False).values_list("pk", "key", "name")
+    return cells.by_name(rows)
+
+
+def _members() -> dict[str, Any]:
+    rows = Member.objects.filter(archived_at__isnull=True).exclude(status=Member.Status.LEFT)
+    return cells.by_name(rows.values_list("pk", "userid", "name"))
+
+
+# --- Judging --------------------------------------------------------------------------------------------------------
+
+
+class People:
+    """The worker. One statement judges a slice, one writes the plain columns of its people."""
+
+    def lock(self, part: Slice) -> None:
+        locks.lock_in_transaction(custom_values.LOCK, shared=True)
+        lock_rows(Contact, part.rows().filter(target_id__isnull=False).values_list("target_id", flat=True))
+
+    def judge(self, part: Slice) -> None:
+        sql, params = _judging(part)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, params)
+
+    def apply(self, part: Slice, *, by: Actor, now: datetime) -> None:
+        _write_columns(part, now)
+        _write_phones(part, now)
+        for column, move in (("stage", _move), ("owner", _assign)):
+            if column in part.run.mapping:
+                for value, ids in _wanted(part, column).items():
+                    move(value, ids, by=by, now=now)
+
+    def undo(self, part: Slice, *, by: Actor, now: datetime) -> None:
+        _take_back(part, by=by, now=now)
+
+
+def _judging(part: Slice) -> tuple[str, list[Any]]:
+    """The statement that finds the person of each row and compares what it wants with what stands.
+
+    A person whom an earlier line means already, in this slice or before it, is that line's.
+    """
+    row, contact = _table(ImportRow), _table(Contact)
+    seen, seen_params = _scope(part)
+    found, found_params = _lookups(part)
+    span = [part.run.pk, part.after, part.until]
+    changes = [piece for column, piece in _CHANGES.items() if column in part.run.mapping]
+    if any(key.startswith("custom.") for key in part.run.mapping):
+        changes.append(_CUSTOM_CHANGE)
+    changed = " || ".join(changes) or "'{}'::jsonb"
+    stranger = _STRANGER if "owner" in part.run.mapping else "FALSE"
+    words = {
+        "none": _("找不到这位客户,或不在您的数据范围内"), "two": _("对应多位客户,请先合并或改用其他编号"),
+        "stranger": _("归属导购不是这位客户的好友,需先转移客户"),
+        "many": _("自定义字段最多 %(limit)d 个") % {"limit": MAX_KEYS},
+    }  # fmt: skip
+    sql = f"""
+    WITH part AS MATERIALIZED (
+        SELECT id, line, key_kind, key, values AS v FROM {row}
+        WHERE run_id = %s AND line > %s AND line <= %s AND NOT is_broken
+    ), found AS (
+        SELECT id, min(root) AS root, max(root) AS other FROM ({found}) AS each (id, root) GROUP BY id
+    ), placed AS (
+        SELECT part.*, found.root, found.other, row_number() OVER (PARTITION BY found.root ORDER BY part.line) AS nth,
+            first_value(part.line) OVER (PARTITION BY found.root ORDER BY part.line) AS first_line
+        FROM part LEFT JOIN found ON found.id = part.id AND ({seen})
+    ), compared AS (
+        SELECT placed.id, placed.root, placed.other, c.id AS known, placed.nth, placed.first_line,
+            (SELECT min(e.line) FROM {row} AS e WHERE e.run_id = %s AND e.target_id = placed.root AND e.line <= %s) AS earlier,
+            {stranger} AS is_stranger, {changed} AS changes,
+            (placed.v ? 'custom' AND (SELECT count(*) FROM jsonb_object_keys(c.custom || (placed.v -> 'custom'))) > %s) AS is_full
+        FROM placed LEFT JOIN {contact} AS c ON c.id = placed.root AND placed.root = placed.other
+    ), said AS (
+        SELECT id, known AS target_id, COALESCE(changes, '{{}}') AS changes, CASE
+            WHEN root IS NULL THEN %s WHEN known IS NULL THEN %s
+            WHEN earlier IS NOT NULL THEN format(%s, earlier) WHEN nth > 1 THEN format(%s, first_line)
+            WHEN is_stranger THEN %s WHEN is_full THEN %s ELSE '' END AS problem
+        FROM compared
+    ), verdict AS (
+        SELECT id, target_id, problem, CASE WHEN problem = '' THEN changes ELSE '{{}}' END AS changes,
+            CASE WHEN problem <> '' THEN 'rejected' WHEN changes = '{{}}' THEN 'unchanged' ELSE 'updated' END AS outcome
+        FROM said
+    )
+    UPDATE {row} AS r SET target_id = n.target_id, changes = n.changes, outcome = n.outcome, problem = n.problem
+    FROM verdict AS n
+    WHERE r.id = n.id
+      AND (r.target_id, r.changes, r.outcome, r.problem) IS DISTINCT FROM (n.target_id, n.changes, n.outcome, n.problem)
+    """
+    return sql, [
+        *span, *found_params, *seen_params, part.run.pk, part.after, MAX_KEYS,
+        words["none"], words["two"], _("与第 %(line)s 行是同一位客户") % {"line": "%s"}, _("与第 %(line)s 行是同一位客户") % {"line": "%s"},
+        words["stranger"], words["many"],
+    ]  # fmt: skip
+
+
+_STRANGER = f"""(placed.v ? 'owner' AND c.owner_id IS DISTINCT FROM (placed.v ->> 'owner')::bigint AND NOT EXISTS (
+    SELECT 1 FROM {Follow._meta.db_table} AS f JOIN {Contact._meta.db_table} AS b ON b.id = f.contact_id
+    WHERE (b.id = placed.root OR b.root_id = placed.root) AND f.member_id = (placed.v ->> 'owner')::bigint
+      AND f.relation = '{Relation.ACTIVE.value}'))"""
+
+
+def _plain_change(column: str, standing: str, wanted: str) -> str:
+    return (
+        f"CASE WHEN placed.v ? '{column}' AND {standing} IS DISTINCT FROM {wanted} THEN"
+        f" jsonb_build_object('{column}', jsonb_build_array({standing}, placed.v -> '{column}')) ELSE '{{}}' END"
+    )
+
+
+_CHANGES = {
+    "birthday": _plain_change("birthday", "c.birthday", "(placed.v ->> 'birthday')::date"),
+    "stage": _plain_change("stage", "c.stage_id", "(placed.v ->> 'stage')::bigint"),
+    "owner": _plain_change("owner", "c.owner_id", "(placed.v ->> 'owner')::bigint"),
+    "phone": f"""CASE WHEN placed.v ? 'phone' AND NOT EXISTS (
+        SELECT 1 FROM {ContactPhone._meta.db_table} AS p WHERE p.contact_id = placed.root AND p.phone = placed.v ->> 'phone'
+    ) AND NOT EXISTS (
+        SELECT 1 FROM {Contact._meta.db_table} AS b JOIN {ContactPhone._meta.db_table} AS p ON p.contact_id = b.id
+        WHERE b.root_id = placed.root AND p.phone = placed.v ->> 'phone'
+    ) THEN jsonb_build_object('phone', jsonb_build_array(NULL, placed.v -> 'phone')) ELSE '{{}}' END""",
+}
+_CUSTOM_CHANGE = """CASE WHEN placed.v ? 'custom' AND c.custom || (placed.v -> 'custom') <> c.custom THEN
+    jsonb_build_object('custom', jsonb_build_array(
+        COALESCE((SELECT jsonb_object_agg(k, c.custom -> k) FROM jsonb_object_keys(placed.v -> 'custom') AS k WHERE c.custom ? k), '{}'),
+        placed.v -> 'custom')) ELSE '{}' END"""
+
+
+def _lookups(part: Slice) -> tuple[str, list[Any]]:
+    """Row → the roots its key names, for the kinds of keys that the file has. All columns of the identities' unique key."""
+    contact = _table(Contact)
+    pieces, params = [], []
+    mapped = part.run.mapping
+    if "id" in mapped:
+        pieces.append(
+            f"SELECT part.id, COALESCE(c.root_id, c.id) AS root FROM part JOIN {contact} AS c"
+            " ON c.id = CASE WHEN part.key_kind = 'id' THEN part.key::bigint END"
+        )
+    for kind in _IDENTITIES:
+        if kind in mapped:
+            pieces.append(
+                f"SELECT part.id, COALESCE(c.root_id, c.id) FROM part JOIN {_table(Identity)} AS i ON i.kind = %s"
+                " AND i.scope = ANY(%s) AND i.id_space = ANY(%s) AND i.value = part.key"
+                f" JOIN {contact} AS c ON c.id = i.contact_id WHERE part.key_kind = %s"
+            )
+            params += [kind, *_scopes(kind), kind]
+    if "by_phone" in mapped:
+        pieces.append(
+            f"SELECT part.id, COALESCE(c.root_id, c.id) FROM part JOIN {_table(ContactPhone)} AS p ON p.phone = part.key"
+            f" JOIN {contact} AS c ON c.id = p.contact_id WHERE part.key_kind = 'by_phone'"
+        )
+    return " UNION ALL ".join(pieces), params
+
+
+def _scopes(kind: str) -> tuple[list[str], list[str]]:
+    corps = list(Corp.objects.values_list("corp_id", "open_account", "id_space"))
+    scopes = {corp_id if kind == "external" else account for corp_id, account, _space in corps}
+    spaces = {space for _corp_id, _account, space in corps} | {"plain"}
+    return sorted(scopes - {None}), sorted(spaces)
+
+
+def _scope(part: Slice) -> tuple[str, list[Any]]:
+    """Whether a person lies in the scope of the run's owner. Nobody outside it is told apart from nobody at all."""
+    scope = scope_from_json(part.run.scope)
+    if scope.sees_all:
+        return "TRUE", []
+    sql, params = visible_contacts(scope).order_by().values("pk").query.sql_with_params()
+    return f"found.root IN ({sql})", list(params)
+
+
+def _table(model: type[Model]) -> str:
+    return str(connection.ops.quote_name(model._meta.db_table))
+
+
+# --- Writing --------------------------------------------------------------------------------------------------------
+
+
+def _write_columns(part: Slice, now: datetime) -> None:
+    """Birthday, custom fields, and the tail of a new phone in what the search looks through: one update per person."""
+    sql = f"""
+    UPDATE {_table(Contact)} AS c SET updated_at = %s,
+        birthday = CASE WHEN r.changes ? 'birthday' THEN (r.changes -> 'birthday' ->> 1)::date ELSE c.birthday END,
+        custom = CASE WHEN r.changes ? 'custom' THEN c.custom || (r.changes -> 'custom' -> 1) ELSE c.custom END,
+        search_text = CASE WHEN NOT r.changes ? 'phone' OR position(right(r.changes -> 'phone' ->> 1, 4) IN c.search_text) > 0
+            THEN c.search_text ELSE ltrim(c.search_text || ' ' || right(r.changes -> 'phone' ->> 1, 4)) END
+    FROM {_table(ImportRow)} AS r
+    WHERE r.run_id = %s AND r.line > %s AND r.line <= %s AND r.outcome = 'updated' AND c.id = r.target_id
+      AND r.changes ?| array['birthday', 'custom', 'phone']
+    RETURNING c.id, r.changes ? 'birthday', r.changes ? 'custom'
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [now, part.run.pk, part.after, part.until])
+        rows = cursor.fetchall()
+    marks.mark([pk for pk, birthday, _custom in rows if birthday], "birthday")
+    keys = [key for key in part.run.mapping if key.startswith("custom.")]
+    marks.mark([pk for pk, _birthday, custom in rows if custom], *keys)
+
+
+def _write_phones(part: Slice, now: datetime) -> None:
+    if "phone" not in part.run.mapping:
+        return
+    sql = f"""
+    INSERT INTO {_table(ContactPhone)} (contact_id, phone, source, created_at)
+    SELECT target_id, changes -> 'phone' ->> 1, %s, %s FROM {_table(ImportRow)}
+    WHERE run_id = %s AND line > %s AND line <= %s AND outcome = 'updated' AND changes ? 'phone'
+    ORDER BY line ON CONFLICT DO NOTHING RETURNING phone, contact_id
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [SOURCE, now, part.run.pk, part.after, part.until])
+        written = cursor.fetchall()
+    arrivals.tell([NewKey("phone", phone, contact_id) for phone, contact_id in written])
+
+
+def _wanted(part: Slice, column: str) -> dict[int, list[int]]:
+    """Value → the people who get it."""
+    found: dict[int, list[int]] = defaultdict(list)
+    rows = part.rows().filter(outcome="updated", changes__has_key=column)
+    for target_id, changes in rows.values_list("target_id", "changes"):
+        found[changes[column][1]].append(target_id)
+    return found
+
+
+def _move(stage_id: int, ids: list[int], *, by: Actor, now: datetime) -> None:
+    change_stage(ids, Stage.objects.get(pk=stage_id), source=SOURCE, by=by, at=now)
+
+
+def _assign(member_id: int, ids: list[int], *, by: Actor, now: datetime) -> None:
+    assign_owner(ids, Member.objects.get(pk=member_id), by=by, at=now, reason=SOURCE, must_be_friend=False)
+
+
+# --- Taking back ----------------------------------------------------------------------------------------------------
+
+
+def _take_back(part: Slice, *, by: Actor, now: datetime) -> None:
+    rows = list(part.rows().filter(outcome="updated").only("pk", "target_id", "changes"))
+    people = {
+        person.pk: person
+        for person in Contact.objects.select_for_update(of=("self",))
+        .filter(pk__any_of={row.target_id for row in rows})
+        .order_by("pk")
+    }
+    phones = _own_phones(rows)
+    plan = _Return()
+    for row in rows:
+        person = people.get(row.target_id or 0)
+        row.is_kept = person is None or person.root_id is not None or not plan.add(person, row.changes, phones)
+    plan.carry_out(by=by, now=now)
+    update_rows(ImportRow, [{"id": row.pk, "is_kept": True} for row in rows if row.is_kept])
+
+
+def _own_phones(rows: Sequence[ImportRow]) -> dict[tuple[int, str], int]:
+    """(person, phone) → the row that a file wrote."""
+    wanted = {row.target_id for row in rows if "phone" in row.changes}
+    found = ContactPhone.objects.filter(contact_id__any_of=wanted, source=SOURCE) if wanted else ()
+    return {(phone.contact_id, phone.phone): phone.pk for phone in found}
+
+
+class _Return:
+    """What goes back, gathered over a slice."""
+
+    def __init__(self) -> None:
+        self.columns: list[dict[str, Any]] = []
+        self.phones: dict[int, int] = {}  # ContactPhone → person
+        self.stages: dict[int, list[int]] = defaultdict(list)
+        self.owners: dict[int, list[int]] = defaultdict(list)
+        self.standing = {stage.pk for stage in Stage.objects.filter(is_archived=False)}
+        self.keys: dict[str, list[int]] = defaultdict(list)
+
+    def add(self, person: Contact, changes: dict[str, Any], phones: dict[tuple[int, str], int]) -> bool:
+        """Plan one person's return; False where something of it was changed since and stays."""
+        whole = True
+        birthday, custom = person.birthday, dict(person.custom)
+        for column, (before, after) in changes.items():
+            if column == "birthday":
+                same = _iso(birthday) == after
+                birthday = date.fromisoformat(before) if same and before else None if same else birthday
+                self.keys["birthday"] += [person.pk] if same else []
+            elif column == "custom":
+                same = self._custom(person.pk, custom, before, after)
+            elif column == "phone":
+                pk = phones.get((person.pk, after))
+                same = pk is not None
+                self.phones |= {pk: person.pk} if pk is not None else {}
+            else:
+                same = self._moved(person, column, before, after)
+            whole = whole and same
+        if (birthday, custom) != (person.birthday, person.custom):
+            self.columns.append({"id": person.pk, "birthday": birthday, "custom": custom, "updated_at": clock.now()})
+        return whole
+
+    def _custom(self, pk: int, custom: dict[str, Any], before: dict[str, Any], after: dict[str, Any]) -> bool:
+        whole = True
+        for key, value in after.items():
+            if before.get(key) == value and key in before:
+                continue
+            if key not in custom or custom[key] != value:
+                whole = False
+                continue
+            custom.pop(key)
+            custom |= {key: before[key]} if key in before else {}
+            self.keys[f"custom.{key}"].append(pk)
+        return whole
+
+    def _moved(self, person: Contact, column: str, before: int | None, after: int) -> bool:
+        """A person goes back to a stage still in use, or to a guide; there is no way back to none, since moves are only added."""
+        standing = person.stage_id if column == "stage" else person.owner_id
+        if standing != after or before is None or (column == "stage" and before not in self.standing):
+            return False
+        (self.stages if column == "stage" else self.owners)[before].append(person.pk)
+        return True
+
+    def carry_out(self, *, by: Actor, now: datetime) -> None:
+        update_rows(Contact, self.columns)
+        for key, ids in self.keys.items():
+            marks.mark(ids, key)
+        ContactPhone.objects.filter(pk__any_of=set(self.phones)).delete()
+        refresh_search(set(self.phones.values()))
+        for stage_id, ids in self.stages.items():
+            stage = Stage.objects.get(pk=stage_id)
+            change_stage(ids, stage, source=SOURCE, reason=_("撤销导入"), by=by, at=now)
+        for member_id, ids in self.owners.items():
+            _assign(member_id, ids, by=by, now=now)
+
+
+def _iso(day: date | None) -> str | None:
+    return day.isoformat() if day else None
+
+
+KIND = Kind(
+    "contacts",
+    gettext_lazy("客户资料"),
+    gettext_lazy("给已有客户补写生日、阶段、归属导购、手机号和自定义字段。空单元格不改。"),
+    "contacts.import",
+    columns,
+    People(),
+    order=10,
+    may_act=True,
+)

@@ -1,0 +1,473 @@
+"""Files of 客户资料: tried without a trace, brought in by row, resumed, taken back, and never more than the file says."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from hypothesis import HealthCheck, assume, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from accounts.scope import DataScope
+from conditions.models import DirtyMark
+from contacts.models import (
+    Contact,
+    ContactPhone,
+    CustomField,
+    ImportHead,
+    ImportRow,
+    ImportRun,
+    ImportState,
+    OwnershipChange,
+    StageTransition,
+    TimelineEvent,
+)
+from contacts.services.custom_values import MAX_KEYS
+from contacts.services.imports import files, people, running, staging
+from contacts.services.imports.registry import import_kind
+from contacts.services.search import people_text
+from scrm.lib import clock
+from scrm.lib.errors import Conflict, UserError
+from tenants.audit import SYSTEM
+from tenants.ledger.models import AuditEntry, Job
+from tests.support.contacts import make_contact, make_follow, make_identity, make_member, make_stages, make_store
+from tests.support.imports import (
+    assert_adds_up,
+    brought_in,
+    figures,
+    problems,
+    reject_lines,
+    taken_back,
+    tried,
+    upload,
+    work,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _files(settings: Any, tmp_path: Any) -> None:
+    settings.MEDIA_ROOT = tmp_path
+
+
+def cast(count: int = 3) -> list[Contact]:
+    """People with external_userids wm1, wm2 …"""
+    found = [make_contact(f"客户{n}") for n in range(1, count + 1)]
+    for n, person in enumerate(found, start=1):
+        make_identity(person, value=f"wm{n}")
+    return found
+
+
+def test_a_trial_writes_nothing_and_the_run_writes_what_it_said() -> None:
+    first, second, third = cast()
+    third.birthday, third.custom = date(1990, 5, 20), {"skin": "油皮"}
+    third.save(update_fields=["birthday", "custom"])
+    text = (
+        "external_userid,生日,新增手机号,custom.skin\n"
+        "wm1,1990-05-20,138 1234 5678,干皮\n"
+        "wm2,1991/6/1,,\n"
+        "wm3,1990年05月20日,,油皮\n"
+        "wm9,1990-05-20,,\n"
+        "wm1,1990-05-21,,\n"
+        ",1990-05-20,,\n"
+        "wm2,昨天,12345,\n"
+    )
+    run = tried(text)
+    assert figures(run) == (0, 2, 1, 4)
+    assert Contact.objects.filter(birthday__isnull=False).count() == 1
+    assert not ContactPhone.objects.exists()
+    assert not DirtyMark.objects.exists()
+
+    running.start(run.pk, acts=False, by=SYSTEM)
+    work()
+    run.refresh_from_db()
+    assert figures(run) == (0, 2, 1, 4)
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.birthday, first.custom, first.search_text) == (date(1990, 5, 20), {"skin": "干皮"}, "客户1 5678")
+    assert (second.birthday, second.custom) == (date(1991, 6, 1), {})
+    phone = ContactPhone.objects.get()
+    assert (phone.contact_id, phone.phone, phone.source) == (first.pk, "+8613812345678", "import")
+    assert problems(run).keys() == {5, 6, 7, 8}
+    assert "找不到" in problems(run)[5]
+    assert "与第 2 行是同一位客户" in problems(run)[6]
+    assert "昨天" in problems(run)[8]
+    assert "12345" in problems(run)[8]
+
+
+def test_the_reject_file_holds_the_lines_as_they_were_and_runs_no_formula() -> None:
+    cast(1)
+    run = brought_in('external_userid,生日,说明\nwm1,1990-05-20,a\nwm8,1990-05-20,"=HYPERLINK(""x"")"\n-9,不知道,b\n')
+    lines = reject_lines(run)
+    assert lines[0] == ["行号", "未导入原因", "external_userid", "生日", "说明"]
+    assert [line[0] for line in lines[1:]] == ["3", "4"]
+    assert lines[1][2:] == ["wm8", "1990-05-20", '\'=HYPERLINK("x")']
+    assert lines[2][2] == "'-9"
+
+
+def test_people_are_found_by_number_unionid_and_phone() -> None:
+    first, second, third = cast()
+    make_identity(second, value="u2", kind="unionid")
+    for person in (third, first):
+        ContactPhone.objects.create(contact=person, phone="+8613800000001", source="x", created_at=clock.now())
+    ContactPhone.objects.create(contact=third, phone="+8613800000003", source="x", created_at=clock.now())
+    run = brought_in(
+        "客户编号,unionid,手机号,生日\n"
+        f"{first.pk},,,1990-01-01\n,u2,,1990-01-02\n,,13800000003,1990-01-03\n,,13800000001,1990-01-04\n"
+        f"{'9' * 18},,,1990-01-05\n一号,,,1990-01-05\n"
+    )
+    assert figures(run) == (0, 3, 0, 3)
+    assert list(Contact.objects.order_by("pk").values_list("birthday", flat=True)) == [
+        date(1990, 1, 1), date(1990, 1, 2), date(1990, 1, 3),
+    ]  # fmt: skip
+    assert "多位客户" in problems(run)[5]
+
+
+def test_a_branch_counts_as_her_root() -> None:
+    root, branch, _other = cast()
+    branch.root = root
+    branch.save(update_fields=["root"])
+    run = brought_in("external_userid,生日\nwm2,1990-01-01\nwm1,1990-01-02\n")
+    root.refresh_from_db()
+    assert (figures(run), root.birthday) == ((0, 1, 0, 1), date(1990, 1, 1))
+
+
+def test_people_outside_the_scope_are_nobody() -> None:
+    here, there = make_store(), make_store()
+    mine = make_follow(make_contact(store=here), make_member(store=here)).contact
+    other = make_follow(make_contact(store=there), make_member(store=there)).contact
+    scope = DataScope(user_id=1, store_ids=frozenset({here.pk}))
+    run = brought_in(f"客户编号,生日\n{mine.pk},1990-01-01\n{other.pk},1990-01-01\n99999999,1990-01-01\n", scope=scope)
+    assert figures(run) == (0, 1, 0, 2)
+    assert problems(run)[3] == problems(run)[4]
+    other.refresh_from_db()
+    assert other.birthday is None
+
+
+def test_stage_and_owner_move_with_their_history() -> None:
+    stages = make_stages()
+    follow = make_follow(make_contact(stage=stages["new"]))
+    person, old = follow.contact, follow.member
+    other = make_member("梅梅", userid="mei")
+    make_follow(person, other, own=False)
+    stranger = make_follow(make_contact())
+    make_member("陌生", userid="nobody")
+    run = brought_in(
+        f"客户编号,阶段,归属导购\n{person.pk},复购,mei\n{stranger.contact_id},沉睡,nobody\n{stranger.contact_id},没有这个,\n"
+    )
+    assert figures(run) == (0, 1, 0, 2)
+    person.refresh_from_db()
+    assert (person.stage, person.owner) == (stages["repeat"], other)
+    move = StageTransition.objects.get()
+    assert (move.source, move.from_stage, move.to_stage) == ("import", stages["new"], stages["repeat"])
+    assert TimelineEvent.objects.filter(kind="stage.changed", source="import", contact=person).count() == 1
+    assert "不是这位客户的好友" in problems(run)[3]
+
+    taken_back(run)
+    person.refresh_from_db()
+    assert (person.stage, person.owner) == (stages["new"], old)
+    assert StageTransition.objects.count() == 2
+    assert OwnershipChange.objects.filter(contact=person, reason="import").count() == 2
+
+
+@pytest.mark.parametrize("acts", [False, True])
+def test_rules_hear_of_an_import_only_when_ticked(acts: bool) -> None:
+    stages = make_stages()
+    person = make_follow(make_contact(stage=stages["new"])).contact
+    DirtyMark.objects.all().delete()
+    brought_in(f"客户编号,阶段,生日,custom.skin,新增手机号\n{person.pk},复购,1990-01-01,油皮,13800000001\n", acts=acts)
+    told = dict(DirtyMark.objects.values_list("field_key", "is_backfill"))
+    assert {"contact.stage", "birthday", "custom.skin", "event.stage.changed"} <= told.keys()
+    assert set(told.values()) == {not acts}
+
+
+def test_an_undo_sets_back_what_is_still_as_made_and_counts_the_rest() -> None:
+    first, second, third = cast()
+    first.custom = {"skin": "干皮", "city": "上海"}
+    first.save(update_fields=["custom"])
+    run = brought_in(
+        "external_userid,生日,custom.skin,新增手机号\nwm1,1990-01-01,油皮,13800000001\nwm2,1990-01-02,,\nwm3,1990-01-03,油皮,\n"
+    )
+    Contact.objects.filter(pk=second.pk).update(birthday=date(2000, 1, 1))
+    Contact.objects.filter(pk=third.pk).update(custom={"skin": "敏感"})
+    taken_back(run)
+    for person in (first, second, third):
+        person.refresh_from_db()
+    assert (run.rows_undone, run.rows_kept) == (1, 2)
+    assert (first.birthday, first.custom, first.search_text) == (
+        None,
+        {"skin": "干皮", "city": "上海"},
+        people_text(["客户1"]),
+    )
+    assert not ContactPhone.objects.exists()
+    assert second.birthday == date(2000, 1, 1)
+    assert (third.birthday, third.custom) == (None, {"skin": "敏感"})
+    running.undo(run.pk, by=SYSTEM)  # once more changes nothing
+    assert ImportRun.objects.get(pk=run.pk).state == ImportState.UNDONE
+
+
+def test_a_day_later_nothing_is_taken_back(time_machine: Any) -> None:
+    cast(1)
+    run = brought_in("external_userid,生日\nwm1,1990-01-01\n")
+    assert running.can_undo(run)
+    ImportRun.objects.filter(pk=run.pk).update(finished_at=clock.now() - timedelta(hours=24, seconds=1))
+    with pytest.raises(UserError, match="24 小时"):
+        running.undo(run.pk, by=SYSTEM)
+
+
+def slices_of(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    monkeypatch.setattr(running, "import_kind", lambda key: replace(import_kind(key), slice_rows=rows))
+
+
+class Killed(BaseException):
+    """The worker is gone in the middle."""
+
+
+def test_a_killed_worker_goes_on_at_the_next_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    cast(12)
+    slices_of(monkeypatch, 3)
+    monkeypatch.setattr(staging, "SLICE", 5)
+    text = "external_userid,新增手机号\n" + "".join(f"wm{n},138000000{n:02d}\n" for n in range(1, 13))
+
+    reached = running._reached
+    calls = {"n": 0}
+
+    def dying(*args: Any) -> None:
+        calls["n"] += 1
+        reached(*args)
+        if calls["n"] % 3 == 0:
+            raise Killed
+
+    monkeypatch.setattr(running, "_reached", dying)
+    run = running.take_upload(import_kind("contacts"), upload(text), people_scope(), by=SYSTEM)
+    running.check(run.pk, run.mapping, by=SYSTEM)
+    for _attempt in range(3):
+        try:
+            work()
+        except Killed:
+            continue
+    running.start(run.pk, acts=False, by=SYSTEM)
+    calls["n"] = 0
+    with pytest.raises(Killed):
+        work()
+    run.refresh_from_db()
+    assert ContactPhone.objects.count() == run.rows_updated == run.applied_line - 1 == 6
+    for _attempt in range(3):
+        try:
+            work()
+        except Killed:
+            continue
+    run.refresh_from_db()
+    assert (run.state, figures(run)) == (ImportState.DONE, (0, 12, 0, 0))
+    assert ContactPhone.objects.count() == 12
+
+
+def people_scope() -> DataScope:
+    return DataScope(user_id=0, sees_all=True)
+
+
+def test_a_job_given_up_is_resumed_where_it_stood(monkeypatch: pytest.MonkeyPatch) -> None:
+    cast(6)
+    run = tried("external_userid,新增手机号\n" + "".join(f"wm{n},1380000000{n}\n" for n in range(1, 7)))
+    slices_of(monkeypatch, 2)
+    write = people._write_phones
+
+    def failing(part: Any, now: Any) -> None:
+        if part.after >= 4:
+            raise RuntimeError("disk")
+        write(part, now)
+
+    monkeypatch.setattr(people, "_write_phones", failing)
+    running.start(run.pk, acts=False, by=SYSTEM)
+    work()
+    assert Job.objects.get(pk=ImportRun.objects.get(pk=run.pk).job_id).state == Job.State.FAILED
+    assert ContactPhone.objects.count() == 4
+    monkeypatch.setattr(people, "_write_phones", write)
+    running.start(run.pk, acts=False, by=SYSTEM)
+    work()
+    run.refresh_from_db()
+    assert (run.state, figures(run)) == (ImportState.DONE, (0, 6, 0, 0))
+    assert ContactPhone.objects.count() == 6
+
+
+def test_a_double_start_is_one_run_and_one_before_the_trial_is_refused() -> None:
+    cast(1)
+    run = running.take_upload(
+        import_kind("contacts"), upload("external_userid,生日\nwm1,1990-01-01\n"), people_scope(), by=SYSTEM
+    )
+    with pytest.raises(Conflict):
+        running.start(run.pk, acts=False, by=SYSTEM)
+    running.check(run.pk, run.mapping, by=SYSTEM)
+    running.check(run.pk, run.mapping, by=SYSTEM)
+    work()
+    first = running.start(run.pk, acts=False, by=SYSTEM)
+    second = running.start(run.pk, acts=True, by=SYSTEM)
+    assert (first.job_id, second.acts) == (second.job_id, False)
+    work()
+    running.start(run.pk, acts=False, by=SYSTEM)
+    assert Job.objects.filter(kind=running.RUN).count() == Job.objects.filter(kind=running.CHECK).count() == 1
+    assert AuditEntry.objects.filter(action="import.started").count() == 1
+
+
+def test_two_uploads_of_the_same_rows_end_as_one() -> None:
+    cast(2)
+    text = "external_userid,新增手机号\nwm1,13800000001\nwm2,13800000002\n"
+    first, second = tried(text), tried(text)
+    assert figures(first) == figures(second) == (0, 2, 0, 0)
+    for run in (first, second):
+        running.start(run.pk, acts=False, by=SYSTEM)
+    work()
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (figures(first), figures(second)) == ((0, 2, 0, 0), (0, 0, 2, 0))
+    assert ContactPhone.objects.count() == 2
+
+
+def test_gb18030_and_a_broken_line_among_good_ones() -> None:
+    cast(3)
+    body = "客户ID,生日,custom.skin\nwm1,1990-01-01,油皮\nwm2,1990-01-02,\ue5e5坏\nwm3,1990-01-03,干皮\n".encode(
+        "gb18030"
+    )
+    lines = body.split(b"\n")
+    lines[2] = b"wm2,1990-01-02,\xff\xff"
+    run = brought_in(b"\n".join(lines))
+    assert figures(run) == (0, 2, 0, 1)
+    assert problems(run) == {3: "有无法识别的字符"}
+    assert reject_lines(run)[1][:2] == ["3", "有无法识别的字符"]
+
+
+def test_what_a_head_stood_for_is_remembered() -> None:
+    cast(1)
+    run = running.take_upload(
+        import_kind("contacts"), upload("编码甲,生日,生辰\nwm1,x,1990-01-01\n"), people_scope(), by=SYSTEM
+    )
+    assert run.mapping == {"birthday": 1}
+    running.check(run.pk, {"external": 0, "birthday": 2}, by=SYSTEM)
+    again = running.take_upload(
+        import_kind("contacts"), upload("生辰,编码甲,生日\n1990-01-01,wm1,x\n"), people_scope(), by=SYSTEM
+    )
+    assert again.mapping == {"birthday": 0, "external": 1}
+    assert ImportHead.objects.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "mapping", "reason"),
+    [
+        ("a,b\n1,2\n", {}, "认出每一行"),
+        ("a,b\n1,2\n", {"id": 0}, "没有要写入的列"),
+        ("a,b\n1,2\n", {"birthday": 1}, "认出每一行"),
+    ],
+)
+def test_columns_that_cannot_work_are_refused(text: str, mapping: dict[str, int], reason: str) -> None:
+    run = running.take_upload(import_kind("contacts"), upload(text), people_scope(), by=SYSTEM)
+    with pytest.raises(UserError, match=reason):
+        running.check(run.pk, mapping, by=SYSTEM)
+
+
+@pytest.mark.parametrize("body", [b"", b"\n\n", "客户编号\n".encode(), b"\x00\x01", b'"a\n'])
+def test_a_file_without_rows_is_refused_and_not_kept(body: bytes, tmp_path: Any) -> None:
+    with pytest.raises(UserError):
+        running.take_upload(import_kind("contacts"), upload(body), people_scope(), by=SYSTEM)
+    assert not list(tmp_path.glob("*/imports/*.upload"))
+
+
+def test_too_many_rows_end_the_trial_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staging, "MAX_ROWS", 2)
+    run = running.take_upload(import_kind("contacts"), upload("客户编号,生日\n1,\n2,\n3,\n"), people_scope(), by=SYSTEM)
+    running.check(run.pk, run.mapping, by=SYSTEM)
+    work()
+    run.refresh_from_db()
+    assert run.state == ImportState.FAILED
+    assert "拆分" in Job.objects.get(pk=run.job_id).last_error
+
+
+def test_custom_fields_stay_within_their_limit() -> None:
+    person = cast(1)[0]
+    person.custom = {f"k{n}": "x" for n in range(MAX_KEYS)}
+    person.save(update_fields=["custom"])
+    run = brought_in("external_userid,custom.k1,custom.more\nwm1,y,\n")
+    assert figures(run) == (0, 1, 0, 0)
+    run = brought_in("external_userid,custom.k1,custom.more\nwm1,y,z\n")
+    assert f"最多 {MAX_KEYS}" in problems(run)[2]
+
+
+def test_files_and_rows_go_when_their_time_is_over(tmp_path: Any) -> None:
+    cast(1)
+    run = brought_in("external_userid,生日\nwm1,1990-01-01\n")
+    assert files.prune(clock.now() - timedelta(days=1), 10) == 0
+    assert files.prune(clock.now() + timedelta(seconds=1), 10) == 1
+    run.refresh_from_db()
+    assert not ImportRow.objects.exists()
+    assert not list(tmp_path.glob("*/imports/*.upload"))
+    assert run.rows_updated == 1
+    assert not running.can_undo(run)
+
+
+def test_a_slice_costs_the_same_whatever_it_holds() -> None:
+    def statements(count: int, start: int) -> int:
+        for n in range(start, start + count):
+            make_identity(make_contact(f"客户{n}"), value=f"q{n}")
+        run = tried(
+            "external_userid,生日,新增手机号\n"
+            + "".join(f"q{n},1990-01-01,138{n:08d}\n" for n in range(start, start + count))
+        )
+        running.start(run.pk, acts=False, by=SYSTEM)
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            work()
+        return len(queries)
+
+    assert statements(60, 0) == statements(2, 100)
+
+
+ROW = st.tuples(
+    st.sampled_from(["wm1", "wm2", "wm3", "wm4", "", "'wm2", '"wm1"']),
+    st.sampled_from(["1990-01-01", "1991/1/1", "", "?", "2999-01-01", '"19', "1990-01-01"]),
+    st.sampled_from(["13800000001", "13800000002", "", "x"]),
+)
+
+
+@hypothesis_settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(ROW, min_size=1, max_size=12))
+def test_totals_add_up_and_an_undo_leaves_nothing_whatever_the_file_holds(rows: list[tuple[str, str, str]]) -> None:
+    ids = cast(3) if not Contact.objects.exists() else list(Contact.objects.order_by("pk"))
+    before = list(Contact.objects.order_by("pk").values_list("pk", "birthday", "custom"))
+    text = "external_userid,生日,新增手机号\n" + "".join(",".join(row) + "\n" for row in rows)
+    assume(any(any(row) for row in rows))
+    trial = tried(text)
+    planned = figures(trial)
+    running.start(trial.pk, acts=False, by=SYSTEM)
+    work()
+    trial.refresh_from_db()
+    if trial.state == ImportState.DONE:
+        assert figures(trial) == planned
+        assert_adds_up(trial)
+        if running.can_undo(trial):
+            taken_back(trial)
+            assert trial.rows_undone == trial.rows_created + trial.rows_updated
+    assert list(Contact.objects.order_by("pk").values_list("pk", "birthday", "custom")) == before
+    assert not ContactPhone.objects.filter(contact__in=ids).exists()
+
+
+def test_typed_fields_come_in_by_their_label_and_only_as_what_they_are() -> None:
+    cast(3)
+    now = clock.now()
+    options = [{"id": "dry", "label": "干皮"}, {"id": "oily", "label": "油皮"}]
+    CustomField.objects.create(
+        key="skin", label="肤质", type=CustomField.Type.CHOICE, options=options, order=1, created_at=now
+    )
+    CustomField.objects.create(key="pets", label="宠物数", type=CustomField.Type.INTEGER, order=2, created_at=now)
+    CustomField.objects.create(
+        key="vip", label="内部评级", type=CustomField.Type.TEXT, order=3, edit_roles=[1], created_at=now
+    )
+    run = brought_in("external_userid,肤质,宠物数,custom.vip\nwm1,油皮,2,高\nwm2,沙皮,1,\nwm3,干皮,一只,\n")
+    assert figures(run) == (0, 1, 0, 2)
+    assert Contact.objects.order_by("pk").first().custom == {"skin": "oily", "pets": 2}, (
+        "who may not edit a field brings none in"
+    )
+    assert "沙皮" in problems(run)[3] and "数字" in problems(run)[4]
