@@ -30,7 +30,8 @@ PRESETS = (
         "总部",
         (
             *_SEE_PEOPLE, *_SEE_WORK, *_WRITE_WORK,
-            "contacts.edit", "contacts.unmask", "contacts.export", "handover.manage", "orders.import", "tags.edit", "rules.edit", "stages.edit",
+            "contacts.edit", "contacts.unmask", "contacts.export", "contacts.merge", "ownership.edit", "handover.manage", "orders.import",
+            "tags.edit", "rules.edit", "stages.edit",
             "broadcasts.approve", "bridge.view", "bridge.manage", "org.view", "org.edit", "users.manage", "roles.manage",
             "tokens.manage", "audit.view", "jobs.view",
         ),
@@ -40,8 +41,8 @@ PRESETS = (
         "私域运营",
         (
             *_SEE_PEOPLE, *_SEE_WORK, *_WRITE_WORK,
-            "contacts.edit", "handover.manage", "orders.import", "tags.edit", "rules.edit", "stages.edit", "bridge.view", "org.view",
-            "jobs.view",
+            "contacts.edit", "contacts.merge", "ownership.edit", "handover.manage", "orders.import", "tags.edit", "rules.edit",
+            "stages.edit", "bridge.view", "org.view", "jobs.view",
         ),
     ),
     Preset("content", "内容", ("broadcasts.view", "broadcasts.edit", "sops.view", "sops.edit", "welcomes.edit", "reports.view")),

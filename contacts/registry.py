@@ -26,15 +26,26 @@ from contacts import (
     today,
     transfers,
 )
-from contacts.models import DeletionAlarm, HandoverPlan, Note, RemarkEdit, TimelineEvent, Todo
+from contacts.models import Clash, DeletionAlarm, HandoverPlan, Note, RemarkEdit, TimelineEvent, Todo
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
-from contacts.services import exports, groups, reminders, stage_editing, stage_rules
+from contacts.services import (
+    clashes,
+    duplicates,
+    exports,
+    groups,
+    merging,
+    owner_rules,
+    reminders,
+    stage_editing,
+    stage_rules,
+)
 from contacts.services.alarms import watch_deletions
 from contacts.services.handover import planning, running
 from contacts.services.newcomers import enter_first_stage
 from contacts.services.remarks import REMARK_COMMAND
 from contacts.services.reminders import REMIND_COMMAND
+from contacts.views import clashes as clash_pages
 from contacts.views import notes
 from contacts.views import stages as stage_pages
 from tenants import lanes, provision, quiet, retention
@@ -52,6 +63,7 @@ KEPT = (
     retention.Kind("notes", _("跟进记录"), 1095, retention.older(Note, "written_at")),
     retention.Kind("todos", _("已完成的待办"), 1095, retention.older(Todo, "done_at")),
     retention.Kind("remark_edits", _("备注修改记录"), 90, retention.older(RemarkEdit, "settled_at")),
+    retention.Kind("clashes", _("撞单记录"), 1095, retention.older(Clash, "added_at")),
     # The rule of two hand-overs in 90 days is counted from them.
     retention.Kind("handovers", _("客户继承计划"), 1095, retention.older(HandoverPlan, "ended_at")),
 )
@@ -59,7 +71,14 @@ KEPT = (
 AUDIT_WORDS: dict[str, str | Promise] = {
     "contact.unmasked": _("查看完整手机号"),
     "contact.owner_changed": _("更改业绩归属"),
+    "contact.merged": _("合并客户"),
     "contact.merge_undone": _("撤销客户合并"),
+    "duplicate.refused": _("标为不是同一人"),
+    "duplicate.reopened": _("恢复待合并"),
+    "duplicates.searched": _("查找重复客户"),
+    "clash.handled": _("处理撞单"),
+    "owner_rule.saved": _("设置归属规则"),
+    "owner_rule.applied": _("按规则整理归属"),
     "contact.details_changed": _("修改客户资料"),
     "contacts.exported": _("导出客户"),
     "contacts.export_downloaded": _("下载客户导出文件"),
@@ -119,6 +138,8 @@ def register() -> None:
         Permission("contacts.edit", _("修改客户资料、阶段、归属与免打扰"), people),
         Permission("contacts.unmask", _("查看完整手机号"), people),
         Permission("contacts.export", _("导出客户"), people),
+        Permission("contacts.merge", _("合并重复客户与撤销合并"), people),
+        Permission("ownership.edit", _("设置归属规则与撞单通知"), people, tenant_wide=True),
         Permission("stages.edit", _("设置客户阶段与进入条件"), people, tenant_wide=True),
         Permission("groups.view", _("查看客户群"), people),
         Permission("handover.manage", _("转移客户与客户群(在职/离职继承)"), people),
@@ -129,6 +150,10 @@ def register() -> None:
         NavEntry("contacts", _("客户"), "people", "contacts:contact_list", "users-round", "contacts.view", order=90),
         NavEntry("board", _("阶段看板"), "people", "contacts:board", "columns-3", "contacts.view", order=92),
         NavEntry("ended", _("已删除与回流"), "people", "contacts:ended_list", "user-minus", "contacts.view", order=94),
+        NavEntry("clashes", _("撞单"), "people", "contacts:clash_list", "users", "contacts.view", order=96),
+        NavEntry(
+            "duplicates", _("待合并"), "people", "contacts:duplicate_list", "git-merge", "contacts.merge", order=96
+        ),
         NavEntry("groups", _("客户群"), "people", "contacts:group_list", "messages-square", "groups.view", order=95),
         NavEntry(
             "handover",
@@ -143,6 +168,9 @@ def register() -> None:
             "m-customers", _("客户"), "home", "contacts:phone_list", "users-round", "today.use", order=20, phone=True
         ),
         NavEntry("stages", _("客户阶段"), "people", "contacts:stage_list", "route", "stages.edit", order=165),
+        NavEntry(
+            "owner_rule", _("归属规则"), "people", "contacts:owner_rule", "user-check", "ownership.edit", order=166
+        ),
         NavEntry("org", _("组织"), "admin", "contacts:store_list", "network", "org.view", order=800),
     )
     api_scopes.register("contacts", _("客户"))
@@ -177,6 +205,7 @@ def register() -> None:
     for kind in KEPT:
         retention.register(kind)
     _notes()
+    _one_person()
 
 
 def _notes() -> None:
@@ -189,3 +218,20 @@ def _notes() -> None:
     today.register_card(today.TodayCard("todos", _("我的待办"), 10, "contacts/_today_todos.html", notes.todos_card))
     lanes.register(lanes.Lane(reminders.LANE, queue="outbound", drain=reminders.drain, next_due=reminders.next_due))
     quiet.register("todo_reminders", reminders.count_due)
+
+
+def _one_person() -> None:
+    """待合并, the rule of 业绩归属 and 撞单."""
+    arrivals.on_new_keys(duplicates.on_new_keys)
+    arrivals.on_lost_phones(duplicates.on_lost_phones)
+    merging.on_merged(duplicates.on_merged)
+    merging.on_undone(duplicates.on_undone)
+    longjobs.register(duplicates.FIND, duplicates.find_step)
+    lanes.register(lanes.Lane(duplicates.LANE, queue="bulk", drain=duplicates.drain, next_due=duplicates.next_due))
+    for kind in (owner_rules.COUNT, owner_rules.APPLY):
+        longjobs.register(kind, owner_rules.step)
+    timeline.on_recorded(clashes.watch_addings)
+    register_command(clashes.TELL_COMMAND)
+    lanes.register(lanes.Lane(clashes.LANE, queue="outbound", drain=clashes.drain, next_due=clashes.next_due))
+    quiet.register("clashes", clashes.count_due)
+    today.register_card(today.TodayCard("clashes", _("撞单"), 20, "contacts/_today_clashes.html", clash_pages.card))

@@ -1,6 +1,22 @@
 from django.urls import path
 
-from contacts.views import board, ended, exports, groups, handover, notes, org, people, person, remarks, stages
+from contacts.views import (
+    board,
+    clashes,
+    duplicates,
+    ended,
+    exports,
+    groups,
+    handover,
+    merges,
+    notes,
+    org,
+    owner_rule,
+    people,
+    person,
+    remarks,
+    stages,
+)
 
 app_name = "contacts"
 urlpatterns = [
@@ -36,6 +52,22 @@ urlpatterns = [
     path("board/overdue/", board.overdue_list, name="overdue_list"),
     path("ended/", ended.ended_list, name="ended_list"),
     path("ended/alarms/<int:pk>/handled/", ended.alarm_handled, name="alarm_handled"),
+    path("contacts/<int:pk>/merge/", merges.merge_pick, name="merge_pick"),
+    path("contacts/<int:pk>/merge/<int:other_pk>/", merges.merge_page, name="merge"),
+    path("duplicates/", duplicates.duplicate_list, name="duplicate_list"),
+    path("duplicates/search/", duplicates.search, name="duplicate_search"),
+    path("duplicates/search/<int:pk>/", duplicates.search_status, name="duplicate_status"),
+    path("duplicates/<int:pk>/refuse/", duplicates.duplicate_refuse, name="duplicate_refuse"),
+    path("duplicates/<int:pk>/reopen/", duplicates.duplicate_reopen, name="duplicate_reopen"),
+    path("duplicates/phones/", duplicates.shared_list, name="shared_list"),
+    path("duplicates/phones/<int:pk>/", duplicates.shared_phone, name="shared_phone"),
+    path("merges/", merges.merge_list, name="merge_list"),
+    path("merges/<int:pk>/undo/", merges.merge_undo, name="merge_undo"),
+    path("clashes/", clashes.clash_list, name="clash_list"),
+    path("clashes/<int:pk>/handled/", clashes.clash_handled, name="clash_handled"),
+    path("ownership/", owner_rule.owner_rule, name="owner_rule"),
+    path("ownership/start/", owner_rule.owner_rule_start, name="owner_rule_start"),
+    path("ownership/jobs/<int:pk>/", owner_rule.owner_rule_status, name="owner_rule_status"),
     path("m/customers/", people.phone_list, name="phone_list"),
     path("groups/", groups.group_list, name="group_list"),
     path("groups/repeated/", groups.repeated_list, name="group_repeated"),

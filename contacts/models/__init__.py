@@ -1,6 +1,7 @@
 """People and places. One module per noun; everything is importable from here."""
 
 from contacts.models.alarms import DeletionAlarm
+from contacts.models.duplicates import Clash, Duplicate, SharedPhone
 from contacts.models.groups import GroupChat, GroupMembership, GroupTag, GroupTagging
 from contacts.models.handover import (
     HandoverKind,
@@ -37,12 +38,14 @@ from contacts.models.stages import Stage, StageTransition
 from contacts.models.timeline import FactSource, TimelineEvent
 
 __all__ = [
+    "Clash",
     "Contact",
     "ContactMerge",
     "ContactPhone",
     "Dealer",
     "DeletionAlarm",
     "Department",
+    "Duplicate",
     "EndedBy",
     "FactSource",
     "Follow",
@@ -66,6 +69,7 @@ __all__ = [
     "Relation",
     "RemarkEdit",
     "RowState",
+    "SharedPhone",
     "Stage",
     "StageTransition",
     "Store",
