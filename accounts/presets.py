@@ -36,7 +36,7 @@ PRESETS = (
             *_SEE_PEOPLE, *_SEE_WORK, *_WRITE_WORK,
             "contacts.edit", "contacts.unmask", "contacts.export", "contacts.erase", "handover.manage", "orders.import", "tags.edit", "rules.edit",
             "stages.edit", "broadcasts.approve", "bridge.view", "bridge.manage", "org.view", "org.edit", "users.manage", "roles.manage",
-            "tokens.manage", "audit.view", "retention.edit", "jobs.view", "fields.edit", "contacts.import",
+            "tokens.manage", "audit.view", "retention.edit", "jobs.view", "fields.edit", "contacts.import", "contacts.merge", "ownership.edit",
         ),
     ),
     Preset(
@@ -45,7 +45,7 @@ PRESETS = (
         (
             *_SEE_PEOPLE, *_SEE_WORK, *_WRITE_WORK,
             "contacts.edit", "handover.manage", "orders.import", "tags.edit", "rules.edit", "stages.edit", "fields.edit", "bridge.view", "org.view", "contacts.import",
-            "jobs.view",
+            "jobs.view", "contacts.merge", "ownership.edit",
         ),
     ),
     Preset("content", "内容", ("broadcasts.view", "broadcasts.edit", "sops.view", "sops.edit", "welcomes.edit", "reports.view")),
@@ -90,6 +90,9 @@ LATER: dict[str, tuple[str, ...]] = {
         "contacts.erase",
         "retention.edit",
         "fields.edit",
+        "contacts.import",
+        "contacts.merge",
+        "ownership.edit",
     ),
 }
 

@@ -57,6 +57,7 @@ def register() -> None:
     segments.register_uses("campaigns", audience.uses_of_segment)
     stage_editing.register_uses("campaigns", audience.uses_of_stage)
     merging.on_merged(sop_running.on_merged)
+    merging.on_asked(sop_running.foretell_merge)
     consumers.register(
         consumers.Consumer(
             "campaigns.sop_exits", reads=sop_running.exit_keys, consume=sop_running.consume_exits, order=300

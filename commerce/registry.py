@@ -7,9 +7,11 @@ from accounts.navigation import NavEntry
 from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
 from commerce import erasers, fields, kinds, panels
+from commerce.queries import purchases_of
 from commerce.services import imports
 from commerce.services.binding import on_new_keys
 from contacts import arrivals, longjobs
+from contacts.services import crediting
 
 
 def register() -> None:
@@ -37,3 +39,4 @@ def register() -> None:
     longjobs.register(imports.KIND, imports.import_step)
     arrivals.on_new_keys(on_new_keys)
     erasers.register()
+    crediting.register_purchases(purchases_of)

@@ -107,6 +107,12 @@ ERASERS = (
         "contacts.ImportRow", _("导入的行"), lambda subject: Q(target_id__in=subject.pks("contacts.Contact")),
         sweep=("key", "values", "changes", "problem"),
     ),
+    Eraser(
+        "contacts.Duplicate", _("待合并"),
+        lambda subject: Q(first_id__in=subject.pks("contacts.Contact")) | Q(second_id__in=subject.pks("contacts.Contact")),
+    ),
+    Eraser("contacts.Clash", _("撞单"), of_contact, blank={"fact_key": lambda row, subject: f"erased:{row.pk}"}),
+    Eraser("contacts.SharedPhone", _("多人共用的号码"), sweep=("phone",)),
     Eraser("contacts.GroupChat", _("群名与群公告"), sweep=("name", "notice")),
     Eraser("contacts.SavedView", _("保存的视图"), sweep=("name", "filters", "tree")),
     Eraser("contacts.BulkChange", _("批量操作记录"), sweep=("params", "title")),

@@ -32,6 +32,7 @@ from contacts import (
 )
 from contacts.models import (
     BulkChange,
+    Clash,
     DeletionAlarm,
     DetailChange,
     ErasureRequest,
@@ -47,10 +48,14 @@ from contacts.seeds import seed_stages
 from contacts.services import bulk as bulk_changes
 from contacts.services import (
     bulk_kinds,
+    clashes,
     consents,
+    duplicates,
     erasing,
     exports,
     groups,
+    merging,
+    owner_rules,
     reminders,
     search,
     stage_answers,
@@ -69,6 +74,7 @@ from contacts.services.newcomers import enter_first_stage
 from contacts.services.remarks import REMARK_COMMAND
 from contacts.services.reminders import REMIND_COMMAND
 from contacts.views import bulk as bulk_pages
+from contacts.views import clashes as clash_pages
 from contacts.views import details, notes, privacy, wecom_login
 from contacts.views import stages as stage_pages
 from tenants import backfills, lanes, provision, quiet, retention
@@ -95,6 +101,7 @@ KEPT = (
     retention.Kind("staff_changes", _("人员变动记录"), 1095, retention.older(StaffChange, "settled_at")),
     retention.Kind("detail_changes", _("客户资料修改记录"), 1095, retention.older(DetailChange, "changed_at")),
     retention.Kind("imports", _("导入文件与逐行记录"), 7, import_files.prune),
+    retention.Kind("clashes", _("撞单记录"), 1095, retention.older(Clash, "added_at")),
     # The rule of two hand-overs in 90 days is counted from them.
     retention.Kind(
         "handovers", _("客户继承计划"), 1095, retention.older(HandoverPlan, "ended_at"), least=120,
@@ -107,7 +114,14 @@ KEPT = (
 AUDIT_WORDS: dict[str, str | Promise] = {
     "contact.unmasked": _("查看完整手机号"),
     "contact.owner_changed": _("更改业绩归属"),
+    "contact.merged": _("合并客户"),
     "contact.merge_undone": _("撤销客户合并"),
+    "duplicate.refused": _("标为不是同一人"),
+    "duplicate.reopened": _("恢复待合并"),
+    "duplicates.searched": _("查找重复客户"),
+    "clash.handled": _("处理撞单"),
+    "owner_rule.saved": _("设置归属规则"),
+    "owner_rule.applied": _("按规则整理归属"),
     "contact.details_changed": _("修改客户资料"),
     "bulk.started": _("批量操作"),
     "bulk.undo_asked": _("撤销批量操作"),
@@ -244,11 +258,28 @@ def register() -> None:
             people,
             says=_("用文件批量写入范围内的客户资料,24 小时内可以撤销"),
         ),
+        Permission(
+            "contacts.merge",
+            _("合并重复客户与撤销合并"),
+            people,
+            says=_("看待合并名单,把同一个人的几位客户合并,30 天内可以撤销"),
+        ),
+        Permission(
+            "ownership.edit",
+            _("设置归属规则与撞单通知"),
+            people,
+            tenant_wide=True,
+            says=_("决定业绩归属按先添加、后添加还是按门店,按新规则重算,开关撞单提醒"),
+        ),
     )
     navigation.register(
         NavEntry("contacts", _("客户"), "people", "contacts:contact_list", "users-round", "contacts.view", order=90),
         NavEntry("board", _("阶段看板"), "people", "contacts:board", "columns-3", "contacts.view", order=92),
         NavEntry("ended", _("已删除与回流"), "people", "contacts:ended_list", "user-minus", "contacts.view", order=94),
+        NavEntry("clashes", _("撞单"), "people", "contacts:clash_list", "users", "contacts.view", order=96),
+        NavEntry(
+            "duplicates", _("待合并"), "people", "contacts:duplicate_list", "git-merge", "contacts.merge", order=96
+        ),
         NavEntry("groups", _("客户群"), "people", "contacts:group_list", "messages-square", "groups.view", order=95),
         NavEntry("imports", _("导入"), "people", "contacts:import_list", "file-up", "contacts.import", order=98),
         NavEntry(
@@ -268,6 +299,9 @@ def register() -> None:
         ),
         NavEntry("stages", _("客户阶段"), "people", "contacts:stage_list", "route", "stages.edit", order=165),
         NavEntry("fields", _("自定义字段"), "people", "contacts:field_list", "list-filter", "fields.edit", order=166),
+        NavEntry(
+            "owner_rule", _("归属规则"), "people", "contacts:owner_rule", "user-check", "ownership.edit", order=166
+        ),
         NavEntry("org", _("组织"), "admin", "contacts:store_list", "network", "org.view", order=800),
         NavEntry(
             "wecom-login",
@@ -325,6 +359,7 @@ def register() -> None:
         retention.register(kind)
     _imports()
     _notes()
+    _one_person()
 
 
 def _imports() -> None:
@@ -350,3 +385,20 @@ def _notes() -> None:
     today.register_card(today.TodayCard("todos", _("我的待办"), 10, "contacts/_today_todos.html", notes.todos_card))
     lanes.register(lanes.Lane(reminders.LANE, queue="outbound", drain=reminders.drain, next_due=reminders.next_due))
     quiet.register("todo_reminders", reminders.count_due)
+
+
+def _one_person() -> None:
+    """待合并, the rule of 业绩归属 and 撞单."""
+    arrivals.on_new_keys(duplicates.on_new_keys)
+    arrivals.on_lost_phones(duplicates.on_lost_phones)
+    merging.on_merged(duplicates.on_merged)
+    merging.on_undone(duplicates.on_undone)
+    longjobs.register(duplicates.FIND, duplicates.find_step)
+    lanes.register(lanes.Lane(duplicates.LANE, queue="bulk", drain=duplicates.drain, next_due=duplicates.next_due))
+    for kind in (owner_rules.COUNT, owner_rules.APPLY):
+        longjobs.register(kind, owner_rules.step)
+    timeline.on_recorded(clashes.watch_addings)
+    register_command(clashes.TELL_COMMAND)
+    lanes.register(lanes.Lane(clashes.LANE, queue="outbound", drain=clashes.drain, next_due=clashes.next_due))
+    quiet.register("clashes", clashes.count_due)
+    today.register_card(today.TodayCard("clashes", _("撞单"), 20, "contacts/_today_clashes.html", clash_pages.card))

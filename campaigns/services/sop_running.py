@@ -1,6 +1,7 @@
 """SOP steps whose slot has come: one push per (version, step, slot), frozen when it is cut, then only shrinking; and exits."""
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
@@ -240,6 +241,15 @@ def on_merged(merged: Merged) -> None:
 def leave_all(enrollments: QuerySet[Enrollment], reason: str, now: datetime) -> None:
     """End these customers' runs that are under way, for a reason from outside the SOP."""
     _leave(_lock_runs(enrollments.filter(state=Enrollment.State.RUNNING)), reason, now)
+
+
+def foretell_merge(merged: Merged) -> list[str]:
+    """What on_merged would do, for whoever is about to merge."""
+    people = [merged.kept, *merged.moved]
+    running = Enrollment.objects.filter(state=Enrollment.State.RUNNING, contact_id__in=people)
+    names: dict[str, int] = Counter(running.order_by("sop__name").values_list("sop__name", flat=True))
+    twice = [_("SOP「%(name)s」在两边都在跑,只继续一个") % {"name": name} for name, count in names.items() if count > 1]
+    return twice + [_("SOP「%(name)s」继续跑") % {"name": name} for name, count in names.items() if count == 1]
 
 
 def next_due() -> datetime | None:

@@ -3,6 +3,7 @@
 from contacts.models.alarms import DeletionAlarm
 from contacts.models.bulk import BulkChange, BulkPart, BulkReason
 from contacts.models.custom import CustomField, DetailChange
+from contacts.models.duplicates import Clash, Duplicate, SharedPhone
 from contacts.models.groups import GroupChat, GroupMembership, GroupTag, GroupTagging
 from contacts.models.handover import (
     HandoverKind,
@@ -47,6 +48,7 @@ __all__ = [
     "BulkChange",
     "BulkPart",
     "BulkReason",
+    "Clash",
     "ColumnChoice",
     "ConsentRecord",
     "Contact",
@@ -57,6 +59,7 @@ __all__ = [
     "DeletionAlarm",
     "Department",
     "DetailChange",
+    "Duplicate",
     "EndedBy",
     "ErasedKey",
     "ErasureRequest",
@@ -89,6 +92,7 @@ __all__ = [
     "RemarkEdit",
     "RowState",
     "SavedView",
+    "SharedPhone",
     "StaffChange",
     "Stage",
     "StageTransition",

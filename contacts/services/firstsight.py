@@ -9,9 +9,10 @@ from typing import Any
 
 from contacts.models import Member, OwnershipChange
 from contacts.phones import normalise_phone
+from contacts.policy import people_policy
+from contacts.services.crediting import REASONS, first_sight, takes_latest
 from contacts.services.people import Known
 from contacts.services.search import people_text
-from contacts.services.standing import FIRST_ADD
 from scrm.lib.db.bulk import clean_text, insert_rows
 from wecom_bridge.contracts import FollowInfo, PersonRow
 
@@ -19,12 +20,13 @@ from wecom_bridge.contracts import FollowInfo, PersonRow
 def initial_columns(rows: Iterable[PersonRow], members: Mapping[str, int]) -> dict[str, dict[str, Any]]:
     """external_userid → the columns of a contact whose every follow stands in her row. One query."""
     stores = dict(Member.objects.filter(pk__in=set(members.values())).values_list("pk", "store_id"))
+    rule = people_policy().owner_rule
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
         follows = sorted(row.follows, key=lambda follow: follow.userid)
         if not follows:
             continue
-        owner_id = min((follow.created_at, members[follow.userid]) for follow in follows)[1]
+        owner_id = first_sight([(follow.created_at, members[follow.userid]) for follow in follows], rule).member_id
         dates = [follow.created_at for follow in follows]
         found[row.person.external_userid] = {
             "search_text": _search_text(row.person.name, follows),
@@ -44,10 +46,12 @@ def _search_text(name: str, follows: Iterable[FollowInfo]) -> str:
 
 
 def note_owners(settled: Mapping[str, Known], columns: Mapping[str, Mapping[str, Any]]) -> None:
-    """业绩归属 of these people began with their first adding."""
+    """业绩归属 of these people began with the adding that the merchant's rule takes."""
+    rule = people_policy().owner_rule
+    since = "last_added_at" if takes_latest(rule) else "first_added_at"
     rows = [
         {"contact_id": known.contact_id, "from_member_id": None, "to_member_id": columns[external]["owner_id"],
-         "changed_at": columns[external]["first_added_at"], "reason": FIRST_ADD, "actor_id": None}
+         "changed_at": columns[external][since], "reason": REASONS[rule.kind], "actor_id": None}
         for external, known in settled.items()
     ]  # fmt: skip
     insert_rows(OwnershipChange, rows)

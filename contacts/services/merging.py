@@ -1,7 +1,7 @@
 """Two contacts turn out to be one person: facts stay where they are, only roots change. What changed is written down
 (ContactMerge), so that it can be undone."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, cast
@@ -32,11 +32,13 @@ class Merged:
 
 
 Listener = Callable[[Merged], None]
+Foreteller = Callable[[Merged], Sequence[str]]
 _listeners: list[Listener] = []
+_foretellers: list[Foreteller] = []
 _undone: list[Listener] = []
 AUTOMATIC = "unionid"
-_TAKEN = ("name", "stage_id", "stage_since", "owner_id", "store_id", "birthday")
-_OPT_OUT = ("opt_out_since", "opt_out_until", "opt_out_source")
+TAKEN = ("name", "stage_id", "stage_since", "owner_id", "store_id", "birthday")
+OPT_OUT = ("opt_out_since", "opt_out_until", "opt_out_source")
 
 
 def on_undone(listener: Listener) -> None:
@@ -49,6 +51,17 @@ def on_merged(listener: Listener) -> None:
     """Call `listener` in the transaction of each merge, once roots have changed: what runs twice for one person ends there."""
     if listener not in _listeners:
         _listeners.append(listener)
+
+
+def on_asked(foretell: Foreteller) -> None:
+    """Before somebody merges by hand: what an app would do at it, in sentences. It reads only, in a constant number of queries."""
+    if foretell not in _foretellers:
+        _foretellers.append(foretell)
+
+
+def foretold(merged: Merged) -> list[str]:
+    """What the apps would do."""
+    return [sentence for foretell in _foretellers for sentence in foretell(merged)]
 
 
 def merge_roots(
@@ -103,12 +116,12 @@ def _was_undone(rows: list[Contact]) -> bool:
 
 def _merge(root: Contact, branch: Contact, now: datetime, source: str, actor_id: int | None) -> Merged:
     moved = (branch.pk, *Contact.objects.filter(root=branch).order_by("pk").values_list("pk", flat=True))
-    before = {name: getattr(root, name) for name in (*_TAKEN, *_OPT_OUT)}
+    before = {name: getattr(root, name) for name in (*TAKEN, *OPT_OUT)}
     stage_id, owner_id = root.stage_id, root.owner_id
     Contact.objects.filter(Q(pk=branch.pk) | Q(root=branch)).update(root=root, updated_at=now)
-    _take_over(root, branch)
+    take_over(root, branch)
     root.updated_at = now
-    root.save(update_fields=[*_TAKEN, *_OPT_OUT, "updated_at"])
+    root.save(update_fields=[*TAKEN, *OPT_OUT, "updated_at"])
     taken = {
         name: [_plain(old), _plain(getattr(root, name))] for name, old in before.items() if getattr(root, name) != old
     }
@@ -120,14 +133,15 @@ def _merge(root: Contact, branch: Contact, now: datetime, source: str, actor_id:
     return Merged(root.pk, branch.pk, moved, now)
 
 
-def _take_over(root: Contact, branch: Contact) -> None:
-    for column in _TAKEN:
+def take_over(root: Contact, branch: Contact) -> None:
+    """Set on `root`, without saving, what it lacks and `branch` has; of two wishes for 免打扰 the longer one."""
+    for column in TAKEN:
         if not getattr(root, column):
             setattr(root, column, getattr(branch, column))
     if branch.opt_out_since and not (root.opt_out_since and root.opt_out_until is None):
         later = branch.opt_out_until is None or root.opt_out_until is None or branch.opt_out_until > root.opt_out_until
         if later:
-            for column in _OPT_OUT:
+            for column in OPT_OUT:
                 setattr(root, column, getattr(branch, column))
 
 
@@ -195,13 +209,20 @@ def _give_back(merge: ContactMerge, root: Contact, now: datetime) -> None:
         StageTransition.objects.filter(pk=merge.transition_id).delete()
     if merge.ownership_id and _is_last(OwnershipChange.objects.filter(contact=root), merge.ownership_id):
         OwnershipChange.objects.filter(pk=merge.ownership_id).delete()
-    columns = []
-    for name, (before, after) in merge.taken.items():
-        if _plain(getattr(root, name)) == after:
-            setattr(root, name, _typed(name, before))
-            columns.append(name)
+    columns = columns_back(merge, root)
+    for name, before in columns.items():
+        setattr(root, name, before)
     root.updated_at = now
     root.save(update_fields=[*columns, "updated_at"])
+
+
+def columns_back(merge: ContactMerge, root: Contact) -> dict[str, Any]:
+    """What an undo would set on the kept one: columns that still are as the merge left them → what they were."""
+    return {
+        name: _typed(name, before)
+        for name, (before, after) in merge.taken.items()
+        if _plain(getattr(root, name)) == after
+    }
 
 
 def _is_last(records: QuerySet[Any], pk: int) -> bool:

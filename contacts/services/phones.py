@@ -1,5 +1,6 @@
 """Phones that guides noted on their follows, as keys by which orders find the person."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -36,6 +37,10 @@ def sync_remark_mobiles(
         ContactPhone.objects.filter(pk__in=gone.values()).delete()
     fresh = sorted(wanted - set(standing))
     add_phones(fresh, now=now)
+    lost: dict[str, set[int]] = defaultdict(set)
+    for contact_id, phone, _source in gone:
+        lost[phone].add(contact_id)
+    arrivals.tell_lost(lost)
     return {contact_id for contact_id, _phone, _source in [*gone, *fresh]}
 
 

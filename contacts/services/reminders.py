@@ -74,7 +74,7 @@ def _remind_some(now: datetime, site: str) -> int:
         return 0
     rows = due.select_for_update(skip_locked=True, of=("self",)).select_related("contact", "member__corp")
     todos = list(rows.order_by("remind_at", "pk")[:BATCH])
-    agents = _agents({todo.member.corp_id for todo in todos})
+    agents = agents_of({todo.member.corp_id for todo in todos})
     for todo in todos:
         todo.remind_at = None
         _ask(todo, agents.get(todo.member.corp_id, ""), site)
@@ -82,7 +82,7 @@ def _remind_some(now: datetime, site: str) -> int:
     return len(todos)
 
 
-def _agents(corp_ids: set[int]) -> dict[int, str]:
+def agents_of(corp_ids: set[int]) -> dict[int, str]:
     """Corp → the agent id of the app that speaks for it."""
     rows = CorpCredential.objects.filter(corp_id__in=corp_ids, kind=CorpCredential.Kind.APP).order_by("-pk")
     return dict(rows.values_list("corp_id", "agent_id"))
@@ -118,14 +118,14 @@ def _card(todo: Todo, site: str) -> dict[str, str]:
         "name": todo.contact.name or _("未命名客户"), "at": f"{due:%m-%d %H:%M}", "text": todo.text,
     }  # fmt: skip
     return {
-        "title": _cut(_("待办到期"), TITLE),
-        "description": _cut(words.replace("<", "〈").replace(">", "〉"), DESCRIPTION),  # a textcard reads tags
+        "title": cut_bytes(_("待办到期"), TITLE),
+        "description": cut_bytes(words.replace("<", "〈").replace(">", "〉"), DESCRIPTION),  # a textcard reads tags
         "url": site + reverse("contacts:contact", args=[todo.contact_id]),
         "btntxt": _("打开"),
     }
 
 
-def _cut(text: str, most: int) -> str:
+def cut_bytes(text: str, most: int) -> str:
     return text.encode()[:most].decode("utf-8", "ignore")
 
 

@@ -60,6 +60,7 @@ def _page(request: MemberRequest, contact: Contact, **extra: Any) -> dict[str, A
         "main_panels": [one for one in shown if one.panel.place == "main"],
         "aside_panels": [one for one in shown if one.panel.place == "aside"],
         "can_edit": can_edit,
+        "can_merge": "contacts.merge" in request.permissions and not is_phone,
         "stage_form": StageForm(current_id=contact.stage_id) if can_edit else None,
         "owner_form": OwnerForm(members=others) if can_edit and not is_phone and others.exists() else None,
         "is_opted_out": is_opted_out(contact, now),

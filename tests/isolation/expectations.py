@@ -171,6 +171,22 @@ TENANT_ROUTES: dict[str, Expect] = {
         handover_delete=Route(pk="contacts.HandoverPlan"),
         ended_list=Route(),
         alarm_handled=Route(pk="contacts.DeletionAlarm"),
+        merge_pick=Route(pk="contacts.Contact"),
+        merge=Route(pk="contacts.Contact", ids={"other_pk": "contacts.Contact"}),
+        merge_list=Route(),
+        merge_undo=Route(pk="contacts.ContactMerge"),
+        duplicate_list=Route(),
+        duplicate_search=Route(),
+        duplicate_status=Route(pk="ledger.Job", own={404}),  # the job of the sweep is of another kind
+        duplicate_refuse=Route(pk="contacts.Duplicate"),
+        duplicate_reopen=Route(pk="contacts.Duplicate"),
+        shared_list=Route(),
+        shared_phone=Route(pk="contacts.SharedPhone"),
+        clash_list=Route(),
+        clash_handled=Route(pk="contacts.Clash"),
+        owner_rule=Route(),
+        owner_rule_start=Route(body={"what": "count"}),
+        owner_rule_status=Route(pk="ledger.Job", own={404}),
         group_repeated=Route(),
         group_tag_add=Route(pk="contacts.GroupChat", body={"name": "新客群"}),
         group_tag_remove=Route(pk="contacts.GroupChat", args={"tag_pk": 77}),
@@ -470,6 +486,20 @@ def _handover() -> Any:
     return HandoverPlan.objects.create(kind="onjob", from_member=contacts.make_member(), created_at=clock.now())
 
 
+def _merge() -> Any:
+    from contacts.models import ContactMerge
+    from contacts.services.merging import merge_roots
+
+    merge_roots([(_contact().pk, _contact().pk)], now=clock.now(), source="manual")
+    return ContactMerge.objects.latest("pk")
+
+
+def _shared_phone() -> Any:
+    from contacts.models import SharedPhone
+
+    return SharedPhone.objects.create(phone="+8613800138000", people=4, found_at=clock.now())
+
+
 def _contacts(maker: str) -> Callable[[], Any]:
     def make() -> Any:
         from tests.support import contacts
@@ -531,6 +561,10 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "contacts.BulkChange": _bulk_change,
     "contacts.CustomField": _contacts("make_field"),
     "contacts.DeletionAlarm": _contacts("make_alarm"),
+    "contacts.ContactMerge": _merge,
+    "contacts.Duplicate": _contacts("make_duplicate"),
+    "contacts.SharedPhone": _shared_phone,
+    "contacts.Clash": _contacts("make_clash"),
     "contacts.GroupChat": _contacts("make_group"),
     "contacts.Store": _contacts("make_store"),
     "contacts.Region": _contacts("make_region"),

@@ -7,10 +7,13 @@ from itertools import count
 from typing import Any
 
 from contacts.models import (
+    Clash,
     Contact,
+    ContactPhone,
     CustomField,
     Dealer,
     DeletionAlarm,
+    Duplicate,
     Follow,
     FollowPeriod,
     GroupChat,
@@ -194,6 +197,29 @@ def make_staff_change(member: Member | None = None, kind: str = "moved", **overr
     member = member or make_member(store=make_store())
     fields = {"from_store": member.store, "to_store": make_store() if kind == "moved" else None, "found_at": clock.now(), **overrides}  # fmt: skip
     return StaffChange.objects.create(member=member, kind=kind, **fields)
+
+
+def make_phone(contact: Contact, phone: str = "+8613800138000", source: str = "manual") -> ContactPhone:
+    """A phone noted on a person, without anybody being told."""
+    return ContactPhone.objects.create(contact=contact, phone=phone, source=source, created_at=clock.now())
+
+
+def make_duplicate(first: Contact | None = None, second: Contact | None = None, **overrides: Any) -> Duplicate:
+    """Two friends of guides who share a phone."""
+    low, high = sorted((first or make_follow().contact, second or make_follow().contact), key=lambda one: one.pk)
+    fields = {"keys": ["phone:+8613800138000"], "found_at": clock.now(), **overrides}
+    return Duplicate.objects.create(first=low, second=high, **fields)
+
+
+def make_clash(contact: Contact | None = None, **overrides: Any) -> Clash:
+    """A customer of one guide who added another just now."""
+    contact = contact or make_follow().contact
+    number, now = next(_numbers), clock.now()
+    fields = {
+        "member": make_member(), "other": contact.owner, "fact_key": f"follow.added:test:{number}", "added_at": now,
+        "noticed_at": now, **overrides,
+    }  # fmt: skip
+    return Clash.objects.create(contact=contact, **fields)
 
 
 # --- WeCom's words -------------------------------------------------------------------------------------------------

@@ -1,0 +1,321 @@
+"""撞单: a customer added a second guide while she was another's friend. Noticed once per adding; both guides and the manager are told.
+
+Additions that WeCom or a hand-over arranged are none, nor are those of the same person with two members, nor what a first sync finds.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Min, Q, QuerySet
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.models import RoleGrant
+from accounts.scope import DataScope
+from contacts.models import Clash, Contact, FactSource, Follow, Member, MemberAccount, Relation
+from contacts.policy import people_policy
+from contacts.queries import visible_contacts, visible_members
+from contacts.services.reminders import DESCRIPTION, TITLE, agents_of, cut_bytes, working_instant
+from contacts.timeline import Fact, roots_of
+from scrm.lib import clock
+from scrm.lib.db.bulk import insert_rows
+from scrm.lib.errors import Conflict
+from tenants import audit, jobs
+from tenants.audit import Actor
+from tenants.services.domains import site_url
+from wecom_bridge import commands
+from wecom_bridge.contracts import Call, CommandKind, Refusal, Settled, WeComReader
+from wecom_bridge.models import OutboundCommand
+from wecom_bridge.settling import app_messages
+
+LANE = "clashes"
+COMMAND = "clash.tell"
+ASSIGNED = 202  # add_way: 管理员或负责人分配
+# What is found later than this is listed, and nobody is told: the two have long known.
+FRESH = timedelta(hours=24)
+MANAGER_ROLE = "store"
+BATCH = 100
+_Told = Clash.Told
+
+
+def watch_addings(facts: Sequence[Fact]) -> None:
+    """Listener of the timeline: addings of people who have another guide already. Two queries where nobody has."""
+    added = [
+        fact
+        for fact in facts
+        if fact.kind == "follow.added" and fact.source in (FactSource.CALLBACK, FactSource.RECONCILE) and fact.member_id
+    ]  # fmt: skip
+    if not added:
+        return
+    roots = roots_of({fact.contact_id for fact in added if fact.contact_id})
+    friends = _friends(set(roots.values()))
+    found = [
+        (fact, other) for fact in added if (other := _other(fact, friends.get(roots.get(fact.contact_id or 0, 0), [])))
+    ]
+    if found:
+        _note(found, roots)
+
+
+_Friend = tuple[datetime, int, int]  # (added, member, add_way)
+
+
+def _friends(roots: set[int]) -> dict[int, list[_Friend]]:
+    """Person → who is her friend, the earliest first."""
+    rows = Follow.objects.filter(
+        Q(contact_id__any_of=roots) | Q(contact__root_id__any_of=roots), relation=Relation.ACTIVE
+    )
+    found: dict[int, list[_Friend]] = defaultdict(list)
+    columns = ("contact_id", "contact__root_id", "added_at", "member_id", "add_way")
+    for contact_id, root_id, added_at, member_id, way in rows.values_list(*columns).order_by("added_at", "member_id"):
+        found[root_id or contact_id].append((added_at, member_id, way))
+    return found
+
+
+def _other(fact: Fact, friends: Sequence[_Friend]) -> int | None:
+    """The guide who was her friend first, if this adding is another guide's and still stands."""
+    mine = next((one for one in friends if one[1] == fact.member_id), None)
+    if mine is None or mine[0] != fact.occurred_at or mine[2] == ASSIGNED:
+        return None
+    earlier = [member_id for at, member_id, _way in friends if (at, member_id) < (mine[0], mine[1])]
+    return earlier[0] if earlier else None
+
+
+def _note(found: Sequence[tuple[Fact, int]], roots: Mapping[int, int]) -> None:
+    users = dict(
+        MemberAccount.objects.filter(
+            member_id__in={pk for fact, other in found for pk in (fact.member_id, other) if pk}
+        ).values_list("member_id", "user_id")
+    )
+    now = clock.now()
+    tells = people_policy().tells_clashes
+    rows = []
+    for fact, other in found:
+        if users.get(fact.member_id or 0) is not None and users.get(fact.member_id or 0) == users.get(other):
+            continue
+        tell_at = working_instant(now) if tells and now - fact.occurred_at <= FRESH else None
+        rows.append(
+            {"contact_id": roots[fact.contact_id or 0], "member_id": fact.member_id, "other_id": other, "fact_key": fact.fact_key,
+             "added_at": fact.occurred_at, "noticed_at": now, "tell_at": tell_at,
+             "told": (_Told.WAITING if tell_at else _Told.NOT).value, "told_error": "", "handled_at": None, "handled_by_id": None}
+        )  # fmt: skip
+    insert_rows(Clash, rows, ignore_conflicts=True)
+    for at in {row["tell_at"] for row in rows if row["tell_at"]}:
+        jobs.nudge(LANE, due_at=at)  # type: ignore[arg-type]
+
+
+# --- Who sees them, and who has dealt with them ---------------------------------------------------------------------
+
+
+def visible_clashes(scope: DataScope) -> QuerySet[Clash]:
+    """Of people in the scope, under whichever row they were noticed, and those that concern its guides: the person may be another
+    store's by today."""
+    if scope.sees_all:
+        return Clash.objects.all()
+    people = visible_contacts(scope).values("pk")
+    members = visible_members(scope).values("pk")
+    condition = Q(contact__in=people) | Q(contact__root__in=people) | Q(member__in=members) | Q(other__in=members)
+    return Clash.objects.filter(condition)
+
+
+@transaction.atomic
+def handle(clashes: QuerySet[Clash], pk: int, *, by: Actor) -> Clash:
+    """标为已处理. Raises DoesNotExist outside `clashes`, Conflict when somebody was quicker."""
+    clash = clashes.select_for_update(of=("self",)).get(pk=pk)
+    if clash.handled_at is not None:
+        raise Conflict(_("这条撞单已经处理过了,请刷新页面。"))
+    clash.handled_at, clash.handled_by_id = clock.now(), by.id
+    clash.save(update_fields=["handled_at", "handled_by_id"])
+    audit.record("clash.handled", clash, by=by, contact=clash.contact_id)
+    return clash
+
+
+# --- Telling --------------------------------------------------------------------------------------------------------
+
+
+def drain(deadline: datetime) -> bool:
+    """The lane: write the messages of what is due. True when the slice was over first."""
+    while clock.wall() < deadline:
+        if not _tell_some(clock.now(), site_url("")):
+            return False
+    return count_due() > 0
+
+
+def next_due() -> datetime | None:
+    """When the next is due."""
+    found: datetime | None = _waiting().aggregate(at=Min("tell_at"))["at"]
+    return found
+
+
+def count_due() -> int:
+    """Due at this instant, for sandbox drivers."""
+    return _waiting().filter(tell_at__lte=clock.now()).count()
+
+
+def _waiting() -> QuerySet[Clash]:
+    return Clash.objects.filter(tell_at__isnull=False)
+
+
+@transaction.atomic
+def _tell_some(now: datetime, site: str) -> int:
+    due = _waiting().filter(tell_at__lte=now)
+    opens = working_instant(now)
+    if opens > now:
+        due.update(tell_at=opens)
+        return 0
+    rows = due.select_for_update(skip_locked=True, of=("self",)).select_related(
+        "contact__root", "contact__owner", "contact__root__owner", "member__corp", "other__corp"
+    )
+    clashes = list(rows.order_by("tell_at", "pk")[:BATCH])
+    managers = _managers({store for one in clashes for store in (one.member.store_id, one.other.store_id) if store})
+    agents = agents_of({pk for one in clashes for pk in (one.member.corp_id, one.other.corp_id)})
+    for clash in clashes:
+        _tell(clash, managers, agents, site)
+        clash.tell_at = None
+        clash.save(update_fields=["tell_at", "told", "told_error"])
+    return len(clashes)
+
+
+def _managers(store_ids: Iterable[int]) -> dict[int, list[Member]]:
+    """Store → the members of whoever is 店长 there."""
+    grants = RoleGrant.objects.filter(
+        role__key=MANAGER_ROLE, scope_kind=RoleGrant.Scope.STORE, scope_id__in=set(store_ids), user__is_active=True
+    )
+    stores: dict[int, list[int]] = defaultdict(list)
+    for user_id, store_id in grants.values_list("user_id", "scope_id"):
+        stores[user_id].append(store_id)
+    found: dict[int, list[Member]] = defaultdict(list)
+    for account in MemberAccount.objects.filter(user_id__in=set(stores)).select_related("member"):
+        for store_id in stores[account.user_id]:
+            found[store_id].append(account.member)
+    return found
+
+
+def _tell(clash: Clash, managers: Mapping[int, list[Member]], agents: Mapping[int, str], site: str) -> None:
+    """A message to the guides, who know the person, and one to the managers, who may only see the list; or why there is none."""
+    guides = {member.pk: member for member in (clash.member, clash.other)}
+    bosses = {
+        member.pk: member
+        for guide in (clash.member, clash.other)
+        for member in managers.get(guide.store_id or 0, ())
+        if member.pk not in guides
+    }
+    person = clash.contact.root or clash.contact
+    pages = {"guides": reverse("contacts:contact", args=[person.pk]), "managers": reverse("contacts:clash_list")}
+    clash.told, clash.told_error = _Told.FAILED, _("企业微信接入里没有应用的 AgentId")
+    for audience, members in (("guides", guides), ("managers", bosses)):
+        by_corp: dict[int, list[str]] = defaultdict(list)
+        for member in members.values():
+            if member.status != Member.Status.LEFT and agents.get(member.corp_id, "").isdecimal():
+                by_corp[member.corp_id].append(member.userid)
+        for corp_id, userids in sorted(by_corp.items()):
+            body = app_messages.stable_body(
+                agentid=agents[corp_id], touser=userids, msgtype="textcard",
+                content=_card(clash, person, site + pages[audience]),
+            )  # fmt: skip
+            written = commands.enqueue(
+                COMMAND, corp=corp_id, entity_key=f"clash:{clash.pk}", payload=body, subject_id=clash.pk,
+                dedupe_key=f"{COMMAND}:{clash.pk}:{corp_id}:{audience}",
+            )  # fmt: skip
+            clash.told, clash.told_error = (_Told.SENDING if written else _Told.SENT), ""
+
+
+def _card(clash: Clash, person: Contact, url: str) -> dict[str, str]:
+    words = _(
+        "客户:%(name)s\n原来的好友导购:%(other)s\n刚添加的导购:%(member)s\n业绩归属:%(owner)s\n请两位先商量好由谁联系。"
+    ) % {
+        "name": person.name or _("未命名客户"),
+        "other": clash.other,
+        "member": clash.member,
+        "owner": person.owner or _("无归属"),
+    }
+    return {
+        "title": cut_bytes(_("撞单提醒"), TITLE),
+        "description": cut_bytes(words.replace("<", "〈").replace(">", "〉"), DESCRIPTION),  # a textcard reads tags
+        "url": url,
+        "btntxt": _("打开"),
+    }
+
+
+def _build(command: OutboundCommand) -> Call | None:
+    """Nothing, once somebody has dealt with it."""
+    clash = Clash.objects.filter(pk=command.subject_id or 0, handled_at__isnull=True).exists()
+    return Call(app_messages.METHOD, command.payload) if clash else None
+
+
+def _settle(command: OutboundCommand, reader: WeComReader) -> Settled | None:
+    sent_at = command.sent_at
+    return app_messages.settle(command.payload, sent_at, clock.wall(), reader) if sent_at else None
+
+
+def _on_result(command: OutboundCommand, result: Mapping[str, Any]) -> None:
+    unheard = result.get("unlicenseduser")
+    _mark(command, _Told.SENT, _("部分导购没有企业微信的接口许可,收不到应用消息") if unheard else "")
+
+
+def _on_refused(command: OutboundCommand, refusal: Refusal) -> None:
+    known = {81013: _("导购不在应用的可见范围里,收不到应用消息")}
+    _mark(command, _Told.FAILED, known.get(refusal.errcode or 0) or refusal.message)
+
+
+def _on_parked(command: OutboundCommand) -> None:
+    _mark(command, _Told.FAILED, _("多次发送没有成功,已搁置"))
+
+
+def _on_cancelled(command: OutboundCommand) -> None:
+    _mark(command, _Told.NOT, "")
+
+
+def _mark(command: OutboundCommand, told: str, error: str) -> None:
+    """The worst word of the messages stands: what one of them did not reach is not covered by another's success."""
+    rows = Clash.objects.filter(pk=command.subject_id or 0)
+    if told != _Told.FAILED:
+        rows = rows.exclude(told=_Told.FAILED)
+    rows.update(told=told, told_error=error[:200])
+
+
+TELL_COMMAND = CommandKind(
+    name=COMMAND,
+    policy="once",
+    build=_build,
+    on_result=_on_result,
+    on_refused=_on_refused,
+    settle=_settle,
+    on_parked=_on_parked,
+    on_cancelled=_on_cancelled,
+    priority=40,
+    label=gettext_lazy("撞单通知"),
+)
+
+
+def open_of(members: Sequence[Member], now: datetime) -> QuerySet[Clash]:
+    """What concerns these guides and nobody has dealt with, of the last two weeks, the latest first."""
+    ids = [member.pk for member in members]
+    mine = Clash.objects.filter(Q(member_id__in=ids) | Q(other_id__in=ids), handled_at__isnull=True)
+    recent = mine.filter(added_at__gt=now - timedelta(days=14)).order_by("-added_at", "-pk")
+    return recent.select_related("contact__root", "member", "other")
+
+
+def still_friends(clashes: Sequence[Clash]) -> set[int]:
+    """Clashes of which both guides are the person's friends still. Two queries."""
+    roots = roots_of({one.contact_id for one in clashes})
+    family = {
+        pk: root_id or pk
+        for pk, root_id in Contact.objects.filter(
+            Q(pk__in=set(roots.values())) | Q(root_id__in=set(roots.values()))
+        ).values_list("pk", "root_id")
+    }
+    friends = {
+        (family[contact_id], member_id)
+        for contact_id, member_id in Follow.objects.filter(contact_id__in=family, relation=Relation.ACTIVE).values_list(
+            "contact_id", "member_id"
+        )
+    }
+    return {
+        one.pk
+        for one in clashes
+        if {(roots[one.contact_id], one.member_id), (roots[one.contact_id], one.other_id)} <= friends
+    }
