@@ -30,7 +30,7 @@ from contacts import (
 from contacts.models import DeletionAlarm, ErasureRequest, HandoverPlan, Note, RemarkEdit, TimelineEvent, Todo
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
-from contacts.services import consents, erasing, exports, groups, reminders, stage_editing, stage_rules
+from contacts.services import consents, erasing, exports, forgotten, groups, reminders, stage_editing, stage_rules
 from contacts.services.alarms import watch_deletions
 from contacts.services.handover import planning, running
 from contacts.services.newcomers import enter_first_stage
@@ -39,6 +39,7 @@ from contacts.services.reminders import REMIND_COMMAND
 from contacts.views import notes, privacy
 from contacts.views import stages as stage_pages
 from tenants import lanes, provision, quiet, retention
+from wecom_bridge import answers
 from wecom_bridge.contracts import register_command
 
 # Facts are what every later question is asked of: kept long, never shorter than the reports' comparison with last year.
@@ -193,6 +194,7 @@ def register() -> None:
     lanes.register(lanes.Lane(planning.LANE, queue="bulk", drain=running.drain, next_due=running.next_due))
     quiet.register("handover", running.count_due)
     erasers.register()
+    answers.on_keep(forgotten.redact_answer)
     lanes.register(lanes.Lane(erasing.LANE, queue="bulk", drain=erasing.drain, next_due=erasing.next_due))
     quiet.register("erasures", erasing.count_due)
     provision.register_seed("contacts.stages", seed_stages)

@@ -18,6 +18,7 @@ from scrm.lib import clock
 from scrm.lib.errors import UserError
 from scrm.lib.paging import keyset_page, pager
 from tenants import erasure
+from tenants.context import current_tenant
 
 ERASE = "contacts.erase"
 SHOWN = 10
@@ -31,10 +32,11 @@ def consents_panel(request: Any, contact: Contact, form: ConsentForm | None = No
     """The last word on each purpose, the record behind it, and the form of who may add to it."""
     rows = ConsentRecord.objects.filter(contact_id__in=contact.family_ids).order_by("-decided_at", "-pk")
     can_edit = "contacts.edit" in request.permissions
+    today = clock.local_day(clock.now(), current_tenant().time_zone)
     return {
         "standing": standing_of(contact.family_ids),
         "records": list(rows[:SHOWN]),
-        "form": (form or ConsentForm(auto_id="consent_%s")) if can_edit else None,
+        "form": (form or ConsentForm(auto_id="consent_%s", initial={"on": today})) if can_edit else None,
         "can_erase": ERASE in request.permissions,
     }
 
