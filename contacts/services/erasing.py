@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Min, Q
+from django.db.models import Min
 from django.utils.translation import gettext as _
 
 from contacts.models import (
@@ -51,6 +51,7 @@ PIECE = timedelta(seconds=2)  # of work in one transaction
 ROUNDS = 3  # of removing and checking; what is left then is said
 SHORTEST = 8  # a key that might stand inside other words names nobody
 WORD = 3  # so many characters of a name or remark, and equal words elsewhere are worth telling
+MERGED = "merged"  # in waits_for: another request has the person into whom this one was merged
 State = ErasureRequest.State
 
 
@@ -127,7 +128,8 @@ def _subject_of(contact: Contact, at: datetime, *, secret: str) -> Subject:
 
 def _keys_of(family: Iterable[int]) -> set[str]:
     """Ids, and phones as stored, as people write them, and as her guides typed them."""
-    keys = set(Identity.objects.filter(contact_id__in=family).values_list("value", flat=True))
+    ids = Identity.objects.filter(contact_id__in=family).exclude(value__startswith="~")  # those of an erasure before
+    keys = set(ids.values_list("value", flat=True))
     phones = set(ContactPhone.objects.filter(contact_id__in=family).values_list("phone", flat=True))
     typed = Follow.objects.filter(contact_id__in=family).values_list("remark_mobiles", flat=True)
     return keys | phones | {show_phone(phone) for phone in phones} | {one for some in typed for one in some}
@@ -165,7 +167,8 @@ def drain(deadline: datetime) -> bool:
         if request_id is None:
             return False
         try:
-            advance(request_id)
+            if not advance(request_id):
+                return True
         except Exception as error:
             logger.exception("erasure %s failed", request_id)
             ErasureRequest.objects.filter(pk=request_id).update(
@@ -192,20 +195,21 @@ def next_due() -> datetime | None:
 
 
 @transaction.atomic
-def advance(request_id: int) -> None:
-    """The next piece of a request: what it did and where it stands are one transaction."""
+def advance(request_id: int) -> bool:
+    """The next piece of a request: what it did and where it stands are one transaction. False when another is at it."""
     rows = ErasureRequest.objects.select_for_update(skip_locked=True, of=("self",)).select_related("contact")
     request = rows.filter(pk=request_id, state__in=ErasureRequest.OPEN).first()
     if request is None:
-        return
+        return False
     request.last_error = ""
     _PIECES[State(request.state)](request)
     request.save(
         update_fields=[
             "state", "waits_for", "next_at", "keys", "step", "after", "counts", "left", "rounds", "people", "cut_at", "finished_at",
-            "reason", "last_error",
+            "reason", "last_error", "contact",
         ]
     )  # fmt: skip
+    return True
 
 
 def _wait_or_cut(request: ErasureRequest) -> None:
@@ -215,8 +219,10 @@ def _wait_or_cut(request: ErasureRequest) -> None:
     person = request.contact
     if person.root_id is not None:  # merged meanwhile: the whole person goes
         person = Contact.objects.get(pk=person.root_pk)
+        if open_request_of(person) is not None:
+            request.waits_for, request.next_at = {MERGED: 1}, now + LOOK_AGAIN
+            return
         request.contact = person
-        ErasureRequest.objects.filter(pk=request.pk).update(contact=person)
     subject = _subject_of(person, now, secret=_secret(now))
     for holdup in erasure.holdups():
         holdup.prepare(subject)
@@ -340,4 +346,4 @@ _PIECES = {State.WAITING: _wait_or_cut, State.RUNNING: _erase, State.CHECKING: _
 
 def open_request_of(contact: Contact) -> ErasureRequest | None:
     """The request under way for a person."""
-    return ErasureRequest.objects.filter(Q(contact=contact), state__in=ErasureRequest.OPEN).first()
+    return ErasureRequest.objects.filter(contact=contact, state__in=ErasureRequest.OPEN).first()

@@ -118,6 +118,7 @@ def erasure_status(request: MemberRequest, pk: int) -> HttpResponse:
 
 def _certificate(one: ErasureRequest) -> dict[str, Any]:
     waits = {holdup.name: holdup.label for holdup in erasure.holdups()}
+    waits[erasing.MERGED] = _("合并后的客户的另一个删除请求")
     return {
         "one": one,
         "tone": TONES.get(one.state, "run"),

@@ -552,6 +552,18 @@ def test_results_that_wecom_goes_on_listing_are_kept_without_her_id(acme: Any) -
     assert sent.results.count() == 2 and traces() == {}, "the row of before is found again, and quota still counted"
 
 
+def test_two_requests_of_people_who_turn_out_to_be_one_remove_her_once(acme: Any) -> None:
+    first, second = make_follow().contact, make_follow().contact
+    asked, other = ask(first), ask(second)
+    merge_roots([(first.pk, second.pk)], now=clock.now(), source="manual")
+    assert work(other).waits_for == {erasing.MERGED: 1}
+    assert (work(asked).state, asked.people) == ("done", 2)
+    assert (work(other).state, other.contact_id) == ("done", first.pk)
+    assert merge_roots([(first.pk, make_contact().pk)], now=clock.now(), source="manual") == set(), (
+        "an empty shell joins nobody"
+    )
+
+
 def test_a_merge_with_an_erased_person_cannot_be_undone(acme: Any) -> None:
     person = full_person()
     merge = ContactMerge.objects.get()
