@@ -94,6 +94,7 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "stage.rule_saved": _("设置阶段进入条件"),
     "stage.rule_applied": _("按进入条件移入客户"),
     "contact.erasure_requested": _("请求删除客户个人信息"),
+    "contact.erasure_taken_back": _("撤回删除客户个人信息的请求"),
     "contact.erased": _("删除客户个人信息"),
     "consent.given": _("记录客户同意"),
     "consent.withdrawn": _("记录客户撤回同意"),

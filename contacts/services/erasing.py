@@ -34,7 +34,7 @@ from contacts.phones import show_phone
 from contacts.services.files_of_people import erase_files
 from contacts.services.groups import lock_groups
 from contacts.services.inbound import lock_people
-from contacts.services.opt_out import set_opt_out
+from contacts.services.opt_out import end_opt_out, set_opt_out
 from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
 from scrm.lib.crypto import random_token
@@ -51,6 +51,7 @@ PIECE = timedelta(seconds=2)  # of work in one transaction
 ROUNDS = 3  # of removing and checking; what is left then is said
 SHORTEST = 8  # a key that might stand inside other words names nobody
 WORD = 3  # so many characters of a name or remark, and equal words elsewhere are worth telling
+SOURCE = "erasure"  # Contact.opt_out_source of the 免打扰 that a request sets
 MERGED = "merged"  # in waits_for: another request has the person into whom this one was merged
 State = ErasureRequest.State
 
@@ -83,9 +84,27 @@ def request_erasure(
         requested_by_id=by.id if by.kind == "user" else None, requested_by_name=by.name[:80],
         people=len(person.family_ids),
     )  # fmt: skip
-    set_opt_out(person.pk, "forever", by=by, at=at, source="erasure")
+    set_opt_out(person.pk, "forever", by=by, at=at, source=SOURCE)
     audit.record("contact.erasure_requested", request, by=by, contact=person.pk, asked_by=asked_by)
     jobs.nudge(LANE)
+    return request
+
+
+@transaction.atomic
+def take_back(request_id: int, *, by: Actor, at: datetime) -> ErasureRequest:
+    """The customer thought better of it, while the request still waits. Raises Conflict once the removal has begun."""
+    request = ErasureRequest.objects.select_for_update(of=("self",)).get(pk=request_id)
+    if request.state == State.TAKEN_BACK:
+        return request
+    if request.state != State.WAITING:
+        raise Conflict(_("删除已经开始,不能撤回。"))
+    request.state, request.reason, request.next_at, request.finished_at = State.TAKEN_BACK, "", None, at
+    request.waits_for = {}
+    request.save(update_fields=["state", "reason", "next_at", "finished_at", "waits_for"])
+    person = Contact.objects.get(pk=request.contact_id)
+    if person.root_id is None and person.opt_out_source == SOURCE:
+        end_opt_out(person.pk, by=by, at=at)
+    audit.record("contact.erasure_taken_back", request, by=by, contact=request.contact_id)
     return request
 
 

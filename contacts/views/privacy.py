@@ -22,7 +22,7 @@ from tenants.context import current_tenant
 
 ERASE = "contacts.erase"
 SHOWN = 10
-TONES = {"done": "ok", "left": "bad"}
+TONES = {"done": "ok", "left": "bad", "taken": "idle"}
 
 
 # --- 同意记录 ---------------------------------------------------------------------------------------------------
@@ -116,12 +116,21 @@ def erasure_status(request: MemberRequest, pk: int) -> HttpResponse:
     return render(request, "contacts/erasure.html#status", _certificate(one))
 
 
+@require_POST
+@requires(ERASE)
+def erasure_take_back(request: MemberRequest, pk: int) -> HttpResponse:
+    """While it waits, a request may be taken back."""
+    erasing.take_back(get_object_or_404(ErasureRequest, pk=pk).pk, by=request.actor, at=clock.now())
+    return redirect("contacts:erasure", pk=pk)
+
+
 def _certificate(one: ErasureRequest) -> dict[str, Any]:
     waits = {holdup.name: holdup.label for holdup in erasure.holdups()}
     waits[erasing.MERGED] = _("合并后的客户的另一个删除请求")
     return {
         "one": one,
         "tone": TONES.get(one.state, "run"),
+        "is_waiting": one.state == ErasureRequest.State.WAITING,
         "rows": _named(one.counts),
         "total": sum(one.counts.values()),
         "left": _named(one.left.get("keys", {})),

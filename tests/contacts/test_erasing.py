@@ -370,6 +370,23 @@ def test_only_who_may_erase_sees_the_door(acme: Any) -> None:
     )
 
 
+def test_a_request_that_waits_may_be_taken_back_and_one_that_began_may_not(acme: Any, acme_client: Client) -> None:
+    person = make_follow(remark="圆子-敏感肌").contact
+    job = Job.objects.create(kind="orders.import", title="导入", created_at=clock.now())
+    request = work(ask(person))
+    assert "撤回请求" in acme_client.get(f"/erasures/{request.pk}/").content.decode()
+    assert acme_client.post(f"/erasures/{request.pk}/take-back/").status_code == 302
+    request.refresh_from_db()
+    person.refresh_from_db()
+    assert (request.state, request.reason, person.opt_out_since) == ("taken", "", None)
+    assert "剩余 0 处" not in acme_client.get(f"/erasures/{request.pk}/").content.decode(), "nothing is proved"
+    assert person.follows.get().remark == "圆子-敏感肌" and not ErasedKey.objects.exists()
+    Job.objects.filter(pk=job.pk).update(state="done")
+    again = erase(person)
+    assert again.state == "done"
+    assert acme_client.post(f"/erasures/{again.pk}/take-back/").status_code == 409
+
+
 def test_what_is_left_where_nobody_looks_for_her_is_said_and_not_hidden(acme: Any, acme_client: Client) -> None:
     person = full_person()
     Segment.objects.create(name=f"送给 {PHONE}", tree=tree_of({"all": []}), created_at=clock.now())

@@ -112,6 +112,7 @@ TENANT_ROUTES: dict[str, Expect] = {
         erasure_list=Route(),
         erasure=Route(pk="contacts.ErasureRequest"),
         erasure_status=Route(pk="contacts.ErasureRequest"),
+        erasure_take_back=Route(pk="contacts.ErasureRequest"),
         bulk_stage=Route(),
         stage_list=Route(),
         stage_new=Route(),
