@@ -289,7 +289,7 @@ def _kept(request: ErasureRequest) -> tuple[Subject, list[str]]:
 
 def _erase(request: ErasureRequest) -> None:
     """Rows of one table after the other, then windows of those in which an id may stand anywhere, then the files."""
-    subject, _words = _kept(request)
+    subject, words = _kept(request)
     steps = [f"rows:{one.label}" for one in erasure.erasers(at_cut=False) if one.find]
     steps += [f"sweep:{one.label}" for one in erasure.sweepers()] + ["files"]
     until = clock.wall() + PIECE
@@ -298,7 +298,7 @@ def _erase(request: ErasureRequest) -> None:
         way, _colon, label = step.partition(":")
         after: int | None = None
         if way == "files":
-            count, label = erase_files(subject), way
+            count, label = erase_files(subject, words), way
         elif way == "rows":
             count, after = erasure.erase_rows(erasure.eraser_of(label), subject, request.after)
         else:

@@ -10,6 +10,7 @@ from django.db import connection
 from django.db.models import Sum
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from openpyxl import Workbook
 
 from campaigns.models import (
     Delivery,
@@ -318,6 +319,18 @@ def test_another_with_the_same_phone_or_name_keeps_hers(acme: Any) -> None:
     assert other.phones.get().phone == PHONE and other.notes.get().text.endswith("13912345678")
     other.refresh_from_db()
     assert other.name == "欧阳小圆子"
+
+
+@pytest.mark.parametrize("cell", ["{pk}", "欧阳小圆子", PHONE])
+def test_a_spreadsheet_that_names_her_goes_and_one_of_another_stays(acme: Any, cell: str) -> None:
+    person = make_follow(make_contact("欧阳小圆子")).contact
+    ContactPhone.objects.create(contact=person, phone=PHONE, source="manual", created_at=clock.now())
+    for name, words in (("hers.xlsx", cell.format(pk=person.pk)), ("others.xlsx", f"{person.pk}9")):
+        book = Workbook()
+        book.active.append(["昵称", int(words) if words.isdecimal() else words])
+        book.save(tenant_dir("exports") / name)
+    assert erase(person).counts["files"] == 1
+    assert [path.name for path in tenant_dir("exports").iterdir()] == ["others.xlsx"]
 
 
 # --- Asking ------------------------------------------------------------------------------------------------------------
