@@ -35,6 +35,11 @@ ERASERS = (
         "campaigns.MassSendResult", _("群发结果"), blank={"target": _marked("target")},
         find=lambda subject: Q(target__in=subject.texts()),
     ),
+    # Which fact enrolled her is told by a digest of her ids; once she is gone nothing enrols her for it again.
+    Eraser(
+        "campaigns.Enrollment", _("SOP 在跑记录"), of_contact,
+        blank={"trigger_key": lambda row, subject: f"erased:{row.pk}"},
+    ),
     Eraser("campaigns.Dispatch", _("任务的说明"), sweep=("note",)),
 )  # fmt: skip
 

@@ -44,7 +44,8 @@ def _fact_subject(row: Any, subject: Subject) -> str:
 
 
 def _ended(row: Any, subject: Subject) -> str:
-    return Relation.UNKNOWN.value if row.relation == Relation.ACTIVE else row.relation
+    """No relation that WeCom still lists: a comparison would miss her there. How it ended stays with the period and the fact."""
+    return Relation.UNKNOWN.value if row.relation in (Relation.ACTIVE, Relation.DELETED_BY_CUSTOMER) else row.relation
 
 
 ERASERS = (
@@ -68,7 +69,6 @@ ERASERS = (
         blank={
             "remark": "", "description": "", "remark_company": "", "remark_mobiles": lambda row, subject: [],
             "relation": _ended,
-            "relation_since": lambda row, subject: subject.at if row.relation == Relation.UNKNOWN else row.relation_since,
         },
     ),
     Eraser(

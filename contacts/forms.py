@@ -164,7 +164,7 @@ class ConsentForm(forms.Form):
         label=_("谁说的"),
         choices=[one for one in ConsentRecord.Source.choices if one[0] != ConsentRecord.Source.SYSTEM],
     )
-    on = forms.DateField(label=_("哪一天"), widget=forms.DateInput(attrs={"type": "date"}))
+    on = forms.DateField(label=_("哪一天"), widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}))
     evidence = forms.CharField(
         label=_("依据"), max_length=300, help_text=_("例如:到店时当面说的,或纸质表单放在哪里。只追加,不能改。")
     )

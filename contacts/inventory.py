@@ -13,9 +13,7 @@ from wecom_bridge.models import Corp
 
 def count_follows(corp: Corp) -> Mapping[str, int]:
     """userid → relations that her list in WeCom should show."""
-    rows = Follow.objects.filter(
-        corp=corp, relation__in=LISTED, member__id_space=corp.id_space, contact__erased_at__isnull=True
-    )
+    rows = Follow.objects.filter(corp=corp, relation__in=LISTED, member__id_space=corp.id_space)
     return dict(rows.values_list("member__userid").annotate(n=Count("pk")).order_by())
 
 
@@ -23,11 +21,7 @@ def list_follows(corp: Corp, userids: Sequence[str]) -> Mapping[str, set[str]]:
     """userid → the external_userids of her friends. One that its customer ended already may be missing in WeCom: nothing is lost by it."""
     found: dict[str, set[str]] = {userid: set() for userid in userids}
     rows = Follow.objects.filter(
-        corp=corp,
-        relation=Relation.ACTIVE,
-        member__id_space=corp.id_space,
-        member__userid__in=userids,
-        contact__erased_at__isnull=True,
+        corp=corp, relation=Relation.ACTIVE, member__id_space=corp.id_space, member__userid__in=userids
     )
     for userid, external in rows.values_list("member__userid", "identity__value"):
         found[userid].add(external)

@@ -53,6 +53,7 @@ from contacts.services import (
     duplicates,
     erasing,
     exports,
+    forgotten,
     groups,
     merging,
     owner_rules,
@@ -78,6 +79,7 @@ from contacts.views import clashes as clash_pages
 from contacts.views import details, notes, privacy, wecom_login
 from contacts.views import stages as stage_pages
 from tenants import backfills, lanes, provision, quiet, retention
+from wecom_bridge import answers
 from wecom_bridge.contracts import register_command
 
 # Facts are what every later question is asked of: kept long, never shorter than the reports' comparison with last year.
@@ -161,6 +163,7 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "stage.rule_saved": _("设置阶段进入条件"),
     "stage.rule_applied": _("按进入条件移入客户"),
     "contact.erasure_requested": _("请求删除客户个人信息"),
+    "contact.erasure_taken_back": _("撤回删除客户个人信息的请求"),
     "contact.erased": _("删除客户个人信息"),
     "consent.given": _("记录客户同意"),
     "consent.withdrawn": _("记录客户撤回同意"),
@@ -351,6 +354,7 @@ def register() -> None:
     lanes.register(lanes.Lane(planning.LANE, queue="bulk", drain=running.drain, next_due=running.next_due))
     quiet.register("handover", running.count_due)
     erasers.register()
+    answers.on_keep(forgotten.redact_answer)
     lanes.register(lanes.Lane(erasing.LANE, queue="bulk", drain=erasing.drain, next_due=erasing.next_due))
     quiet.register("erasures", erasing.count_due)
     provision.register_seed("contacts.stages", seed_stages)

@@ -74,6 +74,7 @@ urlpatterns = [
     path("erasures/", privacy.erasure_list, name="erasure_list"),
     path("erasures/<int:pk>/", privacy.erasure_page, name="erasure"),
     path("erasures/<int:pk>/status/", privacy.erasure_status, name="erasure_status"),
+    path("erasures/<int:pk>/take-back/", privacy.erasure_take_back, name="erasure_take_back"),
     path("contacts/<int:pk>/move/", board.contact_move, name="contact_move"),
     path("contacts/bulk/stage/", stages.bulk_stage, name="bulk_stage"),
     path("contacts/bulk/owner/", bulk.bulk_owner, name="bulk_owner"),

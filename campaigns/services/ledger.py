@@ -17,6 +17,7 @@ from campaigns.queries.verdicts import covered_corps
 from campaigns.services.asking import has_sent
 from campaigns.services.broadcasts import LANE
 from campaigns.times import quota_window
+from contacts.services.forgotten import find_forgotten
 from scrm.lib import clock
 from tenants import jobs
 from wecom_bridge import commands
@@ -190,16 +191,20 @@ def _record_tasks(corp_id: int, payload: Mapping[str, Any], answer: Mapping[str,
 
 def _record_results(corp_id: int, payload: Mapping[str, Any], answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     send = MassSend.objects.get(corp_id=corp_id, msgid=payload["msgid"])
+    told = answer.get("send_list") or []
+    gone = find_forgotten({row["external_userid"] for row in told if row.get("external_userid")})
+    marks = {value: mark for value, mark in gone.marks().items() if gone.holds(value, send.created_at)}
     rows = [
         MassSendResult(
             corp_id=corp_id,
             mass_send=send,
             userid=payload["userid"],
-            target=row.get("external_userid") or row.get("chat_id") or "",
+            target=marks.get(target, target),
             status=int(row["status"]),
             sent_at=clock.from_unix(row["send_time"]) if row.get("send_time") else None,
         )
-        for row in answer.get("send_list") or []
+        for row in told
+        for target in (row.get("external_userid") or row.get("chat_id") or "",)
     ]
     MassSendResult.objects.bulk_create(
         rows,

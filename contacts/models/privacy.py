@@ -80,6 +80,7 @@ class ErasureRequest(models.Model):
         CHECKING = "checking", _("核对中")
         DONE = "done", _("已删除")
         LEFT_OVER = "left", _("仍有残留")
+        TAKEN_BACK = "taken", _("已撤回")
 
     class AskedBy(models.TextChoices):
         CUSTOMER = "customer", _("客户本人")

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Min, Q
+from django.db.models import Min
 from django.utils.translation import gettext as _
 
 from contacts.models import (
@@ -34,7 +34,7 @@ from contacts.phones import show_phone
 from contacts.services.files_of_people import erase_files
 from contacts.services.groups import lock_groups
 from contacts.services.inbound import lock_people
-from contacts.services.opt_out import set_opt_out
+from contacts.services.opt_out import end_opt_out, set_opt_out
 from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
 from scrm.lib.crypto import random_token
@@ -51,6 +51,8 @@ PIECE = timedelta(seconds=2)  # of work in one transaction
 ROUNDS = 3  # of removing and checking; what is left then is said
 SHORTEST = 8  # a key that might stand inside other words names nobody
 WORD = 3  # so many characters of a name or remark, and equal words elsewhere are worth telling
+SOURCE = "erasure"  # Contact.opt_out_source of the 免打扰 that a request sets
+MERGED = "merged"  # in waits_for: another request has the person into whom this one was merged
 State = ErasureRequest.State
 
 
@@ -82,9 +84,27 @@ def request_erasure(
         requested_by_id=by.id if by.kind == "user" else None, requested_by_name=by.name[:80],
         people=len(person.family_ids),
     )  # fmt: skip
-    set_opt_out(person.pk, "forever", by=by, at=at, source="erasure")
+    set_opt_out(person.pk, "forever", by=by, at=at, source=SOURCE)
     audit.record("contact.erasure_requested", request, by=by, contact=person.pk, asked_by=asked_by)
     jobs.nudge(LANE)
+    return request
+
+
+@transaction.atomic
+def take_back(request_id: int, *, by: Actor, at: datetime) -> ErasureRequest:
+    """The customer thought better of it, while the request still waits. Raises Conflict once the removal has begun."""
+    request = ErasureRequest.objects.select_for_update(of=("self",)).get(pk=request_id)
+    if request.state == State.TAKEN_BACK:
+        return request
+    if request.state != State.WAITING:
+        raise Conflict(_("删除已经开始,不能撤回。"))
+    request.state, request.reason, request.next_at, request.finished_at = State.TAKEN_BACK, "", None, at
+    request.waits_for = {}
+    request.save(update_fields=["state", "reason", "next_at", "finished_at", "waits_for"])
+    person = Contact.objects.get(pk=request.contact_id)
+    if person.root_id is None and person.opt_out_source == SOURCE:
+        end_opt_out(person.pk, by=by, at=at)
+    audit.record("contact.erasure_taken_back", request, by=by, contact=request.contact_id)
     return request
 
 
@@ -127,7 +147,8 @@ def _subject_of(contact: Contact, at: datetime, *, secret: str) -> Subject:
 
 def _keys_of(family: Iterable[int]) -> set[str]:
     """Ids, and phones as stored, as people write them, and as her guides typed them."""
-    keys = set(Identity.objects.filter(contact_id__in=family).values_list("value", flat=True))
+    ids = Identity.objects.filter(contact_id__in=family).exclude(value__startswith="~")  # those of an erasure before
+    keys = set(ids.values_list("value", flat=True))
     phones = set(ContactPhone.objects.filter(contact_id__in=family).values_list("phone", flat=True))
     typed = Follow.objects.filter(contact_id__in=family).values_list("remark_mobiles", flat=True)
     return keys | phones | {show_phone(phone) for phone in phones} | {one for some in typed for one in some}
@@ -165,7 +186,8 @@ def drain(deadline: datetime) -> bool:
         if request_id is None:
             return False
         try:
-            advance(request_id)
+            if not advance(request_id):
+                return True
         except Exception as error:
             logger.exception("erasure %s failed", request_id)
             ErasureRequest.objects.filter(pk=request_id).update(
@@ -192,20 +214,21 @@ def next_due() -> datetime | None:
 
 
 @transaction.atomic
-def advance(request_id: int) -> None:
-    """The next piece of a request: what it did and where it stands are one transaction."""
+def advance(request_id: int) -> bool:
+    """The next piece of a request: what it did and where it stands are one transaction. False when another is at it."""
     rows = ErasureRequest.objects.select_for_update(skip_locked=True, of=("self",)).select_related("contact")
     request = rows.filter(pk=request_id, state__in=ErasureRequest.OPEN).first()
     if request is None:
-        return
+        return False
     request.last_error = ""
     _PIECES[State(request.state)](request)
     request.save(
         update_fields=[
             "state", "waits_for", "next_at", "keys", "step", "after", "counts", "left", "rounds", "people", "cut_at", "finished_at",
-            "reason", "last_error",
+            "reason", "last_error", "contact",
         ]
     )  # fmt: skip
+    return True
 
 
 def _wait_or_cut(request: ErasureRequest) -> None:
@@ -215,8 +238,10 @@ def _wait_or_cut(request: ErasureRequest) -> None:
     person = request.contact
     if person.root_id is not None:  # merged meanwhile: the whole person goes
         person = Contact.objects.get(pk=person.root_pk)
+        if open_request_of(person) is not None:
+            request.waits_for, request.next_at = {MERGED: 1}, now + LOOK_AGAIN
+            return
         request.contact = person
-        ErasureRequest.objects.filter(pk=request.pk).update(contact=person)
     subject = _subject_of(person, now, secret=_secret(now))
     for holdup in erasure.holdups():
         holdup.prepare(subject)
@@ -264,7 +289,7 @@ def _kept(request: ErasureRequest) -> tuple[Subject, list[str]]:
 
 def _erase(request: ErasureRequest) -> None:
     """Rows of one table after the other, then windows of those in which an id may stand anywhere, then the files."""
-    subject, _words = _kept(request)
+    subject, words = _kept(request)
     steps = [f"rows:{one.label}" for one in erasure.erasers(at_cut=False) if one.find]
     steps += [f"sweep:{one.label}" for one in erasure.sweepers()] + ["files"]
     until = clock.wall() + PIECE
@@ -273,7 +298,7 @@ def _erase(request: ErasureRequest) -> None:
         way, _colon, label = step.partition(":")
         after: int | None = None
         if way == "files":
-            count, label = erase_files(subject), way
+            count, label = erase_files(subject, words), way
         elif way == "rows":
             count, after = erasure.erase_rows(erasure.eraser_of(label), subject, request.after)
         else:
@@ -340,4 +365,4 @@ _PIECES = {State.WAITING: _wait_or_cut, State.RUNNING: _erase, State.CHECKING: _
 
 def open_request_of(contact: Contact) -> ErasureRequest | None:
     """The request under way for a person."""
-    return ErasureRequest.objects.filter(Q(contact=contact), state__in=ErasureRequest.OPEN).first()
+    return ErasureRequest.objects.filter(contact=contact, state__in=ErasureRequest.OPEN).first()

@@ -4,7 +4,7 @@ WeCom goes on listing an erased customer for as long as she is somebody's friend
 digest: what began before the erasure is left out, what begins later (she adds a guide again, buys again) is a new person's.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -43,6 +43,34 @@ def find_forgotten(values: Iterable[str]) -> Forgotten:
     digests = {digest_of(secret, value): value for value in values if value}
     rows = ErasedKey.objects.filter(digest__any_of=set(digests)).values_list("digest", "erased_at")
     return Forgotten({digests[digest]: at for digest, at in rows}, secret)
+
+
+# --- What is kept of answers ------------------------------------------------------------------------------------------
+
+
+def redact_answer(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Results of a mass send or a hand-over go on listing her: they are kept with marks."""
+    forgotten = find_forgotten(set(_texts(answer)))
+    return _masked(answer, forgotten.marks()) if forgotten.since else answer
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _texts(one)
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            yield from _texts(one)
+
+
+def _masked(value: Any, marks: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return marks.get(value, value)
+    if isinstance(value, Mapping):
+        return {key: _masked(one, marks) for key, one in value.items()}
+    return [_masked(one, marks) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 # --- People -----------------------------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def merge_roots(
     locks.lock_in_transaction("people")
     for first, second in pairs:
         rows = _locked_roots(first, second)
-        if len(rows) < 2 or (source == AUTOMATIC and _was_undone(rows)):
+        if len(rows) < 2 or any(row.erased_at for row in rows) or (source == AUTOMATIC and _was_undone(rows)):
             continue
         merged = _merge(rows[0], rows[1], now, source, actor_id)
         grown.add(merged.kept)

@@ -18,10 +18,11 @@ from scrm.lib import clock
 from scrm.lib.errors import UserError
 from scrm.lib.paging import keyset_page, pager
 from tenants import erasure
+from tenants.context import current_tenant
 
 ERASE = "contacts.erase"
 SHOWN = 10
-TONES = {"done": "ok", "left": "bad"}
+TONES = {"done": "ok", "left": "bad", "taken": "idle"}
 
 
 # --- 同意记录 ---------------------------------------------------------------------------------------------------
@@ -31,10 +32,11 @@ def consents_panel(request: Any, contact: Contact, form: ConsentForm | None = No
     """The last word on each purpose, the record behind it, and the form of who may add to it."""
     rows = ConsentRecord.objects.filter(contact_id__in=contact.family_ids).order_by("-decided_at", "-pk")
     can_edit = "contacts.edit" in request.permissions
+    today = clock.local_day(clock.now(), current_tenant().time_zone)
     return {
         "standing": standing_of(contact.family_ids),
         "records": list(rows[:SHOWN]),
-        "form": (form or ConsentForm(auto_id="consent_%s")) if can_edit else None,
+        "form": (form or ConsentForm(auto_id="consent_%s", initial={"on": today})) if can_edit else None,
         "can_erase": ERASE in request.permissions,
     }
 
@@ -114,11 +116,21 @@ def erasure_status(request: MemberRequest, pk: int) -> HttpResponse:
     return render(request, "contacts/erasure.html#status", _certificate(one))
 
 
+@require_POST
+@requires(ERASE)
+def erasure_take_back(request: MemberRequest, pk: int) -> HttpResponse:
+    """While it waits, a request may be taken back."""
+    erasing.take_back(get_object_or_404(ErasureRequest, pk=pk).pk, by=request.actor, at=clock.now())
+    return redirect("contacts:erasure", pk=pk)
+
+
 def _certificate(one: ErasureRequest) -> dict[str, Any]:
     waits = {holdup.name: holdup.label for holdup in erasure.holdups()}
+    waits[erasing.MERGED] = _("合并后的客户的另一个删除请求")
     return {
         "one": one,
         "tone": TONES.get(one.state, "run"),
+        "is_waiting": one.state == ErasureRequest.State.WAITING,
         "rows": _named(one.counts),
         "total": sum(one.counts.values()),
         "left": _named(one.left.get("keys", {})),

@@ -40,6 +40,8 @@ def note(person: Contact, **over: Any) -> ConsentRecord:
 
 def test_a_consent_is_written_shown_and_never_told_in_the_audit(acme_client: Client) -> None:
     person = make_follow().contact
+    today = clock.local_day(clock.now(), "Asia/Shanghai").isoformat()
+    assert f'name="on" value="{today}"' in acme_client.get(f"/contacts/{person.pk}/").content.decode()
     given = form(purpose="profile", decision="given")
     assert acme_client.post(f"/contacts/{person.pk}/consents/", given).status_code == 302
     record = ConsentRecord.objects.get()

@@ -6,27 +6,49 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models import Sum
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from openpyxl import Workbook
 
-from campaigns.models import Delivery, DeliveryMove, Dispatch, MassSend, MassSendResult, WelcomeSend
+from campaigns.models import (
+    Delivery,
+    DeliveryMove,
+    Dispatch,
+    Enrollment,
+    MassSend,
+    MassSendResult,
+    Sop,
+    SopVersion,
+    WelcomeSend,
+)
+from campaigns.services import ledger
 from commerce.models import Order
 from commerce.services.orders import upsert_orders
 from contacts import comparing, handlers, inventory, longjobs
 from contacts.models import (
+    BulkChange,
+    Clash,
     ConsentRecord,
     Contact,
     ContactMerge,
     ContactPhone,
+    DetailChange,
+    Duplicate,
     ErasedKey,
     ErasureRequest,
     Follow,
     FollowPeriod,
     GroupMembership,
     Identity,
+    ImportRow,
+    ImportRun,
     Note,
     Relation,
     RemarkEdit,
+    SavedView,
+    SharedPhone,
     StageTransition,
     TimelineEvent,
     Todo,
@@ -39,6 +61,7 @@ from scrm.lib.errors import Conflict, UserError
 from tagging.models import FollowTag, Rule, RuleMatch, Segment, SegmentEntry
 from tenants import audit, erasure
 from tenants.audit import SYSTEM
+from tenants.context import tenant_scope
 from tenants.ledger.models import AuditEntry, IdempotentRequest, Job
 from tenants.paths import tenant_dir
 from tests.support import campaigns
@@ -61,6 +84,7 @@ from tests.support.contacts import (
 )
 from tests.support.core import actor_of, log_in, make_user
 from tests.support.tagging import make_tag, tree_of
+from wecom_bridge import answers
 from wecom_bridge.models import DriftRow, InboundEvent, OutboundCommand, StagedRow, SyncRun, SyncUnit
 
 pytestmark = pytest.mark.django_db
@@ -169,7 +193,31 @@ def full_person() -> Contact:
     _tagged(person, follow)
     _written_to(person, follow, lin)
     _in_the_books(person, follow, todo, corp)
+    _in_the_lists(person, branch, lin, mei)
     return Contact.objects.get(pk=person.pk)
+
+
+def _in_the_lists(person: Contact, branch: Contact, lin: Any, mei: Any) -> None:
+    """What colleagues did with many, or because she is like somebody."""
+    now, other = clock.now(), make_contact("别人")
+    DetailChange.objects.create(contact=person, key="skin", before=None, after="喜欢木质香", changed_at=now)
+    Duplicate.objects.create(first=person, second=other, keys=[f"phone:{PHONE}"], found_at=now)
+    SharedPhone.objects.create(phone=PHONE, people=9, found_at=now)
+    Clash.objects.create(
+        contact=person, member=lin, other=mei, fact_key=f"follow.added:{EXTERNAL}", added_at=now, noticed_at=now
+    )
+    BulkChange.objects.create(kind="tags", title=f"找 {PHONE}", params={"q": PHONE}, total=1, created_at=now)
+    SavedView.objects.create(owner=make_user(), name="找人", filters={"q": PHONE}, created_at=now, changed_at=now)
+    run = ImportRun.objects.create(kind="contacts", file_name="老客.csv", file_digest="0", created_at=now)
+    ImportRow.objects.create(
+        run=run,
+        line=2,
+        key_kind="external",
+        key=EXTERNAL,
+        values={"phone": PHONE},
+        target_id=person.pk,
+        outcome="updated",
+    )
 
 
 def _bought(person: Contact) -> None:
@@ -202,6 +250,12 @@ def _written_to(person: Contact, follow: Follow, lin: Any) -> None:
         corp=lin.corp, member_userid=lin.userid, external_userid=EXTERNAL, state="sent", received_at=now
     )
     sent = MassSend.objects.create(corp=lin.corp, msgid="m1", chat_type="single", create_type=0, created_at=now)
+    sop = Sop.objects.create(name="新客7天", state="on", created_at=now)
+    version = SopVersion.objects.create(sop=sop, number=1, trigger="follow_added", created_at=now)
+    Enrollment.objects.create(
+        version=version, sop=sop, target=f"c{person.pk}", contact=person, follow=follow, entered_at=now,
+        trigger_key=f"group.joined:1:{EXTERNAL}:1",
+    )  # fmt: skip
     MassSendResult.objects.create(corp=lin.corp, mass_send=sent, userid=lin.userid, target=EXTERNAL, status=1)
 
 
@@ -282,6 +336,8 @@ def test_counts_and_money_stay(acme: Any) -> None:
     assert TimelineEvent.objects.get(kind="order.paid").payload["amount_minor"] == paid["amount_minor"]
     assert TimelineEvent.objects.get(kind="follow.added", contact=person).payload == {"state": "门店码"}
     assert Segment.objects.get(name="老客").size == 0
+    run = Enrollment.objects.get()
+    assert (run.state, run.end_reason, run.next_due_at) == ("exited", "erased", None)
 
 
 def test_another_with_the_same_phone_or_name_keeps_hers(acme: Any) -> None:
@@ -295,6 +351,18 @@ def test_another_with_the_same_phone_or_name_keeps_hers(acme: Any) -> None:
     assert other.phones.get().phone == PHONE and other.notes.get().text.endswith("13912345678")
     other.refresh_from_db()
     assert other.name == "欧阳小圆子"
+
+
+@pytest.mark.parametrize("cell", ["{pk}", "欧阳小圆子", PHONE])
+def test_a_spreadsheet_that_names_her_goes_and_one_of_another_stays(acme: Any, cell: str) -> None:
+    person = make_follow(make_contact("欧阳小圆子")).contact
+    ContactPhone.objects.create(contact=person, phone=PHONE, source="manual", created_at=clock.now())
+    for name, words in (("hers.xlsx", cell.format(pk=person.pk)), ("others.xlsx", f"{person.pk}9")):
+        book = Workbook()
+        book.active.append(["昵称", int(words) if words.isdecimal() else words])
+        book.save(tenant_dir("exports") / name)
+    assert erase(person).counts["files"] == 1
+    assert [path.name for path in tenant_dir("exports").iterdir()] == ["others.xlsx"]
 
 
 # --- Asking ------------------------------------------------------------------------------------------------------------
@@ -313,7 +381,9 @@ def test_the_number_is_typed_and_one_request_stands_at_a_time(acme: Any) -> None
 
 def test_the_page_counts_first_and_the_certificate_names_nobody(acme_client: Client) -> None:
     person = full_person()
-    page = acme_client.get(f"/contacts/{person.pk}/erase/").content.decode()
+    with CaptureQueriesContext(connection) as caught:
+        page = acme_client.get(f"/contacts/{person.pk}/erase/").content.decode()
+    assert len(caught) < 60, "one for each table, whatever is in it"
     assert "好友关系与备注" in page and "企业微信回调" in page
     refused = acme_client.post(
         f"/contacts/{person.pk}/erase/", {"asked_by": "customer", "reason": "来信", "typed": "0"}
@@ -339,6 +409,48 @@ def test_only_who_may_erase_sees_the_door(acme: Any) -> None:
     assert "客户要求删除个人信息" not in shop.get(f"/contacts/{person.pk}/").content.decode()
     assert shop.get(f"/contacts/{person.pk}/erase/").status_code == 403
     assert shop.get("/erasures/").status_code == 403
+    part = log_in(make_user(permissions=["contacts.view", "contacts.erase"], scope=person.store))
+    assert part.get(f"/contacts/{person.pk}/erase/").status_code == 403, (
+        "nobody erases from within a part of the merchant"
+    )
+
+
+def test_a_request_that_waits_may_be_taken_back_and_one_that_began_may_not(acme: Any, acme_client: Client) -> None:
+    person = make_follow(remark="圆子-敏感肌").contact
+    job = Job.objects.create(kind="orders.import", title="导入", created_at=clock.now())
+    request = work(ask(person))
+    assert "撤回请求" in acme_client.get(f"/erasures/{request.pk}/").content.decode()
+    assert acme_client.post(f"/erasures/{request.pk}/take-back/").status_code == 302
+    request.refresh_from_db()
+    person.refresh_from_db()
+    assert (request.state, request.reason, person.opt_out_since) == ("taken", "", None)
+    assert "剩余 0 处" not in acme_client.get(f"/erasures/{request.pk}/").content.decode(), "nothing is proved"
+    assert person.follows.get().remark == "圆子-敏感肌" and not ErasedKey.objects.exists()
+    Job.objects.filter(pk=job.pk).update(state="done")
+    again = erase(person)
+    assert again.state == "done"
+    assert acme_client.post(f"/erasures/{again.pk}/take-back/").status_code == 409
+
+
+def test_what_is_left_where_nobody_looks_for_her_is_said_and_not_hidden(acme: Any, acme_client: Client) -> None:
+    person = full_person()
+    Segment.objects.create(name=f"送给 {PHONE}", tree=tree_of({"all": []}), created_at=clock.now())
+    request = erase(person)
+    assert (request.state, request.left["keys"], request.rounds) == ("left", {"tagging.Segment": 1}, 3)
+    proof = acme_client.get(f"/erasures/{request.pk}/").content.decode()
+    assert "仍有残留" in proof and "tagging.Segment" in proof and "剩余 0 处" not in proof
+
+
+def test_another_merchant_knows_her_as_before(acme: Any, globex: Any) -> None:
+    with tenant_scope(globex):
+        there = make_contact("欧阳小圆子")
+        make_identity(there, value=EXTERNAL)
+        ContactPhone.objects.create(contact=there, phone=PHONE, source="manual", created_at=clock.now())
+    assert erase(full_person()).state == "done"
+    with tenant_scope(globex):
+        there.refresh_from_db()
+        assert (there.name, there.identities.get().value, there.phones.get().phone) == ("欧阳小圆子", EXTERNAL, PHONE)
+        assert not ErasedKey.objects.exists()
 
 
 # --- Under way for her ---------------------------------------------------------------------------------------------------
@@ -488,6 +600,30 @@ def test_an_old_file_of_orders_brings_no_phone_back_and_a_new_order_is_a_new_buy
     order.refresh_from_db()
     assert (order.buyer_phone, order.buyer_external_userid, order.contact_id) == ("", "", person.pk)
     assert Order.objects.get(number=later.number).buyer_phone == PHONE
+
+
+def test_results_that_wecom_goes_on_listing_are_kept_without_her_id(acme: Any) -> None:
+    person = full_person()
+    sent = MassSend.objects.get()
+    erase(person)
+    told = {"send_list": [{"external_userid": EXTERNAL, "status": 1}, {"external_userid": "wmFRIEND", "status": 1}]}
+    kept = answers.kept(told)
+    assert kept["send_list"][1] == told["send_list"][1] and EXTERNAL not in str(kept)
+    userid = sent.results.get().userid
+    ledger._record_results(sent.corp_id, {"msgid": "m1", "userid": userid}, told)
+    assert sent.results.count() == 2 and traces() == {}, "the row of before is found again, and quota still counted"
+
+
+def test_two_requests_of_people_who_turn_out_to_be_one_remove_her_once(acme: Any) -> None:
+    first, second = make_follow().contact, make_follow().contact
+    asked, other = ask(first), ask(second)
+    merge_roots([(first.pk, second.pk)], now=clock.now(), source="manual")
+    assert work(other).waits_for == {erasing.MERGED: 1}
+    assert (work(asked).state, asked.people) == ("done", 2)
+    assert (work(other).state, other.contact_id) == ("done", first.pk)
+    assert merge_roots([(first.pk, make_contact().pk)], now=clock.now(), source="manual") == set(), (
+        "an empty shell joins nobody"
+    )
 
 
 def test_a_merge_with_an_erased_person_cannot_be_undone(acme: Any) -> None:

@@ -133,6 +133,7 @@ TENANT_ROUTES: dict[str, Expect] = {
         erasure_list=Route(),
         erasure=Route(pk="contacts.ErasureRequest"),
         erasure_status=Route(pk="contacts.ErasureRequest"),
+        erasure_take_back=Route(pk="contacts.ErasureRequest"),
         bulk_stage=Route(),
         bulk_owner=Route(),
         bulk_list=Route(),

@@ -16,6 +16,7 @@ from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
 from scrm.lib import clock
 from tenants import audit, jobs
 from tenants.audit import Actor
+from wecom_bridge import answers
 from wecom_bridge.contracts import Call, CommandKind, Refusal, Settled, command_kind
 from wecom_bridge.figures import recorder
 from wecom_bridge.gateway import CallError, Gateway, gateway_for
@@ -182,7 +183,7 @@ def _settle(command: OutboundCommand, kind: CommandKind, result: Mapping[str, An
         return
     row.result, row.sent_at = dict(result), command.sent_at
     kind.on_result(row, result)
-    _finish(row, state=State.DONE, result=dict(result), errcode=0)
+    _finish(row, state=State.DONE, result=answers.kept(result), errcode=0)
 
 
 def _cancel(command: OutboundCommand) -> None:
