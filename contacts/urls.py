@@ -12,6 +12,7 @@ from contacts.views import (
     person,
     remarks,
     stages,
+    toolbar,
     wecom_login,
     wecom_settings,
 )
@@ -54,6 +55,10 @@ urlpatterns = [
     path("board/overdue/", board.overdue_list, name="overdue_list"),
     path("ended/", ended.ended_list, name="ended_list"),
     path("ended/alarms/<int:pk>/handled/", ended.alarm_handled, name="alarm_handled"),
+    path("m/toolbar/", toolbar.toolbar_home, name="toolbar_home"),
+    path("m/toolbar/<int:pk>/", toolbar.toolbar, name="toolbar"),
+    path("m/toolbar/<int:pk>/sign/", toolbar.toolbar_sign, name="toolbar_sign"),
+    path("m/toolbar/<int:pk>/open/", toolbar.toolbar_open, name="toolbar_open"),
     path("m/customers/", people.phone_list, name="phone_list"),
     path("groups/", groups.group_list, name="group_list"),
     path("groups/repeated/", groups.repeated_list, name="group_repeated"),
