@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from accounts.scope import DataScope
-from contacts.models import Follow, Identity, Member
+from contacts.models import Follow, Identity, Member, Relation
 from contacts.queries import visible_contacts
 from wecom_bridge.models import Corp
 from wecom_bridge.services.rereading import read_customer
@@ -21,13 +21,13 @@ class Found:
 
 
 def find_customer(corp: Corp, member: Member, external_userid: str, scope: DataScope) -> Found:
-    """Who this is, among those the guide may see. Whom we do not know as hers yet, WeCom is asked about once.
+    """Who this is, among those the guide may see. Whom we do not know as her friend (yet, or any more), WeCom is asked about once.
 
     Not inside a transaction. Raises TryLater when WeCom does not answer.
     """
     if not _ID.fullmatch(external_userid):
         return Found(why="unknown")
-    if not _is_follow(corp, member, external_userid):
+    if not _are_friends(corp, member, external_userid):
         read_customer(corp, external_userid)
     identity = Identity.objects.filter(**Identity.named(corp, [external_userid], path="")).select_related("contact")
     known = identity.first()
@@ -39,5 +39,6 @@ def find_customer(corp: Corp, member: Member, external_userid: str, scope: DataS
     return Found(root)
 
 
-def _is_follow(corp: Corp, member: Member, external_userid: str) -> bool:
-    return Follow.objects.filter(corp=corp, member=member, **Identity.named(corp, [external_userid])).exists()
+def _are_friends(corp: Corp, member: Member, external_userid: str) -> bool:
+    active = Follow.objects.filter(corp=corp, member=member, relation=Relation.ACTIVE)
+    return active.filter(**Identity.named(corp, [external_userid])).exists()

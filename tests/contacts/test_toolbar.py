@@ -101,11 +101,12 @@ def test_without_a_corp_in_the_address_one_is_chosen(lin):
 
 
 @pytest.mark.django_db
-def test_a_customer_of_hers_opens_and_her_own_relation_comes_first(lin):
+def test_a_customer_of_hers_opens_and_her_own_relation_comes_first(lin, django_assert_max_num_queries):
     follow = make_follow(make_contact("小圆子"), lin, remark="圆子-静安")
     client = beside_chat(lin)
 
-    sent = open_for(client, lin, follow.identity.value)
+    with django_assert_max_num_queries(12):
+        sent = open_for(client, lin, follow.identity.value)
 
     assert (sent.status_code, sent["HX-Redirect"]) == (204, f"/contacts/{follow.contact_id}/")
     make_follow(follow.contact, make_member("梅梅", corp=lin.corp), added_at=clock.now())

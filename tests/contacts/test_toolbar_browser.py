@@ -55,7 +55,6 @@ def test_the_toolbar_opens_the_customer_of_the_chat(chromium, site, wecom, wuton
     external = wecom.hand("add", userid="wutong")["external_userid"]
     contact = make_contact("王姐", stage=make_stages()["repeat"])
     make_follow(contact, wutong, identity=make_identity(contact, corp=wutong.corp, value=external), remark="王姐-静安")
-    wecom.hand("oauth", userid="wutong")
     wecom.hand("open_chat", userid="wutong", external_userid=external)
     page = look(chromium, 375, INSIDE)
     toolbar = f"{site}/m/toolbar/{wutong.corp_id}/"

@@ -77,3 +77,14 @@ def test_the_chat_that_is_open_is_told_to_whoever_serves_customers(shop, app_pag
     assert ask(shop, "getCurExternalContact", app_page)["errMsg"] == "getCurExternalContact:fail no permission"
     shop.hand("open_chat")
     assert ask(shop, "getContext", app_page)["entry"] == "normal"
+
+
+def test_who_has_a_chat_open_logs_in_unasked_inside_the_app(shop):
+    friend = shop.get("externalcontact/list", userid="wutong")["external_userid"][0]
+    shop.hand("open_chat", userid="wutong", external_userid=friend)
+    query = {"appid": shop.corp_id, "redirect_uri": URL, "response_type": "code", "scope": "snsapi_base", "state": "s"}
+    back = shop.http.get(f"{shop.url}/connect/oauth2/authorize", params=query, allow_redirects=False)
+    code = re.search(r"code=([^&]+)", back.headers["Location"]).group(1)
+    assert shop.get("auth/getuserinfo", code=code)["userid"] == "wutong"
+    desk = query | {"login_type": "CorpApp", "agentid": shop.corp["agent_id"]}
+    assert shop.http.get(f"{shop.url}/wwlogin/sso/login/", params=desk, allow_redirects=False).status_code == 200
