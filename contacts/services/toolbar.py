@@ -1,11 +1,11 @@
-"""The chat toolbar: the guide whom WeCom named, and the customer she has open, as one pair."""
+"""The chat toolbar: the guide whom WeCom named, and the customer she has open, as one pair; or the group."""
 
 import re
 from dataclasses import dataclass
 
 from accounts.scope import DataScope
-from contacts.models import Follow, Identity, Member, Relation
-from contacts.queries import visible_contacts
+from contacts.models import GroupChat, Identity
+from contacts.queries import visible_contacts, visible_groups
 from wecom_bridge.models import Corp
 from wecom_bridge.services.rereading import read_customer
 
@@ -20,25 +20,28 @@ class Found:
     why: str = ""
 
 
-def find_customer(corp: Corp, member: Member, external_userid: str, scope: DataScope) -> Found:
-    """Who this is, among those the guide may see. Whom we do not know as her friend (yet, or any more), WeCom is asked about once.
+def find_customer(corp: Corp, external_userid: str, scope: DataScope) -> Found:
+    """Who this is, among those the guide may see. Whom we do not know as hers (yet, or any more), WeCom is asked about once.
 
     Not inside a transaction. Raises TryLater when WeCom does not answer.
     """
     if not _ID.fullmatch(external_userid):
         return Found(why="unknown")
-    if not _are_friends(corp, member, external_userid):
-        read_customer(corp, external_userid)
-    identity = Identity.objects.filter(**Identity.named(corp, [external_userid], path="")).select_related("contact")
-    known = identity.first()
+    found = _look(corp, external_userid, scope)
+    if found.contact_id is None and read_customer(corp, external_userid):
+        found = _look(corp, external_userid, scope)
+    return found
+
+
+def _look(corp: Corp, external_userid: str, scope: DataScope) -> Found:
+    identities = Identity.objects.filter(**Identity.named(corp, [external_userid], path=""))
+    known = identities.select_related("contact").first()
     if known is None:
         return Found(why="unknown")
     root = known.contact.root_id or known.contact_id
-    if not visible_contacts(scope).filter(pk=root).exists():
-        return Found(why="not_hers")
-    return Found(root)
+    return Found(root) if visible_contacts(scope).filter(pk=root).exists() else Found(why="not_hers")
 
 
-def _are_friends(corp: Corp, member: Member, external_userid: str) -> bool:
-    active = Follow.objects.filter(corp=corp, member=member, relation=Relation.ACTIVE)
-    return active.filter(**Identity.named(corp, [external_userid])).exists()
+def find_group(corp: Corp, chat_id: str, scope: DataScope) -> GroupChat | None:
+    """The group, if we know it and the user may see it."""
+    return visible_groups(scope).filter(corp=corp, chat_id=chat_id).first()

@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import MemberRequest, requires
+from accounts.scope import data_scope
 from contacts.models import Member
 from contacts.services import toolbar as service
 from contacts.views.wecom_login import MEMBERS, start_url
@@ -79,17 +80,27 @@ def toolbar_sign(request: MemberRequest, pk: int) -> HttpResponse:
 @require_POST
 @requires("contacts.view")
 def toolbar_open(request: MemberRequest, pk: int) -> HttpResponse:
-    """The customer the SDK named: off to her page, or what stands against it."""
-    app, member = _app_or_404(pk), _member(request, pk)
-    if member is None:
+    """The customer or the group the SDK named: off to the page, or what stands against it."""
+    app = _app_or_404(pk)
+    if _member(request, pk) is None:
         return _go(start_url(pk, reverse("contacts:toolbar", args=[pk])))
+    if chat_id := request.POST.get("chat_id", ""):
+        return _open_group(request, app, chat_id)
     try:
-        found = service.find_customer(app.corp, member, request.POST.get("external_userid", ""), request.scope)
+        found = service.find_customer(app.corp, request.POST.get("external_userid", ""), request.scope)
     except UserError as error:
         return _outcome(request, pk, "no_answer", words=str(error.message))
     if found.contact_id is None:
         return _outcome(request, pk, found.why)
     return _go(reverse("contacts:contact", args=[found.contact_id]))
+
+
+def _open_group(request: MemberRequest, app: weblinks.App, chat_id: str) -> HttpResponse:
+    scope = data_scope(request.user, "groups.view", grants=request.grants)
+    group = service.find_group(app.corp, chat_id, scope)
+    if group is None:
+        return _outcome(request, app.corp.pk, "no_group")
+    return _go(reverse("contacts:group", args=[group.pk]))
 
 
 def _app_or_404(pk: int) -> weblinks.App:

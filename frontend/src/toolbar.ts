@@ -15,6 +15,7 @@ interface WeCom {
   register(options: Record<string, unknown>): void;
   getContext(): Promise<{ entry: string }>;
   getCurExternalContact(): Promise<{ userId: string }>;
+  getCurExternalChat(): Promise<{ chatId: string }>;
 }
 
 const PATIENCE = 10_000; // outside WeCom the SDK may never answer
@@ -26,16 +27,21 @@ export async function readChat(page: HTMLElement): Promise<void> {
   if (!ww) return show(page, "script");
   try {
     const { entry } = await within(register(ww, page).then(() => ww.getContext()));
-    if (!WITH_CUSTOMER.includes(entry)) return show(page, "no_chat");
-    const { userId } = await within(ww.getCurExternalContact());
-    const form = page.querySelector("form");
-    const field = form?.querySelector<HTMLInputElement>("[name=external_userid]");
-    if (!form || !field) return;
-    field.value = userId;
-    form.requestSubmit();
+    if (WITH_CUSTOMER.includes(entry)) open(page, "external_userid", (await within(ww.getCurExternalContact())).userId);
+    else if (entry === "group_chat_tools") open(page, "chat_id", (await within(ww.getCurExternalChat())).chatId);
+    else show(page, "no_chat");
   } catch (problem) {
     tell(page, problem as Problem);
   }
+}
+
+/** Ask the server for the page of this customer or group. */
+function open(page: HTMLElement, name: string, id: string): void {
+  const form = page.querySelector("form");
+  const field = form?.querySelector<HTMLInputElement>(`[name=${name}]`);
+  if (!form || !field) return;
+  field.value = id;
+  form.requestSubmit();
 }
 
 /** WeCom's script, from the address the page says; nothing when it does not come. */
@@ -60,7 +66,7 @@ async function register(ww: WeCom, page: HTMLElement): Promise<void> {
     ww.register({
       corpId: corp,
       agentId: agent,
-      jsApiList: ["getContext", "getCurExternalContact"],
+      jsApiList: ["getContext", "getCurExternalContact", "getCurExternalChat"],
       getConfigSignature: () => signed.config,
       getAgentConfigSignature: () => signed.agentConfig,
       onConfigFail: reject,

@@ -9,7 +9,7 @@ from django.test import Client
 from contacts.models import Contact, Follow, Identity, Member
 from scrm.lib import clock
 from simulator.threaded import ThreadedSimulator
-from tests.support.contacts import make_contact, make_follow, make_identity, make_member, make_store
+from tests.support.contacts import make_contact, make_follow, make_group, make_identity, make_member, make_store
 from tests.support.core import log_in, make_user
 from tests.support.wecom import Wecom, forget_process, make_connection
 from wecom_bridge.services import tickets
@@ -165,9 +165,29 @@ def test_an_id_of_another_corp_is_nobody_here(lin, monkeypatch):
     follow = make_follow(make_contact("小圆子"), other)
     make_identity(make_contact("同名"), corp=lin.corp, value="wm-else")
     asked: list[str] = []
+    # What would be a call to WeCom; all this test asks is that the other corp's row does not answer for it.
     monkeypatch.setattr("contacts.services.toolbar.read_customer", lambda _corp, external: asked.append(external))
     answer = open_for(beside_chat(lin), lin, follow.identity.value)
     assert "还没有这位客户" in answer.content.decode() and asked == [follow.identity.value]
+
+
+@pytest.mark.django_db
+def test_a_store_manager_opens_the_customers_and_groups_of_her_store(lin):
+    boss = make_user(role="store", scope=lin.store)
+    manager = make_member("周店长", store=lin.store, corp=lin.corp, user=boss)
+    follow = make_follow(make_contact("小圆子"), lin)
+    hers, other = make_group(owner=lin), make_group(owner=make_member(corp=lin.corp, store=make_store()))
+    client = beside_chat(manager)
+    assert open_for(client, manager, follow.identity.value)["HX-Redirect"] == f"/contacts/{follow.contact_id}/"
+
+    def group_for(who: Member, chat_id: str) -> Any:
+        return beside_chat(who).post(at(who, "open/"), {"chat_id": chat_id}, HTTP_HX_REQUEST="true")
+
+    for who in (manager, lin):
+        assert group_for(who, hers.chat_id)["HX-Redirect"] == f"/groups/{hers.pk}/"
+        assert "看不到这个群" in group_for(who, other.chat_id).content.decode()
+    colleague = make_member("梅梅", store=lin.store, corp=lin.corp, user=make_user(role="guide"))
+    assert "看不到这个群" in group_for(colleague, hers.chat_id).content.decode()
 
 
 # -- signatures --------------------------------------------------------------------------------------------------------

@@ -7,7 +7,15 @@ import pytest
 from playwright.sync_api import expect
 
 from simulator.threaded import ThreadedSimulator
-from tests.support.contacts import make_contact, make_follow, make_identity, make_member, make_stages, make_store
+from tests.support.contacts import (
+    make_contact,
+    make_follow,
+    make_group,
+    make_identity,
+    make_member,
+    make_stages,
+    make_store,
+)
 from tests.support.core import make_user
 from tests.support.wecom import Wecom, forget_process
 from tests.tagging.test_browser import check, chromium, site  # noqa: F401  # fixtures, and what looks at a page
@@ -63,6 +71,12 @@ def test_the_toolbar_opens_the_customer_of_the_chat(chromium, site, wecom, wuton
     page.wait_for_url(f"{site}/contacts/{contact.pk}/")
     expect(page.get_by_role("region", name="好友关系")).to_contain_text("王姐-静安")
     check(page, "toolbar-customer")
+
+    chat = wecom.get("groups")["groups"][0]["chat_id"]
+    group = make_group("静安寺福利群", owner=wutong, chat_id=chat)
+    wecom.hand("open_chat", userid="wutong", chat_id=chat)
+    page.goto(toolbar)
+    page.wait_for_url(f"{site}/groups/{group.pk}/")
 
     wecom.hand("open_chat")
     page.goto(toolbar)
