@@ -23,6 +23,7 @@ from contacts.views import (
     saved_views,
     staffing,
     stages,
+    toolbar,
     wecom_login,
     wecom_settings,
 )
@@ -116,6 +117,10 @@ urlpatterns = [
     path("ownership/", owner_rule.owner_rule, name="owner_rule"),
     path("ownership/start/", owner_rule.owner_rule_start, name="owner_rule_start"),
     path("ownership/jobs/<int:pk>/", owner_rule.owner_rule_status, name="owner_rule_status"),
+    path("m/toolbar/", toolbar.toolbar_home, name="toolbar_home"),
+    path("m/toolbar/<int:pk>/", toolbar.toolbar, name="toolbar"),
+    path("m/toolbar/<int:pk>/sign/", toolbar.toolbar_sign, name="toolbar_sign"),
+    path("m/toolbar/<int:pk>/open/", toolbar.toolbar_open, name="toolbar_open"),
     path("m/customers/", people.phone_list, name="phone_list"),
     path("groups/", groups.group_list, name="group_list"),
     path("groups/repeated/", groups.repeated_list, name="group_repeated"),

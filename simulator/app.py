@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from simulator.api.dispatch import serve
-from simulator.control import app_hands, chaos, codes, hands, login_pages, rights, routes, taskhands
+from simulator.control import app_hands, chaos, codes, hands, jssdk, login_pages, rights, routes, taskhands
 from simulator.control.answers import errors_as_json
 from simulator.keys import SIMULATOR
 from simulator.simulator import Simulator
@@ -43,6 +43,7 @@ def build(sim: Simulator) -> web.Application:
     app.add_routes(rights.routes)
     app.add_routes(hands.routes)
     app.add_routes(login_pages.routes)
+    app.add_routes(jssdk.routes)
     app.add_routes(taskhands.routes)
     app.router.add_route("*", "/cgi-bin/{path:.+}", serve)
     app.cleanup_ctx.append(_life)

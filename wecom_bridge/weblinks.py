@@ -27,7 +27,7 @@ def connected_apps() -> list[App]:
     """The merchant's corps whose app can say who somebody is, in order of connection. One query."""
     rows = CorpCredential.objects.filter(corp__is_active=True, kind=CorpCredential.Kind.APP).exclude(agent_id="")
     found: dict[int, App] = {}
-    for row in rows.select_related("corp").defer("secret", "access_token").order_by("corp_id", "id"):
+    for row in rows.select_related("corp").only("agent_id", "corp").order_by("corp_id", "id"):
         found.setdefault(row.corp_id, App(row.corp, row.agent_id))
     return list(found.values())
 

@@ -99,7 +99,7 @@ def _ask_for_account() -> str:
     names = "、".join(keeper_names())
     if not names:
         return _("您还没有账号。请联系管理员开通。")
-    return _("您还没有账号。请联系 %(names)s 开通,开通后在「组织 › 成员」里关联您的账号。") % {"names": names}
+    return _("您还没有账号。请联系 %(names)s 开通,并在「组织 › 成员」里关联到您。") % {"names": names}
 
 
 @transaction.atomic

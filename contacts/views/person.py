@@ -39,7 +39,7 @@ def contact_page(request: MemberRequest, pk: int) -> HttpResponse:
 
 def _page(request: MemberRequest, contact: Contact, **extra: Any) -> dict[str, Any]:
     now = clock.now()
-    follows = list(follows_of(contact))
+    follows = list(follows_of(contact).select_related("member__account"))
     can_edit = "contacts.edit" in request.permissions
     shown = panels.shown_for(request, contact)
     friends = Member.objects.filter(pk__in=[f.member_id for f in follows if f.relation == Relation.ACTIVE])
@@ -52,7 +52,7 @@ def _page(request: MemberRequest, contact: Contact, **extra: Any) -> dict[str, A
         "back_url": "/m/customers/",
         "contact": contact,
         "relation": relation_pill(contact, follows[0] if follows else None),
-        "follows": [_follow(row) for row in follow_rows(request, contact, follows)],
+        "follows": _own_first([_follow(request, row) for row in follow_rows(request, contact, follows)]),
         "phones": [mask_text(show_phone(phone)) for phone in phones_of(contact)],
         "can_unmask": "contacts.unmask" in request.permissions,
         "memberships": list(memberships_of(contact)[:20]),
@@ -69,10 +69,17 @@ def _page(request: MemberRequest, contact: Contact, **extra: Any) -> dict[str, A
     }
 
 
-def _follow(row: dict[str, Any]) -> dict[str, Any]:
+def _own_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Beside a chat the page is about this guide and this customer, whoever else knows her."""
+    return sorted(rows, key=lambda row: not row["is_own"])
+
+
+def _follow(request: MemberRequest, row: dict[str, Any]) -> dict[str, Any]:
     follow: Follow = row["follow"]
+    account = getattr(follow.member, "account", None)
     return {
         **row,
+        "is_own": account is not None and account.user_id == request.user.pk,
         "way": add_way_label(follow.add_way),
         "label": Relation(follow.relation).label,
         "tone": "ok" if follow.relation == Relation.ACTIVE else "idle",

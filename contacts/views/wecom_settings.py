@@ -3,6 +3,7 @@
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
@@ -25,6 +26,10 @@ def login_settings(request: MemberRequest) -> HttpResponse:
             "values": [
                 (_("可信域名、授权回调域"), request.get_host()),
                 (_("应用主页"), request.build_absolute_uri("/today/")),
+                (
+                    _("聊天工具栏页面"),
+                    request.build_absolute_uri(reverse("contacts:toolbar", args=[app.corp.pk])),
+                ),
             ],
         }
         for app in weblinks.connected_apps()

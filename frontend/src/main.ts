@@ -8,6 +8,7 @@ import { startHtmx } from "./htmx";
 import { startMenus } from "./menus";
 import { startNavigation } from "./navigation";
 import { startToasts } from "./toasts";
+import { startToolbar } from "./toolbar-loader";
 
 startHtmx();
 startConfirms();
@@ -17,4 +18,5 @@ startMenus();
 startCopying();
 startCharts();
 startBoard();
+void startToolbar();
 startAlpine();

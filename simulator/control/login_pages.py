@@ -70,7 +70,8 @@ class Visit:
 
 
 async def show(request: web.Request) -> web.StreamResponse:
-    """Bounce back at once for whoever holds the phone (`oauth` hand) or was chosen on the page; else ask who it is."""
+    """Bounce back at once for whoever holds the phone (`oauth` hand), has a chat open (inside the app) or was chosen on the page; else
+    ask who it is."""
     sim = simulator_of(request)
     query = dict(request.query)
     corp = sim.corps.get(query.get("appid", ""))
@@ -79,11 +80,16 @@ async def show(request: web.Request) -> web.StreamResponse:
     visit = Visit.read(corp, request.path, query)
     chosen = {name: query.pop(name) for name in ("as_userid", "as_external_userid", "as_refuse") if name in query}
     given = {name.removeprefix("as_"): value for name, value in chosen.items()}
-    person = person_of(corp, given) if given else corp.logins.holder
+    person = person_of(corp, given) if given else corp.logins.holder or _in_chat(corp, visit)
     if person is None:
         return web.Response(text=_page(corp, visit, query, request.path), content_type="text/html", charset="utf-8")
     sim.touched = True
     return web.Response(status=302, headers={"Location": visit.finish(corp, person)[0]})  # word for word
+
+
+def _in_chat(corp: Corp, visit: Visit) -> Person | None:
+    chat = corp.logins.chat
+    return Person(userid=chat.userid) if chat and visit.path == INSIDE else None
 
 
 for _path in (INSIDE, BROWSER, BROWSER + "/", OLD_BROWSER):

@@ -8,7 +8,7 @@ from simulator.hands.errors import HandError
 from simulator.hands.people import guide_of, number_of
 from simulator.world.cards import SentMessage
 from simulator.world.directory import Member
-from simulator.world.logins import CONSENTS, Person
+from simulator.world.logins import CONSENTS, OpenChat, Person
 
 if TYPE_CHECKING:
     from simulator.corp import Corp
@@ -145,3 +145,17 @@ def person_of(corp: "Corp", given: dict) -> Person | None:
     if given.get("stranger"):
         return Person(stranger=str(given["stranger"]), refuses=refuses)
     return Person(stranger="nobody", refuses=True) if refuses else None
+
+
+def chat_of(corp: "Corp", given: dict, entries: tuple[str, ...]) -> OpenChat:
+    """The chat a member has open: with `external_userid`, in `chat_id`, or none (`entry` normal). Raises HandError."""
+    external, chat_id = given.get("external_userid") or "", given.get("chat_id") or ""
+    usual = "single_chat_tools" if external else "group_chat_tools" if chat_id else "normal"
+    entry = given.get("entry") or usual
+    if entry not in entries:
+        raise HandError(f"entry 应为 {'、'.join(entries)}")
+    if external:
+        number_of(corp, external)
+    if chat_id and corp.groups.number(chat_id) is None:
+        raise HandError("没有这个群")
+    return OpenChat(guide_of(corp, given["userid"]).userid, entry, external, chat_id)

@@ -21,6 +21,16 @@ class Person:
 
 
 @dataclass
+class OpenChat:
+    """What stands beside the app's page in a member's client: a customer, a group, or neither."""
+
+    userid: str
+    entry: str
+    external_userid: str = ""
+    chat_id: str = ""
+
+
+@dataclass
 class LoginCode:
     """A code; `scope` as asked for by the page that gave it."""
 
@@ -33,12 +43,14 @@ class LoginCode:
 
 @dataclass
 class LoginDesk:
-    """Codes and tickets of one corp. `holder` answers the log-in pages by itself; without one they ask who scans."""
+    """Codes and tickets of one corp. `holder` answers the log-in pages by itself; without one they ask who scans. `chat` is open
+    in the client that shows the app's page."""
 
     key: str
     holder: Person | None = None
     codes: dict[str, LoginCode] = field(default_factory=dict)
     tickets: dict[str, tuple[Person, float]] = field(default_factory=dict)
+    chat: OpenChat | None = None
 
     def issue(self, person: Person, scope: str, wall: float) -> str:
         """A fresh code."""

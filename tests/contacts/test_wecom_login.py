@@ -276,7 +276,7 @@ def test_a_state_of_one_merchant_means_nothing_to_another(acme, globex):
 
 
 @pytest.mark.django_db
-def test_the_switch_is_off_until_somebody_who_manages_users_turns_it(acme):
+def test_the_switch_is_off_until_somebody_who_manages_users_turns_it(acme, django_assert_max_num_queries):
     corp = make_connection(name="蔓枝").corp
     client = log_in(make_user(permissions=["users.manage"]))
     page = client.get("/settings/wecom-login/").content.decode()
@@ -286,6 +286,10 @@ def test_the_switch_is_off_until_somebody_who_manages_users_turns_it(acme):
     client.post(f"/settings/wecom-login/{corp.pk}/", {"makes_accounts": "1"})
 
     assert WecomLoginRule.objects.get(corp=corp).makes_accounts
-    assert "不再自动开通" in client.get("/settings/wecom-login/").content.decode()
+    for _corp in range(3):
+        make_connection()
+    with django_assert_max_num_queries(12):
+        page = client.get("/settings/wecom-login/").content.decode()
+    assert "不再自动开通" in page
     assert AuditEntry.objects.filter(action="wecom_login.changed").count() == 1
     assert log_in("guide").get("/settings/wecom-login/").status_code == 403

@@ -45,7 +45,7 @@ def check_domain(patient: Patient) -> Finding:
         "at": words.AT_DOMAIN,
         "host": wanted,
     }
-    why = _("没有它,导购在企业微信里打不开页面,控制台也不让填可信IP。")
+    why = _("没有它,导购在企业微信里打不开页面、不能用企业微信登录,聊天工具栏认不出客户,控制台也不让填可信IP。")
     if not trusted:
         return bad(_("还没有设置可信域名。"), why, fix, wanted=wanted)
     if trusted not in ours:
