@@ -33,7 +33,7 @@ class Look:
     views: list[SavedView] = field(default_factory=list)
     problem: str = ""
 
-    @property
+    @cached_property
     def people(self) -> Any:
         """Who is found within the user's scope; nobody where the view cannot be read."""
         listed = listed_contacts(self.request.scope)
@@ -67,7 +67,10 @@ class Look:
         if self.view is None or self.problem:
             return False
         held = QueryDict(mutable=True)
-        held.update(query_of(self.view))
+        try:
+            held.update(query_of(self.view))
+        except UserError:  # it was begun with a view that cannot be read any more
+            return True
         if list(self.view.columns) and list(self.chosen or []) != list(self.view.columns):
             return True
         return (listing.given(held), listing.order_of(held)) != (listing.given(self.query), self.order)
@@ -76,8 +79,9 @@ class Look:
     def here(self) -> str:
         """The query string that shows the same again: the view alone where it is seen as it was saved."""
         asked = self.request.GET
-        as_saved = self.view is not None and VIEW in asked and not listing.given(asked) and ORDER not in asked
-        return f"{VIEW}={self.view.pk}" if self.view and as_saved else self.query.urlencode()
+        if self.view and VIEW in asked and not listing.given(asked) and ORDER not in asked:
+            return f"{VIEW}={self.view.pk}"
+        return self.query.urlencode()
 
     def address(self, **changes: str) -> str:
         """The query string of the same look with other filters; an empty value takes one away."""

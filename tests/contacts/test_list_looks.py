@@ -308,6 +308,8 @@ def test_a_filter_that_no_app_knows_any_more_never_means_everybody(acme_client, 
     SavedView.objects.update(filters={"shelf": "3"})
     page = acme_client.get(f"/contacts/?view={view.pk}")
     assert page.context["rows"] == [] and "没有的筛选项" in text(page)
+    edited = acme_client.get(f"/contacts/?from={view.pk}&q=甲")
+    assert [row["person"].name for row in edited.context["rows"]] == ["甲"] and edited.context["is_changed"]
     for path in (f"/contacts/export/?view={view.pk}", f"/contacts/views/{view.pk}/update/?view={view.pk}"):
         assert acme_client.post(path, {"seen": "1"}, HTTP_HX_REQUEST="true").status_code == 422
     chosen = {"action": "stage", "select_all": "1", "expected": "3"}
