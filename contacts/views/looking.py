@@ -20,7 +20,7 @@ from contacts.services.saved_views import chosen_columns, content_of, query_of, 
 from scrm.lib.errors import UserError
 from scrm.lib.numbers import whole_number
 
-VIEW, BEGAN_WITH = "view", "from"
+VIEW, BEGAN_WITH, ORDER = "view", "from", listing.ORDER_KEY
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Look:
     views: list[SavedView] = field(default_factory=list)
     problem: str = ""
 
-    @property
+    @cached_property
     def people(self) -> Any:
         """Who is found within the user's scope; nobody where the view cannot be read."""
         listed = listed_contacts(self.request.scope)
@@ -67,15 +67,21 @@ class Look:
         if self.view is None or self.problem:
             return False
         held = QueryDict(mutable=True)
-        held.update(query_of(self.view))
+        try:
+            held.update(query_of(self.view))
+        except UserError:  # it was begun with a view that cannot be read any more
+            return True
         if list(self.view.columns) and list(self.chosen or []) != list(self.view.columns):
             return True
         return (listing.given(held), listing.order_of(held)) != (listing.given(self.query), self.order)
 
     @property
     def here(self) -> str:
-        """The query string that shows the same again: the view itself where it is seen as it was saved."""
-        return f"{VIEW}={self.view.pk}" if self.view and VIEW in self.request.GET else self.query.urlencode()
+        """The query string that shows the same again: the view alone where it is seen as it was saved."""
+        asked = self.request.GET
+        if self.view and VIEW in asked and not listing.given(asked) and ORDER not in asked:
+            return f"{VIEW}={self.view.pk}"
+        return self.query.urlencode()
 
     def address(self, **changes: str) -> str:
         """The query string of the same look with other filters; an empty value takes one away."""
@@ -110,7 +116,7 @@ def looked_at(request: MemberRequest, *, with_views: bool = False) -> Look:
                 look.query.update(query_of(view))
             except UserError as error:
                 look.problem = str(error.message)
-    for key, value in {**listing.given(request.GET), listing.ORDER_KEY: request.GET.get(listing.ORDER_KEY, "")}.items():
+    for key, value in {**listing.given(request.GET), ORDER: request.GET.get(ORDER, "")}.items():
         if value:
             look.query[key] = value
     return look

@@ -187,7 +187,7 @@ def list_url(**filters: Any) -> str:
 def export(request: MemberRequest) -> HttpResponse:
     """Start the export of what the filters find."""
     look = looked_at(request)
-    if look.problem:
-        raise UserError(look.problem)
+    if look.problems:
+        raise UserError(look.problems[0])
     job = request_export(look.query.urlencode(), request.scope, by=request.actor)
     return redirect("contacts:export", pk=job.pk)
