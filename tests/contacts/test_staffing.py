@@ -291,6 +291,7 @@ def test_hq_decides_on_the_page_and_the_second_sees_why_not(acme_client: Client)
     member, _old, new, change = moving()
     todo(member, Contact.objects.filter(owner=member)[0])
     assert "林小雅" in acme_client.get("/org/changes/").content.decode()
+    assert "调店 1" in acme_client.get("/").content.decode()
     page = acme_client.get(f"/org/changes/{change.pk}/").content.decode()
     assert "静安寺店 → 五角场店" in page and "2 位归属客户、1 个客户群" in page and "1 条未完成的待办" in page
     body = {"seen": change.digest, "store": new.pk, "plan": "1"}
@@ -334,6 +335,8 @@ def test_a_store_manager_sees_off_her_own_leaver_and_moves_nobody() -> None:
     manager = log_in("store", scope=store)
     leader = make_member("陈婧", store=store, user=manager.user)  # type: ignore[attr-defined]
 
+    home = manager.get("/").content.decode()
+    assert "离职 1" in home and "调店 1" not in home
     page = manager.get("/org/changes/?tab=left").content.decode()
     assert "王悦" in page and manager.get(f"/org/changes/{theirs.pk}/").status_code == 404
     page = manager.get(f"/org/changes/{mine.pk}/").content.decode()
@@ -381,6 +384,27 @@ def test_one_open_row_each_and_settled_rows_say_when() -> None:
         make_staff_change(change.member)
     with pytest.raises(IntegrityError), transaction.atomic():
         StaffChange.objects.update(state="done")
+
+
+def test_stores_are_made_of_departments_once_each(acme_client: Client) -> None:
+    corp = make_corp()
+    make_store("五角场店", code="D3")
+    one, two, bare, again = (
+        Department.objects.create(corp=corp, department_id=number, name=name)
+        for number, name in ((2, "静安寺店"), (3, "世纪大道店"), (4, ""), (5, "五角场店"))
+    )
+    fresh = make_member("新人", department_ids=[3])
+    body = {f"store-{row.pk}": "" for row in (one, two, bare, again)}
+    answer = acme_client.post("/org/departments/", body | {f"store-{one.pk}": "new", f"store-{two.pk}": "new"})
+    assert answer.status_code == 302
+    made = dict(Store.objects.exclude(name="五角场店").values_list("name", "code"))
+    assert made == {"静安寺店": "D2", "世纪大道店": f"D{corp.pk}-3"}
+    fresh.refresh_from_db()
+    assert fresh.store and fresh.store.name == "世纪大道店" and fresh.store.placements.count() == 1
+    for row, why in ((bare, "没有名称"), (again, "已有门店「五角场店」")):
+        refused = acme_client.post("/org/departments/", body | {f"store-{row.pk}": "new"})
+        assert refused.status_code == 422 and why in refused.content.decode()
+    assert Store.objects.count() == 3
 
 
 # --- departments that cannot be -------------------------------------------------------------------------------------
