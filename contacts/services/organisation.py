@@ -140,12 +140,18 @@ def _refuse_archived_stores(stores: dict[int, int | None]) -> None:
 
 
 @transaction.atomic
-def move_member(member_id: int, store: Store | None, *, by: Actor) -> Member:
-    """调店 by hand: the guide works at another store from now on; her customers of the old store follow."""
+def move_member(member_id: int, store: Store | None, *, by: Actor, seen: str | None = None) -> Member:
+    """调店 by hand: the guide works at another store from now on; her customers of the old store follow.
+
+    seen: the id of the store the person saw her at, empty for none. Raises Conflict when somebody moved her meanwhile.
+    """
     locks.lock_in_transaction("people")
     member = Member.objects.select_for_update(of=("self",)).get(pk=member_id)
     if member.store_id == (store.pk if store else None):
         return member
+    if seen is not None and seen != str(member.store_id or ""):
+        where = member.store or _("不属于门店")
+        raise Conflict(_("您打开页面之后,她的门店已改为「%(store)s」。请看过再改。") % {"store": where})
     old = member.store_id
     move_members([(member, store.pk if store else None)], now=clock.now())
     audit.record("member.moved", member, by=by, old=old, new=store.pk if store else None)

@@ -282,7 +282,7 @@ def member_move(request: MemberRequest, pk: int) -> HttpResponse:
     member, form = _get_member(request, pk), MemberStoreForm(request.POST)
     if not form.is_valid():
         return render(request, "contacts/member_detail.html", _member(request, member) | {"form": form}, status=422)
-    organisation.move_member(member.pk, form.cleaned_data["store"], by=request.actor)
+    organisation.move_member(member.pk, form.cleaned_data["store"], by=request.actor, seen=request.POST.get("seen"))
     return redirect("contacts:member", pk=pk)
 
 

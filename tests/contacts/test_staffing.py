@@ -258,6 +258,19 @@ def test_moving_her_by_hand_answers_the_question() -> None:
     assert (change.state, change.store) == ("done", elsewhere)
 
 
+def test_two_operators_on_one_members_page_do_not_undo_each_other(acme_client: Client) -> None:
+    first, second = make_store("静安寺店"), make_store("五角场店")
+    member = make_member()
+    assert 'name="seen" value=""' in acme_client.get(f"/org/members/{member.pk}/").content.decode()
+    path = f"/org/members/{member.pk}/store/"
+    assert acme_client.post(path, {"store": first.pk, "seen": ""}).status_code == 302
+    refused = acme_client.post(path, {"store": second.pk, "seen": ""})
+    assert refused.status_code == 409 and "已改为「静安寺店」" in refused.content.decode()
+    assert acme_client.post(path, {"store": second.pk, "seen": first.pk}).status_code == 302
+    member.refresh_from_db()
+    assert member.store == second
+
+
 def test_her_to_dos_go_to_a_colleague_of_the_old_store_and_to_nobody_else() -> None:
     member, old, new, change = moving()
     task = todo(member, Contact.objects.filter(owner=member)[0])
