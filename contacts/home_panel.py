@@ -7,6 +7,9 @@ from accounts import home
 from accounts.access import MemberRequest
 from accounts.scope import data_scope
 from contacts.ended import visible_alarms
+from contacts.models import StaffChange
+from contacts.services.staffing import reading
+from contacts.services.staffing.reading import NEEDED
 from scrm.lib import clock
 
 PANEL_DAYS, PANEL_ROWS = 7, 5
@@ -21,6 +24,19 @@ def alarms(request: MemberRequest) -> dict[str, Any] | None:
     return {"rows": rows[:PANEL_ROWS], "more": len(rows) > PANEL_ROWS} if rows else None
 
 
+def staff_changes(request: MemberRequest) -> dict[str, Any] | None:
+    """人员变动 that wait for a decision the person may take; None without any."""
+    mine = {kind for kind, needed in NEEDED.items() if needed in request.permissions}
+    counts = reading.count_open(data_scope(request.user, "org.view", grants=request.grants)) if mine else {}
+    rows = [
+        {"kind": kind, "label": label, "count": counts[kind]}
+        for kind, label in StaffChange.Kind.choices
+        if counts.get(kind) and kind in mine
+    ]
+    return {"rows": rows} if rows else None
+
+
 def register() -> None:
-    """Put the alarms on the home page."""
+    """Put the alarms and what is to be decided about members on the home page."""
+    home.register_panel(home.HomePanel("staff_changes", 14, "org.view", "contacts/_home_staff.html", staff_changes))
     home.register_panel(home.HomePanel("deletion_alarms", 15, "contacts.view", "contacts/_home_alarms.html", alarms))

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from contacts.models import Contact, Dealer, Department, Member, Region, Store
@@ -44,7 +44,7 @@ def restore(row: Place, *, by: Actor) -> None:
     gone = next((place for place in _above(row) if place.archived_at is not None), None)
     if gone is not None:
         raise UserError(
-            _now("它所属的「%(name)s」也已归档,请先恢复「%(name)s」。") % {"name": gone.name}, code="in_use"
+            gettext("它所属的「%(name)s」也已归档,请先恢复「%(name)s」。") % {"name": gone.name}, code="in_use"
         )
     row.archived_at = None
     row.save(update_fields=["archived_at"])

@@ -1,5 +1,6 @@
 """Stores, regions, dealers, who works where, which log-in is whom. Moves are placements: history stays where it happened."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
@@ -88,11 +89,16 @@ def save_dealer(dealer: Dealer, *, by: Actor) -> Dealer:
 
 
 @transaction.atomic
-def map_departments(stores: dict[int, int | None], *, by: Actor) -> int:
+def map_departments(stores: dict[int, int | None], *, by: Actor, new: Collection[int] = ()) -> int:
     """Say which store each department (by row id) stands for. Its newcomers, and those of departments below without a store of
     their own, work there from now on; who stands at another store waits in 人员变动 for a decision. How many departments
-    changed. Raises UserError for a store that is archived."""
+    changed. new: departments (by row id) for which a store of their name is made first.
+
+    Raises UserError for a store that is archived, and for a department whose name is no name for a new store.
+    """
     locks.lock_in_transaction("people")
+    made = [_store_for(row, by=by) for row in Department.objects.filter(pk__in=new).order_by("pk")]
+    stores = stores | dict(made)
     _refuse_archived_stores(stores)
     changed = []
     for row in Department.objects.select_for_update(of=("self",)).filter(pk__in=stores).select_related("corp"):
@@ -108,6 +114,22 @@ def map_departments(stores: dict[int, int | None], *, by: Actor) -> int:
     return len(changed)
 
 
+def _store_for(department: Department, *, by: Actor) -> tuple[int, int]:
+    """A new store named like the department; its code is the department's number until somebody gives it another."""
+    name = department.name.strip()[:60]
+    if not name:
+        raise UserError(
+            _("部门 %(number)d 没有名称,请先在「门店」里新建,再选它。") % {"number": department.department_id}
+        )
+    if Store.objects.filter(name=name, archived_at__isnull=True).exists():
+        raise UserError(_("已有门店「%(name)s」,请直接选它;确实是另一家的,请先在「门店」里新建。") % {"name": name})
+    code = f"D{department.department_id}"
+    if Store.objects.filter(code=code).exists():
+        code = f"D{department.corp_id}-{department.department_id}"
+    store = save_store(Store(code=code, name=name), by=by)
+    return department.pk, store.pk
+
+
 def _refuse_archived_stores(stores: dict[int, int | None]) -> None:
     """A department that stands for an archived store already is let be: the page sends every row."""
     standing = dict(Department.objects.filter(pk__in=stores).values_list("pk", "store_id"))
@@ -118,12 +140,18 @@ def _refuse_archived_stores(stores: dict[int, int | None]) -> None:
 
 
 @transaction.atomic
-def move_member(member_id: int, store: Store | None, *, by: Actor) -> Member:
-    """调店 by hand: the guide works at another store from now on; her customers of the old store follow."""
+def move_member(member_id: int, store: Store | None, *, by: Actor, seen: str | None = None) -> Member:
+    """调店 by hand: the guide works at another store from now on; her customers of the old store follow.
+
+    seen: the id of the store the person saw her at, empty for none. Raises Conflict when somebody moved her meanwhile.
+    """
     locks.lock_in_transaction("people")
     member = Member.objects.select_for_update(of=("self",)).get(pk=member_id)
     if member.store_id == (store.pk if store else None):
         return member
+    if seen is not None and seen != str(member.store_id or ""):
+        where = member.store or _("不属于门店")
+        raise Conflict(_("您打开页面之后,她的门店已改为「%(store)s」。请看过再改。") % {"store": where})
     old = member.store_id
     move_members([(member, store.pk if store else None)], now=clock.now())
     audit.record("member.moved", member, by=by, old=old, new=store.pk if store else None)

@@ -26,6 +26,7 @@ from scrm.lib.errors import UserError
 from scrm.lib.paging import keyset_page, pager
 from tenants.context import current_tenant
 
+NEW = "new"  # a store made of the department itself
 _STORES = Count("stores", filter=Q(stores__archived_at__isnull=True))
 _ACTIVE_MEMBERS = Count("members", filter=~Q(members__status=Member.Status.LEFT), distinct=True)
 
@@ -204,12 +205,10 @@ def department_map(request: MemberRequest) -> HttpResponse:
         .order_by("corp_id", "-order", "department_id")
     )
     if request.method == "POST":
-        stores = {
-            row.pk: _store_id(request, request.POST.get(f"store-{row.pk}", ""))
-            for row in rows
-            if f"store-{row.pk}" in request.POST
-        }
-        organisation.map_departments(stores, by=request.actor)
+        given = {row.pk: request.POST[f"store-{row.pk}"] for row in rows if f"store-{row.pk}" in request.POST}
+        new = {pk for pk, value in given.items() if value == NEW}
+        stores = {pk: _store_id(request, value) for pk, value in given.items() if pk not in new}
+        organisation.map_departments(stores, by=request.actor, new=new)
         return redirect("contacts:department_map")
     laid = lay_out(list(rows))
     context = {
@@ -283,7 +282,7 @@ def member_move(request: MemberRequest, pk: int) -> HttpResponse:
     member, form = _get_member(request, pk), MemberStoreForm(request.POST)
     if not form.is_valid():
         return render(request, "contacts/member_detail.html", _member(request, member) | {"form": form}, status=422)
-    organisation.move_member(member.pk, form.cleaned_data["store"], by=request.actor)
+    organisation.move_member(member.pk, form.cleaned_data["store"], by=request.actor, seen=request.POST.get("seen"))
     return redirect("contacts:member", pk=pk)
 
 

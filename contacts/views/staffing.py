@@ -26,8 +26,6 @@ from tenants.context import current_tenant
 
 Kind, State = StaffChange.Kind, StaffChange.State
 SETTLED = "settled"
-# Who may decide: the organisation is HQ's, a leaver's customers are whose they were.
-NEEDED = {Kind.JOINED: "org.edit", Kind.MOVED: "org.edit", Kind.LEFT: "handover.manage"}
 TONES = {State.OPEN: "wait", State.DONE: "ok", State.KEPT: "idle", State.VOID: "idle"}
 
 
@@ -104,7 +102,7 @@ def _page(request: MemberRequest, change: StaffChange, error: str = "", status: 
         "error": error,
         "held": held,
         "tone": TONES[State(change.state)],
-        "can_decide": change.state == State.OPEN and NEEDED[Kind(change.kind)] in request.permissions,
+        "can_decide": change.state == State.OPEN and reading.NEEDED[Kind(change.kind)] in request.permissions,
         "can_plan": "handover.manage" in request.permissions,
         "stores": stores.exclude(pk=change.from_store_id or 0) if change.kind == Kind.MOVED else stores,
         "takers": reading.takers(change) if held.todos else [],
@@ -119,7 +117,7 @@ def _page(request: MemberRequest, change: StaffChange, error: str = "", status: 
 def change_decide(request: MemberRequest, pk: int) -> HttpResponse:
     """Do what was decided; a refusal, such as a colleague who was first, is shown on the page."""
     change = get_object_or_404(reading.visible_changes(request.scope), pk=pk)
-    needed = NEEDED[Kind(change.kind)]
+    needed = reading.NEEDED[Kind(change.kind)]
     require_also(request, needed)
     reach = data_scope(request.user, needed, grants=request.grants)
     get_object_or_404(reading.visible_changes(reach), pk=pk)  # seen by one role, decided by another of hers

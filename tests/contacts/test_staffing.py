@@ -8,7 +8,6 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from contacts.departments import lay_out
 from contacts.models import (
     Contact,
     Department,
@@ -42,7 +41,7 @@ from tests.support.contacts import (
     members_batch,
 )
 from tests.support.core import actor_of, grant, log_in, make_user
-from wecom_bridge.contracts import DepartmentInfo, MemberInfo, handlers_for
+from wecom_bridge.contracts import MemberInfo, handlers_for
 
 pytestmark = pytest.mark.django_db
 FOLLOW, STAY = "follow", "stay"
@@ -258,6 +257,19 @@ def test_moving_her_by_hand_answers_the_question() -> None:
     assert (change.state, change.store) == ("done", elsewhere)
 
 
+def test_two_operators_on_one_members_page_do_not_undo_each_other(acme_client: Client) -> None:
+    first, second = make_store("静安寺店"), make_store("五角场店")
+    member = make_member()
+    assert 'name="seen" value=""' in acme_client.get(f"/org/members/{member.pk}/").content.decode()
+    path = f"/org/members/{member.pk}/store/"
+    assert acme_client.post(path, {"store": first.pk, "seen": ""}).status_code == 302
+    refused = acme_client.post(path, {"store": second.pk, "seen": ""})
+    assert refused.status_code == 409 and "已改为「静安寺店」" in refused.content.decode()
+    assert acme_client.post(path, {"store": second.pk, "seen": first.pk}).status_code == 302
+    member.refresh_from_db()
+    assert member.store == second
+
+
 def test_her_to_dos_go_to_a_colleague_of_the_old_store_and_to_nobody_else() -> None:
     member, old, new, change = moving()
     task = todo(member, Contact.objects.filter(owner=member)[0])
@@ -269,21 +281,6 @@ def test_her_to_dos_go_to_a_colleague_of_the_old_store_and_to_nobody_else() -> N
     assert task.member == colleague and AuditEntry.objects.filter(action="todos.reassigned").exists()
 
 
-def test_mapping_departments_places_newcomers_and_asks_about_the_others() -> None:
-    old, new = make_store(), make_store()
-    row = department(2)
-    settled, fresh = make_member("老员工", store=old, department_ids=[2]), make_member("新人", department_ids=[2])
-    organisation.map_departments({row.pk: new.pk}, by=SYSTEM)
-    for member in (settled, fresh):
-        member.refresh_from_db()
-    assert (settled.store, fresh.store) == (old, new)
-    assert open_changes() == [("moved", "老员工", new.pk)]
-
-    Store.objects.filter(pk=old.pk).update(archived_at=clock.now())
-    with pytest.raises(UserError, match="已归档"):
-        organisation.map_departments({row.pk: old.pk}, by=SYSTEM)
-
-
 # --- the pages ------------------------------------------------------------------------------------------------------
 
 
@@ -291,6 +288,7 @@ def test_hq_decides_on_the_page_and_the_second_sees_why_not(acme_client: Client)
     member, _old, new, change = moving()
     todo(member, Contact.objects.filter(owner=member)[0])
     assert "林小雅" in acme_client.get("/org/changes/").content.decode()
+    assert "调店 1" in acme_client.get("/").content.decode()
     page = acme_client.get(f"/org/changes/{change.pk}/").content.decode()
     assert "静安寺店 → 五角场店" in page and "2 位归属客户、1 个客户群" in page and "1 条未完成的待办" in page
     body = {"seen": change.digest, "store": new.pk, "plan": "1"}
@@ -334,6 +332,8 @@ def test_a_store_manager_sees_off_her_own_leaver_and_moves_nobody() -> None:
     manager = log_in("store", scope=store)
     leader = make_member("陈婧", store=store, user=manager.user)  # type: ignore[attr-defined]
 
+    home = manager.get("/").content.decode()
+    assert "离职 1" in home and "调店 1" not in home
     page = manager.get("/org/changes/?tab=left").content.decode()
     assert "王悦" in page and manager.get(f"/org/changes/{theirs.pk}/").status_code == 404
     page = manager.get(f"/org/changes/{mine.pk}/").content.decode()
@@ -381,24 +381,3 @@ def test_one_open_row_each_and_settled_rows_say_when() -> None:
         make_staff_change(change.member)
     with pytest.raises(IntegrityError), transaction.atomic():
         StaffChange.objects.update(state="done")
-
-
-# --- departments that cannot be -------------------------------------------------------------------------------------
-
-
-def test_departments_in_a_circle_follow_nobody_and_the_page_says_so(acme_client: Client) -> None:
-    store = make_store("静安寺店")
-    tree = [DepartmentInfo(1, "总部", 0, 1), DepartmentInfo(2, "华东", 1, 1), DepartmentInfo(3, "静安", 2, 1)]
-    circle = [DepartmentInfo(5, "甲", 6, 1), DepartmentInfo(6, "乙", 5, 1), DepartmentInfo(7, "自己", 7, 1)]
-    read(departments=[*tree, *circle, DepartmentInfo(8, "挂在圈上", 5, 1)], is_full=True)
-    Department.objects.filter(department_id=2).update(store=store)
-    make_member("绕圈", department_ids=[8]), make_member("静安人", department_ids=[3])
-    look()
-    assert Member.objects.get(name="静安人").store == store
-    assert open_changes() == [("joined", "绕圈", None)]
-
-    laid = {one.department.name: one for one in lay_out(list(Department.objects.select_related("store")))}
-    assert {name for name, one in laid.items() if one.is_circular} == {"甲", "乙", "自己", "挂在圈上"}
-    assert (laid["静安"].depth, laid["静安"].follows) == (2, store)
-    page = acme_client.get("/org/departments/").content.decode()
-    assert "绕成了一圈" in page and "跟随上级:静安寺店" in page and page.count("上级有误") == 4

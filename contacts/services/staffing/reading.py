@@ -12,6 +12,8 @@ from contacts.models import Contact, Follow, GroupChat, HandoverPlan, Member, Pl
 from contacts.queries import visible_members
 
 Kind, State = StaffChange.Kind, StaffChange.State
+# Who may decide: the organisation is HQ's, a leaver's customers are whose they were.
+NEEDED = {Kind.JOINED: "org.edit", Kind.MOVED: "org.edit", Kind.LEFT: "handover.manage"}
 
 
 @dataclass(frozen=True)
