@@ -195,7 +195,7 @@ def _notes() -> None:
     for command in (REMIND_COMMAND, REMARK_COMMAND):
         register_command(command)
     panels.register(panels.Panel("todos", _("待办"), 10, "contacts/_todos_panel.html", notes.todos_panel))
-    panels.register(panels.Panel("details", _("客户资料"), 8, "contacts/_details_panel.html", details.details_panel))
+    panels.register(panels.Panel("details", _("客户资料"), 12, "contacts/_details_panel.html", details.details_panel))
     panels.register(panels.Panel("notes", _("跟进记录"), 15, "contacts/_notes_panel.html", notes.notes_panel))
     panels.register_figure(panels.Figure("next", _("下一步"), 10, notes.next_step))
     today.register_card(today.TodayCard("todos", _("我的待办"), 10, "contacts/_today_todos.html", notes.todos_card))

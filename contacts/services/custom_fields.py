@@ -52,6 +52,7 @@ class Settings:
     data_class: str = CustomField.DataClass.PERSONAL
     api: str = CustomField.Api.WRITE
     in_list: bool = False
+    in_conditions: bool = True
 
 
 @transaction.atomic
@@ -88,7 +89,7 @@ def change_field(field_id: int, settings: Settings, *, by: Actor) -> CustomField
 
 _NAMES = (
     "label", "section", "options", "is_required", "lowest", "highest", "max_length", "see_roles", "edit_roles", "is_masked",
-    "data_class", "api", "in_list",
+    "data_class", "api", "in_list", "in_conditions",
 )  # fmt: skip
 
 
@@ -179,7 +180,11 @@ def _settle(field: CustomField, settings: Settings) -> None:
         raise UserError(_("请填写 1 到 20 个字的字段名。"), fields={"label": _("1 到 20 个字")})
     _refuse_taken_label(field)
     field.section = clean_text(settings.section).strip()[:20]
-    field.is_required, field.in_list = settings.is_required, settings.in_list
+    field.is_required, field.in_list, field.in_conditions = (
+        settings.is_required,
+        settings.in_list,
+        settings.in_conditions,
+    )
     field.is_masked = settings.is_masked and field.type in custom.MASKABLE
     field.data_class, field.api = settings.data_class, settings.api
     field.see_roles, field.edit_roles = _known_roles(settings.see_roles), _known_roles(settings.edit_roles)

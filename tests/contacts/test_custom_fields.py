@@ -478,6 +478,9 @@ def test_a_condition_says_labels_and_survives_a_field_put_out_of_use(world: dict
     assert "肤质 是 油皮" in in_words(tree).replace("「", "").replace("」", "")
     custom_fields.archive_field(CustomField.objects.get(key="skin").pk, by=SYSTEM)
     assert problems_of(tree) == [] and people().filter(compile_tree(tree, clock.now())).exists()
+    make_field("病史", key="illness", in_conditions=False)
+    closed = problems_of({"version": 1, "root": {"all": [{"field": "custom.illness", "op": "is", "value": "x"}]}})
+    assert "没有开放用作条件" in closed[0].message
 
 
 # --- The API ---------------------------------------------------------------------------------------------------------
