@@ -9,7 +9,7 @@ from campaigns.queries import audience
 from campaigns.services import enrolling, sop_running
 from conditions import consumers
 from contacts import timeline
-from contacts.services import merging, stage_editing
+from contacts.services import custom_fields, merging, stage_editing
 from tagging import segments
 from tenants import lanes, quiet
 
@@ -56,6 +56,7 @@ def register() -> None:
     timeline.on_recorded(enrolling.on_facts)
     segments.register_uses("campaigns", audience.uses_of_segment)
     stage_editing.register_uses("campaigns", audience.uses_of_stage)
+    custom_fields.register_uses("campaigns", audience.uses_of_field)
     merging.on_merged(sop_running.on_merged)
     merging.on_asked(sop_running.foretell_merge)
     consumers.register(

@@ -23,3 +23,8 @@ def values_read(tree: dict[str, Any], field_key: str) -> set[Any]:
         if leaf.field == field_key and isinstance(leaf.value, list):
             found |= set(leaf.value)
     return found
+
+
+def reads_field(tree: dict[str, Any], key: str) -> bool:
+    """Whether a leaf names the field."""
+    return any(leaf.field == key for leaf in leaves(parse(tree)))

@@ -18,6 +18,13 @@ class Facts:
     def __init__(self, root_ids: Iterable[int]) -> None:
         self.root_ids = list(root_ids)
         self._loaded: dict[str, Mapping[int, Any]] = {}
+        self._kinds: dict[str, str] = {}
+
+    def kind_of(self, field_key: str) -> str:
+        """A field's type; fields that the tenant's data define are looked up once."""
+        if field_key not in self._kinds:
+            self._kinds[field_key] = registry.get(field_key).type.value
+        return self._kinds[field_key]
 
     def of(self, field_key: str, root_id: int) -> Any:
         """A field's value for a person: one value or None; for SET and FACTS a list."""
@@ -41,7 +48,7 @@ def holds(node: dict[str, Any], root_id: int, facts: Facts, now: datetime, zone:
     if "not" in node:
         return not holds(node["not"], root_id, facts, now, zone)
     known = facts.of(node["field"], root_id)
-    kind = registry.get(node["field"]).type.value
+    kind = facts.kind_of(node["field"])
     if kind == "set":
         return _set_holds(node, known or [], now, zone)
     if kind == "facts":

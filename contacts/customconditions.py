@@ -61,6 +61,8 @@ def _field(name: str, definition: CustomField | None) -> Field:
     label = definition.label if definition else name
     order = definition.order if definition else 10_000
     key = PREFIX + name
+    closed = bool(definition and not definition.in_conditions)
+    unavailable = (lambda: _("这个字段没有开放用作条件")) if closed else None
     if kind == ValueType.SET:
         return Field(
             key,
@@ -69,11 +71,12 @@ def _field(name: str, definition: CustomField | None) -> Field:
             kind,
             read=_reader(name, kind),
             held=_held(name),
+            unavailable=unavailable,
             options=_options(definition),
             order=order,
         )
     return Field(
-        key, label, _GROUP, kind, read=_reader(name, kind), expression=_expression(name, kind), narrow=_narrow(name), order=order,
+        key, label, _GROUP, kind, read=_reader(name, kind), expression=_expression(name, kind), narrow=_narrow(name), unavailable=unavailable, order=order,
         options=_options(definition) if kind == ValueType.CHOICE else None,
     )  # fmt: skip
 

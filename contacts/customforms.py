@@ -45,6 +45,10 @@ class FieldForm(forms.Form):
     in_list = forms.BooleanField(
         label=gettext_lazy("显示在客户列表"), required=False, help_text=gettext_lazy("只对所有人可见的字段有效。")
     )
+    in_conditions = forms.BooleanField(
+        label=gettext_lazy("可用作条件"), required=False, initial=True,
+        help_text=gettext_lazy("用来筛选客户、建人群、设规则和阶段。限制了谁能看的字段建议不勾:能建条件的人可以由此推出内容。"),
+    )  # fmt: skip
     see_roles = forms.MultipleChoiceField(
         label=gettext_lazy("谁能看"), required=False, widget=forms.CheckboxSelectMultiple,
         help_text=gettext_lazy("一个都不选,表示能看这位客户的人都能看。"),
@@ -116,6 +120,7 @@ class FieldForm(forms.Form):
             lowest=data.get("lowest"), highest=data.get("highest"), max_length=data.get("max_length"),
             see_roles=[int(pk) for pk in data["see_roles"]], edit_roles=[int(pk) for pk in data["edit_roles"]],
             is_masked=data.get("is_masked", False), data_class=data["data_class"], api=data["api"], in_list=data["in_list"],
+            in_conditions=data["in_conditions"],
         )  # fmt: skip
 
 
@@ -128,6 +133,7 @@ def _initial(field: CustomField) -> dict[str, Any]:
         "max_length",
         "is_required",
         "in_list",
+        "in_conditions",
         "is_masked",
         "data_class",
         "api",

@@ -380,7 +380,7 @@ def _notes() -> None:
     for command in (REMIND_COMMAND, REMARK_COMMAND):
         register_command(command)
     panels.register(panels.Panel("todos", _("待办"), 10, "contacts/_todos_panel.html", notes.todos_panel))
-    panels.register(panels.Panel("details", _("客户资料"), 8, "contacts/_details_panel.html", details.details_panel))
+    panels.register(panels.Panel("details", _("客户资料"), 12, "contacts/_details_panel.html", details.details_panel))
     panels.register(panels.Panel("notes", _("跟进记录"), 15, "contacts/_notes_panel.html", notes.notes_panel))
     panels.register(
         panels.Panel("consents", _("同意记录"), 60, "contacts/_consents_panel.html", privacy.consents_panel)

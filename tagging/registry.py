@@ -11,7 +11,7 @@ from accounts.permissions import register as register_permissions
 from conditions import consumers
 from conditions.consumers import Consumer
 from contacts import bulk, panels, successions, timeline
-from contacts.services import merging, stage_editing
+from contacts.services import custom_fields, merging, stage_editing
 from tagging import actions, comparing, erasers, fields, handlers, listing
 from tagging import segments as listeners
 from tagging.models import RuleMatch, SegmentChange
@@ -49,6 +49,7 @@ def register() -> None:
     )
     listeners.register_uses("rules", rules.uses_of_segment)
     stage_editing.register_uses("tagging", rules.uses_of_stage)
+    custom_fields.register_uses("tagging", rules.uses_of_field)
     consumers.register(Consumer("segments", segments.reads, segments.consume, absorb=segments.absorb, order=200))
     consumers.register(Consumer("rules", rules.reads, rules.consume, absorb=rules.absorb, order=300))
     lanes.register(lanes.Lane(segments.LANE, queue="segments", drain=segments.drain_builds, lease_seconds=300))

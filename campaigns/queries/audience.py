@@ -1,6 +1,6 @@
 """Whom a broadcast means: an audience as the ids of people or of groups, within the author's scope."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from accounts.scope import DataScope
 from campaigns.models import Broadcast, SopVersion
 from conditions.compiler import compile_tree
-from conditions.reading import values_read
+from conditions.reading import reads_field, values_read
 from conditions.render import in_words
 from contacts.models import Contact, GroupChat
 from contacts.queries import visible_contacts, visible_groups
@@ -98,11 +98,23 @@ def uses_of_stage(stage_id: int) -> Iterator[str]:
             yield _("群发「%(name)s」") % {"name": broadcast.name}
 
 
+def uses_of_field(key: str) -> Iterator[str]:
+    """The same for a condition field."""
+    yield from _sops_whose(lambda tree: reads_field(tree, key))
+    for broadcast in _unreleased().filter(audience__has_key="tree"):
+        if reads_field(broadcast.audience["tree"], key):
+            yield _("群发「%(name)s」") % {"name": broadcast.name}
+
+
 def _sops_reading(field: str, value: int) -> Iterator[str]:
+    return _sops_whose(lambda tree: value in values_read(tree, field))
+
+
+def _sops_whose(holds: Callable[[dict[str, Any]], bool]) -> Iterator[str]:
     versions = SopVersion.objects.exclude(sop__state="off").select_related("sop").order_by("sop_id", "-number")
     for version in versions.distinct("sop_id"):
         trees = [tree for tree in (version.entry_tree, version.exit_tree) if tree]
-        if any(value in values_read(tree, field) for tree in trees):
+        if any(holds(tree) for tree in trees):
             yield _("SOP「%(name)s」") % {"name": version.sop.name}
 
 

@@ -71,6 +71,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("in_list", models.BooleanField(default=False)),
+                ("in_conditions", models.BooleanField(default=True)),
                 ("created_at", models.DateTimeField()),
                 ("archived_at", models.DateTimeField(blank=True, null=True)),
             ],

@@ -15,6 +15,7 @@ class CustomField(models.Model):
 
     options: [{id, label, archived}] of a choice; values name the id. see_roles, edit_roles: ids of accounts.Role, none means
     everybody who may see or edit customers; who may not see a field cannot edit it. A masked field shows its middle as stars.
+    in_conditions: whether filters, segments and rules may ask about it; whoever builds one could guess what she may not see.
     """
 
     class Type(models.TextChoices):
@@ -54,6 +55,7 @@ class CustomField(models.Model):
     data_class = models.CharField(max_length=8, choices=DataClass.choices, default=DataClass.PERSONAL)
     api = models.CharField(max_length=8, choices=Api.choices, default=Api.WRITE)
     in_list = models.BooleanField(default=False)
+    in_conditions = models.BooleanField(default=True)
     created_at = models.DateTimeField()
     archived_at = models.DateTimeField(null=True, blank=True)
 

@@ -1,8 +1,8 @@
 """The definitions of custom fields: added, changed, ordered, archived. A definition is never deleted, nor a value by changing one."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,10 +12,12 @@ from django.utils.crypto import get_random_string
 from django.utils.translation import gettext as _
 
 from accounts.models import Role
+from conditions.reading import reads_field
 from contacts import custom, marks
 from contacts.models import Contact, CustomField
 from contacts.services.custom_values import LOCK
 from contacts.services.search import pinyin_of
+from contacts.services.stage_rules import standing_stages
 from scrm.lib import clock
 from scrm.lib.db.bulk import clean_text, update_rows
 from scrm.lib.errors import Conflict, UserError
@@ -28,11 +30,35 @@ MOST_OPTIONS = 100
 REWRITTEN = 20_000  # values that one change of type may rewrite, inside the request
 CHUNK = 2000
 Type = CustomField.Type
+Uses = Callable[[str], Iterable[str]]
+_uses: dict[str, Uses] = {}
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 # Changes of type after which every value stands as it is.
 SAME = {
     Type.TEXT: {Type.LONG_TEXT}, Type.PHONE: {Type.TEXT, Type.LONG_TEXT}, Type.URL: {Type.LONG_TEXT}, Type.INTEGER: {Type.DECIMAL},
 }  # fmt: skip
+
+
+def register_uses(name: str, find: Uses) -> None:
+    """`find(condition key)` names what of an app reads the field now (规则「…」), so that its conditions are not broken underneath."""
+    _uses[name] = find
+
+
+def uses_of(key: str) -> Iterator[str]:
+    """Everything whose conditions read the custom field."""
+    condition = f"custom.{key}"
+    for stage in standing_stages():
+        if stage.rule and reads_field(stage.rule, condition):
+            yield _("阶段「%(name)s」的进入条件") % {"name": stage.name}
+    for find in _uses.values():
+        yield from find(condition)
+
+
+def _refuse_used(field: CustomField) -> None:
+    uses = list(uses_of(field.key))
+    if uses:
+        text = _("「%(label)s」正被用作条件:%(uses)s。请先改掉它们。")
+        raise UserError(text % {"label": field.label, "uses": "、".join(uses[:5])})
 
 
 @dataclass(frozen=True)
@@ -52,6 +78,7 @@ class Settings:
     data_class: str = CustomField.DataClass.PERSONAL
     api: str = CustomField.Api.WRITE
     in_list: bool = False
+    in_conditions: bool = True
 
 
 @transaction.atomic
@@ -66,6 +93,8 @@ def add_field(type_: str, settings: Settings, *, key: str = "", by: Actor) -> Cu
     last = CustomField.objects.aggregate(last=Max("order"))["last"] or 0
     field = CustomField(key=_new_key(key, settings.label), type=type_, order=last + 10, created_at=clock.now())
     _settle(field, settings)
+    if field.type not in custom.TEXTS:
+        _refuse_used(field)  # conditions on a key that nobody defined take it for text
     field.save(force_insert=True)
     _rewrite(field, _untyped(field.key))
     audit.record("custom_field.added", field, by=by, key=field.key, type=field.type, label=field.label)
@@ -80,6 +109,8 @@ def change_field(field_id: int, settings: Settings, *, by: Actor) -> CustomField
     before = {name: getattr(field, name) for name in _NAMES}
     _settle(field, settings)
     changed = [name for name in _NAMES if getattr(field, name) != before[name]]
+    if "in_conditions" in changed and not field.in_conditions:
+        _refuse_used(field)
     if changed:
         field.save(update_fields=changed)
         audit.record("custom_field.changed", field, by=by, key=field.key, label=field.label, fields=changed)
@@ -88,7 +119,7 @@ def change_field(field_id: int, settings: Settings, *, by: Actor) -> CustomField
 
 _NAMES = (
     "label", "section", "options", "is_required", "lowest", "highest", "max_length", "see_roles", "edit_roles", "is_masked",
-    "data_class", "api", "in_list",
+    "data_class", "api", "in_list", "in_conditions",
 )  # fmt: skip
 
 
@@ -179,7 +210,11 @@ def _settle(field: CustomField, settings: Settings) -> None:
         raise UserError(_("请填写 1 到 20 个字的字段名。"), fields={"label": _("1 到 20 个字")})
     _refuse_taken_label(field)
     field.section = clean_text(settings.section).strip()[:20]
-    field.is_required, field.in_list = settings.is_required, settings.in_list
+    field.is_required, field.in_list, field.in_conditions = (
+        settings.is_required,
+        settings.in_list,
+        settings.in_conditions,
+    )
     field.is_masked = settings.is_masked and field.type in custom.MASKABLE
     field.data_class, field.api = settings.data_class, settings.api
     field.see_roles, field.edit_roles = _known_roles(settings.see_roles), _known_roles(settings.edit_roles)
@@ -243,21 +278,20 @@ def _option_id(taken: set[str]) -> str:
 @dataclass(frozen=True)
 class Preview:
     """What a change of type would meet: values, those that would be lost, some of these as people read them, whether they are too
-    many to be rewritten."""
+    many to be rewritten, and what reads the field as the type that it has."""
 
     values: int
     lost: int = 0
     examples: tuple[str, ...] = ()
     too_many: bool = False
-
-    @property
-    def is_possible(self) -> bool:
-        return not self.lost and not self.too_many
+    uses: tuple[str, ...] = ()
 
 
 def preview_type(field: CustomField, type_: str) -> Preview:
     """Counts what stands under the field and would not survive as the type."""
-    return _preview(_retyped(field, type_), _as_is(field), keeps=Type(type_) in SAME.get(Type(field.type), ()))
+    retyped, keeps = _retyped(field, type_), Type(type_) in SAME.get(Type(field.type), ())
+    found = _preview(retyped, _as_is(field), keeps=keeps)
+    return found if keeps else replace(found, uses=tuple(uses_of(field.key)))
 
 
 @transaction.atomic
@@ -275,6 +309,7 @@ def change_type(field_id: int, type_: str, *, expected: int, by: Actor) -> Custo
     old, read = field.type, _as_is(field)
     retyped = _retyped(field, type_)
     if Type(type_) not in SAME.get(Type(old), ()):
+        _refuse_used(field)
         _rewrite(retyped, read)
     retyped.save(update_fields=["type", *_NAMES])
     audit.record(

@@ -53,8 +53,10 @@ def change_details(
         return person
     before = person.custom
     person.refresh_from_db(fields=["custom", "birthday", "updated_at"])
-    # Personal values do not belong into the audit; of the others it says what they were and are.
-    plain = {key for key, field in fields.items() if field.data_class == CustomField.DataClass.NONE}
+    # Personal values do not belong into the audit, nor what only some may see; of the others it says what they were and are.
+    plain = {
+        key for key, field in fields.items() if field.data_class == CustomField.DataClass.NONE and not field.see_roles
+    }
     values_said = {key: [before.get(key), person.custom.get(key)] for key in found if key in plain}
     audit.record("contact.details_changed", person, by=by, fields=found, values=values_said)
     return person

@@ -28,7 +28,9 @@ def details_panel(request: Any, contact: Contact, *, is_unmasked: bool = False) 
     known = list(CustomField.objects.all())
     seen = [field for field in known if field.archived_at is None and reader.sees(field)]
     tell = custom.shown if is_unmasked else custom.masked
-    sections: dict[str, list[dict[str, str]]] = {}
+    sections: dict[str, list[dict[str, str]]] = {
+        "": []
+    }  # fields without a section stand first, under no heading of another
     for field in seen:
         row = {"label": field.label, "text": tell(field, contact.custom.get(field.key)), "type": field.type}
         sections.setdefault(field.section, []).append(row)
@@ -40,7 +42,10 @@ def details_panel(request: Any, contact: Contact, *, is_unmasked: bool = False) 
     ]
     has_masked = any(field.is_masked and contact.custom.get(field.key) is not None for field in seen)
     return {
-        "sections": [*sections.items(), *([(_("其他"), loose)] if loose else [])],
+        "sections": [
+            *((name, rows) for name, rows in sections.items() if rows),
+            *([(_("其他"), loose)] if loose else []),
+        ],
         "can_edit": reader.may_edit,
         "can_unmask": has_masked and reader.may_unmask and not is_unmasked,
     }
@@ -104,13 +109,14 @@ def _say_standing(form: DetailsForm, contact: Contact, error: Conflict) -> None:
         form.add_error(name, words)
 
 
-def _sections(form: DetailsForm) -> list[tuple[str, list[Any]]]:
-    found: dict[str, list[Any]] = {"": [form["birthday"]]}
+def _sections(form: DetailsForm) -> list[tuple[str, list[tuple[Any, bool]]]]:
+    """By section: (bound field, whether to say that it may be left empty)."""
+    found: dict[str, list[tuple[Any, bool]]] = {"": [(form["birthday"], True)]}
     for field in form.editable:
         rows = found.setdefault(field.section, [])
-        rows.append(form[f"f-{field.key}"])
+        rows.append((form[f"f-{field.key}"], not field.is_required))
         if f"clear-{field.key}" in form.fields:
-            rows.append(form[f"clear-{field.key}"])
+            rows.append((form[f"clear-{field.key}"], False))
     return list(found.items())
 
 
@@ -141,8 +147,9 @@ def details_words(request: Any, contact: Contact, rows: Sequence[TimelineEvent])
     fields = {field.key: field for field in CustomField.objects.all()}
     times = {at for _contact, at in facts}
     changes = DetailChange.objects.filter(contact_id__in={pk for pk, _at in facts}, changed_at__in=times).order_by("pk")
+    places = {field.key: place for place, field in enumerate(fields.values())}
     found: dict[str, list[str]] = {}
-    for change in changes:
+    for change in sorted(changes, key=lambda one: places.get(one.key, len(places))):
         key = facts.get((change.contact_id, change.changed_at))
         if key is not None:
             found.setdefault(key, []).append(_change_in_words(change, fields, reader))

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from conditions import boundaries, dirty
 from conditions.compiler import UnknownField
 from conditions.drain import LOCK
-from conditions.reading import field_keys, values_read
+from conditions.reading import field_keys, reads_field, values_read
 from conditions.schema import validate
 from conditions.tree import is_everyone
 from contacts.services.merging import Merged
@@ -235,6 +235,16 @@ def uses_of_segment(segment_id: int) -> Iterator[str]:
     for rule in enabled_rules():
         if segment_id in values_read(rule.tree, "segment"):
             yield _("规则「%(name)s」") % {"name": rule.name}
+
+
+def uses_of_field(key: str) -> Iterator[str]:
+    """Enabled rules and live segments whose condition reads a field."""
+    for rule in enabled_rules():
+        if reads_field(rule.tree, key):
+            yield _("规则「%(name)s」") % {"name": rule.name}
+    for segment in live_segments().filter(kind="dynamic"):
+        if reads_field(segment.tree, key):
+            yield _("人群「%(name)s」") % {"name": segment.name}
 
 
 def uses_of_stage(stage_id: int) -> Iterator[str]:

@@ -28,9 +28,18 @@ from scrm.lib import clock
 from scrm.lib.crypto import token_digest
 from scrm.lib.db.bulk import insert_rows
 from scrm.lib.errors import Conflict, NotAllowed, UserError
+from tagging.services.segments import save_segment
 from tenants.audit import SYSTEM
 from tenants.ledger.models import AuditEntry
-from tests.support.contacts import make_contact, make_field, make_follow, make_member, make_region, make_store
+from tests.support.contacts import (
+    make_contact,
+    make_field,
+    make_follow,
+    make_member,
+    make_region,
+    make_stages,
+    make_store,
+)
 from tests.support.core import grant, make_user
 
 pytestmark = pytest.mark.django_db
@@ -250,6 +259,29 @@ def test_a_field_takes_over_what_stands_under_its_key_if_it_fits() -> None:
     make_field("备忘", "int", key="note")
     person.refresh_from_db()
     assert person.custom == {"age": 31}
+
+
+def test_what_conditions_read_is_not_changed_underneath_them(acme_client: Client) -> None:
+    field = make_field("口味", key="taste")
+
+    def tree(key: str) -> dict[str, Any]:
+        return {"version": 1, "root": {"all": [{"field": f"custom.{key}", "op": "contains", "value": "甜"}]}}
+
+    save_segment(None, name="爱甜", tree=tree("taste"), by=SYSTEM)
+    save_segment(None, name="旧字段", tree=tree("loose"), by=SYSTEM)
+    stage = make_stages()["new"]
+    stage.rule = tree("taste")
+    stage.save()
+    page = text(acme_client.get(f"/fields/{field.pk}/type/?type=int"))
+    assert "人群「爱甜」" in page and "的进入条件" in page and "更改类型</button>" not in page
+    with pytest.raises(UserError, match="人群「爱甜」"):
+        custom_fields.change_type(field.pk, "int", expected=0, by=SYSTEM)
+    with pytest.raises(UserError, match="正被用作条件"):
+        custom_fields.change_field(field.pk, Settings(label="口味", in_conditions=False), by=SYSTEM)
+    with pytest.raises(UserError, match="人群「旧字段」"):
+        make_field("数", "int", key="loose")
+    assert custom_fields.change_type(field.pk, "long", expected=0, by=SYSTEM).type == "long"
+    assert make_field("字", "text", key="loose").type == "text"
 
 
 # --- The customer page -----------------------------------------------------------------------------------------------
@@ -478,6 +510,9 @@ def test_a_condition_says_labels_and_survives_a_field_put_out_of_use(world: dict
     assert "肤质 是 油皮" in in_words(tree).replace("「", "").replace("」", "")
     custom_fields.archive_field(CustomField.objects.get(key="skin").pk, by=SYSTEM)
     assert problems_of(tree) == [] and people().filter(compile_tree(tree, clock.now())).exists()
+    make_field("病史", key="illness", in_conditions=False)
+    closed = problems_of({"version": 1, "root": {"all": [{"field": "custom.illness", "op": "is", "value": "x"}]}})
+    assert "没有开放用作条件" in closed[0].message
 
 
 # --- The API ---------------------------------------------------------------------------------------------------------
