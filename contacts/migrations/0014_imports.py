@@ -111,7 +111,7 @@ class Migration(migrations.Migration):
                 "indexes": [
                     models.Index(
                         condition=models.Q(("target_id__isnull", False)),
-                        fields=["run", "target_id"],
+                        fields=["run", "target_id", "line"],
                         name="import_row_target",
                     ),
                     models.Index(

@@ -84,7 +84,9 @@ class ImportRow(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "line"], name="one_import_row_per_line")]
         indexes = [
-            models.Index(fields=["run", "target_id"], condition=Q(target_id__isnull=False), name="import_row_target"),
+            models.Index(
+                fields=["run", "target_id", "line"], condition=Q(target_id__isnull=False), name="import_row_target"
+            ),
             models.Index(fields=["run", "line"], condition=Q(outcome="rejected"), name="import_row_rejected"),
         ]
 

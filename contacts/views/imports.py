@@ -171,7 +171,11 @@ def _page(request: MemberRequest, run: ImportRun, kind: Kind, error: str = "") -
 
 
 def _context(request: MemberRequest, run: ImportRun, kind: Kind, status: dict[str, Any]) -> dict[str, Any]:
-    rejected = run.rows_rejected and run.state in (ImportState.CHECKED, ImportState.DONE, ImportState.UNDONE)
+    # A reason quotes its row: whole numbers of a file that somebody else brought are for who may see them.
+    may_see = run.created_by_id == request.user.pk or "contacts.unmask" in request.permissions
+    rejected = (
+        may_see and run.rows_rejected and run.state in (ImportState.CHECKED, ImportState.DONE, ImportState.UNDONE)
+    )
     mapped = {position: key for key, position in run.mapping.items()}
     columns = columns_of(kind, run.heads)
     return {
@@ -183,7 +187,7 @@ def _context(request: MemberRequest, run: ImportRun, kind: Kind, status: dict[st
         "matched": [(at, mapped[at]) for at in sorted(mapped)], "reasons": _reasons(run) if rejected else [], "can_undo": running.can_undo(run),
         "can_resume": status["state"] == "failed" and run.state in (ImportState.RUNNING, ImportState.UNDOING),
         "can_check_again": status["state"] == "failed" and run.state == ImportState.CHECKING,
-        "has_rejects": bool(run.rows_rejected and run.state == ImportState.DONE and run.file_path),
+        "has_rejects": may_see and bool(run.rows_rejected and run.state == ImportState.DONE and run.file_path),
     }  # fmt: skip
 
 

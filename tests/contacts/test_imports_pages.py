@@ -99,6 +99,14 @@ def test_who_may_bring_in_what(acme_client: Client, make_user: Any) -> None:
     assert operator.get("/imports/template/?kind=stores").status_code == 404
 
 
+def test_reasons_of_another_person_s_file_are_for_who_may_see_numbers(acme_client: Client, make_user: Any) -> None:
+    pk = send(acme_client, "id,新增手机号,生日\n1,1381234567,1990-01-01\n")
+    acme_client.post(f"/imports/{pk}/check/", {"head-0": "id", "head-1": "phone", "head-2": "birthday"})
+    work()
+    assert "1381234567" in page(acme_client, f"/imports/{pk}/")
+    assert "1381234567" not in page(log_in(make_user(role="operator")), f"/imports/{pk}/")
+
+
 def test_the_list_costs_the_same_however_many_imports_there_are(acme_client: Client) -> None:
     def cost() -> int:
         with CaptureQueriesContext(connection) as queries:

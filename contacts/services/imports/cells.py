@@ -13,13 +13,14 @@ from scrm.lib.db.bulk import clean_text
 
 _DATES = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日", "%Y%m%d", "%Y-%m-%d %H:%M:%S", "%Y/%m/%d %H:%M:%S")
 _MISSING = object()
+_MARKS = ("'", "`")  # in front of a text that a spreadsheet must not take for a number or a formula
 
 
 def plain(cell: Any) -> Any:
     """A cell without what spreadsheets add: numbers as floats, a mark against formulas, blanks."""
-    if isinstance(cell, str):
+    if type(cell) is str:
         text = cell.strip()
-        return text[1:].strip() if text[:1] in ("'", "`") else text
+        return text[1:].strip() if text.startswith(_MARKS) else text
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
     if cell is None or isinstance(cell, date):

@@ -146,7 +146,8 @@ class People:
 
 
 def _judging(part: Slice) -> tuple[str, list[Any]]:
-    """The statement that finds the person of each row and compares what it wants with what stands.
+    """The statement that finds the person of each row and compares what it wants with what stands. Its parts are materialised:
+    folded into each other, each comparison would be made as often as its answer is looked at.
 
     A person whom an earlier line means already, in this slice or before it, is that line's.
     """
@@ -170,43 +171,46 @@ def _judging(part: Slice) -> tuple[str, list[Any]]:
         WHERE run_id = %s AND line > %s AND line <= %s AND NOT is_broken
     ), found AS (
         SELECT id, min(root) AS root, max(root) AS other FROM ({found}) AS each (id, root) GROUP BY id
-    ), placed AS (
+    ), placed AS MATERIALIZED (
         SELECT part.*, found.root, found.other, row_number() OVER (PARTITION BY found.root ORDER BY part.line) AS nth,
             first_value(part.line) OVER (PARTITION BY found.root ORDER BY part.line) AS first_line
         FROM part LEFT JOIN found ON found.id = part.id AND ({seen})
-    ), compared AS (
+    ), compared AS MATERIALIZED (
         SELECT placed.id, placed.root, placed.other, c.id AS known, placed.nth, placed.first_line,
             (SELECT min(e.line) FROM {row} AS e WHERE e.run_id = %s AND e.target_id = placed.root AND e.line <= %s) AS earlier,
             {stranger} AS is_stranger, {changed} AS changes,
             (placed.v ? 'custom' AND (SELECT count(*) FROM jsonb_object_keys(c.custom || (placed.v -> 'custom'))) > %s) AS is_full
-        FROM placed LEFT JOIN {contact} AS c ON c.id = placed.root AND placed.root = placed.other
+        FROM placed LEFT JOIN LATERAL (
+            SELECT id, root_id, birthday, stage_id, owner_id, custom FROM {contact} WHERE id = placed.root OFFSET 0
+        ) AS c ON placed.root = placed.other
     ), said AS (
         SELECT id, known AS target_id, COALESCE(changes, '{{}}') AS changes, CASE
             WHEN root IS NULL THEN %s WHEN known IS NULL THEN %s
             WHEN earlier IS NOT NULL THEN format(%s, earlier) WHEN nth > 1 THEN format(%s, first_line)
             WHEN is_stranger THEN %s WHEN is_full THEN %s ELSE '' END AS problem
         FROM compared
-    ), verdict AS (
+    ), verdict AS MATERIALIZED (
         SELECT id, target_id, problem, CASE WHEN problem = '' THEN changes ELSE '{{}}' END AS changes,
             CASE WHEN problem <> '' THEN 'rejected' WHEN changes = '{{}}' THEN 'unchanged' ELSE 'updated' END AS outcome
         FROM said
     )
     UPDATE {row} AS r SET target_id = n.target_id, changes = n.changes, outcome = n.outcome, problem = n.problem
     FROM verdict AS n
-    WHERE r.id = n.id
+    WHERE r.run_id = %s AND r.line > %s AND r.line <= %s AND r.id = n.id
       AND (r.target_id, r.changes, r.outcome, r.problem) IS DISTINCT FROM (n.target_id, n.changes, n.outcome, n.problem)
     """
     return sql, [
         *span, *found_params, *seen_params, part.run.pk, part.after, MAX_KEYS,
         words["none"], words["two"], _("与第 %(line)s 行是同一位客户") % {"line": "%s"}, _("与第 %(line)s 行是同一位客户") % {"line": "%s"},
-        words["stranger"], words["many"],
+        words["stranger"], words["many"], *span,
     ]  # fmt: skip
 
 
-_STRANGER = f"""(placed.v ? 'owner' AND c.owner_id IS DISTINCT FROM (placed.v ->> 'owner')::bigint AND NOT EXISTS (
+# Sub-selects of one row, not EXISTS: that may be turned into a table of everybody, made anew for each slice.
+_STRANGER = f"""(placed.v ? 'owner' AND c.owner_id IS DISTINCT FROM (placed.v ->> 'owner')::bigint AND (
     SELECT 1 FROM {Follow._meta.db_table} AS f JOIN {Contact._meta.db_table} AS b ON b.id = f.contact_id
     WHERE (b.id = placed.root OR b.root_id = placed.root) AND f.member_id = (placed.v ->> 'owner')::bigint
-      AND f.relation = '{Relation.ACTIVE.value}'))"""
+      AND f.relation = '{Relation.ACTIVE.value}' LIMIT 1) IS NULL)"""
 
 
 def _plain_change(column: str, standing: str, wanted: str) -> str:
@@ -220,12 +224,12 @@ _CHANGES = {
     "birthday": _plain_change("birthday", "c.birthday", "(placed.v ->> 'birthday')::date"),
     "stage": _plain_change("stage", "c.stage_id", "(placed.v ->> 'stage')::bigint"),
     "owner": _plain_change("owner", "c.owner_id", "(placed.v ->> 'owner')::bigint"),
-    "phone": f"""CASE WHEN placed.v ? 'phone' AND NOT EXISTS (
-        SELECT 1 FROM {ContactPhone._meta.db_table} AS p WHERE p.contact_id = placed.root AND p.phone = placed.v ->> 'phone'
-    ) AND NOT EXISTS (
+    "phone": f"""CASE WHEN placed.v ? 'phone' AND (
+        SELECT 1 FROM {ContactPhone._meta.db_table} AS p WHERE p.contact_id = placed.root AND p.phone = placed.v ->> 'phone' LIMIT 1
+    ) IS NULL AND (
         SELECT 1 FROM {Contact._meta.db_table} AS b JOIN {ContactPhone._meta.db_table} AS p ON p.contact_id = b.id
-        WHERE b.root_id = placed.root AND p.phone = placed.v ->> 'phone'
-    ) THEN jsonb_build_object('phone', jsonb_build_array(NULL, placed.v -> 'phone')) ELSE '{{}}' END""",
+        WHERE b.root_id = placed.root AND p.phone = placed.v ->> 'phone' LIMIT 1
+    ) IS NULL THEN jsonb_build_object('phone', jsonb_build_array(NULL, placed.v -> 'phone')) ELSE '{{}}' END""",
 }
 _CUSTOM_CHANGE = """CASE WHEN placed.v ? 'custom' AND c.custom || (placed.v -> 'custom') <> c.custom THEN
     jsonb_build_object('custom', jsonb_build_array(
@@ -234,27 +238,31 @@ _CUSTOM_CHANGE = """CASE WHEN placed.v ? 'custom' AND c.custom || (placed.v -> '
 
 
 def _lookups(part: Slice) -> tuple[str, list[Any]]:
-    """Row → the roots its key names, for the kinds of keys that the file has. All columns of the identities' unique key."""
+    """Row → the roots its key names, for the kinds of keys that the file has. All columns of the identities' unique key.
+
+    OFFSET 0: each row looks its own up by index; otherwise the planner may read the whole merchant for each slice.
+    """
     contact = _table(Contact)
+    person = f"SELECT COALESCE(root_id, id) AS root FROM {contact} WHERE id = i.contact_id OFFSET 0"
     pieces, params = [], []
     mapped = part.run.mapping
     if "id" in mapped:
         pieces.append(
-            f"SELECT part.id, COALESCE(c.root_id, c.id) AS root FROM part JOIN {contact} AS c"
-            " ON c.id = CASE WHEN part.key_kind = 'id' THEN part.key::bigint END"
+            f"SELECT part.id, c.root FROM part CROSS JOIN LATERAL (SELECT COALESCE(root_id, id) AS root FROM {contact}"
+            " WHERE id = CASE WHEN part.key_kind = 'id' THEN part.key::bigint END OFFSET 0) AS c"
         )
     for kind in _IDENTITIES:
         if kind in mapped:
             pieces.append(
-                f"SELECT part.id, COALESCE(c.root_id, c.id) FROM part JOIN {_table(Identity)} AS i ON i.kind = %s"
-                " AND i.scope = ANY(%s) AND i.id_space = ANY(%s) AND i.value = part.key"
-                f" JOIN {contact} AS c ON c.id = i.contact_id WHERE part.key_kind = %s"
+                f"SELECT part.id, c.root FROM part CROSS JOIN LATERAL (SELECT contact_id FROM {_table(Identity)}"
+                " WHERE kind = %s AND scope = ANY(%s) AND id_space = ANY(%s) AND value = part.key OFFSET 0) AS i"
+                f" CROSS JOIN LATERAL ({person}) AS c WHERE part.key_kind = %s"
             )
             params += [kind, *_scopes(kind), kind]
     if "by_phone" in mapped:
         pieces.append(
-            f"SELECT part.id, COALESCE(c.root_id, c.id) FROM part JOIN {_table(ContactPhone)} AS p ON p.phone = part.key"
-            f" JOIN {contact} AS c ON c.id = p.contact_id WHERE part.key_kind = 'by_phone'"
+            f"SELECT part.id, c.root FROM part CROSS JOIN LATERAL (SELECT contact_id FROM {_table(ContactPhone)}"
+            f" WHERE phone = part.key OFFSET 0) AS i CROSS JOIN LATERAL ({person}) AS c WHERE part.key_kind = 'by_phone'"
         )
     return " UNION ALL ".join(pieces), params
 
@@ -283,7 +291,9 @@ def _table(model: type[Model]) -> str:
 
 
 def _write_columns(part: Slice, now: datetime) -> None:
-    """Birthday, custom fields, and the tail of a new phone in what the search looks through: one update per person."""
+    """Birthday, custom fields, and the tail of a new phone in what the search looks through: one update per person, found by the
+    array of their ids, which needs no reading of everybody."""
+    span = [part.run.pk, part.after, part.until]
     sql = f"""
     UPDATE {_table(Contact)} AS c SET updated_at = %s,
         birthday = CASE WHEN r.changes ? 'birthday' THEN (r.changes -> 'birthday' ->> 1)::date ELSE c.birthday END,
@@ -292,11 +302,12 @@ def _write_columns(part: Slice, now: datetime) -> None:
             THEN c.search_text ELSE ltrim(c.search_text || ' ' || right(r.changes -> 'phone' ->> 1, 4)) END
     FROM {_table(ImportRow)} AS r
     WHERE r.run_id = %s AND r.line > %s AND r.line <= %s AND r.outcome = 'updated' AND c.id = r.target_id
-      AND r.changes ?| array['birthday', 'custom', 'phone']
+      AND r.changes ?| array['birthday', 'custom', 'phone'] AND c.id = ANY(ARRAY(
+        SELECT target_id FROM {_table(ImportRow)} WHERE run_id = %s AND line > %s AND line <= %s AND outcome = 'updated'))
     RETURNING c.id, r.changes ? 'birthday', r.changes ? 'custom'
     """
     with connection.cursor() as cursor:
-        cursor.execute(sql, [now, part.run.pk, part.after, part.until])
+        cursor.execute(sql, [now, *span, *span])
         rows = cursor.fetchall()
     marks.mark([pk for pk, birthday, _custom in rows if birthday], "birthday")
     keys = [key for key in part.run.mapping if key.startswith("custom.")]

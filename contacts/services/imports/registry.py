@@ -75,7 +75,7 @@ class Kind:
     columns: Callable[[Sequence[str]], Sequence[Column]]
     worker: Worker
     order: int = 100
-    slice_rows: int = 5000  # a slice is done within some seconds
+    slice_rows: int = 10_000  # a slice is done within some seconds
     may_act: bool = False  # rules and stages by condition can take its changes as news
 
 

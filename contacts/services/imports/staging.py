@@ -24,6 +24,8 @@ _CUSTOM = "custom."
 def stage(run: ImportRun, deadline: datetime, progress: Callable[[int], None]) -> bool:
     """Stage what is not staged yet; True when the whole file is. progress(rows so far) is called inside each slice's
     transaction. Raises UserError for a file that is too long."""
+    if run.staged_line == 0:
+        ImportRow.objects.filter(run=run)._raw_delete(run._state.db)  # of a trial with other columns
     lines = read_lines(path_of(run))
     next(lines, None)
     parse = _parser(run)
