@@ -17,7 +17,7 @@ from contacts import custom, marks
 from contacts.models import Contact, CustomField
 from contacts.services.custom_values import LOCK
 from contacts.services.search import pinyin_of
-from contacts.services.stage_rules import standing_stages
+from contacts.services.stage_answers import standing_stages
 from scrm.lib import clock
 from scrm.lib.db.bulk import clean_text, update_rows
 from scrm.lib.errors import Conflict, UserError
