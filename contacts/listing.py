@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from accounts.scope import DataScope
 from contacts.models import Contact
 from scrm.lib.errors import Conflict
+from scrm.lib.sheets import Cell
 
 People = Any  # QuerySet[Contact], roots only
 Option = tuple[str, str]
@@ -35,7 +36,7 @@ class Filter:
 @dataclass(frozen=True)
 class Column:
     """One column. load(people on the page) returns {root id: value} in a constant number of queries; the cell template
-    gets it as `value`. css: `num`, `fit`, `wide` …"""
+    gets it as `value`. css: `num`, `fit`, `wide` … text(value): the cell of a file; without it the column is not exported."""
 
     key: str
     label: str | Promise
@@ -44,6 +45,7 @@ class Column:
     load: Callable[[Sequence[Contact]], Mapping[int, Any]]
     css: str = ""
     permission: str = "contacts.view"
+    text: Callable[[Any], Cell] | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,11 @@ def filters() -> list[Filter]:
 def columns(permissions: frozenset[str]) -> list[Column]:
     found = (one for one in _parts.columns.values() if one.permission in permissions)
     return sorted(found, key=lambda one: (one.order, one.key))
+
+
+def all_columns() -> list[Column]:
+    """Every column, whoever may see it."""
+    return list(_parts.columns.values())
 
 
 def bulk_actions(permissions: frozenset[str], scope: DataScope) -> list[BulkAction]:

@@ -14,6 +14,7 @@ from contacts import (
     board,
     bulk,
     comparing,
+    export_columns,
     fields,
     filters,
     handlers,
@@ -31,7 +32,7 @@ from contacts.models import BulkChange, DeletionAlarm, HandoverPlan, Note, Remar
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
 from contacts.services import bulk as bulk_changes
-from contacts.services import bulk_kinds, exports, groups, reminders, stage_editing, stage_rules
+from contacts.services import bulk_kinds, ended_exports, exports, groups, reminders, stage_editing, stage_rules
 from contacts.services.alarms import watch_deletions
 from contacts.services.handover import planning, running
 from contacts.services.newcomers import enter_first_stage
@@ -44,7 +45,7 @@ from tenants import lanes, provision, quiet, retention
 from wecom_bridge.contracts import register_command
 
 # Facts are what every later question is asked of: kept long, never shorter than the reports' comparison with last year.
-FILES = retention.Kind("export_files", _("导出与拒收文件"), 7, longjobs.prune_files)
+FILES = retention.Kind(exports.FILES, _("导出与拒收文件"), 7, longjobs.prune_files)
 ALARMS = retention.Kind("deletion_alarms", _("导购异常删除提醒"), 1095, retention.older(DeletionAlarm, "raised_at"))
 TIMELINE = retention.Kind("timeline", _("客户时间线"), 1095, retention.older(TimelineEvent, "occurred_at"))
 # What colleagues wrote goes with the facts around it; an edit of a remark is of use until it is settled and looked into.
@@ -68,6 +69,7 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "bulk.started": _("批量操作"),
     "bulk.undo_asked": _("撤销批量操作"),
     "contacts.exported": _("导出客户"),
+    "contacts.ended_exported": _("导出已删除与回流"),
     "contacts.export_downloaded": _("下载客户导出文件"),
     "note.written": _("写跟进记录"),
     "note.edited": _("修改跟进记录"),
@@ -176,7 +178,9 @@ def register() -> None:
     timeline.on_restated(watch_deletions)
     home_panel.register()
     lanes.register(lanes.Lane(longjobs.LANE, queue="bulk", drain=longjobs.drain))
-    longjobs.register(exports.KIND, exports.export_step)
+    export_columns.register_own()
+    exports.register(exports.KIND, exports.CUSTOMERS)
+    exports.register(ended_exports.KIND, ended_exports.ENDED)
     longjobs.register(stage_editing.EMPTY, stage_editing.empty_step)
     longjobs.register(bulk_changes.RUN, bulk_changes.run_step)
     longjobs.register(bulk_changes.UNDO, bulk_changes.undo_step)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
@@ -14,7 +14,6 @@ from contacts import listing
 from contacts.counting import count_rows
 from contacts.models import Contact, Follow
 from contacts.queries import family_of, listed_contacts
-from contacts.services.exports import request_export
 from scrm.lib import clock
 from scrm.lib.errors import UserError
 from scrm.lib.paging import keyset_page, pager
@@ -177,11 +176,3 @@ def _query(request: HttpRequest) -> str:
 def list_url(**filters: Any) -> str:
     """The address of the list under some filters: what a figure opens into."""
     return f"{reverse('contacts:contact_list')}?{urlencode(filters)}"
-
-
-@require_POST
-@requires("contacts.export")
-def export(request: MemberRequest) -> HttpResponse:
-    """Start the export of what the filters find."""
-    job = request_export(_query(request), request.scope, by=request.actor)
-    return redirect("contacts:export", pk=job.pk)

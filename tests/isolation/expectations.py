@@ -87,6 +87,7 @@ TENANT_ROUTES: dict[str, Expect] = {
         contact_list=Route(),
         bulk=Route(own={404}),
         export_start=Route(),
+        export_list=Route(),
         export=Route(pk="ledger.Job", own={404}),  # 404 for everybody but who asked for it
         export_status=Route(pk="ledger.Job", own={404}),
         export_file=Route(pk="ledger.Job", own={404}),
@@ -135,6 +136,7 @@ TENANT_ROUTES: dict[str, Expect] = {
         handover_again=Route(pk="contacts.HandoverPlan"),
         handover_delete=Route(pk="contacts.HandoverPlan"),
         ended_list=Route(),
+        ended_export=Route(),
         alarm_handled=Route(pk="contacts.DeletionAlarm"),
         group_repeated=Route(),
         group_tag_add=Route(pk="contacts.GroupChat", body={"name": "新客群"}),
