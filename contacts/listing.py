@@ -36,7 +36,8 @@ class Filter:
 @dataclass(frozen=True)
 class Column:
     """One column. load(people on the page) returns {root id: value} in a constant number of queries; the cell template
-    gets it as `value`. css: `num`, `fit`, `wide` … text(value): the cell of a file; without it the column is not exported."""
+    gets it as `value`. css: `num`, `fit`, `wide` … text(value): the cell of a file; without it the column is not exported;
+    needs: the contact's columns that load reads, which for a file is given rows of these and `pk` instead of contacts."""
 
     key: str
     label: str | Promise
@@ -46,6 +47,7 @@ class Column:
     css: str = ""
     permission: str = "contacts.view"
     text: Callable[[Any], Cell] | None = None
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -52,14 +52,14 @@ def _names(people: Sequence[Contact]) -> Mapping[int, Any]:
     }
 
 
-def _all_names(page: export_columns.Page) -> Mapping[int, Any]:
+def _all_names(page: export_columns.Page) -> Sequence[Any]:
     """Every tag of a person once, for a file."""
-    marks = carried_marks().filter(contact_id__in=page.family)
+    marks = carried_marks().filter(contact_id__any_of=set(page.family))
     rows = marks.order_by("-tag__group__order", "tag_id").values_list("contact_id", "tag__name")
     found: dict[int, dict[str, None]] = {}
     for contact_id, name in rows:
         found.setdefault(page.family[contact_id], {})[name] = None
-    return {pk: ";".join(names) for pk, names in found.items()}
+    return page.cells({pk: ";".join(names) for pk, names in found.items()})
 
 
 def register() -> None:

@@ -12,7 +12,6 @@ from django.utils.translation import gettext as _
 
 from accounts.scope import DataScope
 from contacts.ended import LISTS, Narrowing, events_of, friends_left, kept_days, root_of, roots
-from contacts.export_columns import Page
 from contacts.models import TimelineEvent
 from contacts.services import exports
 from contacts.services.opt_out import is_opted_out
@@ -59,7 +58,7 @@ def _page(params: Mapping[str, Any], after: Any) -> tuple[exports.Rows, Any]:
 
 def _rows(events: Sequence[TimelineEvent]) -> list[list[Cell]]:
     friends, now = friends_left(roots(events)), clock.now()
-    page, rows = Page((), ZoneInfo(current_tenant().time_zone)), []
+    zone, rows = ZoneInfo(current_tenant().time_zone), []
     words = {"follow.added": _("回流"), "follow.deleted_by_customer": _("客户删"), "follow.deleted_by_guide": _("导购删"),
              "follow.transferred": _("已转移"), "follow.lost": _("原因未知")}  # fmt: skip
     for event in events:
@@ -69,7 +68,7 @@ def _rows(events: Sequence[TimelineEvent]) -> list[list[Cell]]:
         friend = friends.get(person.pk)
         cells: list[Cell] = [
             person.pk, person.name, str(event.member or ""), str(event.store or ""), words[event.kind],
-            page.time(event.occurred_at), "" if kept is None else kept, _("是") if is_opted_out(person, now) else "",
+            event.occurred_at.astimezone(zone).strftime("%Y-%m-%d %H:%M"), "" if kept is None else kept, _("是") if is_opted_out(person, now) else "",
             str(friend.member) if friend else "",
         ]  # fmt: skip
         rows.append(cells)

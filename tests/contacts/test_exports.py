@@ -18,6 +18,7 @@ from contacts.models import ContactPhone, TimelineEvent
 from contacts.services import exports
 from scrm.lib import clock, sheets
 from tenants.ledger.models import AuditEntry, Job
+from tests.support import commerce, tagging
 from tests.support.contacts import at, make_contact, make_follow, make_member, make_stages, make_store
 from tests.support.core import actor_of
 
@@ -312,3 +313,21 @@ def test_a_sheet_takes_any_text_and_any_width() -> None:
     row = sheets.sheet_rows([["\x00\x0b坏\ud800字", "x" * 40_000, *[""] * 24, "AA"]], 7).decode()
     assert '<row r="7"><c r="A7"' in row and ">坏字<" in row
     assert "x" * 32_767 in row and "x" * 32_768 not in row and '<c r="AA7"' in row
+
+
+def test_what_other_apps_know_and_what_merged_branches_have_stands_in_the_row(acme_client: Client) -> None:
+    root = person("小圆子")
+    branch = make_follow(make_contact("小号", root=root), remark="小号-徐汇").contact
+    tagging.put_tag(branch.follows.get(), tagging.make_tag("敏感肌"))
+    tagging.put_tag(root.follows.get(), tagging.make_tag("老会员"))
+    commerce.make_order(contact=branch, total_minor=12_350)
+    gone = make_follow(make_contact("阿May"), relation="by_customer", relation_since=clock.now()).contact
+    type(gone).objects.filter(pk=gone.pk).update(active_follows=0, opt_out_since=clock.now())
+    keys = ["name", "remark", "phone", "tags", "spent", "relation", "opt_out"]
+    job, book = begin(acme_client, columns=keys), begin(acme_client, columns=keys, format="xlsx")
+    work()
+    _heads, *rows, _note = rows_of(fetched(acme_client, job))
+    assert sorted(rows[0][3].split(";")) == ["敏感肌", "老会员"]
+    assert rows[0][:3] + rows[0][4:] == ["小圆子", "小圆子-静安;小号-徐汇", "138****5678", "123.5", "好友", ""]
+    assert rows[1] == ["阿May", "", "", "", "", "已删除:客户删", "是"]
+    assert sheet_of(fetched(acme_client, book))[1][4] == 123.5
