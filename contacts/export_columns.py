@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from django.db.models import DateTimeField, F, Func, TextField, Value
-from django.db.models.functions import Coalesce, NullIf
+from django.db.models.functions import Cast, Coalesce, Left, NullIf
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -115,12 +115,12 @@ def rows_of(
 
 
 def _instant(name: str) -> Callable[[str], Any]:
-    """2026-03-01 12:00 in the merchant's zone, written by PostgreSQL: a file has three in each row."""
+    """2026-03-01 12:00 in the merchant's zone, written by PostgreSQL (whose text of an instant to_char would take apart and put
+    together again): a file has three in each row."""
 
     def expression(zone: str) -> Any:
         local = Func(Value(zone), F(name), function="timezone", output_field=DateTimeField())
-        text = Func(local, Value("YYYY-MM-DD HH24:MI"), function="to_char", output_field=TextField())
-        return Coalesce(text, Value(""), output_field=TextField())
+        return Coalesce(Left(Cast(local, TextField()), 16), Value(""), output_field=TextField())
 
     return expression
 
@@ -149,14 +149,17 @@ def _phones(page: Page) -> Sequence[Cell]:
     return page.cells(_joined(page, phones if page.is_unmasked else ((pk, mask_text(phone)) for pk, phone in phones)))
 
 
-def _joined(page: Page, rows: Iterable[tuple[int, str]]) -> dict[int, Cell]:
+def _joined(page: Page, rows: Iterable[tuple[int, str]]) -> Mapping[int, Cell]:
     """Root id → the different texts of her contacts."""
-    found: dict[int, list[str]] = {}
+    found: dict[int, str] = {}
     for contact_id, text in rows:
-        hers = found.setdefault(page.family[contact_id], [])
-        if text not in hers:
-            hers.append(text)
-    return {pk: ";".join(texts) for pk, texts in found.items()}
+        root_id = page.family[contact_id]
+        known = found.get(root_id)
+        if known is None:
+            found[root_id] = text
+        elif text not in known.split(";"):
+            found[root_id] = f"{known};{text}"
+    return found
 
 
 def _relation(page: Page) -> Sequence[Cell]:

@@ -5,6 +5,7 @@ from typing import Any
 from django.http import FileResponse, Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -60,7 +61,7 @@ def export_page(request: MemberRequest, pk: int) -> HttpResponse:
     """Progress of an export, then its file."""
     job = _own_job(request, pk)
     days = retention.keep_days(FILES)
-    context = {"job": job, "status": _status(job, days), "days": days, **_fetching(job, days)}
+    context = {"job": job, "status": _status(job, days), "days": days}
     return render(request, "contacts/export.html", context)
 
 
@@ -101,7 +102,8 @@ def _fetching(job: Job, days: int) -> dict[str, Any]:
 def _status(job: Job, days: int) -> dict[str, Any]:
     told = job.last_error
     if job.state == Job.State.DONE:
-        rows = _("文件已生成,共 %(count)s 行") % {"count": f"{job.done:,}"}
+        until = timezone.localtime(kept_until(job, days)).strftime("%Y-%m-%d %H:%M")
+        rows = _("文件已生成,共 %(count)s 行,保留至 %(until)s") % {"count": f"{job.done:,}", "until": until}
         told = rows if file_of(job, days) else _("文件已过期删除,请重新导出。")
     return {
         **job_status(job),
