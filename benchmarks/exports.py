@@ -80,8 +80,6 @@ def export_everybody() -> Path:
 
 def peak_of_export(slug: str) -> dict[str, int]:
     """In a process of its own: rows written, and the most memory (KB) the process ever had."""
-    import resource
-
     from tenants.context import tenant_scope
     from tenants.models import Tenant
 
@@ -90,7 +88,18 @@ def peak_of_export(slug: str) -> dict[str, int]:
     with path.open("rb") as file:
         rows = sum(1 for _line in file) - 2
     path.unlink()
-    return {"rows": rows, "peak_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+    return {"rows": rows, "peak_kb": _peak_kb()}
+
+
+def _peak_kb() -> int:
+    """Since this program began. Linux counts in ru_maxrss what the parent had at the fork, which would hide the child's own."""
+    import resource
+
+    status = Path("/proc/self/status")
+    if status.is_file():
+        return int(status.read_text().split("VmHWM:")[1].split()[0])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // 1024 if sys.platform == "darwin" else peak
 
 
 class _Files(Benchmark):

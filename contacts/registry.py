@@ -39,6 +39,7 @@ from contacts.services.newcomers import enter_first_stage
 from contacts.services.remarks import REMARK_COMMAND
 from contacts.services.reminders import REMIND_COMMAND
 from contacts.views import bulk as bulk_pages
+from contacts.views import exports as export_pages
 from contacts.views import notes
 from contacts.views import stages as stage_pages
 from tenants import lanes, provision, quiet, retention
@@ -165,6 +166,7 @@ def register() -> None:
     board.register()
     listing.register_bulk_action(stage_pages.BULK)
     listing.register_bulk_action(bulk_pages.OWNER)
+    listing.register_bulk_action(export_pages.BULK)
     for change in (bulk_kinds.STAGE, bulk_kinds.OWNER):
         bulk.register(change)
     fields.fill()

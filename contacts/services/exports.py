@@ -76,18 +76,18 @@ def start(kind: str, title: str, params: Mapping[str, Any], count: int, *, by: A
 
 @transaction.atomic
 def request_export(
-    query: str, scope: DataScope, *, by: Actor, permissions: frozenset[str], keys: Sequence[str] = (), file_format: str = "csv",
-    is_unmasked: bool = False,
+    query: str, scope: DataScope, *, by: Actor, permissions: frozenset[str], ids: Sequence[int] = (), keys: Sequence[str] = (),
+    file_format: str = "csv", is_unmasked: bool = False,
 ) -> Job:  # fmt: skip
     """Start the export of what the filters find within the scope; audited with the filter, the count and what was shown whole.
 
-    keys: the columns wanted, all that the permissions allow by default. Whole phone numbers only with contacts.unmask.
+    ids: only these of them. keys: the columns wanted, all that the permissions allow by default. Whole phone numbers only with contacts.unmask.
     """
     allowed = [one.key for one in export_columns.columns(permissions)]
     chosen = [key for key in allowed if key in set(keys)] or allowed
     is_unmasked = is_unmasked and "contacts.unmask" in permissions and "phone" in chosen
-    count = listing.narrowed(listed_contacts(scope), QueryDict(query)).count()
-    params = {"query": query, "scope": scope.packed(), "columns": chosen, "is_unmasked": is_unmasked}
+    params = {"query": query, "ids": list(ids), "scope": scope.packed(), "columns": chosen, "is_unmasked": is_unmasked}
+    count = _chosen(params).count()
     title = _("导出客户 %(count)s 位") % {"count": f"{count:,}"}
     job = start(KIND, title, params, count, by=by, file_format=file_format)
     audit.record(
@@ -108,11 +108,15 @@ def _heads(params: Mapping[str, Any]) -> list[str]:
 
 
 def _people(params: Mapping[str, Any], after: Any) -> tuple[Rows, Any]:
-    scope, query = DataScope.unpacked(params["scope"]), QueryDict(params["query"])
-    people = listing.narrowed(listed_contacts(scope), query).filter(pk__gt=after or 0).order_by("pk")[:PAGE]
+    people = _chosen(params).filter(pk__gt=after or 0).order_by("pk")[:PAGE]
     columns, zone = export_columns.named(params["columns"]), current_tenant().time_zone
     rows, last = export_columns.rows_of(people, columns, zone, is_unmasked=params["is_unmasked"])
     return rows, last if len(rows) == PAGE else None
+
+
+def _chosen(params: Mapping[str, Any]) -> Any:
+    people = listing.narrowed(listed_contacts(DataScope.unpacked(params["scope"])), QueryDict(params["query"]))
+    return people.filter(pk__in=params["ids"]) if params.get("ids") else people
 
 
 CUSTOMERS = Source("contacts", _heads, _people)

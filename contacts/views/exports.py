@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from django.http import FileResponse, Http404, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.access import MemberRequest, requires
@@ -14,6 +15,7 @@ from contacts import export_columns, listing
 from contacts.counting import count_rows
 from contacts.queries import listed_contacts
 from contacts.services.exports import FILES, FORMATS, file_of, format_of, kept_until, own_jobs, request_export
+from contacts.views.people import selected_people, selection_of
 from scrm.lib import clock
 from scrm.lib.paging import keyset_page, pager
 from tenants import audit, retention
@@ -29,18 +31,31 @@ def export_start(request: MemberRequest) -> HttpResponse:
     query = request.GET.copy()
     query.pop("cursor", None)
     if request.method == "POST":
+        chosen = selection_of(request) if "expected" in request.POST else None
+        if chosen is not None:
+            selected_people(request, chosen)
         job = request_export(
             query.urlencode(), request.scope, by=request.actor, permissions=request.permissions,
-            keys=request.POST.getlist("columns"), file_format=request.POST.get("format", "csv"),
-            is_unmasked=request.POST.get("phones") == "whole",
+            ids=chosen.ids if chosen and not chosen.select_all else (), keys=request.POST.getlist("columns"),
+            file_format=request.POST.get("format", "csv"), is_unmasked=request.POST.get("phones") == "whole",
         )  # fmt: skip
         return redirect("contacts:export", pk=job.pk)
+    total = count_rows(listing.narrowed(listed_contacts(request.scope), request.GET))
+    return _start_page(request, query.urlencode(), {"total": total})
+
+
+def ask(request: HttpRequest, people: Any, chosen: listing.Selection) -> HttpResponse:
+    """The same for those who were chosen in the list."""
+    return _start_page(request, chosen.query, {"chosen": chosen, "count": people.count()})  # type: ignore[arg-type]  # as @requires made it
+
+
+def _start_page(request: MemberRequest, query: str, who: dict[str, Any]) -> HttpResponse:
     context = {
-        "query": query.urlencode(),
-        "total": count_rows(listing.narrowed(listed_contacts(request.scope), request.GET)),
+        "query": query,
         "columns": export_columns.columns(request.permissions),
         "can_unmask": "contacts.unmask" in request.permissions,
         "days": retention.keep_days(FILES),
+        **who,
     }
     return render(request, "contacts/export_start.html", context)
 
@@ -130,3 +145,6 @@ def job_status(job: Job) -> dict[str, Any]:
         "total": job.total,
         "left_seconds": left,
     }
+
+
+BULK = listing.BulkAction("export", gettext_lazy("导出"), 40, "download", "contacts.export", ask)

@@ -218,6 +218,19 @@ def test_nobody_exports_beyond_her_scope(make_user: Any, log_in: Any) -> None:
     assert data_scope(manager).unpacked(job.params["scope"]) == data_scope(manager, "contacts.export")
 
 
+def test_the_chosen_are_exported_as_many_as_were_seen(acme_client: Client) -> None:
+    first, second, _third = person("甲"), person("乙"), person("丙")
+    body = {"ids": [first.pk, second.pk], "expected": 2}
+    asked = text(acme_client.post("/contacts/bulk/", {**body, "action": "export"}))
+    assert "已选 2 位客户" in asked and f'value="{first.pk}"' in asked
+    job = begin(acme_client, **body, columns=["name"])
+    everybody = begin(acme_client, select_all="1", expected=3, columns=["name"])
+    work()
+    assert [row[0] for row in rows_of(fetched(acme_client, job))[1:-1]] == ["甲", "乙"]
+    assert len(rows_of(fetched(acme_client, everybody))) == 5
+    assert acme_client.post("/contacts/export/", {**body, "expected": 3}).status_code == 409
+
+
 def test_a_workbook_that_cannot_hold_them_is_refused(acme_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "MAX_XLSX_ROWS", 3)
     person("甲")
