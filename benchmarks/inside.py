@@ -73,6 +73,13 @@ def start_sync(slug: str) -> int:
         return int(start_sync(Corp.objects.get(), by=SYSTEM).pk)
 
 
+def export_peak(slug: str) -> dict[str, int]:
+    """Everybody of a merchant in a file: rows, and the peak memory of this process."""
+    from benchmarks.exports import peak_of_export
+
+    return peak_of_export(slug)
+
+
 def main() -> None:
     import django
 

@@ -1,6 +1,7 @@
 """What the customer page and list show of orders."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from django.http import HttpRequest
@@ -21,6 +22,11 @@ def _orders(request: HttpRequest, contact: Contact) -> dict[str, Any]:
 
 def _spent(people: Sequence[Contact]) -> Mapping[int, Any]:
     return lifetimes_of(people)
+
+
+def _plain(life: Any) -> Decimal:
+    """The amount as a file has it: a number that can be added up."""
+    return numbers.amount(life.net_minor, life.currency)
 
 
 def _lifetime(request: HttpRequest, contact: Contact) -> panels.Said:
@@ -49,5 +55,6 @@ def register() -> None:
             _spent,
             css="num",
             permission="orders.view",
+            text=_plain,
         )
     )

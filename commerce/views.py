@@ -24,7 +24,7 @@ from commerce.services.imports import start_import
 from contacts.filters import search_people
 from contacts.phones import normalise_phone, show_phone
 from contacts.queries import visible_contacts, visible_stores
-from contacts.services.exports import file_of
+from contacts.services.exports import stored_file
 from contacts.views.exports import job_status
 from scrm.lib import clock
 from scrm.lib.errors import UserError
@@ -231,7 +231,7 @@ def import_rejects(request: MemberRequest, pk: int) -> HttpResponse:
     """The rows that did not come in, with the reasons; it holds what the file held, so the download is audited."""
     record = get_object_or_404(OrderImport, pk=pk)
     job = _job_of(record)
-    path = file_of(job) if job else None
+    path = stored_file(job) if job else None
     if path is None or not record.reject_path:
         raise Http404
     if record.created_by_id != request.user.pk and "contacts.unmask" not in request.permissions:

@@ -7,8 +7,10 @@ Lists scope by today's store and owner of the person; store and guide of a row a
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.utils.translation import gettext_lazy as _
 
 from accounts.scope import DataScope
 from contacts.models import Contact, DeletionAlarm, Follow, Relation, TimelineEvent
@@ -22,6 +24,10 @@ KINDS = {
     "transfer": "follow.transferred",
     "lost": "follow.lost",
 }
+LISTS: dict[str, Any] = {
+    "customer": _("客户删除导购"), "guide": _("导购删除客户"), "transfer": _("已转移"), "lost": _("原因未知"),
+    "returned": _("回流"), "win_back": _("挽回名单"),
+}  # fmt: skip
 ADDED = "follow.added"
 ORDERING = ("-occurred_at", "-pk")
 Events = QuerySet[TimelineEvent]
@@ -60,6 +66,23 @@ def to_win_back(scope: DataScope, wanted: Narrowing) -> Events:
         identity=OuterRef("identity"), member=OuterRef("member"), relation__in=lost, relation_since=OuterRef("occurred_at")
     )  # fmt: skip
     return ended(scope, wanted).filter(kind__in=(KINDS["customer"], KINDS["guide"])).filter(Exists(standing))
+
+
+def events_of(tab: str, scope: DataScope, wanted: Narrowing) -> Events:
+    """The facts of a tab (a key of KINDS, `returned` or `win_back`), with who, whose and where loaded."""
+    if tab == "returned":
+        rows = returned(scope, wanted)
+    elif tab == "win_back":
+        rows = to_win_back(scope, wanted)
+    else:
+        rows = ended(scope, wanted).filter(kind=KINDS[tab])
+    return rows.select_related("contact__root", "member", "store")
+
+
+def kept_days(event: TimelineEvent) -> int | None:
+    """How long the relation had lasted that this fact ended."""
+    since = event.payload.get("added_at")
+    return (event.occurred_at - datetime.fromisoformat(since)).days if since else None
 
 
 def count_by_tab(scope: DataScope, wanted: Narrowing) -> dict[str, int]:

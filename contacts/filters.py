@@ -125,7 +125,7 @@ def _custom_columns() -> list[listing.Column]:
     return [
         listing.Column(
             f"custom.{field.key}", field.label, 70, "contacts/_cell_custom.html", partial(_custom_column, field),
-            css="num" if field.type in custom.NUMBERS else "",
+            css="num" if field.type in custom.NUMBERS else "", text=str, needs=("custom",),
         )
         for field in wanted
     ]  # fmt: skip

@@ -13,6 +13,7 @@ from accounts.scope import DataScope
 from contacts.models import Contact
 from scrm.lib.db.bulk import clean_text
 from scrm.lib.errors import Conflict
+from scrm.lib.sheets import Cell
 
 People = Any  # QuerySet[Contact], roots only
 Option = tuple[str, str]
@@ -72,7 +73,9 @@ ORDERS = (
 @dataclass(frozen=True)
 class Column:
     """One column. load(people on the page) returns {root id: value} in a constant number of queries; the cell template
-    gets it as `value`. css: `num`, `fit`, `wide` … is_default: shown to whoever chose no columns of her own."""
+    gets it as `value`. css: `num`, `fit`, `wide` … is_default: shown to whoever chose no columns of her own. text(value): the cell
+    of a file; without it the column is not exported; needs: the contact's columns that load reads, which for a file is given rows
+    of these and `pk` instead of contacts."""
 
     key: str
     label: str | Promise
@@ -82,6 +85,8 @@ class Column:
     css: str = ""
     permission: str = "contacts.view"
     is_default: bool = True
+    text: Callable[[Any], Cell] | None = None
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,10 +163,10 @@ def columns(permissions: frozenset[str], chosen: Sequence[str] | None = None) ->
     return [known[key] for key in dict.fromkeys(chosen) if key in known]
 
 
-def all_columns(permissions: frozenset[str]) -> list[Column]:
-    """Every column that a user may see, in the order of registration."""
+def all_columns(permissions: frozenset[str] | None = None) -> list[Column]:
+    """Every column that a user may see (None: whoever may see it), in the order of registration."""
     own = [one for source in _parts.column_sources for one in source()]
-    found = (one for one in (*_parts.columns.values(), *own) if one.permission in permissions)
+    found = [one for one in (*_parts.columns.values(), *own) if permissions is None or one.permission in permissions]
     return sorted(found, key=lambda one: (one.order, one.key))
 
 

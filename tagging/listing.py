@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.scope import DataScope
-from contacts import listing
+from contacts import export_columns, listing
 from contacts.models import Contact
 from tagging.queries import carried_marks, live_tags
 from tagging.views.bulk import ask
@@ -52,8 +52,19 @@ def _names(people: Sequence[Contact]) -> Mapping[int, Any]:
     }
 
 
+def _all_names(page: export_columns.Page) -> Sequence[Any]:
+    """Every tag of a person once, for a file."""
+    marks = carried_marks().filter(contact_id__any_of=set(page.family))
+    rows = marks.order_by("-tag__group__order", "tag_id").values_list("contact_id", "tag__name")
+    found: dict[int, dict[str, None]] = {}
+    for contact_id, name in rows:
+        found.setdefault(page.family[contact_id], {})[name] = None
+    return page.cells({pk: ";".join(names) for pk, names in found.items()})
+
+
 def register() -> None:
     """Add them."""
+    export_columns.register(export_columns.ExportColumn("tags", _("标签"), 45, _all_names, permission="tags.view"))
     listing.register_filter(listing.Filter("tag", _("标签"), 40, _with_tag, _options, _label))
     listing.register_column(
         listing.Column("tags", _("标签"), 45, "tagging/_cell_tags.html", _names, css="wide", permission="tags.view")

@@ -57,6 +57,12 @@ def all_kinds() -> list[Kind]:
     return [_kinds[key] for key in sorted(_kinds)]
 
 
+def keep_days(key: str) -> int:
+    """How many days the tenant in scope keeps a kind. One query. Raises KeyError for an unknown one."""
+    rule = RetentionRule.objects.filter(kind=key).values_list("keep_days", flat=True).first()
+    return _kinds[key].keep_days if rule is None else rule
+
+
 def older(model: type[models.Model], column: str, **only: object) -> Callable[[datetime, int], int]:
     """A prune function for rows whose `column` lies before the limit; `only` are further conditions."""
 

@@ -1,32 +1,32 @@
 """已删除与回流: relations that ended, those that came back, whom to win back, and the alarm on guides who delete."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, timedelta
 from typing import Any
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import MemberRequest, requires
 from contacts import listing
 from contacts.ended import (
-    KINDS,
+    LISTS,
     ORDERING,
-    Events,
     Narrowing,
     count_by_tab,
-    ended,
+    events_of,
     friends_left,
-    returned,
+    kept_days,
     root_of,
     roots,
-    to_win_back,
     visible_alarms,
 )
-from contacts.models import DeletionAlarm, TimelineEvent
+from contacts.models import DeletionAlarm
 from contacts.queries import visible_stores
+from contacts.services import ended_exports
 from contacts.services.alarms import day_bounds, handle_alarm
 from contacts.services.opt_out import is_opted_out
 from scrm.lib import clock
@@ -37,7 +37,8 @@ from tenants.context import current_tenant
 SPANS = (7, 30, 90)  # every tab is counted on every visit
 DEFAULT_SPAN = 30
 FIRST_DAY = date(2010, 1, 1)  # years before WeCom: a day beyond the calendar's ends would break
-TABS = (*KINDS, "returned", "win_back", "alarms")
+TABS = (*LISTS, "alarms")
+LABELS: dict[str, Any] = {**LISTS, "alarms": gettext_lazy("异常删除")}
 # Columns of the customer list that this list tells in its own words; those of other apps (spending, tags) are shown as they are.
 OWN_COLUMNS = {"stage", "owner", "added", "relation"}
 
@@ -59,11 +60,27 @@ def ended_list(request: MemberRequest) -> HttpResponse:
         "span": _span(request),
         "day": _day(request),
         "stores": visible_stores(request.scope).order_by("name"),
+        "query": request.GET.urlencode(),
+        "can_export": "contacts.export" in request.permissions and tab in LISTS,
         "is_filtered": any(request.GET.get(key) for key in ("store", "guide", "member", "day")),
         "as_of": clock.now(),
     }
     shown = _alarm_rows(request, alarms) if tab == "alarms" else _event_rows(request, tab, wanted)
     return render(request, "contacts/ended_list.html", {"total": counts[tab]} | context | shown)
+
+
+@require_POST
+@requires("contacts.export")
+def ended_export(request: MemberRequest) -> HttpResponse:
+    """A file of one tab, under the filters of the page."""
+    tab = request.GET.get("tab", "customer")
+    if tab not in LISTS:
+        raise Http404
+    file_format = request.POST.get("format", "csv")
+    job = ended_exports.request_export(
+        tab, _narrowing(request), request.scope, by=request.actor, file_format=file_format
+    )
+    return redirect("contacts:export", pk=job.pk)
 
 
 @require_POST
@@ -108,30 +125,17 @@ def _day(request: MemberRequest) -> date | None:
 
 
 def _tabs(request: MemberRequest, tab: str, counts: dict[str, int]) -> list[dict[str, Any]]:
-    labels = {
-        "customer": _("客户删除导购"), "guide": _("导购删除客户"), "transfer": _("已转移"), "lost": _("原因未知"),
-        "returned": _("回流"), "win_back": _("挽回名单"), "alarms": _("异常删除"),
-    }  # fmt: skip
     query = request.GET.copy()
     query.pop("cursor", None)
     found = []
     for key in TABS:
         query["tab"] = key
-        found.append({"label": labels[key], "url": f"?{query.urlencode()}", "active": key == tab, "count": counts[key]})
+        found.append({"label": LABELS[key], "url": f"?{query.urlencode()}", "active": key == tab, "count": counts[key]})
     return found
 
 
-def _events(request: MemberRequest, tab: str, wanted: Narrowing) -> Events:
-    if tab == "returned":
-        return returned(request.scope, wanted)
-    if tab == "win_back":
-        return to_win_back(request.scope, wanted)
-    return ended(request.scope, wanted).filter(kind=KINDS[tab])
-
-
 def _event_rows(request: MemberRequest, tab: str, wanted: Narrowing) -> dict[str, Any]:
-    events = _events(request, tab, wanted).select_related("contact__root", "member", "store")
-    page = keyset_page(events, ORDERING, request.GET.get("cursor", ""))
+    page = keyset_page(events_of(tab, request.scope, wanted), ORDERING, request.GET.get("cursor", ""))
     people = roots(page.rows)
     friends = friends_left(people)
     columns = [one for one in listing.columns(request.permissions) if one.key not in OWN_COLUMNS]
@@ -148,16 +152,11 @@ def _event_rows(request: MemberRequest, tab: str, wanted: Narrowing) -> dict[str
                 "person": person,
                 "friend": friends.get(person.pk),
                 "is_opted_out": is_opted_out(person, now),
-                "kept_days": _kept_days(event),
+                "kept_days": kept_days(event),
                 "cells": [{"column": column, "value": values.get(person.pk)} for column, values in loaded],
             }
         )
     return {"rows": rows, "columns": [column for column, _values in loaded], **pager(request, page)}
-
-
-def _kept_days(event: TimelineEvent) -> int | None:
-    since = event.payload.get("added_at")
-    return (event.occurred_at - datetime.fromisoformat(since)).days if since else None
 
 
 def _alarm_rows(request: MemberRequest, alarms: Any) -> dict[str, Any]:

@@ -1,32 +1,92 @@
-"""The pages of a long job somebody started here: progress, result, file."""
+"""Files of customers: what goes in, how far it is, where it is fetched until it expires."""
 
 from typing import Any
 
-from django.http import FileResponse, Http404, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.access import MemberRequest, requires
-from contacts.services.exports import KIND, file_of
+from contacts import export_columns, listing
+from contacts.counting import count_rows
+from contacts.services.exports import FILES, FORMATS, file_of, format_of, kept_until, own_jobs, request_export
+from contacts.views.looking import looked_at
+from contacts.views.people import selected_people, selection_of
 from scrm.lib import clock
-from tenants import audit
+from scrm.lib.errors import UserError
+from scrm.lib.paging import keyset_page, pager
+from tenants import audit, retention
 from tenants.ledger.models import Job
+
+TONES = {Job.State.DONE: "ok", Job.State.FAILED: "bad", Job.State.QUEUED: "wait", Job.State.RUNNING: "run"}
+
+
+@require_http_methods(["GET", "POST"])
+@requires("contacts.export")
+def export_start(request: MemberRequest) -> HttpResponse:
+    """Which columns, in which format, phones whole or masked; then begin."""
+    look = looked_at(request)
+    if look.problems:
+        raise UserError(look.problems[0])
+    query = look.query.urlencode()
+    if request.method == "POST":
+        chosen = selection_of(request) if "expected" in request.POST else None
+        if chosen is not None:
+            selected_people(request, chosen)
+        job = request_export(
+            query, request.scope, by=request.actor, permissions=request.permissions,
+            ids=chosen.ids if chosen and not chosen.select_all else (), keys=request.POST.getlist("columns"),
+            file_format=request.POST.get("format", "csv"), is_unmasked=request.POST.get("phones") == "whole",
+        )  # fmt: skip
+        return redirect("contacts:export", pk=job.pk)
+    return _start_page(request, query, {"total": count_rows(look.people)})
+
+
+def ask(request: HttpRequest, people: Any, chosen: listing.Selection) -> HttpResponse:
+    """The same for those who were chosen in the list."""
+    return _start_page(request, chosen.query, {"chosen": chosen, "count": people.count()})  # type: ignore[arg-type]  # as @requires made it
+
+
+def _start_page(request: MemberRequest, query: str, who: dict[str, Any]) -> HttpResponse:
+    context = {
+        "query": query,
+        "columns": export_columns.columns(request.permissions),
+        "can_unmask": "contacts.unmask" in request.permissions,
+        "days": retention.keep_days(FILES),
+        **who,
+    }
+    return render(request, "contacts/export_start.html", context)
+
+
+@require_GET
+@requires("contacts.export")
+def export_list(request: MemberRequest) -> HttpResponse:
+    """导出记录: one's own files, latest first."""
+    page = keyset_page(own_jobs(request.user.pk), ("-created_at", "-pk"), request.GET.get("cursor", ""))
+    days = retention.keep_days(FILES)
+    rows = [{"job": job, "tone": TONES.get(Job.State(job.state), "idle"), **_fetching(job, days)} for job in page.rows]
+    return render(request, "contacts/export_list.html", {"rows": rows, "days": days, **pager(request, page)})
 
 
 @require_GET
 @requires("contacts.export")
 def export_page(request: MemberRequest, pk: int) -> HttpResponse:
     """Progress of an export, then its file."""
-    return render(request, "contacts/export.html", {"job": _own_job(request, pk), "status": _status(request, pk)})
+    job = _own_job(request, pk)
+    days = retention.keep_days(FILES)
+    context = {"job": job, "status": _status(job, days), "days": days}
+    return render(request, "contacts/export.html", context)
 
 
 @require_GET
 @requires("contacts.export")
 def export_status(request: MemberRequest, pk: int) -> HttpResponse:
     """The progress fragment."""
-    return render(request, "ui/progress.html", _status(request, pk))
+    return render(request, "ui/progress.html", _status(_own_job(request, pk), retention.keep_days(FILES)))
 
 
 @require_GET
@@ -34,28 +94,40 @@ def export_status(request: MemberRequest, pk: int) -> HttpResponse:
 def export_file(request: MemberRequest, pk: int) -> HttpResponse:
     """The file, for whoever asked for it; the download is audited."""
     job = _own_job(request, pk)
-    path = file_of(job)
-    if path is None or job.state != Job.State.DONE:
+    path = file_of(job, retention.keep_days(FILES))
+    if path is None:
         raise Http404
     audit.record("contacts.export_downloaded", job, by=request.actor)
     return FileResponse(  # type: ignore[return-value]  # the stubs keep streaming answers apart
-        path.open("rb"), as_attachment=True, filename=path.name, content_type="text/csv; charset=utf-8"
+        path.open("rb"), as_attachment=True, filename=path.name, content_type=FORMATS[format_of(job)]
     )
 
 
 def _own_job(request: MemberRequest, pk: int) -> Job:
-    return get_object_or_404(Job, pk=pk, kind=KIND, created_by_id=request.user.pk)
+    return get_object_or_404(own_jobs(request.user.pk), pk=pk)
 
 
-def _status(request: MemberRequest, pk: int) -> dict[str, Any]:
-    job = _own_job(request, pk)
-    is_done = job.state == Job.State.DONE
+def _fetching(job: Job, days: int) -> dict[str, Any]:
+    is_there = file_of(job, days) is not None
+    return {
+        "is_there": is_there,
+        "until": kept_until(job, days),
+        "is_gone": job.state == Job.State.DONE and not is_there,
+    }
+
+
+def _status(job: Job, days: int) -> dict[str, Any]:
+    told = job.last_error
+    if job.state == Job.State.DONE:
+        until = timezone.localtime(kept_until(job, days)).strftime("%Y-%m-%d %H:%M")
+        rows = _("文件已生成,共 %(count)s 行,保留至 %(until)s") % {"count": f"{job.done:,}", "until": until}
+        told = rows if file_of(job, days) else _("文件已过期删除,请重新导出。")
     return {
         **job_status(job),
-        "url": reverse("contacts:export_status", args=[pk]),
-        "result": _("文件已生成,共 %(count)s 行") % {"count": f"{job.done:,}"} if is_done else job.last_error,
-        "result_url": reverse("contacts:export_file", args=[pk]) if is_done else "",
-        "result_label": _("下载 CSV"),
+        "url": reverse("contacts:export_status", args=[job.pk]),
+        "result": told,
+        "result_url": reverse("contacts:export_file", args=[job.pk]) if file_of(job, days) else "",
+        "result_label": _("下载 %(format)s") % {"format": format_of(job).upper()},
     }
 
 
@@ -75,3 +147,6 @@ def job_status(job: Job) -> dict[str, Any]:
         "total": job.total,
         "left_seconds": left,
     }
+
+
+BULK = listing.BulkAction("export", gettext_lazy("导出"), 40, "download", "contacts.export", ask)

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.access import MemberRequest, requires
 from contacts.forms import ImportFileForm
 from contacts.models import ImportRow, ImportRun, ImportState
-from contacts.services.exports import file_of
+from contacts.services.exports import stored_file
 from contacts.services.imports import files, running
 from contacts.services.imports.registry import Kind, columns_of, import_kind, import_kinds
 from contacts.views.exports import job_status
@@ -135,7 +135,7 @@ def import_rejects(request: MemberRequest, pk: int) -> HttpResponse:
     """The rows that did not come in, with the reasons; it holds what the file held, so the download is audited."""
     run, _kind = _run_or_404(request, pk)
     job = Job.objects.filter(pk=run.job_id, kind=running.RUN).first() if run.job_id else None
-    path = file_of(job) if job else None
+    path = stored_file(job) if job and job.state == Job.State.DONE else None
     if path is None:
         raise Http404
     if run.created_by_id != request.user.pk and "contacts.unmask" not in request.permissions:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
@@ -14,7 +14,6 @@ from contacts import advanced, listing
 from contacts.counting import count_rows
 from contacts.models import Contact, Follow
 from contacts.queries import family_of, listed_contacts
-from contacts.services.exports import request_export
 from contacts.views.looking import BEGAN_WITH, Look, looked_at, may_change
 from scrm.lib import clock
 from scrm.lib.errors import UserError
@@ -180,14 +179,3 @@ def _exact_url(request: HttpRequest) -> str:
 def list_url(**filters: Any) -> str:
     """The address of the list under some filters: what a figure opens into, with the same exact number."""
     return f"{reverse('contacts:contact_list')}?{urlencode({**filters, 'count': 'exact'})}"
-
-
-@require_POST
-@requires("contacts.export")
-def export(request: MemberRequest) -> HttpResponse:
-    """Start the export of what the filters find."""
-    look = looked_at(request)
-    if look.problems:
-        raise UserError(look.problems[0])
-    job = request_export(look.query.urlencode(), request.scope, by=request.actor)
-    return redirect("contacts:export", pk=job.pk)

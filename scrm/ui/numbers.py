@@ -36,10 +36,15 @@ def money(minor: int | None, currency: str = "CNY") -> str:
     """Integer minor units (fen) → ¥960,024.00, or ¥960,024 when there are no cents."""
     if minor is None or minor == "":
         return UNKNOWN
-    amount = Decimal(minor) if currency in WITHOUT_CENTS else Decimal(minor) / 100
-    digits = 0 if amount == amount.to_integral_value() else 2
-    text = _signed(abs(amount), f",.{digits}f")
-    return f"{MINUS if amount < 0 else ''}{SYMBOLS.get(currency, currency + ' ')}{text}"
+    value = amount(minor, currency)
+    digits = 0 if value == value.to_integral_value() else 2
+    text = _signed(abs(value), f",.{digits}f")
+    return f"{MINUS if value < 0 else ''}{SYMBOLS.get(currency, currency + ' ')}{text}"
+
+
+def amount(minor: int, currency: str = "CNY") -> Decimal:
+    """Integer minor units as the number they are: 96002400 → 960024, with cents where the currency has them."""
+    return Decimal(minor) if currency in WITHOUT_CENTS else Decimal(minor) / 100
 
 
 def _rounded(value: Decimal, digits: int) -> Decimal:

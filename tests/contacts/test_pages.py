@@ -11,7 +11,6 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from accounts.scope import data_scope
-from contacts import longjobs
 from contacts.models import (
     Contact,
     ContactPhone,
@@ -27,7 +26,7 @@ from contacts.services.opt_out import is_opted_out
 from contacts.services.stages import change_stage
 from scrm.lib import clock
 from tenants.audit import SYSTEM
-from tenants.ledger.models import AuditEntry, Job
+from tenants.ledger.models import AuditEntry
 from tests.support.contacts import (
     at,
     make_contact,
@@ -295,49 +294,6 @@ def test_a_guide_moves_and_links_to_a_log_in(acme_client: Client, make_user: Any
 )
 def test_lists_have_an_empty_state(acme_client: Client, path: str) -> None:
     assert 'class="state"' in text(acme_client.get(path))
-
-
-def test_an_export_is_a_job_whose_file_only_its_owner_gets(
-    acme_client: Client, log_in: Any, settings: Any, tmp_path: Any
-) -> None:
-    settings.MEDIA_ROOT = tmp_path
-    make_stages()
-    for number in range(3):
-        make_follow(make_contact(f"=客户{number}"))
-    response = acme_client.post("/contacts/export/?q=")
-    job = Job.objects.get()
-    assert response["Location"] == f"/contacts/exports/{job.pk}/"
-
-    assert longjobs.drain(clock.wall() + timedelta(seconds=10)) is False
-
-    body = b"".join(acme_client.get(f"/contacts/exports/{job.pk}/file/").streaming_content).decode("utf-8-sig")
-    assert len(body.splitlines()) == 4
-    assert "'=客户0" in body
-    assert log_in("hq").get(f"/contacts/exports/{job.pk}/file/").status_code == 404
-    assert set(AuditEntry.objects.values_list("action", flat=True)) >= {
-        "contacts.exported",
-        "contacts.export_downloaded",
-    }
-    assert "已完成" in text(acme_client.get(f"/contacts/exports/{job.pk}/"))
-
-
-def test_an_export_goes_on_where_a_killed_worker_stopped(acme_client: Client, settings: Any, tmp_path: Any) -> None:
-    settings.MEDIA_ROOT = tmp_path
-    for _number in range(3):
-        make_follow()
-    acme_client.post("/contacts/export/?q=")
-    job = Job.objects.get()
-    longjobs.drain(clock.wall() + timedelta(seconds=10))
-    job.refresh_from_db()
-    first = (tmp_path / job.file_path).read_bytes()
-    # As if the worker had died after writing half a page that no step committed.
-    (tmp_path / job.file_path).write_bytes(first[:40] + b"half a page")
-    Job.objects.filter(pk=job.pk).update(state="running", result={}, done=0, file_path="", finished_at=None)
-
-    longjobs.drain(clock.wall() + timedelta(seconds=10))
-
-    job.refresh_from_db()
-    assert (tmp_path / job.file_path).read_bytes() == first
 
 
 def test_every_fact_recorded_has_a_registered_kind(acme_client: Client) -> None:

@@ -103,6 +103,7 @@ TENANT_ROUTES: dict[str, Expect] = {
         view_update=Route(pk="contacts.SavedView"),
         view_delete=Route(pk="contacts.SavedView"),
         export_start=Route(),
+        export_list=Route(),
         export=Route(pk="ledger.Job", own={404}),  # 404 for everybody but who asked for it
         export_status=Route(pk="ledger.Job", own={404}),
         export_file=Route(pk="ledger.Job", own={404}),
@@ -175,6 +176,7 @@ TENANT_ROUTES: dict[str, Expect] = {
         handover_again=Route(pk="contacts.HandoverPlan"),
         handover_delete=Route(pk="contacts.HandoverPlan"),
         ended_list=Route(),
+        ended_export=Route(),
         alarm_handled=Route(pk="contacts.DeletionAlarm"),
         merge_pick=Route(pk="contacts.Contact"),
         merge=Route(pk="contacts.Contact", ids={"other_pk": "contacts.Contact"}),
