@@ -1,4 +1,5 @@
-"""What this app puts on the home page: guides who deleted far more customers than they are used to."""
+"""What this app puts on the home page: guides who deleted far more customers than they are used to, what is to be decided about
+members, and 撞单."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,6 +9,7 @@ from accounts.access import MemberRequest
 from accounts.scope import data_scope
 from contacts.ended import visible_alarms
 from contacts.models import StaffChange
+from contacts.services.clashes import visible_clashes
 from contacts.services.staffing import reading
 from contacts.services.staffing.reading import NEEDED
 from scrm.lib import clock
@@ -36,7 +38,22 @@ def staff_changes(request: MemberRequest) -> dict[str, Any] | None:
     return {"rows": rows} if rows else None
 
 
+def clashes(request: MemberRequest) -> dict[str, Any] | None:
+    """撞单 of the last days that nobody has dealt with; None without any, and for a guide, who has them in 今日."""
+    scope = data_scope(request.user, "contacts.edit", grants=request.grants)
+    if scope.is_own_only:
+        return None
+    since = clock.now() - timedelta(days=PANEL_DAYS)
+    open_ones = visible_clashes(scope).filter(handled_at__isnull=True, added_at__gt=since)
+    rows = list(
+        open_ones.select_related("contact__root", "member", "other").order_by("-added_at", "-pk")[: PANEL_ROWS + 1]
+    )
+    shown = [{"clash": row, "person": row.contact.root or row.contact} for row in rows[:PANEL_ROWS]]
+    return {"rows": shown, "more": len(rows) > PANEL_ROWS} if rows else None
+
+
 def register() -> None:
-    """Put the alarms and what is to be decided about members on the home page."""
+    """Put them on the home page."""
     home.register_panel(home.HomePanel("staff_changes", 14, "org.view", "contacts/_home_staff.html", staff_changes))
+    home.register_panel(home.HomePanel("clashes", 16, "contacts.edit", "contacts/_home_clashes.html", clashes))
     home.register_panel(home.HomePanel("deletion_alarms", 15, "contacts.view", "contacts/_home_alarms.html", alarms))

@@ -209,6 +209,7 @@ def _one_person() -> None:
     lanes.register(lanes.Lane(duplicates.LANE, queue="bulk", drain=duplicates.drain, next_due=duplicates.next_due))
     for kind in (owner_rules.COUNT, owner_rules.APPLY):
         longjobs.register(kind, owner_rules.step)
+    consumers.register(owner_rules.CONSUMER)
     timeline.on_recorded(clashes.watch_addings)
     register_command(clashes.TELL_COMMAND)
     lanes.register(lanes.Lane(clashes.LANE, queue="outbound", drain=clashes.drain, next_due=clashes.next_due))

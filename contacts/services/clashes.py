@@ -18,7 +18,7 @@ from accounts.models import RoleGrant
 from accounts.scope import DataScope
 from contacts.models import Clash, Contact, FactSource, Follow, Member, MemberAccount, Relation
 from contacts.policy import people_policy
-from contacts.queries import visible_contacts, visible_members
+from contacts.queries import family_of, visible_contacts, visible_members
 from contacts.services.reminders import DESCRIPTION, TITLE, agents_of, cut_bytes, working_instant
 from contacts.timeline import Fact, roots_of
 from scrm.lib import clock
@@ -43,7 +43,7 @@ _Told = Clash.Told
 
 
 def watch_addings(facts: Sequence[Fact]) -> None:
-    """Listener of the timeline: addings of people who have another guide already. Two queries where nobody has."""
+    """Listener of the timeline: addings of people who have another guide already. Three queries where nobody has."""
     added = [
         fact
         for fact in facts
@@ -65,13 +65,14 @@ _Friend = tuple[datetime, int, int]  # (added, member, add_way)
 
 def _friends(roots: set[int]) -> dict[int, list[_Friend]]:
     """Person → who is her friend, the earliest first."""
-    rows = Follow.objects.filter(
-        Q(contact_id__any_of=roots) | Q(contact__root_id__any_of=roots), relation=Relation.ACTIVE
-    )
+    # The family first: an OR over two tables would read every relation there is.
+    family = family_of(roots)
+    rows = Follow.objects.filter(contact_id__any_of=set(family), relation=Relation.ACTIVE)
     found: dict[int, list[_Friend]] = defaultdict(list)
-    columns = ("contact_id", "contact__root_id", "added_at", "member_id", "add_way")
-    for contact_id, root_id, added_at, member_id, way in rows.values_list(*columns).order_by("added_at", "member_id"):
-        found[root_id or contact_id].append((added_at, member_id, way))
+    for contact_id, added_at, member_id, way in rows.values_list(
+        "contact_id", "added_at", "member_id", "add_way"
+    ).order_by("added_at", "member_id"):
+        found[family[contact_id]].append((added_at, member_id, way))
     return found
 
 
@@ -300,14 +301,9 @@ def open_of(members: Sequence[Member], now: datetime) -> QuerySet[Clash]:
 
 
 def still_friends(clashes: Sequence[Clash]) -> set[int]:
-    """Clashes of which both guides are the person's friends still. Two queries."""
+    """Clashes of which both guides are the person's friends still. Three queries."""
     roots = roots_of({one.contact_id for one in clashes})
-    family = {
-        pk: root_id or pk
-        for pk, root_id in Contact.objects.filter(
-            Q(pk__in=set(roots.values())) | Q(root_id__in=set(roots.values()))
-        ).values_list("pk", "root_id")
-    }
+    family = family_of(roots.values())
     friends = {
         (family[contact_id], member_id)
         for contact_id, member_id in Follow.objects.filter(contact_id__in=family, relation=Relation.ACTIVE).values_list(

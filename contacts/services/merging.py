@@ -10,8 +10,9 @@ from django.db import transaction
 from django.db.models import Field, Q, QuerySet
 from django.utils.translation import gettext as _
 
-from contacts import marks
-from contacts.models import Contact, ContactMerge, OwnershipChange, StageTransition
+from contacts import arrivals, marks
+from contacts.arrivals import NewKey
+from contacts.models import Contact, ContactMerge, ContactPhone, OwnershipChange, StageTransition
 from contacts.services.search import refresh_search
 from contacts.services.standing import refresh_standing
 from contacts.timeline import roots_of
@@ -84,7 +85,16 @@ def merge_roots(
         for listener in _listeners:
             listener(merged)
     _refresh(grown, now)
+    if grown:
+        arrivals.tell(_phones_of(grown))
     return grown
+
+
+def _phones_of(roots: Iterable[int]) -> list[NewKey]:
+    """A phone that stood on two people and bound nothing names one person now."""
+    people = set(Contact.objects.filter(Q(pk__in=roots) | Q(root__in=roots)).values_list("pk", flat=True))
+    rows = ContactPhone.objects.filter(contact_id__any_of=people).order_by("pk")
+    return [NewKey("phone", phone, contact_id) for phone, contact_id in rows.values_list("phone", "contact_id")]
 
 
 def _refresh(roots: Iterable[int], now: datetime, *, reclaim: bool = False) -> None:

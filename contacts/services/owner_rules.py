@@ -1,11 +1,13 @@
 """The merchant's rule of 业绩归属: choosing it moves nobody; how many it would move is counted, and it is applied, by a job in steps."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
+from conditions import consumers
 from contacts import longjobs
 from contacts.models import Contact
 from contacts.policy import BASES, RULES, STORE, people_policy
@@ -77,3 +79,24 @@ def _people(after: int) -> QuerySet[Contact]:
 def _rule_of_today() -> dict[str, str]:
     rule = people_policy().owner_rule
     return {"kind": rule.kind, "basis": rule.basis if rule.kind == STORE else ""}
+
+
+# --- A purchase, where the rule goes by purchases -----------------------------------------------------------------
+
+
+def reads() -> set[str]:
+    """What changes her store besides addings and endings, which are judged in the transaction that writes them."""
+    return {"order"} if people_policy().owner_rule.reads_purchases else set()
+
+
+def consume(root_ids: Sequence[int], _keys: frozenset[str], now: datetime) -> None:
+    """These people bought."""
+    refresh_standing(root_ids, now=now)
+
+
+def absorb(root_ids: Sequence[int], _keys: frozenset[str], now: datetime) -> None:
+    """The same, where only the first sync told us."""
+    refresh_standing(root_ids, now=now, backfill=True)
+
+
+CONSUMER = consumers.Consumer("owner_rule", reads, consume, absorb=absorb, order=50)

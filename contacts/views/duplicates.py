@@ -205,10 +205,8 @@ def shared_phone(request: MemberRequest, pk: int) -> HttpResponse:
     """Who has the number."""
     lines = SharedPhone.objects.all() if request.scope.sees_all else SharedPhone.objects.none()
     line = get_object_or_404(lines, pk=pk)
-    carriers = ContactPhone.objects.filter(phone=line.phone)
-    people = Contact.objects.filter(root__isnull=True).filter(
-        Q(pk__in=carriers.values("contact_id")) | Q(pk__in=carriers.values("contact__root_id"))
-    )
+    carriers = ContactPhone.objects.filter(phone=line.phone).values_list("contact_id", "contact__root_id")
+    people = Contact.objects.filter(pk__any_of={root_id or contact_id for contact_id, root_id in carriers})
     page = keyset_page(people.select_related("owner", "store"), ("pk",), request.GET.get("cursor", ""))
     context = {
         "line": line, "phone": masked(line.phone), "rows": page.rows, "total": people.count(), "as_of": clock.now(),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -24,6 +24,7 @@ from tests.support.contacts import (
     follow_info,
     make_clash,
     make_corp,
+    make_duplicate,
     make_follow,
     make_member,
     make_store,
@@ -193,6 +194,24 @@ def test_a_manager_sees_a_clash_of_her_guide_about_another_stores_customer_witho
     clash = make_clash(make_follow(member=make_member(store=make_store())).contact, member=mei)
     (row,) = log_in("store", scope=here).get("/clashes/").context["rows"]
     assert (row["clash"], row["is_visible"]) == (clash, False)
+
+
+def test_the_home_page_shows_whoever_decides_what_is_open() -> None:
+    store = make_store()
+    clash = make_clash(make_follow(member=make_member("林小雅", store=store)).contact, member=make_member("梅梅"))
+    boss = log_in("store", scope=store)
+    assert "又添加了 梅梅" in boss.get("/").content.decode()
+    assert "又添加了" not in log_in("store", scope=make_store()).get("/").content.decode()
+    clashes.handle(Clash.objects.all(), clash.pk, by=SYSTEM)
+    assert "又添加了" not in boss.get("/").content.decode()
+
+
+@pytest.mark.parametrize("maker", [make_clash, make_duplicate])
+def test_the_database_keeps_one_row_for_each(maker: Any) -> None:
+    row = maker()
+    kept = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields if not field.primary_key}
+    with pytest.raises(IntegrityError), transaction.atomic():
+        type(row).objects.create(**kept)
 
 
 def test_today_names_the_colleague_until_it_is_dealt_with() -> None:

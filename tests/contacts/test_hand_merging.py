@@ -23,7 +23,16 @@ from scrm.lib.errors import Conflict, UserError
 from tenants.audit import SYSTEM, Actor
 from tenants.ledger.models import AuditEntry
 from tests.support.commerce import make_order
-from tests.support.contacts import at, make_contact, make_follow, make_member, make_region, make_stages, make_store
+from tests.support.contacts import (
+    at,
+    make_contact,
+    make_follow,
+    make_member,
+    make_phone,
+    make_region,
+    make_stages,
+    make_store,
+)
 from tests.support.core import log_in, make_user
 from tests.support.fuzzing import often
 
@@ -88,13 +97,24 @@ def test_the_page_shows_both_and_merges_them(acme_client: Client) -> None:
     page = acme_client.get(f"/contacts/{gone.pk}/merge/{kept.pk}/")
     text = page.content.decode()
     assert [side["person"] for side in page.context["sides"]] == [kept, gone]
-    assert "并入左边" in text and "归属导购" in text and "累计消费" in text
+    assert "将被并入" in text and "归属导购" in text and "累计消费" in text
     seen = page.context["plan"].token
     answer = acme_client.post(f"/contacts/{gone.pk}/merge/{kept.pk}/", {"seen": seen})
     assert (answer.status_code, answer["Location"]) == (302, f"/contacts/{kept.pk}/")
     assert fresh(gone)[0].root_id == kept.pk
     again = acme_client.post(f"/contacts/{gone.pk}/merge/{kept.pk}/", {"seen": seen})
     assert again.status_code == 422 and "已经是同一位客户" in again.content.decode()
+
+
+def test_an_order_that_waited_between_two_people_binds_when_they_are_one(acme_client: Client) -> None:
+    one, two = customer("甲"), customer("乙")
+    for person in (one, two):
+        make_phone(person)
+    order = make_order(phone="+8613800138000", ordered_at=at(90))
+    assert order.contact_id is None
+    merged(one, two)
+    order.refresh_from_db()
+    assert (order.contact_id, order.bound_by) == (one.pk, "phone")
 
 
 def test_who_is_the_other_is_looked_for_within_the_scope() -> None:

@@ -324,7 +324,7 @@ def test_a_batch_of_many_costs_as_many_statements_as_a_batch_of_few() -> None:
 
     def cost(prefix: str, size: int, source: str) -> int:
         rows = [
-            person_row(f"{prefix}{n}", follow_info("lin", at(n), remark_mobiles=(f"13{ord(prefix) % 10}1234{n:04d}",)))
+            person_row(f"{prefix}{n}", follow_info("lin", at(n), remark_mobiles=(f"13812{ord(prefix)}{n:04d}",)))
             for n in range(size)
         ]
         with CaptureQueriesContext(

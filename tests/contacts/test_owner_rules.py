@@ -20,6 +20,7 @@ from tenants.context import current_tenant
 from tenants.ledger.models import AuditEntry, Job
 from tenants.models import Tenant
 from tests.support.commerce import make_order
+from tests.support.consuming import settle
 from tests.support.contacts import at, event_fact, follow_info, make_member, make_store, people_batch, person_row
 from tests.support.core import log_in
 from wecom_bridge.contracts import handlers_for
@@ -110,9 +111,13 @@ def test_by_store_a_friend_of_the_store_of_her_purchase_owns(choose: Any) -> Non
     choose("store", "bought_last")
     person = seen((lin, at(1)), (mei, at(50)))
     assert owner(person) == lin  # nothing bought yet: the store of her first adding
+    settle()
     make_order(person, ordered_at=at(60), store_id=mei.store_id)
-    assert run(owner_rules.APPLY).result["moved"] == 1
+    settle()
     assert owner(person) == mei
+    make_order(person, ordered_at=at(30), store_id=lin.store_id)  # an older one, imported later
+    settle()
+    assert owner(person) == mei and run(owner_rules.COUNT).result["moved"] == 0
     left(mei, 200)  # no friend in that store any more
     assert owner(person) == lin
 
