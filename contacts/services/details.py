@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from contacts import custom as custom_fields
@@ -43,6 +44,8 @@ def change_details(
     fields = {field.key: field for field in CustomField.objects.filter(key__in=given)}
     _refuse_closed(fields.values(), may)
     values = _parsed(given, fields)
+    if birthday is not UNSET and birthday is not None and not date(1900, 1, 1) <= birthday <= _today():
+        raise UserError(_("生日要在 1900 年到今天之间,请检查。"), fields={"birthday": _("请检查日期")})
     if seen is not None:
         _refuse_overtaken(person, values, birthday, seen, fields)
     found = set_values(
@@ -60,6 +63,10 @@ def change_details(
     values_said = {key: [before.get(key), person.custom.get(key)] for key in found if key in plain}
     audit.record("contact.details_changed", person, by=by, fields=found, values=values_said)
     return person
+
+
+def _today() -> date:
+    return timezone.localtime(clock.now()).date()
 
 
 def digest_of(value: Any) -> str:

@@ -22,8 +22,9 @@ from tenants import audit
 EDIT = "contacts.edit"
 
 
-def details_panel(request: Any, contact: Contact, *, is_unmasked: bool = False) -> dict[str, Any]:
-    """Her values of the fields the user may see, by section; then what stands under keys that nobody defined."""
+def details_panel(request: Any, contact: Contact, *, is_unmasked: bool = False) -> dict[str, Any] | None:
+    """Her values of the fields the user may see, by section; then what stands under keys that nobody defined. None for who may
+    neither see nor fill in anything."""
     reader = custom.reader_of(request, contact)
     known = list(CustomField.objects.all())
     seen = [field for field in known if field.archived_at is None and reader.sees(field)]
@@ -40,6 +41,8 @@ def details_panel(request: Any, contact: Contact, *, is_unmasked: bool = False) 
         for key, value in sorted(contact.custom.items())
         if key not in defined
     ]
+    if not seen and not loose and not reader.may_edit:
+        return None
     has_masked = any(field.is_masked and contact.custom.get(field.key) is not None for field in seen)
     return {
         "sections": [
@@ -90,8 +93,9 @@ def _save(request: MemberRequest, contact: Contact, reader: custom.Reader, form:
         _say_standing(form, contact, error)
         return form
     except UserError as error:
-        for key, message in (error.fields or {"": error.message}).items():
-            form.add_error(f"f-{key}" if key else None, message)
+        for key in error.fields or ("",):
+            name = f"f-{key}" if f"f-{key}" in form.fields else key
+            form.add_error(name if name in form.fields else None, error.message)
         return form
     return None
 

@@ -191,7 +191,9 @@ def test_the_number_of_fields_is_limited_and_the_page_asks_as_often_for_many(
 
 
 def test_only_who_may_sets_up_fields(log_in: Any) -> None:
-    field = make_field()
+    field = make_field(see_roles=[Role.objects.get(key="hq").pk])
+    reader = log_in("approver")
+    assert "客户资料" not in text(reader.get(f"/contacts/{make_follow().contact_id}/")), "nothing to see or fill in"
     for role in ("store", "guide", "content"):
         client = log_in(role)
         assert client.get("/fields/").status_code == 403
@@ -321,6 +323,8 @@ def test_wrong_values_are_told_at_their_fields_and_nothing_is_kept(acme_client: 
     page = text(acme_client.post(url, form_of(acme_client.get(url), **{"f-family": "很多", "f-site": "abc"})), 422)
     assert "「家庭人数」要填数字,例如 12。" in page and "「网页」要填以 http://" in page and 'value="很多"' in page
     assert "「家庭人数」必填,请填写。" in text(acme_client.post(url, form_of(acme_client.get(url))), 422)
+    unborn = form_of(acme_client.get(url), **{"f-family": "3"}, birthday="2199-01-01")
+    assert "生日要在 1900 年到今天之间" in text(acme_client.post(url, unborn), 422)
     with pytest.raises(UserError, match="必填,不能清空"):
         change_details(person.pk, by=SYSTEM, custom={"family": None})
     assert Contact.objects.get(pk=person.pk).custom == {}
