@@ -176,7 +176,11 @@ class ImportContacts(_Imports):
 
 
 class ImportFlat(_Imports):
-    """The same file for a merchant with a million customers, each with a phone, and for one who has none but those of the file."""
+    """The same file for a merchant with a million customers, each with a phone, and for one who has none but those of the file.
+
+    Its people stand beside each other in both, as the newest customers do: how far apart rows lie is the disk's matter, what is
+    asked here is whether a slice looks at more than its own.
+    """
 
     name: ClassVar[str] = "import_flat"
     goal: ClassVar[float] = 0.8
@@ -200,7 +204,7 @@ class ImportFlat(_Imports):
             )
 
     def measure_subject(self, round_number: int) -> float:
-        return self._measure("full", range(1, self.size + 1, self.size // self.rows)[: self.rows], round_number)
+        return self._measure("full", range(self.size - self.rows + 1, self.size + 1), round_number)
 
     def measure_baseline(self, round_number: int) -> float:
         return self._measure("empty", range(1, self.rows + 1), round_number)

@@ -127,6 +127,13 @@ class People:
     def lock(self, part: Slice) -> None:
         locks.lock_in_transaction(custom_values.LOCK, shared=True)
         lock_rows(Contact, part.rows().filter(target_id__isnull=False).values_list("target_id", flat=True))
+        """In the order of ids, as every writer does; the ids stay where they are."""
+        sql = (
+            f"SELECT count(*) FROM (SELECT 1 FROM {_table(Contact)} WHERE id = ANY(ARRAY(SELECT target_id FROM {_table(ImportRow)}"
+            " WHERE run_id = %s AND line > %s AND line <= %s AND target_id IS NOT NULL)) ORDER BY id FOR UPDATE) AS held"
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [part.run.pk, part.after, part.until])
 
     def judge(self, part: Slice) -> None:
         sql, params = _judging(part)
@@ -309,9 +316,12 @@ def _write_columns(part: Slice, now: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute(sql, [now, *span, *span])
         rows = cursor.fetchall()
-    marks.mark([pk for pk, birthday, _custom in rows if birthday], "birthday")
-    keys = [key for key in part.run.mapping if key.startswith("custom.")]
-    marks.mark([pk for pk, _birthday, custom in rows if custom], *keys)
+    custom_keys = [key for key in part.run.mapping if key.startswith("custom.")]
+    told: dict[tuple[bool, bool], list[int]] = defaultdict(list)
+    for pk, *flags in rows:
+        told[tuple(flags)].append(pk)
+    for (birthday, custom), ids in told.items():
+        marks.mark(ids, *(["birthday"] if birthday else []), *(custom_keys if custom else []))
 
 
 def _write_phones(part: Slice, now: datetime) -> None:
