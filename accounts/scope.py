@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -34,17 +34,6 @@ class DataScope:
     def is_own_only(self) -> bool:
         """A guide: nothing but her own customers."""
         return self.own and not (self.sees_all or self.region_ids or self.dealer_ids or self.store_ids)
-
-    def packed(self) -> dict[str, Any]:
-        """As JSON, for work that goes on without the person's request."""
-        ids = {name: sorted(getattr(self, name)) for name in ("region_ids", "dealer_ids", "store_ids")}
-        return {"user_id": self.user_id, "sees_all": self.sees_all, "own": self.own, **ids}
-
-    @classmethod
-    def unpacked(cls, data: dict[str, Any]) -> Self:
-        """What packed() wrote."""
-        ids = {name: frozenset(data[name]) for name in ("region_ids", "dealer_ids", "store_ids")}
-        return cls(user_id=data["user_id"], sees_all=data["sees_all"], own=data["own"], **ids)
 
 
 EVERYTHING = DataScope(user_id=0, sees_all=True)

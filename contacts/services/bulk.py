@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from accounts.scope import DataScope
+from accounts.scope import DataScope, scope_as_json, scope_from_json
 from contacts import bulk, listing, longjobs
 from contacts.models import BulkChange, BulkPart, BulkReason, Contact
 from contacts.queries import visible_contacts
@@ -43,7 +43,7 @@ def start(
         raise listing.not_as_seen(expected, len(ids))
     kind.check(params)
     change = BulkChange.objects.create(
-        kind=key, title=kind.in_words(params)[:200], params=params, scope=scope.packed(), total=len(ids), created_at=clock.now(),
+        kind=key, title=kind.in_words(params)[:200], params=params, scope=scope_as_json(scope), total=len(ids), created_at=clock.now(),
         created_by_id=by.id if by.kind == "user" else None,
     )  # fmt: skip
     BulkPart.objects.bulk_create(
@@ -75,7 +75,7 @@ def ask_undo(change_id: int, scope: DataScope, *, by: Actor) -> BulkChange:
         return change
     if clock.now() > undoable_until(change):
         raise UserError(_("批量操作只能在 24 小时内撤销,这一次已经超过了。"))
-    change.undo_asked_at, change.undo_scope = clock.now(), scope.packed()
+    change.undo_asked_at, change.undo_scope = clock.now(), scope_as_json(scope)
     change.undo_by_id = by.id if by.kind == "user" else None
     audit.record("bulk.undo_asked", change, by=by, kind=change.kind, count=change.changed)
     if change.total > AT_ONCE:
@@ -178,7 +178,7 @@ def _undo_part(change_id: int) -> bool:
 
 def _lock_visible(ids: Any, scope: dict[str, Any]) -> list[int]:
     """Of these people, those in the scope who count for themselves, locked: nobody changes or merges them meanwhile."""
-    people = visible_contacts(DataScope.unpacked(scope)).filter(pk__in=list(ids))
+    people = visible_contacts(scope_from_json(scope)).filter(pk__in=list(ids))
     return list(people.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
 
 

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from accounts.scope import DataScope
+from accounts.scope import DataScope, scope_as_json, scope_from_json
 from contacts.ended import LISTS, Narrowing, events_of, friends_left, kept_days, root_of, roots
 from contacts.models import TimelineEvent
 from contacts.services import exports
@@ -30,7 +30,7 @@ def request_export(tab: str, wanted: Narrowing, scope: DataScope, *, by: Actor, 
     """Start the file of a tab of the page, under its filters. Audited. Raises UserError as exports.start does."""
     count = events_of(tab, scope, wanted).count()
     narrowing = asdict(wanted) | {"since": wanted.since.isoformat(), "until": wanted.until.isoformat()}
-    params = {"tab": tab, "wanted": narrowing, "scope": scope.packed()}
+    params = {"tab": tab, "wanted": narrowing, "scope": scope_as_json(scope)}
     title = _("导出「%(name)s」%(count)s 条") % {"name": LISTS[tab], "count": f"{count:,}"}
     job = exports.start(KIND, title, params, count, by=by, file_format=file_format)
     audit.record("contacts.ended_exported", job, by=by, tab=tab, count=count, format=file_format)
@@ -46,7 +46,7 @@ def _heads(_params: Mapping[str, Any]) -> list[str]:
 def _page(params: Mapping[str, Any], after: Any) -> tuple[exports.Rows, Any]:
     given = dict(params["wanted"])
     wanted = Narrowing(**given | {key: datetime.fromisoformat(given[key]) for key in ("since", "until")})
-    events = events_of(params["tab"], DataScope.unpacked(params["scope"]), wanted)
+    events = events_of(params["tab"], scope_from_json(params["scope"]), wanted)
     if after is not None:
         at, pk = datetime.fromisoformat(after[0]), after[1]
         # The first column alone bounds the index scan.

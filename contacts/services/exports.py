@@ -18,7 +18,7 @@ from django.http import QueryDict
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from accounts.scope import DataScope
+from accounts.scope import DataScope, scope_as_json, scope_from_json
 from contacts import export_columns, listing, longjobs
 from contacts.queries import listed_contacts
 from scrm.lib import clock
@@ -86,7 +86,13 @@ def request_export(
     allowed = [one.key for one in export_columns.columns(permissions)]
     chosen = [key for key in allowed if key in set(keys)] or allowed
     is_unmasked = is_unmasked and "contacts.unmask" in permissions and "phone" in chosen
-    params = {"query": query, "ids": list(ids), "scope": scope.packed(), "columns": chosen, "is_unmasked": is_unmasked}
+    params = {
+        "query": query,
+        "ids": list(ids),
+        "scope": scope_as_json(scope),
+        "columns": chosen,
+        "is_unmasked": is_unmasked,
+    }
     count = _chosen(params).count()
     title = _("导出客户 %(count)s 位") % {"count": f"{count:,}"}
     job = start(KIND, title, params, count, by=by, file_format=file_format)
@@ -115,7 +121,7 @@ def _people(params: Mapping[str, Any], after: Any) -> tuple[Rows, Any]:
 
 
 def _chosen(params: Mapping[str, Any]) -> Any:
-    people = listing.narrowed(listed_contacts(DataScope.unpacked(params["scope"])), QueryDict(params["query"]))
+    people = listing.narrowed(listed_contacts(scope_from_json(params["scope"])), QueryDict(params["query"]))
     return people.filter(pk__in=params["ids"]) if params.get("ids") else people
 
 

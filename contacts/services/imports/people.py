@@ -320,8 +320,8 @@ def _write_columns(part: Slice, now: datetime) -> None:
     told: dict[tuple[bool, bool], list[int]] = defaultdict(list)
     for pk, *flags in rows:
         told[tuple(flags)].append(pk)
-    for (birthday, custom), ids in told.items():
-        marks.mark(ids, *(["birthday"] if birthday else []), *(custom_keys if custom else []))
+    for (birthday, values), ids in told.items():
+        marks.mark(ids, *(["birthday"] if birthday else []), *(custom_keys if values else []))
 
 
 def _write_phones(part: Slice, now: datetime) -> None:
