@@ -24,6 +24,7 @@ from contacts import (
     longjobs,
     panels,
     scopes,
+    successions,
     timeline,
     today,
     transfers,
@@ -61,6 +62,7 @@ from contacts.services import (
     stage_answers,
     stage_editing,
     stage_rules,
+    todos,
 )
 from contacts.services.alarms import watch_deletions
 from contacts.services.handover import planning, running
@@ -185,6 +187,7 @@ def _imports() -> None:
 
 def _notes() -> None:
     """跟进记录, 待办 and edits of remarks."""
+    successions.on_taken_over(todos.take_over)
     for command in (REMIND_COMMAND, REMARK_COMMAND):
         register_command(command)
     panels.register(panels.Panel("todos", _("待办"), 10, "contacts/_todos_panel.html", notes.todos_panel))

@@ -1,19 +1,23 @@
 """待办: what a guide is to do for a person, done by whom and when."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from contacts.models import Member, Todo
+from contacts.models import Follow, Member, Todo
+from contacts.queries import family_of
 from contacts.services.notes import member_of, user_of
 from contacts.services.reminders import LANE, working_instant
 from contacts.services.stages import actor_label
-from contacts.timeline import NewEvent, record_events
-from scrm.lib.db.bulk import clean_text
+from contacts.successions import TakenOver
+from contacts.timeline import NewEvent, record_events, roots_of
+from scrm.lib import clock
+from scrm.lib.db.bulk import clean_text, update_rows
 from scrm.lib.errors import UserError
 from tenants import audit, jobs
-from tenants.audit import Actor
+from tenants.audit import SYSTEM, Actor
 
 LONGEST = 200
 FARTHEST = timedelta(days=366)
@@ -79,15 +83,57 @@ def give_todo(todo_id: int, member: Member, *, by: Actor, at: datetime) -> Todo:
     user_of(by)
     if member.pk == todo.member_id:
         return todo
-    todo.member = member
-    if todo.reminder != _Reminder.NONE:
-        todo.remind_at, todo.reminder = working_instant(max(todo.due_at, at)), _Reminder.WAITING
-        todo.reminder_error = ""
-    todo.save(update_fields=["member", "remind_at", "reminder", "reminder_error"])
-    _tell(todo, "todo.given", _key(todo, "given", at), member.pk, by=by, at=at)
-    if todo.remind_at:
-        jobs.nudge(LANE, due_at=todo.remind_at)
+    _move([todo], {todo.pk: member.pk}, by=by, at=at)
+    audit.record("todo.given", todo.contact, by=by, todo=todo.pk)
     return todo
+
+
+@transaction.atomic
+def hand_on(moves: Mapping[int, int], *, by: Actor, at: datetime) -> int:
+    """To-do → the member who does it from now on; how many moved. Those done, and those that are hers already, stay.
+
+    A number of statements that does not depend on how many there are; the audit row is the caller's.
+    """
+    rows = Todo.objects.select_for_update(of=("self",)).filter(pk__in=moves, done_at__isnull=True).order_by("pk")
+    return _move([todo for todo in rows if todo.member_id != moves[todo.pk]], moves, by=by, at=at)
+
+
+def take_over(taken: Sequence[TakenOver]) -> None:
+    """What the giver still had to do for customers who were handed over is their successors' to do."""
+    follows = Follow.objects.in_bulk({pk for one in taken for pk in (one.old_follow_id, one.new_follow_id)})
+    pairs = [(follows[one.old_follow_id], follows[one.new_follow_id]) for one in taken]
+    roots = roots_of(old.contact_id for old, _new in pairs)
+    successor = {(roots[old.contact_id], old.member_id): new.member_id for old, new in pairs}
+    family = family_of(roots.values())
+    open_ones = Todo.objects.filter(
+        contact_id__in=family, member_id__in={old.member_id for old, _new in pairs}, done_at__isnull=True
+    )
+    moves = {
+        pk: successor[family[contact_id], member_id]
+        for pk, contact_id, member_id in open_ones.values_list("pk", "contact_id", "member_id")
+        if (family[contact_id], member_id) in successor
+    }
+    hand_on(moves, by=SYSTEM, at=clock.now())
+
+
+def _move(todos: Sequence[Todo], moves: Mapping[int, int], *, by: Actor, at: datetime) -> int:
+    """Another is to do these, and is reminded where the one before was to be: when it is due, or now when that is past."""
+    for todo in todos:
+        todo.member_id = moves[todo.pk]
+        if todo.reminder != _Reminder.NONE:
+            todo.remind_at, todo.reminder = working_instant(max(todo.due_at, at)), _Reminder.WAITING
+            todo.reminder_error = ""
+    columns = ("member_id", "remind_at", "reminder", "reminder_error")
+    update_rows(Todo, [{"id": todo.pk, **{name: getattr(todo, name) for name in columns}} for todo in todos])
+    record_events([
+        NewEvent("todo.given", at, "product", _key(todo, "given", at), contact_id=todo.contact_id, member_id=todo.member_id,
+                 actor=actor_label(by), subject=f"todo:{todo.pk}", payload={})
+        for todo in todos
+    ])  # fmt: skip
+    reminded = [todo.remind_at for todo in todos if todo.remind_at]
+    if reminded:
+        jobs.nudge(LANE, due_at=min(reminded))
+    return len(todos)
 
 
 @transaction.atomic

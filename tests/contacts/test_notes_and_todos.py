@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from contacts.models import Contact, Note, TimelineEvent, Todo
 from contacts.services import notes, reminders, todos
 from contacts.services.merging import merge_roots
+from contacts.successions import TakenOver
 from scrm.lib import clock
 from scrm.lib.errors import NotAllowed, UserError
 from tenants.audit import SYSTEM
@@ -348,3 +349,33 @@ def test_a_person_erased_takes_notes_todos_and_edits_along(acme_client: Client) 
     TimelineEvent.objects.filter(contact=person).delete()
     person.delete()
     assert not Note.objects.exists() and not Todo.objects.exists()
+
+
+def test_what_a_giver_had_to_do_goes_on_to_the_successor(acme: Any) -> None:
+    old = make_follow(make_contact("王姐"), make_member("林小雅"))
+    new = make_follow(old.contact, make_member("梅梅"), own=False)
+    other = make_follow(make_contact("陈姐"), old.member)
+    now = clock.now()
+
+    def todo(follow: Any, **values: Any) -> Todo:
+        return Todo.objects.create(
+            contact=follow.contact, member=follow.member, text="送小样", created_at=now - timedelta(days=2), author_id=1,
+            author_name="林小雅", **{"due_at": now - timedelta(hours=1), "reminder": "sent", **values},
+        )  # fmt: skip
+
+    going, done, hers = (
+        todo(old),
+        todo(old, done_at=now, done_by_id=1, done_by_name="林小雅"),
+        todo(new, reminder="none"),
+    )
+    stays = todo(other)
+    with CaptureQueriesContext(connection) as captured:
+        todos.take_over([TakenOver(old.pk, new.pk)])
+    assert len(captured) <= 16
+
+    for one in (going, done, hers, stays):
+        one.refresh_from_db()
+    assert (going.member, going.reminder) == (new.member, "waiting") and going.remind_at >= now
+    assert (done.member, hers.member, stays.member) == (old.member, new.member, old.member)
+    todos.take_over([TakenOver(old.pk, new.pk)])
+    assert Todo.objects.filter(member=new.member).count() == 2

@@ -14,6 +14,7 @@ from contacts.services.handover import planning
 from contacts.services.handover.eligibility import fitness
 from contacts.services.members import move_members
 from contacts.services.staffing.reading import successors, takers
+from contacts.services.todos import hand_on
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
 from tenants import audit, locks
@@ -165,7 +166,8 @@ def _give_todos(change: StaffChange, member_id: int | None, *, by: Actor) -> int
         return 0
     if member_id not in {one.pk for one, _leads in takers(change)}:
         raise UserError(_("请选择原门店在职的同事来接待办。"))
-    count = Todo.objects.filter(member_id=change.member_id, done_at__isnull=True).update(member_id=member_id)
+    open_ones = Todo.objects.filter(member_id=change.member_id, done_at__isnull=True).values_list("pk", flat=True)
+    count = hand_on(dict.fromkeys(open_ones, member_id), by=by, at=clock.now())
     if count:
         audit.record("todos.reassigned", change.member, by=by, to=member_id, count=count)
     return count
