@@ -65,6 +65,11 @@ def _csv_lines(path: Path) -> Iterator[Line]:
 
 def _records(file: io.TextIOWrapper, delimiter: str) -> Iterator[Line]:
     """A line is a row, unless a quoted cell runs on to the next ones. How many cells the first row has tells whether it does."""
+    for line in _read_records(file, delimiter):
+        yield line._replace(cells=[_storable(cell) for cell in line.cells]) if line.problem else line
+
+
+def _read_records(file: io.TextIOWrapper, delimiter: str) -> Iterator[Line]:
     number, width = 0, 0
     waiting: list[str] = []
     while True:
@@ -112,6 +117,11 @@ def _parsed(text: str, delimiter: str) -> list[Any] | None:
     except csv.Error:
         return None
     return rows[0] if len(rows) == 1 else None
+
+
+def _storable(text: str) -> str:
+    """What of a broken cell can be shown and written to a file."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _unreadable(text: str) -> str:

@@ -104,6 +104,17 @@ def test_bad_rows_go_to_the_reject_file_with_every_reason(tmp_path: Any) -> None
         assert part in reason, (line, reason)
 
 
+def test_a_broken_line_is_rejected_and_the_others_come_in(tmp_path: Any) -> None:
+    make_store(code="S1")
+    lines = f"{HEAD}\n{GOOD}\n".encode().split(b"\n")
+    body = b"\n".join(
+        [lines[0], b'B1,"2026-01-31,10,,,', *lines[1:3], b"B2,2026-01-31,10,\xff,,", b"A3,2026-01-31,5,,,"]
+    )
+    record = run(body)
+    assert (record.rows_read, record.rows_created, record.rows_rejected) == (5, 3, 2)
+    assert [line[:2] for line in reject_lines(record, tmp_path)[1:]] == [["2", "引号不成对"], ["5", "有无法识别的字符"]]
+
+
 def test_the_same_file_again_changes_nothing() -> None:
     make_store(code="S1")
     run(f"{HEAD}\n{GOOD}\n")

@@ -121,7 +121,7 @@ def _picked(lines: Any, wanted: dict[int, str], last: int) -> list[Line]:
 def _csv(lines: list[list[str]]) -> bytes:
     text = io.StringIO()
     csv.writer(text).writerows([list(map(as_text, line)) for line in lines])
-    return text.getvalue().encode("utf-8", "replace")
+    return text.getvalue().encode()
 
 
 def prune(before: datetime, limit: int) -> int:

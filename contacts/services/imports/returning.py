@@ -1,0 +1,121 @@
+"""Taking an import of 客户资料 back: each value returns while it is still the one the file brought."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from contacts import marks
+from contacts.models import Contact, ContactPhone, ImportRow, Member, Stage
+from contacts.services.imports.registry import Slice
+from contacts.services.ownership import assign_owner
+from contacts.services.search import refresh_search
+from contacts.services.stages import change_stage
+from scrm.lib import clock
+from scrm.lib.db.bulk import update_rows
+from tenants.audit import Actor
+
+SOURCE = "import"  # of phones and transitions that come from a file
+
+
+def assign(member_id: int, ids: list[int], *, by: Actor, now: datetime) -> None:
+    """Credit people to a member who was found to be a friend of each."""
+    assign_owner(ids, Member.objects.get(pk=member_id), by=by, at=now, reason=SOURCE, must_be_friend=False)
+
+
+def take_back(part: Slice, *, by: Actor, now: datetime) -> None:
+    """Set back the people of a slice; is_kept where something of theirs was changed since."""
+    rows = list(part.rows().filter(outcome="updated").only("pk", "target_id", "changes"))
+    people = {
+        person.pk: person
+        for person in Contact.objects.select_for_update(of=("self",))
+        .filter(pk__any_of={row.target_id for row in rows})
+        .order_by("pk")
+    }
+    phones = _own_phones(rows)
+    plan = _Return()
+    for row in rows:
+        person = people.get(row.target_id or 0)
+        row.is_kept = person is None or person.root_id is not None or not plan.add(person, row.changes, phones)
+    plan.carry_out(by=by, now=now)
+    update_rows(ImportRow, [{"id": row.pk, "is_kept": True} for row in rows if row.is_kept])
+
+
+def _own_phones(rows: Sequence[ImportRow]) -> dict[tuple[int, str], int]:
+    """(person, phone) → the row that a file wrote."""
+    wanted = {row.target_id for row in rows if "phone" in row.changes}
+    found = ContactPhone.objects.filter(contact_id__any_of=wanted, source=SOURCE) if wanted else ()
+    return {(phone.contact_id, phone.phone): phone.pk for phone in found}
+
+
+class _Return:
+    """What goes back, gathered over a slice."""
+
+    def __init__(self) -> None:
+        self.columns: list[dict[str, Any]] = []
+        self.phones: dict[int, int] = {}  # ContactPhone → person
+        self.stages: dict[int, list[int]] = defaultdict(list)
+        self.owners: dict[int, list[int]] = defaultdict(list)
+        self.standing = {stage.pk for stage in Stage.objects.filter(is_archived=False)}
+        self.keys: dict[str, list[int]] = defaultdict(list)
+
+    def add(self, person: Contact, changes: dict[str, Any], phones: dict[tuple[int, str], int]) -> bool:
+        """Plan one person's return; False where something of it was changed since and stays."""
+        whole = True
+        birthday, custom = person.birthday, dict(person.custom)
+        for column, (before, after) in changes.items():
+            if column == "birthday":
+                same = _iso(birthday) == after
+                birthday = date.fromisoformat(before) if same and before else None if same else birthday
+                self.keys["birthday"] += [person.pk] if same else []
+            elif column == "custom":
+                same = self._custom(person.pk, custom, before, after)
+            elif column == "phone":
+                pk = phones.get((person.pk, after))
+                same = pk is not None
+                self.phones |= {pk: person.pk} if pk is not None else {}
+            else:
+                same = self._moved(person, column, before, after)
+            whole = whole and same
+        if (birthday, custom) != (person.birthday, person.custom):
+            self.columns.append({"id": person.pk, "birthday": birthday, "custom": custom, "updated_at": clock.now()})
+        return whole
+
+    def _custom(self, pk: int, custom: dict[str, Any], before: dict[str, Any], after: dict[str, Any]) -> bool:
+        whole = True
+        for key, value in after.items():
+            if before.get(key) == value and key in before:
+                continue
+            if key not in custom or custom[key] != value:
+                whole = False
+                continue
+            custom.pop(key)
+            custom |= {key: before[key]} if key in before else {}
+            self.keys[f"custom.{key}"].append(pk)
+        return whole
+
+    def _moved(self, person: Contact, column: str, before: int | None, after: int) -> bool:
+        """A person goes back to a stage still in use, or to a guide; there is no way back to none, since moves are only added."""
+        standing = person.stage_id if column == "stage" else person.owner_id
+        if standing != after or before is None or (column == "stage" and before not in self.standing):
+            return False
+        (self.stages if column == "stage" else self.owners)[before].append(person.pk)
+        return True
+
+    def carry_out(self, *, by: Actor, now: datetime) -> None:
+        update_rows(Contact, self.columns)
+        for key, ids in self.keys.items():
+            marks.mark(ids, key)
+        ContactPhone.objects.filter(pk__any_of=set(self.phones)).delete()
+        refresh_search(set(self.phones.values()))
+        for stage_id, ids in self.stages.items():
+            stage = Stage.objects.get(pk=stage_id)
+            change_stage(ids, stage, source=SOURCE, reason=_("撤销导入"), by=by, at=now)
+        for member_id, ids in self.owners.items():
+            assign(member_id, ids, by=by, now=now)
+
+
+def _iso(day: date | None) -> str | None:
+    return day.isoformat() if day else None
