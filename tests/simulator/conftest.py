@@ -48,7 +48,7 @@ class Client:
         assert answer["ok"], answer
         return answer
 
-    def wait_quiet(self, seconds=10):
+    def wait_quiet(self, seconds=40):
         deadline = time.monotonic() + seconds
         while not self.control("quiet")["quiet"]:
             assert time.monotonic() < deadline, "the simulator did not become quiet"
