@@ -1,4 +1,4 @@
-"""Every page × {region, dealer, store, guide}: whoever sees a part of the organisation sees nothing of the rest.
+"""Every page × {store, guide}: whoever sees a part of the organisation sees nothing of the rest.
 
 The watcher holds every permission, over a part where nobody is; everything else belongs to others and has SECRET in its name.
 """
@@ -26,12 +26,8 @@ SCOPED = {
     "contacts.Contact", "contacts.Note", "contacts.Todo", "contacts.Follow", "contacts.GroupChat", "contacts.Member",
     "contacts.HandoverPlan", "contacts.DeletionAlarm", "contacts.Store", "commerce.Order", "ledger.Job", "campaigns.Dispatch",
 }  # fmt: skip
-SCOPES = {
-    "region": lambda: contacts.make_region(),
-    "dealer": lambda: contacts.make_dealer(),
-    "store": lambda: contacts.make_store(),
-    "self": lambda: "self",
-}
+# The narrowest of places, and oneself: regions and dealers are stores taken together (tests/contacts/test_walls.py).
+SCOPES = {"store": lambda: contacts.make_store(), "self": lambda: "self"}
 
 
 @pytest.fixture
