@@ -92,20 +92,20 @@ def _note(found: Sequence[tuple[Fact, int]], roots: Mapping[int, int]) -> None:
         ).values_list("member_id", "user_id")
     )
     now = clock.now()
-    tells = people_policy().tells_clashes
+    opens, tells = working_instant(now), people_policy().tells_clashes
     rows = []
     for fact, other in found:
         if users.get(fact.member_id or 0) is not None and users.get(fact.member_id or 0) == users.get(other):
             continue
-        tell_at = working_instant(now) if tells and now - fact.occurred_at <= FRESH else None
+        tell_at = opens if tells and now - fact.occurred_at <= FRESH else None
         rows.append(
             {"contact_id": roots[fact.contact_id or 0], "member_id": fact.member_id, "other_id": other, "fact_key": fact.fact_key,
              "added_at": fact.occurred_at, "noticed_at": now, "tell_at": tell_at,
              "told": (_Told.WAITING if tell_at else _Told.NOT).value, "told_error": "", "handled_at": None, "handled_by_id": None}
         )  # fmt: skip
     insert_rows(Clash, rows, ignore_conflicts=True)
-    for at in {row["tell_at"] for row in rows if row["tell_at"]}:
-        jobs.nudge(LANE, due_at=at)  # type: ignore[arg-type]
+    if any(row["tell_at"] for row in rows):
+        jobs.nudge(LANE, due_at=opens)
 
 
 # --- Who sees them, and who has dealt with them ---------------------------------------------------------------------

@@ -20,7 +20,7 @@ from wecom_bridge.services.dirty import fact_of
 
 pytestmark = pytest.mark.django_db
 HOST = "admin.testserver"
-OFTEN = settings(max_examples=often(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+OFTEN = settings(max_examples=often(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ _TREE = st.recursive(_TEXT.map(escape), lambda inner: st.lists(st.tuples(_NAMES,
     lambda pairs: "".join(f"<{name}>{one}</{name}>" for name, one in pairs)), max_leaves=12)  # fmt: skip
 
 
-@settings(max_examples=often(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=often(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(event=_EVENTS, inner=_TREE, noise=st.binary(max_size=3))
 def test_any_event_under_the_right_key_is_stored_readably_or_refused(
     connection, knock, monkeypatch, event, inner, noise

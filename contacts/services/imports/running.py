@@ -105,8 +105,9 @@ def undo(run_id: int, *, by: Actor) -> ImportRun:
 
 def can_undo(run: ImportRun) -> bool:
     """Whether it may still be taken back."""
-    done = run.state == ImportState.DONE and run.finished_at is not None and bool(run.file_path)
-    return done and clock.now() <= run.finished_at + UNDO_WITHIN and run.rows_created + run.rows_updated > 0  # type: ignore[operator]  # done says it is set
+    if run.state != ImportState.DONE or run.finished_at is None or not run.file_path:
+        return False
+    return clock.now() <= run.finished_at + UNDO_WITHIN and run.rows_created + run.rows_updated > 0
 
 
 def _locked(run_id: int) -> ImportRun:
