@@ -42,7 +42,8 @@ def guides(gateway: Gateway) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_process() -> Iterator[None]:
+def _fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(nudges, "IDLE_SECONDS", 0.05)  # each test waits for that thread's end
     forget_process()
     yield
     recorder._tallies.clear()  # or the nudging thread would commit them behind a test that is rolled back
