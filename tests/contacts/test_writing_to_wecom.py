@@ -1,7 +1,6 @@
 """Remarks and reminders on their way to WeCom and back, against the simulator over HTTP."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +13,6 @@ from contacts.services import inbound, remarks, reminders, todos
 from contacts.services.remarks import Remark
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
-from simulator.threaded import ThreadedSimulator
 from tenants.audit import Actor
 from tests.support.contacts import (
     follow_info,
@@ -27,7 +25,7 @@ from tests.support.contacts import (
     person_row,
 )
 from tests.support.core import actor_of, make_user
-from tests.support.wecom import Wecom, forget_process
+from tests.support.wecom import Wecom
 from wecom_bridge.models import OutboundCommand
 from wecom_bridge.services import outbox
 
@@ -35,20 +33,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 SOON = timedelta(seconds=20)
 # Wednesday, 10:00 in Shanghai.
 MORNING = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
-
-
-@pytest.fixture(scope="session")
-def _shop() -> Iterator[Wecom]:
-    with ThreadedSimulator(["shop"], seed=7) as running:
-        yield Wecom(running.url)
-
-
-@pytest.fixture
-def wecom(_shop: Wecom, settings: Any) -> Wecom:
-    settings.WECOM_API_BASE = _shop.url
-    _shop.reset()
-    forget_process()
-    return _shop
 
 
 @pytest.fixture
