@@ -3,6 +3,7 @@
 from django.utils.translation import gettext_lazy as _
 
 from accounts import api_scopes, ways
+from accounts.freezing import register as register_freezer
 from accounts.scope import register_cover, register_places
 from conditions import consumers
 from contacts import (
@@ -54,6 +55,7 @@ from contacts.services import (
     erasing,
     exports,
     forgotten,
+    freezing,
     groups,
     merging,
     owner_rules,
@@ -138,6 +140,8 @@ def register() -> None:
     timeline.on_recorded(enter_first_stage)
     timeline.on_recorded(watch_deletions)
     timeline.on_restated(watch_deletions)
+    register_freezer(freezing.FREEZER)
+    _notice("deletion_alarms", freezing.NOTICE)
     home_panel.register()
     lanes.register(lanes.Lane(longjobs.LANE, queue="bulk", drain=longjobs.drain))
     longjobs.register(stage_editing.EMPTY, stage_editing.empty_step)

@@ -103,6 +103,7 @@ urlpatterns = [
     path("ended/", ended.ended_list, name="ended_list"),
     path("ended/export/", ended.ended_export, name="ended_export"),
     path("ended/alarms/<int:pk>/handled/", ended.alarm_handled, name="alarm_handled"),
+    path("ended/alarms/<int:pk>/lift/", ended.freeze_lift, name="freeze_lift"),
     path("contacts/<int:pk>/merge/", merges.merge_pick, name="merge_pick"),
     path("contacts/<int:pk>/merge/<int:other_pk>/", merges.merge_page, name="merge"),
     path("duplicates/", duplicates.duplicate_list, name="duplicate_list"),

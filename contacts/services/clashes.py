@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import RoleGrant
 from accounts.scope import DataScope
-from contacts.models import Clash, FactSource, Follow, Member, MemberAccount, Relation
+from contacts.models import Clash, FactSource, Follow, Member, MemberAccount, Relation, Told
 from contacts.policy import people_policy
 from contacts.queries import family_of, visible_contacts, visible_members
 from contacts.services.telling import Message, Notice, working_instant
@@ -32,7 +32,6 @@ ASSIGNED = 202  # add_way: 管理员或负责人分配
 # What is found later than this is listed, and nobody is told: the two have long known.
 FRESH = timedelta(hours=24)
 MANAGER_ROLE = "store"
-_Told = Clash.Told
 
 
 def watch_addings(facts: Sequence[Fact]) -> None:
@@ -94,7 +93,7 @@ def _note(found: Sequence[tuple[Fact, int]], roots: Mapping[int, int]) -> None:
         rows.append(
             {"contact_id": roots[fact.contact_id or 0], "member_id": fact.member_id, "other_id": other, "fact_key": fact.fact_key,
              "added_at": fact.occurred_at, "noticed_at": now, "tell_at": tell_at,
-             "told": (_Told.WAITING if tell_at else _Told.NOT).value, "told_error": "", "handled_at": None, "handled_by_id": None}
+             "told": (Told.WAITING if tell_at else Told.NOT).value, "told_error": "", "handled_at": None, "handled_by_id": None}
         )  # fmt: skip
     insert_rows(Clash, rows, ignore_conflicts=True)
     if any(row["tell_at"] for row in rows):
@@ -123,7 +122,7 @@ def handle(clashes: QuerySet[Clash], pk: int, *, by: Actor) -> Clash:
         raise Conflict(_("这条撞单已经处理过了,请刷新页面。"))
     clash.handled_at, clash.handled_by_id = clock.now(), by.id
     if clash.tell_at is not None:
-        clash.tell_at, clash.told = None, _Told.NOT
+        clash.tell_at, clash.told = None, Told.NOT
     clash.save(update_fields=["handled_at", "handled_by_id", "tell_at", "told"])
     audit.record("clash.handled", clash, by=by, contact=clash.contact_id)
     return clash
@@ -186,7 +185,7 @@ NOTICE = Notice(
     due="tell_at",
     state="told",
     error="told_error",
-    quiet=_Told.NOT.value,
+    quiet=Told.NOT.value,
     open=Q(handled_at__isnull=True),
     related=("contact__root", "contact__owner", "contact__root__owner", "member", "other"),
     write=_write,

@@ -7,12 +7,11 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
 from django.db.models import Min, Q, QuerySet
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from contacts.models import Member
@@ -23,6 +22,9 @@ from wecom_bridge import commands
 from wecom_bridge.contracts import Call, CommandKind, Refusal, Settled, WeComReader
 from wecom_bridge.models import CorpCredential, OutboundCommand
 from wecom_bridge.settling import app_messages
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as Promise
 
 # Colleagues are left alone outside of these, tenant time.
 OPENS, CLOSES = time(9), time(21)
@@ -59,7 +61,7 @@ class Notice:
 
     lane: str
     command: str
-    label: str | Promise
+    label: "str | Promise"
     model: Any
     due: str
     state: str

@@ -178,6 +178,7 @@ TENANT_ROUTES: dict[str, Expect] = {
         ended_list=Route(),
         ended_export=Route(),
         alarm_handled=Route(pk="contacts.DeletionAlarm"),
+        freeze_lift=Route(pk="contacts.DeletionAlarm", body={"reason": "x"}, own={409}),  # an old alarm froze nothing
         merge_pick=Route(pk="contacts.Contact"),
         merge=Route(pk="contacts.Contact", ids={"other_pk": "contacts.Contact"}),
         merge_list=Route(),
