@@ -37,7 +37,7 @@ PRESETS = (
             "contacts.edit", "contacts.unmask", "contacts.export", "contacts.erase", "handover.manage", "orders.import", "tags.edit", "rules.edit",
             "stages.edit", "broadcasts.approve", "bridge.view", "bridge.manage", "org.view", "org.edit", "users.manage", "roles.manage",
             "tokens.manage", "audit.view", "retention.edit", "jobs.view", "fields.edit", "contacts.import", "contacts.merge", "ownership.edit",
-            "freezes.lift",
+            "freezes.lift", "contacts.export_many",
         ),
     ),
     Preset(
@@ -95,7 +95,7 @@ LATER: dict[str, tuple[str, ...]] = {
         "contacts.merge",
         "ownership.edit",
     ),
-    "accounts.freeze_permissions": ("freezes.lift",),
+    "accounts.guarding_permissions": ("freezes.lift", "contacts.export_many"),
 }
 
 

@@ -31,6 +31,8 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "custom_field.retyped": _("更改自定义字段类型"),
     "contacts.exported": _("导出客户"),
     "contacts.ended_exported": _("导出已删除与回流"),
+    "contacts.export_refused": _("导出超过每日上限被拒"),
+    "contacts.export_limit_changed": _("调整每日导出上限"),
     "contacts.export_downloaded": _("下载客户导出文件"),
     "view.created": _("保存客户列表视图"),
     "view.changed": _("修改客户列表视图"),
@@ -125,6 +127,14 @@ def register() -> None:
             people,
             says=_("把范围内的客户导出成文件,每次导出都留操作记录"),
             freezes=True,
+        ),
+        Permission(
+            "contacts.export_many",
+            _("导出不受每日上限"),
+            people,
+            tenant_wide=True,
+            freezes=True,
+            says=_("一天导出的客户可以超过每人每天的上限,并且可以调整这个上限"),
         ),
         Permission(
             "stages.edit",

@@ -43,6 +43,7 @@ urlpatterns = [
     path("contacts/views/<int:pk>/update/", saved_views.view_update, name="view_update"),
     path("contacts/views/<int:pk>/delete/", saved_views.view_delete, name="view_delete"),
     path("contacts/export/", exports.export_start, name="export_start"),
+    path("contacts/exports/limit/", exports.export_limit, name="export_limit"),
     path("contacts/exports/", exports.export_list, name="export_list"),
     path("contacts/exports/<int:pk>/", exports.export_page, name="export"),
     path("contacts/exports/<int:pk>/status/", exports.export_status, name="export_status"),

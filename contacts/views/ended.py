@@ -31,6 +31,7 @@ from contacts.queries import visible_stores
 from contacts.services import ended_exports, freezing
 from contacts.services.alarms import day_bounds, handle_alarm
 from contacts.services.opt_out import is_opted_out
+from contacts.views.exports import begun
 from scrm.lib import clock
 from scrm.lib.numbers import whole_number
 from scrm.lib.paging import keyset_page, pager
@@ -79,10 +80,13 @@ def ended_export(request: MemberRequest) -> HttpResponse:
     if tab not in LISTS:
         raise Http404
     file_format = request.POST.get("format", "csv")
-    job = ended_exports.request_export(
-        tab, _narrowing(request), request.scope, by=request.actor, file_format=file_format
+    wanted = _narrowing(request)
+    return begun(
+        request,
+        lambda: ended_exports.request_export(
+            tab, wanted, request.scope, by=request.actor, permissions=request.permissions, file_format=file_format
+        ),
     )
-    return redirect("contacts:export", pk=job.pk)
 
 
 @require_POST

@@ -103,6 +103,7 @@ TENANT_ROUTES: dict[str, Expect] = {
         view_update=Route(pk="contacts.SavedView"),
         view_delete=Route(pk="contacts.SavedView"),
         export_start=Route(),
+        export_limit=Route(body={"most": "5000"}),
         export_list=Route(),
         export=Route(pk="ledger.Job", own={404}),  # 404 for everybody but who asked for it
         export_status=Route(pk="ledger.Job", own={404}),
