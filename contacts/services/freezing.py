@@ -158,16 +158,15 @@ def sentence(user: User) -> str:
 def _write(alarms: Sequence[DeletionAlarm]) -> Mapping[int, Sequence[Message]]:
     managers = managers_of([alarm.member for alarm in alarms])
     users = {user.pk for found in managers.values() for user in found}
-    hers = {alarm.frozen_user_id for alarm in alarms}
     members: dict[int, list[Member]] = {}
-    for account in MemberAccount.objects.filter(user_id__in=users - hers).select_related("member"):
+    for account in MemberAccount.objects.filter(user_id__in=users).select_related("member"):
         members.setdefault(account.user_id, []).append(account.member)
-    return {
-        alarm.pk: [
-            _message(alarm, [one for boss in managers.get(alarm.member_id, []) for one in members.get(boss.pk, [])])
-        ]
-        for alarm in alarms
-    }
+
+    def told(alarm: DeletionAlarm) -> list[Member]:
+        bosses = [one.pk for one in managers.get(alarm.member_id, []) if one.pk != alarm.frozen_user_id]
+        return [member for pk in bosses for member in members.get(pk, [])]
+
+    return {alarm.pk: [_message(alarm, told(alarm))] for alarm in alarms}
 
 
 def _message(alarm: DeletionAlarm, members: Sequence[Member]) -> Message:
