@@ -4,7 +4,7 @@ WeCom offers no way to stop her there. Here the permissions that open files, who
 are shut for her account from the next request on (accounts.freezing). Nobody lifts her own freeze.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -107,10 +107,10 @@ def reasons_of(alarms: Sequence[DeletionAlarm]) -> dict[int, AuditEntry]:
 # --- Who is asked and told --------------------------------------------------------------------------------------
 
 
-def managers_of(members: Sequence[Member]) -> dict[int, list[User]]:
+def managers_of(members: Sequence[Member], among: Container[int] | None = None) -> dict[int, list[User]]:
     """Guide → who may lift her freeze: the nearest who may at all, of her store, else of its dealer or region, else of everything.
 
-    members: with their stores loaded. Two queries.
+    members: with their stores loaded. among: ids of the users who come into question, everybody by default. Two queries.
     """
     holding = RoleGrant.objects.filter(role__permissions__contains=[LIFT], user__is_active=True)
     grants = list(
@@ -129,7 +129,9 @@ def managers_of(members: Sequence[Member]) -> dict[int, list[User]]:
             there = {
                 grant.user_id: grant.user
                 for grant in grants
-                if (grant.scope_kind, grant.scope_id) in near and (member.pk, grant.user_id) not in own
+                if (grant.scope_kind, grant.scope_id) in near
+                and (member.pk, grant.user_id) not in own
+                and (among is None or grant.user_id in among)
             }
             if there:
                 found[member.pk] = list(there.values())
@@ -156,11 +158,12 @@ def sentence(user: User) -> str:
 
 
 def _write(alarms: Sequence[DeletionAlarm]) -> Mapping[int, Sequence[Message]]:
-    managers = managers_of([alarm.member for alarm in alarms])
-    users = {user.pk for found in managers.values() for user in found}
+    """To the nearest of those who are members at work: a message reaches nobody else."""
+    accounts = MemberAccount.objects.filter(user__grants__role__permissions__contains=[LIFT])
     members: dict[int, list[Member]] = {}
-    for account in MemberAccount.objects.filter(user_id__in=users).select_related("member"):
+    for account in accounts.exclude(member__status=Member.Status.LEFT).select_related("member").distinct():
         members.setdefault(account.user_id, []).append(account.member)
+    managers = managers_of([alarm.member for alarm in alarms], members)
 
     def told(alarm: DeletionAlarm) -> list[Member]:
         bosses = [one.pk for one in managers.get(alarm.member_id, []) if one.pk != alarm.frozen_user_id]

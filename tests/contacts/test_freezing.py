@@ -139,6 +139,7 @@ def test_the_nearest_who_may_lift_it_are_told_by_app_message() -> None:
     make_member("总部", corp=corp, user=make_user("hq"))
     boss = make_member("陈婧", store=store, corp=corp, user=make_user("store", store))
     alone = make_member("独自", store=make_store(), corp=corp)
+    make_user("store", alone.store)  # whom no message reaches
     hq_only = Member.objects.get(name="总部")
     for member in (lin, alone):
         deleted_by(member, member.userid, 6, noon(1))
