@@ -252,7 +252,7 @@ def todo_of(follow: Follow, by: Actor, due_in: timedelta, **overrides: Any) -> T
 
 
 def drain() -> None:
-    reminders.drain(clock.wall() + SOON)
+    reminders.NOTICE.drain(clock.wall() + SOON)
     send()
 
 
@@ -260,7 +260,7 @@ def test_a_due_todo_reminds_its_guide_once(wecom: Wecom, follow: Follow, guide: 
     with clock.shifted(MORNING - clock.wall()):
         todo = todo_of(follow, guide, timedelta(hours=2))
         drain()
-        assert inbox(wecom, follow.member) == [] and reminders.next_due() == todo.due_at
+        assert inbox(wecom, follow.member) == [] and reminders.NOTICE.next_due() == todo.due_at
     with clock.shifted(todo.due_at + timedelta(minutes=1) - clock.wall()):
         drain()
         drain()
@@ -284,14 +284,14 @@ def test_what_is_done_in_time_reminds_nobody(wecom: Wecom, follow: Follow, guide
         todos.reopen_todo(todo.pk, by=guide, at=clock.now())
         drain()
     assert inbox(wecom, follow.member) == []
-    assert reminders.count_due() == 0
+    assert reminders.NOTICE.count_due() == 0
 
 
 def test_done_between_the_command_and_the_call_reminds_nobody(wecom: Wecom, follow: Follow, guide: Actor) -> None:
     with clock.shifted(MORNING - clock.wall()):
         todo = todo_of(follow, guide, timedelta(hours=2))
     with clock.shifted(todo.due_at + timedelta(minutes=1) - clock.wall()):
-        reminders.drain(clock.wall() + SOON)
+        reminders.NOTICE.drain(clock.wall() + SOON)
         todos.finish_todo(todo.pk, by=guide, at=clock.now())
         send()
     todo.refresh_from_db()
@@ -304,7 +304,7 @@ def test_postponed_between_the_command_and_the_call_reminds_at_the_new_time_alon
     with clock.shifted(MORNING - clock.wall()):
         todo = todo_of(follow, guide, timedelta(hours=2))
     with clock.shifted(todo.due_at + timedelta(minutes=1) - clock.wall()):
-        reminders.drain(clock.wall() + SOON)
+        reminders.NOTICE.drain(clock.wall() + SOON)
         todo = todos.postpone_todo(todo.pk, MORNING + timedelta(days=1), by=guide, at=clock.now())
         send()
         assert inbox(wecom, follow.member) == []
@@ -321,7 +321,7 @@ def test_the_night_keeps_a_reminder_until_the_morning(wecom: Wecom, follow: Foll
     with clock.shifted(evening - clock.wall()):
         drain()
         assert inbox(wecom, follow.member) == []
-        assert reminders.next_due() == MORNING + timedelta(hours=23)
+        assert reminders.NOTICE.next_due() == MORNING + timedelta(hours=23)
     with clock.shifted(MORNING + timedelta(hours=23, minutes=1) - clock.wall()):
         drain()
     assert len(inbox(wecom, follow.member)) == 1
