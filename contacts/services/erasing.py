@@ -101,8 +101,11 @@ def take_back(request_id: int, *, by: Actor, at: datetime) -> ErasureRequest:
     request.state, request.reason, request.next_at, request.finished_at = State.TAKEN_BACK, "", None, at
     request.waits_for = {}
     request.save(update_fields=["state", "reason", "next_at", "finished_at", "waits_for"])
-    person = Contact.objects.get(pk=request.contact_id)
-    if person.root_id is None and person.opt_out_source == SOURCE:
+    Contact.objects.filter(pk=request.contact_id, root__isnull=False, opt_out_source=SOURCE).update(
+        opt_out_since=None, opt_out_until=None, opt_out_source=""
+    )  # merged meanwhile: should that be undone, she is to be as she was
+    person = Contact.objects.get(pk=Contact.objects.get(pk=request.contact_id).root_pk)
+    if person.opt_out_source == SOURCE and open_request_of(person) is None:
         end_opt_out(person.pk, by=by, at=at)
     audit.record("contact.erasure_taken_back", request, by=by, contact=request.contact_id)
     return request

@@ -99,6 +99,39 @@ def test_an_undo_keeps_what_was_decided_since(stages: dict[str, Stage]) -> None:
     assert StageTransition.objects.filter(contact=kept).count() == 2
 
 
+def test_what_was_decided_otherwise_and_then_back_is_no_longer_the_merges(stages: dict[str, Stage]) -> None:
+    kept, gone = make_contact(), make_contact()
+    guide, other = make_member(store=make_store()), make_member(store=make_store())
+    assign_owner([gone.pk], guide, by=SYSTEM, at=at(1), must_be_friend=False)
+    enter(gone, stages["interested"], at(1))
+    row = merge(kept, gone, at(10))
+    assert (kept.owner, kept.store, kept.stage) == (guide, guide.store, stages["interested"])
+    for stage, member, when in ((stages["loyal"], other, at(20)), (stages["interested"], guide, at(30))):
+        enter(kept, stage, when)
+        assign_owner([kept.pk], member, by=SYSTEM, at=when, must_be_friend=False)
+    undo_merge(row.pk, by=SYSTEM)
+    kept.refresh_from_db()
+    assert (kept.stage, kept.stage_since) == (stages["interested"], at(30))
+    assert (kept.owner, kept.store) == (guide, guide.store)
+
+
+def test_a_store_comes_and_goes_with_its_owner() -> None:
+    kept, gone = make_contact(), make_contact()
+    guide, homeless = make_member(store=make_store()), make_member()
+    assign_owner([gone.pk], guide, by=SYSTEM, at=at(1), must_be_friend=False)
+    assign_owner([kept.pk], homeless, by=SYSTEM, at=at(1), must_be_friend=False)
+    merge(kept, gone, at(10))
+    assert (kept.owner, kept.store) == (homeless, None)  # the store of the other's guide is not hers
+
+    bare = make_contact()
+    row = merge(bare, make_contact(owner=guide, store=guide.store), at(20))
+    assert (bare.owner, bare.store) == (guide, guide.store)
+    Contact.objects.filter(pk=bare.pk).update(store=make_store())  # her guide moved, and she came along
+    undo_merge(row.pk, by=SYSTEM)
+    bare.refresh_from_db()
+    assert (bare.owner, bare.store) == (None, None)
+
+
 def test_merges_come_apart_from_the_last_one_on() -> None:
     oldest, middle, youngest = make_contact(), make_contact(), make_contact()
     inner = merge(middle, youngest, at(1))
