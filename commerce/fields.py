@@ -32,7 +32,7 @@ def _read(root_ids: Sequence[int]) -> Mapping[int, Any]:
 
 ORDER = Field(
     "order", _("订单"), GROUP, ValueType.FACTS, read=_read, rows=_paid, at="ordered_at",
-    amount=F("total_minor") - F("refunded_minor"), unit=_("单"), order=10,
+    amount=F("total_minor") - F("refunded_minor"), unit=_("单"), order=10, permissions=("orders.view",),
 )  # fmt: skip
 
 

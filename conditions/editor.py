@@ -5,7 +5,7 @@ are groups. A group of the editor has one of four kinds, so that negation needs 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from conditions import registry
 from conditions.operators import Operator
-from conditions.registry import Field
+from conditions.registry import Asker, Field
 
 KINDS = (
     ("all", _("全部满足")),
@@ -258,9 +258,14 @@ def _at(root: EditorGroup, path: str) -> EditorGroup | EditorLeaf | None:
     return node
 
 
-def field_choices() -> list[tuple[str, list[tuple[Field, str]]]]:
-    """The select of fields: heading → (field, why it cannot be used or "")."""
+def field_choices(asker: Asker, used: Set[str] = frozenset()) -> list[tuple[str, list[tuple[Field, str]]]]:
+    """The select of fields: heading → (field, why it cannot be used or ""). What she may not see is not offered; where it is used
+    already it stands there, not to be chosen."""
     found: dict[str, list[tuple[Field, str]]] = {}
     for one in registry.all_fields():
-        found.setdefault(str(one.group), []).append((one, str(one.why_unavailable)))
+        is_closed = one.is_closed_to(asker)
+        if is_closed and one.key not in used:
+            continue
+        why = _("您看不到") if is_closed else one.why_unavailable
+        found.setdefault(str(one.group), []).append((one, str(why)))
     return list(found.items())

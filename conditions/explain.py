@@ -12,7 +12,7 @@ from conditions import registry
 from conditions.compiler import compile_leaf
 from conditions.operators import ValueType
 from conditions.people import people
-from conditions.registry import Field
+from conditions.registry import Asker, Field
 from conditions.render import leaf_in_words
 from conditions.tree import Group, Leaf, Negation, Node, leaves, parse
 
@@ -27,13 +27,15 @@ class Clause:
     fact: str = ""
 
 
-def explain(tree: dict[str, Any], root_id: int, now: datetime) -> list[Clause]:
-    """Every clause of a valid tree for one person, outermost first. One query for the truth, one per field for the facts."""
+def explain(tree: dict[str, Any], root_id: int, now: datetime, asker: Asker) -> list[Clause]:
+    """Every clause of a valid tree for one person, outermost first; facts as far as the asker may see them. One query for the truth,
+    one per field for the facts."""
     node = parse(tree)
     found = list(leaves(node))
     truth = dict(zip((id(leaf) for leaf in found), _truth(found, root_id, now), strict=True))
     lines: list[Clause] = []
-    _walk(node, 0, truth, root_id, {}, lines)
+    facts = _Facts(root_id, asker)
+    _walk(node, 0, truth, facts, lines)
     return lines
 
 
@@ -48,35 +50,46 @@ def _truth(found: list[Leaf], root_id: int, now: datetime) -> list[bool]:
     return [bool((row or {}).get(name)) for name in columns]
 
 
-def _walk(
-    node: Node, depth: int, truth: dict[int, bool], root_id: int, facts: dict[str, str], lines: list[Clause]
-) -> bool:
+def _walk(node: Node, depth: int, truth: dict[int, bool], facts: "_Facts", lines: list[Clause]) -> bool:
     if isinstance(node, Leaf):
         holds = truth[id(node)]
-        lines.append(Clause(depth, leaf_in_words(node), holds, _fact(node, root_id, facts)))
+        lines.append(Clause(depth, leaf_in_words(node), holds, facts.of(node)))
         return holds
     place = len(lines)
     if isinstance(node, Negation):
-        holds = not _walk(node.part, depth + 1, truth, root_id, facts, lines)
+        holds = not _walk(node.part, depth + 1, truth, facts, lines)
         lines.insert(place, Clause(depth, _("以下不成立"), holds))
         return holds
     assert isinstance(node, Group)
-    results = [_walk(part, depth + 1, truth, root_id, facts, lines) for part in node.parts]
+    results = [_walk(part, depth + 1, truth, facts, lines) for part in node.parts]
     holds = all(results) if node.kind == "all" else any(results)
     lines.insert(place, Clause(depth, _("全部满足") if node.kind == "all" else _("满足任一"), holds))
     return holds
 
 
-def _fact(leaf: Leaf, root_id: int, facts: dict[str, str]) -> str:
-    if leaf.field not in facts:
-        field = registry.get(leaf.field)
-        facts[leaf.field] = _in_words(field, field.read([root_id]).get(root_id))
-    return facts[leaf.field]
+class _Facts:
+    """What is known of one person, each field read once."""
+
+    def __init__(self, root_id: int, asker: Asker) -> None:
+        self.root_id, self.asker = root_id, asker
+        self.known: dict[str, str] = {}
+
+    def of(self, leaf: Leaf) -> str:
+        if leaf.field not in self.known:
+            self.known[leaf.field] = self._read(registry.get(leaf.field))
+        return self.known[leaf.field]
+
+    def _read(self, field: Field) -> str:
+        if field.is_closed_to(self.asker):
+            return _("您看不到这个字段的内容")
+        return _in_words(field, field.read([self.root_id]).get(self.root_id))
 
 
 def _in_words(field: Field, known: Any) -> str:
     if known is None or known == "" or known == []:
         return _("没有记录")
+    if field.show is not None:
+        return field.show(known)
     names = {option.value: str(option.label) for option in field.options()} if field.options else {}
     if field.type == ValueType.SET:
         return "、".join(dict.fromkeys(names.get(value, str(value)) for value, _at in known))

@@ -44,6 +44,14 @@ class Option:
 
 
 @dataclass(frozen=True)
+class Asker:
+    """Who builds a tree: the permissions and the roles (ids) that she holds over everybody whom she sees."""
+
+    permissions: frozenset[str]
+    roles: frozenset[int]
+
+
+@dataclass(frozen=True)
 class Field:
     """See the module's text. unavailable(): "" or the sentence why its source is not connected (the builder greys it out).
 
@@ -51,6 +59,8 @@ class Field:
     boundary(now): for a value that changes by time alone, the next instant after now at which it may (an expression, null: never).
     operators: keys of a subset of the type's operators. unit: shown after a number. times_label: the counter of FACTS (次, 单).
     narrow(leaf): what everybody for whom a positive leaf holds also satisfies, and an index finds; it changes no answer.
+    permissions: all of them are needed to ask about it; see_roles: and one of these roles, where there are any. Whoever may not see
+    a value could find it out by asking. show(value): its value as people may read it, where that is not the whole of it.
     held(values): instead of `rows`, a SET kept in a column of the root: who has any of the values; with none given, any at all.
     """
 
@@ -74,6 +84,9 @@ class Field:
     held: Callable[[Sequence[Any]], Q] | None = None
     unit: Text = ""
     order: int = 100
+    permissions: tuple[str, ...] = ()
+    see_roles: frozenset[int] = frozenset()
+    show: Callable[[Any], str] | None = None
 
     def __post_init__(self) -> None:
         is_set = self.type == ValueType.SET
@@ -111,6 +124,11 @@ class Field:
     @property
     def why_unavailable(self) -> Text:
         return self.unavailable() if self.unavailable else ""
+
+    def is_closed_to(self, asker: Asker) -> bool:
+        """Whether its values are not hers to see."""
+        has_role = not self.see_roles or bool(self.see_roles & asker.roles)
+        return not (has_role and asker.permissions.issuperset(self.permissions))
 
     @property
     def cost(self) -> int:

@@ -17,7 +17,8 @@ from jsonschema.exceptions import ValidationError as ShapeError
 
 from conditions import registry
 from conditions.operators import Operator, ValueType
-from conditions.registry import Field
+from conditions.registry import Asker, Field
+from conditions.tree import leaves, parse
 from scrm.lib.errors import UserError
 
 MAX_DEPTH = 6
@@ -48,20 +49,30 @@ class ConditionInvalid(UserError):
         super().__init__(";".join(str(problem) for problem in problems[:5]), fields=fields)
 
 
-def validate(tree: Any) -> dict[str, Any]:
+def validate(tree: Any, asker: Asker | None = None) -> dict[str, Any]:
     """The tree itself, when it can be used. Raises ConditionInvalid with every problem found."""
-    problems = problems_of(tree)
+    problems = problems_of(tree, asker)
     if problems:
         raise ConditionInvalid(problems)
     return dict(tree)
 
 
-def problems_of(tree: Any) -> list[Problem]:
-    """What is wrong with a tree: first its shape; when that holds, its limits and its meaning."""
+def problems_of(tree: Any, asker: Asker | None = None) -> list[Problem]:
+    """What is wrong with a tree: first its shape; when that holds, its limits and its meaning. asker: who builds it or looks
+    through it, where that is a person who may not see every field; None for trees that stand."""
     shape = [_shape_problem(error) for error in _validator().iter_errors(tree)]
     if shape:
         return shape
-    return [*_limit_problems(tree["root"]), *_node_problems(tree["root"], "root")]
+    closed = closed_to(asker, tree) if asker else []
+    return [*_limit_problems(tree["root"]), *closed, *_node_problems(tree["root"], "root")]
+
+
+def closed_to(asker: Asker, tree: dict[str, Any]) -> list[Problem]:
+    """A problem for each field of a well-formed tree that is not hers to ask about."""
+    keys = dict.fromkeys(leaf.field for leaf in leaves(parse(tree)))
+    fields = [field for key in keys if (field := registry.find(key)) is not None and field.is_closed_to(asker)]
+    text = _("您看不到「%(label)s」,不能用它作条件。请去掉这个条件,或请看得到的同事来设置。")
+    return [Problem("root", text % {"label": field.label}) for field in fields]
 
 
 def is_shaped(tree: Any) -> bool:

@@ -12,7 +12,9 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from conditions import schema
 from conditions.compiler import compile_tree
+from conditions.registry import Asker
 from conditions.render import in_words
 from conditions.schema import is_shaped, problems_of
 from contacts import listing
@@ -75,8 +77,18 @@ def _label(text: str) -> str:
     return _("要修改") if problem_of(text) else in_words(unpack(text))
 
 
+def _closed_to(asker: Asker, text: str) -> str:
+    try:
+        problems = schema.closed_to(asker, unpack(text))
+    except UserError:
+        return ""  # it finds nobody, and says why
+    return problems[0].message if problems else ""
+
+
 def register() -> None:
     """Put the filter into the customer list. Where trees are built lies above: tagging.views.filtering."""
     listing.register_filter(
-        listing.Filter(KEY, gettext_lazy("高级条件"), 60, _narrow, label_of=_label, problem_of=problem_of)
+        listing.Filter(
+            KEY, gettext_lazy("高级条件"), 60, _narrow, label_of=_label, problem_of=problem_of, closed_to=_closed_to
+        )
     )

@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import RoleGrant
 from accounts.scope import data_scope
+from conditions.registry import Asker
 from contacts.models import Contact, CustomField
 from contacts.phones import normalise_phone, show_phone
 from contacts.queries import visible_contacts
@@ -236,6 +237,20 @@ def _roles_over(user: Any, grants: Sequence[RoleGrant], contact: Contact) -> fro
             if visible_contacts(data_scope(user, grants=held)).filter(pk=contact.pk).exists()
         }
     return frozenset(grant.role_id for held in places.values() for grant in held)
+
+
+def asker_of(request: Any) -> Asker:
+    """What the user of a page may ask about many people at once: what she holds over every place where she sees any. No query."""
+    held: dict[tuple[str, int], set[str | int]] = {}
+    for grant in request.grants:
+        held.setdefault((grant.scope_kind, grant.scope_id), set()).update([*grant.role.permissions, grant.role_id])
+    everywhere = held.pop((RoleGrant.Scope.ALL, 0), set())
+    places = [] if "contacts.view" in everywhere else [one for one in held.values() if "contacts.view" in one]
+    sure = everywhere.union(set.intersection(*places) if places else ())
+    return Asker(
+        permissions=frozenset(one for one in sure if isinstance(one, str)),
+        roles=frozenset(one for one in sure if isinstance(one, int)),
+    )
 
 
 def open_to_all(fields: Iterable[CustomField]) -> list[CustomField]:

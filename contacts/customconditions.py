@@ -22,6 +22,7 @@ from conditions import windows
 from conditions.operators import ValueType
 from conditions.registry import Field, Option
 from conditions.tree import Leaf
+from contacts import custom
 from contacts.models import Contact, CustomField
 
 PREFIX = "custom."
@@ -63,6 +64,12 @@ def _field(name: str, definition: CustomField | None) -> Field:
     key = PREFIX + name
     closed = bool(definition and not definition.in_conditions)
     unavailable = (lambda: _("这个字段没有开放用作条件")) if closed else None
+    # Asked often enough, a condition tells what its masked middle hides.
+    sight: dict[str, Any] = {
+        "see_roles": frozenset(definition.see_roles if definition else ()),
+        "permissions": ("contacts.unmask",) if definition and definition.is_masked else (),
+        "show": (lambda value: custom.masked(definition, value)) if definition and definition.is_masked else None,
+    }
     if kind == ValueType.SET:
         return Field(
             key,
@@ -74,10 +81,11 @@ def _field(name: str, definition: CustomField | None) -> Field:
             unavailable=unavailable,
             options=_options(definition),
             order=order,
+            **sight,
         )
     return Field(
         key, label, _GROUP, kind, read=_reader(name, kind), expression=_expression(name, kind), narrow=_narrow(name), unavailable=unavailable, order=order,
-        options=_options(definition) if kind == ValueType.CHOICE else None,
+        options=_options(definition) if kind == ValueType.CHOICE else None, **sight,
     )  # fmt: skip
 
 

@@ -47,7 +47,7 @@ class FieldForm(forms.Form):
     )
     in_conditions = forms.BooleanField(
         label=gettext_lazy("可用作条件"), required=False, initial=True,
-        help_text=gettext_lazy("用来筛选客户、建人群、设规则和阶段。限制了谁能看的字段建议不勾:能建条件的人可以由此推出内容。"),
+        help_text=gettext_lazy("用来筛选客户、建人群、设规则和阶段。看不到这个字段的人不能用它建条件,但能看到用它建好的人群里有谁。"),
     )  # fmt: skip
     see_roles = forms.MultipleChoiceField(
         label=gettext_lazy("谁能看"), required=False, widget=forms.CheckboxSelectMultiple,

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.scope import DataScope
+from conditions.registry import Asker
 from contacts.models import Contact
 from scrm.lib.db.bulk import clean_text
 from scrm.lib.errors import Conflict
@@ -27,7 +28,9 @@ class Filter:
 
     apply(people, value) narrows the queryset; a value it cannot read must narrow it to nobody, never be ignored.
     options(scope) lists (value, label); label_of(value) names an applied value, None when it names nothing (any more).
-    problem_of(value) says in a sentence why a value finds nobody, where more can be said than that.
+    problem_of(value) says in a sentence why a value finds nobody, where more can be said than that. permission: without it the filter
+    is neither offered nor used: whoever may not see a value could find it out by filtering. closed_to(asker, value): a sentence where
+    only some values are not hers to ask about, else empty.
     """
 
     key: str
@@ -37,6 +40,8 @@ class Filter:
     options: Callable[[DataScope], Sequence[Option]] | None = None
     label_of: Callable[[str], str | None] | None = None
     problem_of: Callable[[str], str] | None = None
+    permission: str = "contacts.view"
+    closed_to: Callable[[Asker, str], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -189,6 +194,17 @@ def not_as_seen(expected: int, count: int) -> Conflict:
     """The chosen people are others than the person saw."""
     text = _("您选择时是 %(expected)d 位客户,现在是 %(count)d 位。请核对后重新选择。")
     return Conflict(text % {"expected": expected, "count": count})
+
+
+def closed_to(asker: Asker, query: Query) -> str:
+    """Why she may not narrow the list like this, as a sentence; empty when she may."""
+    values = given(query)
+    for one in filters():
+        if one.key in values and one.permission not in asker.permissions:
+            return _("您没有权限按「%(label)s」筛选,请去掉这个条件。") % {"label": one.label}
+        if one.key in values and one.closed_to and (why := one.closed_to(asker, values[one.key])):
+            return why
+    return ""
 
 
 def narrowed(people: People, query: Query) -> People:

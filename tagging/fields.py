@@ -81,6 +81,7 @@ TAG = Field(
     options=_tag_options,
     dirty_keys=("tag", "follow.relation"),
     order=10,
+    permissions=("tags.view",),
 )
 OWNER_TAG = Field(
     "tag.owner",
@@ -94,6 +95,7 @@ OWNER_TAG = Field(
     options=_tag_options,
     dirty_keys=("tag", "follow.relation", "contact.owner"),
     order=20,
+    permissions=("tags.view",),
 )
 SEGMENT = Field(
     "segment",
@@ -107,6 +109,7 @@ SEGMENT = Field(
     operators=("any", "all", "none"),
     dirty_keys=_segment_keys,
     order=30,
+    permissions=("segments.view",),
 )
 
 

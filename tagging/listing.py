@@ -65,7 +65,7 @@ def _all_names(page: export_columns.Page) -> Sequence[Any]:
 def register() -> None:
     """Add them."""
     export_columns.register(export_columns.ExportColumn("tags", _("标签"), 45, _all_names, permission="tags.view"))
-    listing.register_filter(listing.Filter("tag", _("标签"), 40, _with_tag, _options, _label))
+    listing.register_filter(listing.Filter("tag", _("标签"), 40, _with_tag, _options, _label, permission="tags.view"))
     listing.register_column(
         listing.Column("tags", _("标签"), 45, "tagging/_cell_tags.html", _names, css="wide", permission="tags.view")
     )

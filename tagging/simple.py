@@ -9,6 +9,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from conditions import registry
+from conditions.registry import Asker
 from conditions.schema import problems_of
 
 STAGE, TAG, ADDED, ORDER, CATEGORY = "contact.stage", "tag", "contact.added_at", "order", "order.category"
@@ -167,6 +168,6 @@ READY_MADE = (
 )
 
 
-def available() -> list[ReadyMade]:
-    """Those whose fields exist and are connected."""
-    return [one for one in READY_MADE if not problems_of(one.make())]
+def available(asker: Asker) -> list[ReadyMade]:
+    """Those whose fields exist, are connected, and are hers to ask about."""
+    return [one for one in READY_MADE if not problems_of(one.make(), asker)]

@@ -15,7 +15,7 @@ class CustomField(models.Model):
 
     options: [{id, label, archived}] of a choice; values name the id. see_roles, edit_roles: ids of accounts.Role, none means
     everybody who may see or edit customers; who may not see a field cannot edit it. A masked field shows its middle as stars.
-    in_conditions: whether filters, segments and rules may ask about it; whoever builds one could guess what she may not see.
+    in_conditions: whether filters, segments and rules may ask about it, built by whoever may see it (whole, when it is masked).
     """
 
     class Type(models.TextChoices):

@@ -13,7 +13,9 @@ from django.http import Http404, QueryDict
 
 from accounts.access import MemberRequest
 from accounts.scope import data_scope
+from conditions.registry import Asker
 from contacts import listing
+from contacts.custom import asker_of
 from contacts.models import SavedView
 from contacts.queries import listed_contacts
 from contacts.services.saved_views import chosen_columns, content_of, query_of, usable_views
@@ -25,17 +27,26 @@ VIEW, BEGAN_WITH, ORDER = "view", "from", listing.ORDER_KEY
 
 @dataclass
 class Look:
-    """query: filters and order alone, those of the view included. problem: why the view finds nobody, or empty."""
+    """query: filters and order alone, those of the view included. broken: why the view cannot be read, or empty."""
 
     request: MemberRequest
     query: QueryDict
     view: SavedView | None = None
     views: list[SavedView] = field(default_factory=list)
-    problem: str = ""
+    broken: str = ""
+
+    @cached_property
+    def asker(self) -> Asker:
+        return asker_of(self.request)
+
+    @cached_property
+    def problem(self) -> str:
+        """Why it finds nobody: the view cannot be read, or it asks about what she may not see. Or empty."""
+        return self.broken or listing.closed_to(self.asker, self.query)
 
     @cached_property
     def people(self) -> Any:
-        """Who is found within the user's scope; nobody where the view cannot be read."""
+        """Who is found within the user's scope; nobody where there is a problem."""
         listed = listed_contacts(self.request.scope)
         return listed.none() if self.problem else listing.narrowed(listed, self.query)
 
@@ -64,7 +75,7 @@ class Look:
     @property
     def is_changed(self) -> bool:
         """Whether the list shows something else than its view holds."""
-        if self.view is None or self.problem:
+        if self.view is None or self.broken:
             return False
         held = QueryDict(mutable=True)
         try:
@@ -115,7 +126,7 @@ def looked_at(request: MemberRequest, *, with_views: bool = False) -> Look:
             try:
                 look.query.update(query_of(view))
             except UserError as error:
-                look.problem = str(error.message)
+                look.broken = str(error.message)
     for key, value in {**listing.given(request.GET), ORDER: request.GET.get(ORDER, "")}.items():
         if value:
             look.query[key] = value

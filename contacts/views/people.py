@@ -17,7 +17,8 @@ from contacts.models import Contact, Follow
 from contacts.queries import family_of, listed_contacts
 from contacts.views.looking import BEGAN_WITH, Look, looked_at, may_change
 from scrm.lib import clock
-from scrm.lib.errors import UserError
+from scrm.lib.errors import Conflict, UserError
+from scrm.lib.numbers import whole_number
 from scrm.lib.paging import keyset_page, pager
 
 ORDERING = listing.ORDERS[0].ordering
@@ -106,18 +107,21 @@ def _bulk_actions(request: MemberRequest) -> list[listing.BulkAction]:
 def selection_of(request: HttpRequest) -> listing.Selection:
     """The bulk bar's fields."""
     ids = tuple(sorted({int(pk) for pk in request.POST.getlist("ids") if pk.isdecimal() and len(pk) < 19}))
-    expected = request.POST.get("expected", "")
+    expected = whole_number(request.POST.get("expected"))
     return listing.Selection(
         query=request.GET.urlencode(),
         select_all=request.POST.get("select_all") == "1",
         ids=ids,
-        expected=int(expected) if expected.isdecimal() else len(ids),
+        expected=len(ids) if expected is None else expected,
     )
 
 
 def selected_people(request: MemberRequest, chosen: listing.Selection) -> Any:
     """The chosen people within the user's scope, recounted. Raises Conflict when they are not as many as she saw."""
-    people = looked_at(request).people
+    look = looked_at(request)
+    if look.problem:
+        raise Conflict(look.problem)
+    people = look.people
     if not chosen.select_all:
         if not chosen.ids:
             raise UserError(_("还没有选择客户,请先勾选。"))
@@ -165,7 +169,7 @@ def _filters(look: Look) -> list[dict[str, Any]]:
     named = {one.key: one for one in look.applied}
     found = []
     for one in listing.filters():
-        if one.options is None:
+        if one.options is None or one.permission not in look.asker.permissions:
             continue
         value, options = look.query.get(one.key, ""), list(one.options(look.request.scope))
         if value and value not in dict(options):

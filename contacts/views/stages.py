@@ -97,12 +97,11 @@ def stage_archive(request: MemberRequest, pk: int) -> HttpResponse:
     stage = get_object_or_404(Stage, pk=pk)
     error, status = "", 200
     if request.method == "POST":
-        target, expected = (request.POST.get(key, "") for key in ("target", "expected"))
+        target, expected = (whole_number(request.POST.get(key)) for key in ("target", "expected"))
         try:
             job = stage_editing.archive_stage(
-                pk, target_id=int(target) if target.isdecimal() else None,
-                expected=int(expected) if expected.isdecimal() else -1, by=request.actor,
-            )  # fmt: skip
+                pk, target_id=target, expected=-1 if expected is None else expected, by=request.actor
+            )
         except UserError as refused:
             error, status = refused.message, refused.status
             stage.refresh_from_db()

@@ -1,5 +1,6 @@
 """高级筛选 of the customer list: here, because the condition builder lives in this layer."""
 
+from dataclasses import replace
 from typing import Any
 
 from django.http import HttpResponse
@@ -26,6 +27,7 @@ def contact_where(request: MemberRequest) -> HttpResponse:
     mode = request.POST.get("show") or request.POST.get("mode", "simple")
     if request.method == "POST":
         tree, errors = posted_tree(request)
+        status = 422 if errors and request.POST.get("save") else 200
         if request.POST.get("save") and not errors:
             try:
                 return redirect(_list_url(look, tree))
@@ -37,7 +39,7 @@ def contact_where(request: MemberRequest) -> HttpResponse:
         except UserError as error:
             errors = [str(error.message)]
     back_url = f"{reverse('contacts:contact_list')}?{look.here}"
-    builder = builder_context(tree, mode=mode, preview_url=f"{request.path}?{request.GET.urlencode()}")
+    builder = builder_context(request, tree, mode=mode, preview_url=f"{request.path}?{request.GET.urlencode()}")
     context: dict[str, Any] = {
         "errors": errors,
         "back_url": back_url,
@@ -51,11 +53,12 @@ def contact_where(request: MemberRequest) -> HttpResponse:
 
 def _others(look: Look) -> Any:
     """The people under the list's other filters."""
-    look.query.pop(advanced.KEY, None)
-    return look.people
+    query = look.query.copy()
+    query.pop(advanced.KEY, None)
+    return replace(look, query=query).people
 
 
 def _list_url(look: Look, tree: dict[str, Any]) -> str:
     """The list under the tree. Raises UserError for a tree that cannot be used, or is too long for an address."""
-    packed = "" if not problems_of(tree) and is_everyone(tree) else advanced.pack(validate(tree))
+    packed = "" if not problems_of(tree) and is_everyone(tree) else advanced.pack(validate(tree, look.asker))
     return f"{reverse('contacts:contact_list')}?{look.address(**{advanced.KEY: packed})}"

@@ -12,10 +12,12 @@ from conditions.explain import explain
 from conditions.render import in_words
 from conditions.schema import problems_of
 from conditions.tree import EVERYONE
+from contacts.custom import asker_of
 from contacts.models import Stage
 from contacts.queries import visible_contacts
 from scrm.lib import clock
 from scrm.lib.errors import UserError
+from scrm.lib.numbers import whole_number
 from scrm.lib.paging import keyset_page
 from tagging import actions
 from tagging.models import Rule, RuleMatch, TagGroup
@@ -89,13 +91,14 @@ def rule_edit(request: MemberRequest, pk: int | None = None) -> HttpResponse:
         tree, errors = posted_tree(request)
         name, chosen = request.POST.get("name", ""), _posted_actions(request)
         mode = request.POST.get("show") or request.POST.get("mode", "simple")
+        status = 422 if errors and request.POST.get("save") else 200
         if request.POST.get("save") and not errors:
             try:
                 saved = rules.save_rule(rule, name=name, tree=tree, rule_actions=chosen, by=request.actor)
                 return redirect("tagging:rule_detail", saved.pk)
             except UserError as error:
                 errors, status = [str(error.message)], 422
-    builder = builder_context(tree, mode=mode)
+    builder = builder_context(request, tree, mode=mode)
     context = {
         "rule": rule,
         "name": name,
@@ -139,11 +142,10 @@ def rule_act(request: MemberRequest, pk: int, act: str) -> HttpResponse:
     """enable, disable."""
     rule = get_object_or_404(Rule, pk=pk)
     if act == "enable":
-        expected = request.POST.get("expected", "")
         rules.enable_rule(
             rule,
             act_on_existing=request.POST.get("act_on_existing") == "on",
-            expected=int(expected) if expected.isdecimal() else None,
+            expected=whole_number(request.POST.get("expected")),
             by=request.actor,
         )
     else:
@@ -164,7 +166,7 @@ def rule_why(request: MemberRequest, pk: int, contact_pk: int) -> HttpResponse:
     context = {
         "rule": rule,
         "contact": contact,
-        "clauses": [] if problems else explain(rule.tree, contact.pk, clock.now()),
+        "clauses": [] if problems else explain(rule.tree, contact.pk, clock.now(), asker_of(request)),
         "problems": problems,
         "runs": past,
         "now": clock.now(),

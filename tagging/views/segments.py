@@ -14,10 +14,12 @@ from accounts.access import MemberRequest, requires
 from conditions import editor, registry
 from conditions.compiler import compile_tree
 from conditions.explain import explain
+from conditions.registry import Asker
 from conditions.render import in_words
-from conditions.schema import problems_of
-from conditions.tree import EVERYONE
+from conditions.schema import closed_to, problems_of
+from conditions.tree import EVERYONE, leaves, parse
 from contacts.counting import Count, count_rows
+from contacts.custom import asker_of
 from contacts.queries import visible_contacts
 from scrm.lib import clock
 from scrm.lib.errors import UserError
@@ -41,7 +43,7 @@ def segment_list(request: MemberRequest) -> HttpResponse:
         row.tone, row.words = TONES[row.state], _words(row)
     context = {
         "rows": rows,
-        "ready_made": simple.available(),
+        "ready_made": simple.available(asker_of(request)),
         "can_edit": "segments.edit" in request.permissions,
     }
     return render(request, "tagging/segment_list.html", context)
@@ -88,11 +90,11 @@ def segment_edit(request: MemberRequest, pk: int | None = None) -> HttpResponse:
                 errors = [str(error.message)]
         status = 422 if request.POST.get("save") else 200
         name = request.POST.get("name", "")
-        builder = builder_context(tree, mode=request.POST.get("show") or request.POST.get("mode", "simple"))
+        builder = builder_context(request, tree, mode=request.POST.get("show") or request.POST.get("mode", "simple"))
     else:
         tree, name = _starting_point(request, segment)
         errors, status = [], 200
-        builder = builder_context(tree, mode=request.GET.get("mode", "simple"))
+        builder = builder_context(request, tree, mode=request.GET.get("mode", "simple"))
     context = {"segment": segment, "name": name, "errors": errors, **builder, **audience(request, builder["tree"])}
     return render(request, "tagging/segment_edit.html", context, status=status)
 
@@ -100,12 +102,19 @@ def segment_edit(request: MemberRequest, pk: int | None = None) -> HttpResponse:
 def _starting_point(request: MemberRequest, segment: Segment | None) -> tuple[dict[str, Any], str]:
     if segment is not None:
         return segment.tree, segment.name
-    ready = next((one for one in simple.available() if one.key == request.GET.get("ready")), None)
+    ready = next((one for one in simple.available(asker_of(request)) if one.key == request.GET.get("ready")), None)
     return (ready.make(), str(ready.name)) if ready else (EVERYONE, "")
 
 
 def posted_tree(request: MemberRequest) -> tuple[dict[str, Any], list[str]]:
-    """The tree as edited (in whichever mode), and what is wrong with pasted JSON."""
+    """The tree as edited (in whichever mode), and what is wrong with pasted JSON; to be saved, also what she may not ask about."""
+    tree, errors = _posted(request)
+    if request.POST.get("save") and not errors:
+        errors = [problem.message for problem in closed_to(asker_of(request), tree)]
+    return tree, errors
+
+
+def _posted(request: MemberRequest) -> tuple[dict[str, Any], list[str]]:
     mode = request.POST.get("mode", "simple")
     if request.POST.get("use_json"):
         try:
@@ -119,7 +128,9 @@ def posted_tree(request: MemberRequest) -> tuple[dict[str, Any], list[str]]:
     return editor.to_tree(editor.from_post(request.POST)), []
 
 
-def builder_context(tree: dict[str, Any], *, mode: str, preview_url: str = "") -> dict[str, Any]:
+def builder_context(
+    request: MemberRequest, tree: dict[str, Any], *, mode: str, preview_url: str = ""
+) -> dict[str, Any]:
     """What templates/conditions/_builder.html needs. A tree that three sentences cannot say opens in the tree editor.
 
     preview_url: what answers with the builder after a change; default the one for segments and rules.
@@ -128,7 +139,7 @@ def builder_context(tree: dict[str, Any], *, mode: str, preview_url: str = "") -
     sentences = simple.from_tree(tree) if is_sound else None
     if mode == "simple" and sentences is None:
         mode = "tree"
-    root = editor.from_tree(tree)
+    root, asker = editor.from_tree(tree), asker_of(request)
     return {
         "mode": mode,
         "preview_url": preview_url or reverse("tagging:condition_preview"),
@@ -137,14 +148,14 @@ def builder_context(tree: dict[str, Any], *, mode: str, preview_url: str = "") -
         "shape": editor.shape_of(root),
         "kinds": editor.KINDS,
         "windows": editor.WINDOWS,
-        "fields": editor.field_choices(),
+        "fields": editor.field_choices(asker, {leaf.field for leaf in leaves(parse(tree))}),
         "sentences": sentences,
-        "simple_options": _simple_options() if mode == "simple" else {},
+        "simple_options": _simple_options(asker) if mode == "simple" else {},
         "tree_json": json.dumps(tree, ensure_ascii=False, indent=2),
     }
 
 
-def _simple_options() -> dict[str, list[Any]]:
+def _simple_options(asker: Asker) -> dict[str, list[Any]]:
     found = {}
     for name, key in (
         ("stages", simple.STAGE),
@@ -153,7 +164,7 @@ def _simple_options() -> dict[str, list[Any]]:
         ("orders", simple.ORDER),
     ):
         known = registry.find(key)
-        usable = known is not None and not known.why_unavailable
+        usable = known is not None and not known.why_unavailable and not known.is_closed_to(asker)
         found[name] = list(known.options()) if usable and known and known.options else ([True] if usable else [])
     return found
 
@@ -161,7 +172,7 @@ def _simple_options() -> dict[str, list[Any]]:
 def audience(request: MemberRequest, tree: dict[str, Any], people: Any = None) -> dict[str, Any]:
     """The live count within the scope, ten of them, the tree in words, or what is still missing. people: of whom; counted as the
     customer list counts."""
-    problems = problems_of(tree)
+    problems = problems_of(tree, asker_of(request))
     if problems:
         return {"problems": problems, "words": "", "count": None, "sample": []}
     if people is None:
@@ -180,7 +191,7 @@ def audience(request: MemberRequest, tree: dict[str, Any], people: Any = None) -
 def condition_preview(request: MemberRequest) -> HttpResponse:
     """The builder after a button or a change, with its count; for segments and rules."""
     tree, errors = posted_tree(request)
-    builder = builder_context(tree, mode=request.POST.get("show") or request.POST.get("mode", "simple"))
+    builder = builder_context(request, tree, mode=request.POST.get("show") or request.POST.get("mode", "simple"))
     context = {"errors": errors, **builder, **audience(request, builder["tree"])}
     return render(request, "conditions/_builder.html", context)
 
@@ -203,7 +214,9 @@ def _why(
         "segment": segment,
         "contact": contact,
         "entered_at": entered_at,
-        "clauses": [] if problems or segment.kind == "static" else explain(segment.tree, contact.pk, now),
+        "clauses": []
+        if problems or segment.kind == "static"
+        else explain(segment.tree, contact.pk, now, asker_of(request)),
         "problems": problems,
         "now": now,
     }

@@ -14,6 +14,7 @@ from contacts.services import stage_rules
 from contacts.services.stage_answers import unfinished
 from scrm.lib import clock
 from scrm.lib.errors import UserError
+from scrm.lib.numbers import whole_number
 from tagging.views.segments import audience, builder_context, posted_tree
 
 
@@ -29,6 +30,7 @@ def stage_rule(request: MemberRequest, pk: int) -> HttpResponse:
         tree, errors = posted_tree(request)
         by_hand, leads_back = request.POST.get("entry") != "rule", request.POST.get("leads_back") == "on"
         mode = request.POST.get("show") or request.POST.get("mode", "simple")
+        status = 422 if errors and request.POST.get("save") and not by_hand else 200
         if request.POST.get("save") and (by_hand or not errors):
             try:
                 stage_rules.save_rule(pk, tree=None if by_hand else tree, leads_back=leads_back, by=request.actor)
@@ -36,7 +38,7 @@ def stage_rule(request: MemberRequest, pk: int) -> HttpResponse:
                 return redirect("contacts:stage_list") if by_hand else redirect("tagging:stage_rule", pk=pk)
             except UserError as error:
                 errors, status = [str(error.message)], 422
-    builder = builder_context(tree, mode=mode)
+    builder = builder_context(request, tree, mode=mode)
     noting = unfinished().first()
     is_saved = request.method == "GET" and stage.rule is not None and not problems_of(stage.rule) and noting is None
     context = {
@@ -57,7 +59,7 @@ def stage_rule(request: MemberRequest, pk: int) -> HttpResponse:
 def stage_rule_apply(request: MemberRequest, pk: int) -> HttpResponse:
     """Move who matches already; the count the person saw must still be true."""
     get_object_or_404(Stage, pk=pk, is_archived=False)
-    expected = request.POST.get("expected", "")
-    count = stage_rules.apply_rule(pk, expected=int(expected) if expected.isdecimal() else -1, by=request.actor)
+    expected = whole_number(request.POST.get("expected"))
+    count = stage_rules.apply_rule(pk, expected=-1 if expected is None else expected, by=request.actor)
     messages.success(request, _("正在移入 %(count)d 位客户") % {"count": count})
     return redirect("contacts:stage_list")

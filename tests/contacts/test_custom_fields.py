@@ -18,7 +18,7 @@ from conditions.models import DirtyMark
 from conditions.people import people
 from conditions.render import in_words
 from conditions.schema import problems_of
-from contacts import custom
+from contacts import advanced, custom
 from contacts.models import Contact, CustomField, DetailChange, TimelineEvent
 from contacts.services import custom_fields
 from contacts.services.custom_fields import Settings
@@ -28,6 +28,7 @@ from scrm.lib import clock
 from scrm.lib.crypto import token_digest
 from scrm.lib.db.bulk import insert_rows
 from scrm.lib.errors import Conflict, NotAllowed, UserError
+from tagging.models import Segment
 from tagging.services.segments import save_segment
 from tenants.audit import SYSTEM
 from tenants.ledger.models import AuditEntry
@@ -41,6 +42,7 @@ from tests.support.contacts import (
     make_store,
 )
 from tests.support.core import grant, make_user
+from tests.support.tagging import tree_of
 
 pytestmark = pytest.mark.django_db
 
@@ -388,6 +390,62 @@ def test_a_role_counts_only_over_its_own_part_of_the_organisation(log_in: Any) -
     client = log_in(user)
     assert "花粉过敏" not in text(client.get(f"/contacts/{here.pk}/"))
     assert "花粉过敏" in text(client.get(f"/contacts/{there.pk}/"))
+
+
+def test_nobody_asks_about_values_she_may_not_see(acme_client: Client, log_in: Any) -> None:
+    store = make_store()
+    make_field("病史", key="illness", see_roles=[Role.objects.get(key="hq").pk])
+    make_field("家人电话", "phone", key="kin", is_masked=True)
+    values = {"illness": "花粉过敏", "kin": "+8613812345678"}
+    person = make_follow(make_contact(custom=values), make_member(store=store)).contact
+    asked = {"field": "custom.illness", "op": "contains", "value": "花粉"}
+    middle = {"field": "custom.kin", "op": "starts_with", "value": "+861381"}
+    manager, operator = log_in("store", scope=store), log_in("operator")
+
+    for leaf, label in ((asked, "病史"), (middle, "家人电话")):
+        query = {"where": advanced.pack(tree_of({"all": [leaf]}))}
+        assert acme_client.get("/contacts/", query).context["total"].number == 1
+        for client in (manager, operator):
+            page = client.get("/contacts/", query)
+            assert f"您看不到「{label}」,不能用它作条件" in text(page)
+            assert page.context["rows"] == [] and page.context["total"].number == 0
+        chosen = {"action": "stage", "select_all": "1", "expected": "1"}
+        assert f"您看不到「{label}」" in text(operator.post(f"/contacts/bulk/?where={query['where']}", chosen), 409)
+
+    builder, whole = (
+        text(one.get("/contacts/where/?mode=tree&where=" + query["where"])) for one in (manager, acme_client)
+    )
+    assert 'value="custom.illness"' in whole and 'value="custom.illness"' not in builder, "it is not offered"
+    form = {"mode": "tree", "shape": "[0]", "f:r.0": "custom.illness", "o:r.0": "contains", "v:r.0": "花粉"}
+    preview = manager.post("/contacts/where/", form, HTTP_HX_REQUEST="true")
+    assert preview.context["count"] is None and "您看不到「病史」" in text(preview)
+    assert "您看不到「病史」" in text(manager.post("/contacts/where/", form | {"save": "1"}), 422)
+    growth = log_in("growth")
+    assert "您看不到「病史」" in text(growth.post("/segments/new/", form | {"save": "1", "name": "过敏"}), 422)
+    assert acme_client.post("/segments/new/", form | {"save": "1", "name": "过敏"}).status_code == 302
+    segment = Segment.objects.get(name="过敏")
+    why = f"/segments/{segment.pk}/why/{person.pk}/"
+    assert "花粉过敏" in text(acme_client.get(why)) and "花粉过敏" not in text(growth.get(why))
+    middles = save_segment(None, name="家人", tree=tree_of({"all": [middle]}), by=SYSTEM)
+    assert "138****5678" in text(acme_client.get(f"/segments/{middles.pk}/why/{person.pk}/")), (
+        "nor is it whole without a record"
+    )
+
+
+def test_a_field_is_asked_about_where_its_role_reaches_everybody_in_sight(log_in: Any) -> None:
+    east, west = make_region(), make_region()
+    doctor = Role.objects.create(name="顾问医生", permissions=["contacts.view"])
+    make_field("病史", key="illness", see_roles=[doctor.pk])
+    for region in (east, west):
+        make_follow(make_contact(custom={"illness": "花粉过敏"}), make_member(store=make_store(region=region)))
+    query = {"where": advanced.pack(tree_of({"all": [{"field": "custom.illness", "op": "not_empty"}]}))}
+    both, here = make_user("region", east), make_user("region", east)
+    grant(both, doctor, west)
+    grant(here, doctor, east)
+    assert log_in(both).get("/contacts/", query).context["total"].number == 0
+    assert log_in(here).get("/contacts/", query).context["total"].number == 1
+    grant(both, doctor, east)
+    assert log_in(both).get("/contacts/", query).context["total"].number == 2
 
 
 def test_a_masked_value_is_shown_whole_only_on_record(acme_client: Client, log_in: Any) -> None:

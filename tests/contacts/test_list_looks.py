@@ -379,6 +379,19 @@ def test_a_column_needs_its_permission_however_it_was_chosen(acme_client, shop):
 # --- Figures, words, cost ---------------------------------------------------------------------------------------
 
 
+def test_a_filter_on_what_she_may_not_see_is_neither_offered_nor_used(shop):
+    tag = tagging.make_tag("老客")
+    tagging.put_tag(Contact.objects.get(name="甲").follows.get(), tag)
+    bought = where({"field": "order", "op": "never"})
+    client = log_in(make_user(permissions=["contacts.view"]))
+    page = client.get("/contacts/")
+    assert "tag" not in {one["key"] for one in page.context["filters"]} and names(client) == ["丙", "乙", "甲"]
+    for query, said in ({"tag": tag.pk}, "没有权限按「标签」筛选"), ({"where": bought}, "您看不到「订单」"):
+        page = client.get("/contacts/", query)
+        assert page.context["rows"] == [] and page.context["total"].number == 0 and said in text(page)
+    assert names(log_in("hq"), tag=tag.pk) == ["甲"]
+
+
 def test_a_figure_opens_into_the_same_exact_number(acme_client, monkeypatch, stages, shop):
     monkeypatch.setattr(counting, "EXACT", 1)
     people.make_contact("没加过的", stage=stages["new"])
