@@ -15,6 +15,6 @@ def _amount(event: TimelineEvent) -> str:
 
 def register() -> None:
     """Name the kinds this app records."""
-    register_kind("order.paid", gettext_lazy("下单"), "shopping-bag", _amount)
-    register_kind("order.refunded", gettext_lazy("退款"), "undo-2", _amount)
-    register_kind("order.cancelled", gettext_lazy("订单取消"), "circle-x", _amount)
+    register_kind("order.paid", gettext_lazy("下单"), "shopping-bag", _amount, permission="orders.view")
+    register_kind("order.refunded", gettext_lazy("退款"), "undo-2", _amount, permission="orders.view")
+    register_kind("order.cancelled", gettext_lazy("订单取消"), "circle-x", _amount, permission="orders.view")

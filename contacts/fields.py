@@ -167,7 +167,15 @@ def _event(key: str) -> Field | None:
         return found
 
     return Field(
-        key, timeline.kind_of(kind).label, FACTS, ValueType.FACTS, read=read, rows=rows, at="occurred_at", unit=_("次")
+        key,
+        timeline.kind_of(kind).label,
+        FACTS,
+        ValueType.FACTS,
+        read=read,
+        rows=rows,
+        at="occurred_at",
+        unit=_("次"),
+        permissions=(timeline.kind_of(kind).permission,),
     )
 
 

@@ -45,12 +45,14 @@ Listener = Callable[[Sequence[Fact]], None]
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of fact: its words, its icon, and how to say one in a sentence (from the row alone, no queries)."""
+    """A kind of fact: its words, its icon, and how to say one in a sentence (from the row alone, no queries). permission: what it takes
+    to see such facts of a person whom one sees."""
 
     key: str
     label: str | Promise
     icon: str = "circle-dot"
     renderer: Renderer | None = None
+    permission: str = "contacts.view"
 
 
 @dataclass(
@@ -82,9 +84,21 @@ _listeners: list[Listener] = []
 _restated: list[Listener] = []
 
 
-def register_kind(key: str, label: str | Promise, icon: str = "circle-dot", renderer: Renderer | None = None) -> None:
+def register_kind(
+    key: str,
+    label: str | Promise,
+    icon: str = "circle-dot",
+    renderer: Renderer | None = None,
+    *,
+    permission: str = "contacts.view",
+) -> None:
     """Name a kind of fact (in AppConfig.ready()). Registering it again replaces it."""
-    _kinds[key] = Kind(key, label, icon, renderer)
+    _kinds[key] = Kind(key, label, icon, renderer, permission)
+
+
+def kinds_closed_to(permissions: frozenset[str]) -> list[str]:
+    """Keys of kinds whose facts are not shown to somebody with these permissions."""
+    return [kind.key for kind in all_kinds() if kind.permission not in permissions]
 
 
 def kind_of(key: str) -> Kind:

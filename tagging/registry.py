@@ -37,8 +37,16 @@ def register() -> None:
         register_command(command)
     for action in (TAG, STAGE):
         actions.register(action)
-    timeline.register_kind("tag.added", gettext_lazy("打标签"), "tag", _said(gettext_lazy("打上标签「%(tag)s」")))
-    timeline.register_kind("tag.removed", gettext_lazy("去掉标签"), "tag", _said(gettext_lazy("去掉标签「%(tag)s」")))
+    timeline.register_kind(
+        "tag.added", gettext_lazy("打标签"), "tag", _said(gettext_lazy("打上标签「%(tag)s」")), permission="tags.view"
+    )
+    timeline.register_kind(
+        "tag.removed",
+        gettext_lazy("去掉标签"),
+        "tag",
+        _said(gettext_lazy("去掉标签「%(tag)s」")),
+        permission="tags.view",
+    )
     listing.register()
     bulk.register(TAGS)
     erasers.register()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
-from accounts.models import Role, RoleGrant
+from accounts.models import Role, RoleGrant, User
 from accounts.permissions import is_own_work, label_of
 from scrm.lib.errors import NotAllowed
 from tenants.audit import Actor
@@ -55,6 +55,11 @@ def refuse_beyond(by: Actor, grants: Iterable[tuple[int, str, int]]) -> None:
     codes = dict(Role.objects.filter(pk__in={role for role, _kind, _place in wanted}).values_list("pk", "permissions"))
     lacking = {code for role, kind, place in wanted for code in holding.lacks(codes.get(role, []), (str(kind), place))}
     refuse(sorted(lacking))
+
+
+def refuse_standing_for(by: Actor, user: User) -> None:
+    """Raises NotAllowed when the user holds more than the actor, who is about to open a way to log in as her."""
+    refuse_beyond(by, RoleGrant.objects.filter(user=user).values_list("role_id", "scope_kind", "scope_id"))
 
 
 def refuse(codes: list[str]) -> None:

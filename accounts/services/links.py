@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts import journal
-from accounts.models import OneTimeLink, RoleGrant, User
+from accounts.models import OneTimeLink, User
 from accounts.services import granting
 from accounts.services.sessions import end_sessions
 from scrm.lib import clock
@@ -34,8 +34,7 @@ def issue_link(user: User, *, by: Actor) -> str:
     Raises NotAllowed for a user who holds more than the actor: with the link in hand she could log in as her.
     """
     now = clock.wall()
-    held = RoleGrant.objects.filter(user=user)
-    granting.refuse_beyond(by, held.values_list("role_id", "scope_kind", "scope_id"))
+    granting.refuse_standing_for(by, user)
     OneTimeLink.objects.filter(user=user, used_at__isnull=True).update(used_at=now)
     token = random_token()
     OneTimeLink.objects.create(user=user, token_digest=token_digest(token), created_at=now, expires_at=now + VALID)

@@ -7,6 +7,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from accounts.services import granting
 from contacts import marks
 from contacts.models import Contact, Dealer, Department, Member, MemberAccount, Region, Store, StorePlacement
 from contacts.services import placements
@@ -166,8 +167,10 @@ def move_member(member_id: int, store: Store | None, *, by: Actor, seen: str | N
 def link_member(user: User, member: Member, *, by: Actor) -> MemberAccount:
     """This log-in is that member. A member is one log-in's at most; a log-in may be several members (one per corp).
 
-    Raises UserError when the member, or the user within that corp, is linked otherwise.
+    Raises UserError when the member, or the user within that corp, is linked otherwise, NotAllowed for a log-in that holds more than
+    the actor: who the member is in WeCom could come in as it.
     """
+    granting.refuse_standing_for(by, user)
     taken = MemberAccount.objects.filter(member=member).select_related("user").first()
     if taken is not None:
         if taken.user_id == user.pk:

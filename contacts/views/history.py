@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from contacts.models import Contact, Member, Note, TimelineEvent, Todo
 from contacts.queries import timeline_of
-from contacts.timeline import kind_of
+from contacts.timeline import kind_of, kinds_closed_to
 from contacts.views.details import details_words
 from scrm.lib import clock
 from scrm.lib.numbers import whole_number
@@ -26,6 +26,8 @@ Option = dict[str, Any]
 def timeline_context(request: HttpRequest, contact: Contact) -> dict[str, Any]:
     """A page of her facts, and what they can be narrowed to. A constant number of queries."""
     rows = timeline_of(contact)
+    if closed := kinds_closed_to(request.permissions):  # type: ignore[attr-defined]  # as the account middleware made it
+        rows = rows.exclude(kind__in=closed)
     seen = list(rows.order_by().values_list("kind", "actor", "member_id").distinct())
     kind, who = request.GET.get("kind", ""), request.GET.get("who", "")
     people = _names(actor for _kind, actor, _member in seen)

@@ -10,12 +10,13 @@ from accounts.permissions import all_permissions
 from accounts.presets import PRESETS, give_later
 from accounts.services import links, roles, users
 from accounts.services.users import Grant
+from contacts.models import MemberAccount
 from scrm.lib import clock
 from scrm.lib.errors import NotAllowed, UserError
 from tenants import backfills
 from tenants.audit import SYSTEM
 from tenants.ledger.models import Backfill
-from tests.support.contacts import make_region
+from tests.support.contacts import make_member, make_region
 from tests.support.core import actor_of, grant, log_in, make_user
 
 pytestmark = pytest.mark.django_db
@@ -94,6 +95,15 @@ def test_the_log_in_link_of_somebody_who_holds_more_is_not_handed_out(acme):
     answer = it.post(f"/settings/users/{boss.pk}/link/")
     assert answer.status_code == 403 and "/welcome/" not in answer.content.decode()
     assert links.issue_link(make_user("it"), by=actor_of(it.user))
+
+
+def test_the_account_of_somebody_who_holds_more_is_not_tied_to_a_member_who_logs_in_with_wecom(acme):
+    boss, it, member = make_user("hq"), log_in("it"), make_member()
+    answer = it.post(f"/org/members/{member.pk}/account/", {"user": boss.pk})
+    assert answer.status_code == 403 and "不能交给别人" in answer.content.decode()
+    assert not MemberAccount.objects.exists()
+    it.post(f"/org/members/{member.pk}/account/", {"user": make_user("it").pk})
+    assert MemberAccount.objects.get().member == member
 
 
 def test_hq_can_let_everybody_in_and_bring_back_what_nobody_holds(acme):

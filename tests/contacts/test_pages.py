@@ -13,17 +13,28 @@ from accounts.models import User
 from accounts.scope import data_scope
 from contacts.models import (
     Contact,
+    ContactMerge,
     ContactPhone,
+    Dealer,
+    Department,
+    ErasureRequest,
+    Follow,
     Member,
     MemberAccount,
     MemberPlacement,
+    Region,
+    SavedView,
+    SharedPhone,
+    StaffChange,
     Store,
     StorePlacement,
     TimelineEvent,
 )
 from contacts.queries import visible_contacts
+from contacts.services.merging import merge_roots
 from contacts.services.opt_out import is_opted_out
 from contacts.services.stages import change_stage
+from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
 from tenants.audit import SYSTEM
 from tenants.ledger.models import AuditEntry
@@ -32,10 +43,14 @@ from tests.support.contacts import (
     make_contact,
     make_corp,
     make_dealer,
+    make_duplicate,
+    make_field,
     make_follow,
     make_group,
     make_member,
+    make_phone,
     make_region,
+    make_staff_change,
     make_stages,
     make_store,
 )
@@ -134,6 +149,57 @@ def test_the_customer_page_costs_a_constant_number_of_queries(acme_client: Clien
     with CaptureQueriesContext(connection) as after:
         text(acme_client.get(url))
     assert len(before) == len(after) <= 42
+
+
+def _more_of_everything(acme_client: Client) -> None:
+    """Another store, region, dealer, department, member, customer, field, view, merge, proposal, shared line, request and change."""
+    now, store = clock.now(), make_store(region=make_region(), dealer=make_dealer())
+    member, kept, gone = make_member(store=store), make_contact(), make_contact()
+    number = kept.pk
+    for person in (kept, gone):
+        make_follow(person, member, remark="老客", added_at=at(number))
+        make_phone(person, f"+86138{number:08d}")
+    make_duplicate(make_follow(member=member).contact, make_follow(member=member).contact)
+    merge_roots([(kept.pk, gone.pk)], now=now, source="manual")
+    SharedPhone.objects.create(phone=f"+86139{number:08d}", people=9, found_at=now)
+    ErasureRequest.objects.create(contact=make_contact(), asked_by="self", reason="来信", requested_at=now)
+    Department.objects.create(corp=make_corp(), department_id=number, name=f"部门{number}", store=store)
+    make_field(f"资料{number}", in_list=False)
+    user = acme_client.user.pk  # type: ignore[attr-defined]  # as log_in made it
+    SavedView.objects.create(owner_id=user, name=f"视图{number}", created_at=now, changed_at=now)
+    make_staff_change(member)
+
+
+def test_pages_about_people_and_places_cost_the_same_however_much_there_is(acme_client: Client) -> None:
+    stages = make_stages()
+    _more_of_everything(acme_client)
+    line, merge, change = SharedPhone.objects.get(), ContactMerge.objects.get(), StaffChange.objects.get()
+    follow, member, store = Follow.objects.filter(contact=merge.kept).get(), change.member, change.from_store
+    person, region, dealer = f"/contacts/{merge.kept_id}", Region.objects.get(), Dealer.objects.get()
+    paths = [
+        "/contacts/columns/", "/contacts/views/", "/contacts/views/new/", "/contacts/where/?mode=tree", "/m/customers/", "/stages/",
+        f"/stages/{stages['new'].pk}/archive/", "/fields/", f"/board/{stages['new'].pk}/", "/board/overdue/", f"{person}/merge/",
+        f"{person}/details/", f"{person}/follows/{follow.pk}/remark/", "/erasures/", "/duplicates/phones/",
+        f"/duplicates/phones/{line.pk}/", "/merges/", f"/merges/{merge.pk}/undo/", "/ownership/", f"/org/stores/{store.pk}/",
+        "/org/regions/", f"/org/regions/{region.pk}/", "/org/dealers/", f"/org/dealers/{dealer.pk}/", "/org/departments/",
+        "/org/members/", f"/org/members/{member.pk}/", f"/org/changes/{change.pk}/",
+    ]  # fmt: skip
+
+    def costs() -> dict[str, int]:
+        found = {}
+        for path in paths:
+            with CaptureQueriesContext(connection) as captured:
+                text(acme_client.get(path))
+            found[path] = len(captured)
+        return found
+
+    acme_client.get(paths[0])  # what a first page alone asks
+    few = costs()
+    for _number in range(4):
+        _more_of_everything(acme_client)
+    many = costs()
+    assert {path: (few[path], many[path]) for path in paths if many[path] > few[path]} == {}
+    assert max(many.values()) <= 18, many
 
 
 def test_a_guide_sees_her_customers_and_no_others(make_user: Any, log_in: Any) -> None:
@@ -249,6 +315,19 @@ def test_the_timeline_filters_by_kind(acme_client: Client) -> None:
     acme_client.post(f"/contacts/{person.pk}/opt-out/", {"span": "end"})
     page = text(acme_client.get(f"/contacts/{person.pk}/timeline/", {"kind": "opt_out.set"}, HTTP_HX_REQUEST="true"))
     assert "<strong>设置免打扰</strong>" in page and "<strong>取消免打扰</strong>" not in page
+
+
+def test_the_timeline_keeps_orders_and_tags_from_whoever_may_not_see_them(
+    acme_client: Client, log_in: Any, make_user: Any
+) -> None:
+    person, amount = make_follow().contact, {"amount_minor": 39_900, "currency": "CNY", "number": "A1"}
+    for kind, payload in (("order.paid", amount), ("tag.added", {"tag": "老客"})):
+        record_events([NewEvent(kind, at(5), "product", f"{kind}:1", contact_id=person.pk, payload=payload)])
+    url, without = f"/contacts/{person.pk}/", log_in(make_user(permissions=["contacts.view"]))
+    assert {"下单", "打标签"} <= {event["title"] for event in acme_client.get(url).context["events"]}
+    page = without.get(url, {"kind": "order.paid"})
+    assert page.context["events"] == [] and "399" not in text(page)
+    assert {"order.paid", "tag.added"}.isdisjoint(kind["key"] for kind in page.context["kinds"])
 
 
 def test_groups_show_people_owner_and_moves(acme_client: Client) -> None:
