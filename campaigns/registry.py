@@ -6,9 +6,9 @@ from accounts import navigation, permissions
 from campaigns import customer_figures, erasers, tasks, welcome_figures
 from campaigns.handlers import groupmsg, ledger, welcome
 from campaigns.queries import audience
-from campaigns.services import enrolling, sop_running
+from campaigns.services import enrolling, sop_running, succeeding
 from conditions import consumers
-from contacts import timeline
+from contacts import successions, timeline
 from contacts.services import custom_fields, merging, stage_editing
 from tagging import segments
 from tenants import lanes, quiet
@@ -57,6 +57,7 @@ def register() -> None:
     segments.register_uses("campaigns", audience.uses_of_segment)
     stage_editing.register_uses("campaigns", audience.uses_of_stage)
     custom_fields.register_uses("campaigns", audience.uses_of_field)
+    successions.on_taken_over(succeeding.take_over)
     merging.on_merged(sop_running.on_merged)
     merging.on_asked(sop_running.foretell_merge)
     consumers.register(

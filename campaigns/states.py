@@ -139,6 +139,7 @@ REASONS: dict[str, Promise] = {
     "owner_changed": _("群主已变更"),
     "nobody_left": _("没有可发送的客户"),
     "exited": _("已退出 SOP"),
+    "handed_over": _("已转给接替成员,下一时段由她再发"),
     "refused": _("企业微信拒收"),
     "no_result": _("企业微信未返回结果"),
     "deadline": _("超过确认截止时间"),

@@ -4,9 +4,11 @@ tells is marked so, and rules act on nobody for it."""
 from conditions import dirty
 from contacts.services.forgotten import screen_groups, screen_people
 from contacts.services.groups import apply_groups, apply_lost_groups
+from contacts.services.handover.unassigned import ask_due
 from contacts.services.inbound import apply_lost_follows, apply_people, note_archive_consent, note_failed_transfer
 from contacts.services.members import apply_members
 from contacts.services.staffing.noticing import notice
+from scrm.lib import clock
 from wecom_bridge.contracts import (
     EventFact,
     GroupsBatch,
@@ -30,6 +32,7 @@ def on_members(batch: MembersBatch) -> None:
     with dirty.told_by(batch.source):
         apply_members(batch)
         notice(batch.corp, now=batch.read_at)
+        ask_due(batch.corp, clock.now())
 
 
 def on_groups(batch: GroupsBatch) -> None:

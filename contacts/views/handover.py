@@ -105,8 +105,7 @@ def _members(request: MemberRequest, *, left: bool) -> HttpResponse:
 
 def _days_left(member: Member, now: Any) -> int | None:
     """Days until WeCom no longer hands a leaver's customers over."""
-    plan = HandoverPlan(kind=planning.kind_for(member), from_member=member)
-    deadline = planning.deadline_of(plan)
+    deadline = planning.deadline_for(member)
     return (deadline - now).days if deadline else None
 
 
@@ -150,6 +149,7 @@ def _planner(request: MemberRequest, plan: HandoverPlan) -> HttpResponse:
         "splits": HandoverSplit.choices,
         "q": text,
         "seen": seen,
+        "is_resigned": plan.kind == HandoverKind.RESIGNED,
         "tells_customers": plan.kind == HandoverKind.ONJOB,
         "people_able": sum(not line.reason for line in seen.people),
         "groups_able": sum(not line.reason for line in seen.groups),

@@ -16,6 +16,7 @@ from accounts.access import MemberRequest, require_also, requires
 from accounts.scope import data_scope
 from contacts.models import HandoverPlan, StaffChange, Store
 from contacts.queries import visible_stores
+from contacts.services.handover.planning import deadline_for
 from contacts.services.staffing import deciding, reading
 from contacts.views.org import org_tabs
 from scrm.lib import clock
@@ -47,7 +48,13 @@ def change_list(request: MemberRequest) -> HttpResponse:
         "kinds": _kind_tabs(tab, counts),
         "tab": tab,
         "rows": [
-            {"change": row, "held": held.get(row.member_id), "tone": TONES[State(row.state)]} for row in page.rows
+            {
+                "change": row,
+                "held": held.get(row.member_id),
+                "tone": TONES[State(row.state)],
+                "deadline": deadline_for(row.member) if tab == Kind.LEFT else None,
+            }
+            for row in page.rows
         ],
         "can_place": can_place and any(row.to_store_id for row in page.rows),
         "total": rows.count(),
@@ -102,6 +109,7 @@ def _page(request: MemberRequest, change: StaffChange, error: str = "", status: 
         "error": error,
         "held": held,
         "tone": TONES[State(change.state)],
+        "deadline": deadline_for(change.member) if change.kind == Kind.LEFT else None,
         "can_decide": change.state == State.OPEN and reading.NEEDED[Kind(change.kind)] in request.permissions,
         "can_plan": "handover.manage" in request.permissions,
         "stores": stores.exclude(pk=change.from_store_id or 0) if change.kind == Kind.MOVED else stores,

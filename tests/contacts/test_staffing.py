@@ -7,10 +7,12 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from contacts.models import (
     Contact,
     Department,
+    Follow,
     GroupChat,
     HandoverPlan,
     Member,
@@ -20,6 +22,7 @@ from contacts.models import (
     Todo,
 )
 from contacts.services import organisation
+from contacts.services.handover import planning, unassigned
 from contacts.services.staffing import deciding
 from contacts.services.staffing.noticing import notice
 from contacts.services.standing import refresh_standing
@@ -42,6 +45,7 @@ from tests.support.contacts import (
 )
 from tests.support.core import actor_of, grant, log_in, make_user
 from wecom_bridge.contracts import MemberInfo, handlers_for
+from wecom_bridge.models import OutboundCommand
 
 pytestmark = pytest.mark.django_db
 FOLLOW, STAY = "follow", "stay"
@@ -154,6 +158,46 @@ def test_a_leaver_with_something_left_behind_is_noticed_once_each_time_she_leave
         Todo.objects.filter(pk=task.pk).update(done_at=clock.now(), done_by_id=1)
         look()
         assert open_changes() == []
+
+
+def test_wecoms_list_is_read_when_somebody_leaves_and_nightly_while_her_customers_wait(acme_client: Client) -> None:
+    gone = make_member("王悦", store=make_store())
+    friend = make_follow(make_contact(), gone)
+    readings = OutboundCommand.objects.filter(kind=unassigned.READ)
+
+    def answer(count: int) -> None:
+        readings.update(state="done")
+        waiting = [{"handover_userid": gone.userid, "dimission_time": 0}] * count
+        unassigned.record_page(gone.corp, {"counts": {}}, waiting, "")
+
+    def pages() -> list[str]:
+        urls = ("/org/changes/?tab=left", f"/org/changes/{StaffChange.objects.get().pk}/", f"/handover/{plan.pk}/")
+        return [acme_client.get(url).content.decode() for url in urls]
+
+    read(info(gone, 1))
+    assert not readings.exists()
+    read(left_userids=[gone.userid])
+    read(left_userids=[gone.userid])
+    unassigned.ask(by=SYSTEM)
+    assert readings.count() == 1  # a reading that is wished stands for all of them
+    plan = planning.open_plan(Member.objects.get(pk=gone.pk), by=SYSTEM)
+    assert ["还没有读到" in page for page in pages()] == [False, True, True]
+    readings.update(state="failed")
+    read()
+    assert readings.count() == 1  # what WeCom refused is not asked again by every reading of the directory
+    answer(7)
+    read()
+    assert readings.count() == 1
+    deadline = timezone.localtime(planning.deadline_for(Member.objects.get(pk=gone.pk))).strftime("%Y-%m-%d")
+    assert all("7" in page and "企业微信待分配" in page and deadline in page for page in pages())
+    with clock.shifted(timedelta(days=1)):
+        read()
+        assert readings.count() == 2
+    answer(0)
+    Follow.objects.filter(pk=friend.pk).update(relation="transferred")
+    with clock.shifted(timedelta(days=2)):
+        read()
+        assert readings.count() == 2
 
 
 def test_noticing_costs_as_much_for_many_as_for_few() -> None:

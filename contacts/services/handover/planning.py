@@ -183,8 +183,12 @@ def ask_again(plan_id: int, *, by: Actor) -> int:
 
 def deadline_of(plan: HandoverPlan) -> datetime | None:
     """Until when WeCom lets a leaver's customers be handed over."""
-    left_at = plan.from_member.left_at
-    return left_at + YEAR if plan.kind == HandoverKind.RESIGNED and left_at else None
+    return deadline_for(plan.from_member) if plan.kind == HandoverKind.RESIGNED else None
+
+
+def deadline_for(member: Member) -> datetime | None:
+    """The same for a member without a plan; None for one at work."""
+    return member.left_at + YEAR if member.left_at and kind_for(member) == HandoverKind.RESIGNED else None
 
 
 def _locked(plan_id: int) -> HandoverPlan:

@@ -69,7 +69,7 @@ class Tally:
 
 def visible_plans(scope: DataScope) -> QuerySet[HandoverPlan]:
     """Plans of the members in the scope."""
-    plans = HandoverPlan.objects.select_related("from_member", "from_member__store", "fallback")
+    plans = HandoverPlan.objects.select_related("from_member__store", "from_member__unassigned", "fallback")
     return plans if scope.sees_all else plans.filter(from_member__in=visible_members(scope))
 
 

@@ -35,7 +35,7 @@ class Burden:
 
 def visible_changes(scope: DataScope) -> QuerySet[StaffChange]:
     """Changes of the members in the scope."""
-    rows = StaffChange.objects.select_related("member", "member__store", "from_store", "to_store", "store")
+    rows = StaffChange.objects.select_related("member__store", "member__unassigned", "from_store", "to_store", "store")
     return rows if scope.sees_all else rows.filter(member__in=visible_members(scope))
 
 
