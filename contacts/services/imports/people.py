@@ -1,7 +1,6 @@
 """客户资料: what a merchant knows of its people. Whom a row means is found by the customer number, external_userid, unionid or a phone."""
 
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date, datetime
 from functools import partial
@@ -13,8 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.scope import scope_from_json
-from contacts import arrivals, custom, marks
-from contacts.arrivals import NewKey
+from contacts import custom
 from contacts.models import (
     Contact,
     ContactPhone,
@@ -29,10 +27,9 @@ from contacts.models import (
 from contacts.queries import visible_contacts
 from contacts.services import custom_values
 from contacts.services.custom_values import MAX_KEYS
-from contacts.services.imports import cells
+from contacts.services.imports import cells, writing
 from contacts.services.imports.registry import BadCell, Column, Kind, Read, Slice
-from contacts.services.imports.returning import SOURCE, assign, take_back
-from contacts.services.stages import change_stage
+from contacts.services.imports.returning import take_back
 from scrm.lib import clock
 from scrm.lib.db.bulk import clean_text, lock_rows
 from scrm.lib.errors import UserError
@@ -139,12 +136,7 @@ class People:
             cursor.execute(sql, params)
 
     def apply(self, part: Slice, *, by: Actor, now: datetime) -> None:
-        _write_columns(part, now)
-        _write_phones(part, now)
-        for column, move in (("stage", _move), ("owner", assign)):
-            if column in part.run.mapping:
-                for value, ids in _wanted(part, column).items():
-                    move(value, ids, by=by, now=now)
+        writing.write(part, by=by, now=now)
 
     def undo(self, part: Slice, *, by: Actor, now: datetime) -> None:
         take_back(part, by=by, now=now)
@@ -290,64 +282,6 @@ def _scope(part: Slice) -> tuple[str, list[Any]]:
 
 def _table(model: type[Model]) -> str:
     return str(connection.ops.quote_name(model._meta.db_table))
-
-
-# --- Writing --------------------------------------------------------------------------------------------------------
-
-
-def _write_columns(part: Slice, now: datetime) -> None:
-    """Birthday, custom fields, and the tail of a new phone in what the search looks through: one update per person, found by the
-    array of their ids, which needs no reading of everybody."""
-    span = [part.run.pk, part.after, part.until]
-    sql = f"""
-    UPDATE {_table(Contact)} AS c SET updated_at = %s,
-        birthday = CASE WHEN r.changes ? 'birthday' THEN (r.changes -> 'birthday' ->> 1)::date ELSE c.birthday END,
-        custom = CASE WHEN r.changes ? 'custom' THEN c.custom || (r.changes -> 'custom' -> 1) ELSE c.custom END,
-        search_text = CASE WHEN NOT r.changes ? 'phone' OR position(right(r.changes -> 'phone' ->> 1, 4) IN c.search_text) > 0
-            THEN c.search_text ELSE ltrim(c.search_text || ' ' || right(r.changes -> 'phone' ->> 1, 4)) END
-    FROM {_table(ImportRow)} AS r
-    WHERE r.run_id = %s AND r.line > %s AND r.line <= %s AND r.outcome = 'updated' AND c.id = r.target_id
-      AND r.changes ?| array['birthday', 'custom', 'phone'] AND c.id = ANY(ARRAY(
-        SELECT target_id FROM {_table(ImportRow)} WHERE run_id = %s AND line > %s AND line <= %s AND outcome = 'updated'))
-    RETURNING c.id, r.changes ? 'birthday', r.changes ? 'custom'
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [now, *span, *span])
-        rows = cursor.fetchall()
-    custom_keys = [key for key in part.run.mapping if key.startswith("custom.")]
-    told: dict[tuple[bool, bool], list[int]] = defaultdict(list)
-    for pk, *flags in rows:
-        told[tuple(flags)].append(pk)
-    for (birthday, values), ids in told.items():
-        marks.mark(ids, *(["birthday"] if birthday else []), *(custom_keys if values else []))
-
-
-def _write_phones(part: Slice, now: datetime) -> None:
-    if "phone" not in part.run.mapping:
-        return
-    sql = f"""
-    INSERT INTO {_table(ContactPhone)} (contact_id, phone, source, created_at)
-    SELECT target_id, changes -> 'phone' ->> 1, %s, %s FROM {_table(ImportRow)}
-    WHERE run_id = %s AND line > %s AND line <= %s AND outcome = 'updated' AND changes ? 'phone'
-    ORDER BY line ON CONFLICT DO NOTHING RETURNING phone, contact_id
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [SOURCE, now, part.run.pk, part.after, part.until])
-        written = cursor.fetchall()
-    arrivals.tell([NewKey("phone", phone, contact_id) for phone, contact_id in written])
-
-
-def _wanted(part: Slice, column: str) -> dict[int, list[int]]:
-    """Value → the people who get it."""
-    found: dict[int, list[int]] = defaultdict(list)
-    rows = part.rows().filter(outcome="updated", changes__has_key=column)
-    for target_id, changes in rows.values_list("target_id", "changes"):
-        found[changes[column][1]].append(target_id)
-    return found
-
-
-def _move(stage_id: int, ids: list[int], *, by: Actor, now: datetime) -> None:
-    change_stage(ids, Stage.objects.get(pk=stage_id), source=SOURCE, by=by, at=now)
 
 
 KIND = Kind(
