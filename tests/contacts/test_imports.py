@@ -27,7 +27,8 @@ from contacts.models import (
     TimelineEvent,
 )
 from contacts.services.custom_values import MAX_KEYS
-from contacts.services.imports import files, running, staging, writing
+from contacts.services.details import change_details
+from contacts.services.imports import files, people, running, staging, writing
 from contacts.services.imports.registry import import_kind
 from contacts.services.search import people_text
 from scrm.lib import clock
@@ -206,6 +207,7 @@ def test_an_undo_sets_back_what_is_still_as_made_and_counts_the_rest() -> None:
         ("contact.birthday", "1990-01-01", None), ("contact.phone", "+8613800000001", None), ("skin", "油皮", "干皮"),
     ]  # fmt: skip
     assert len(told_of(second)) == 1
+    assert set(TimelineEvent.objects.values_list("source", flat=True)) == {"import"}
     assert told_of(third)[2:] == [("contact.birthday", "1990-01-03", None)]
     for person in (first, second, third):
         person.refresh_from_db()
@@ -224,12 +226,8 @@ def test_an_undo_sets_back_what_is_still_as_made_and_counts_the_rest() -> None:
 
 def told_of(person: Contact) -> list[tuple[str, Any, Any]]:
     """What the timeline says of a person's values, each change belonging to a fact that names its field."""
-    facts = {
-        event.occurred_at: set(event.payload["fields"])
-        for event in TimelineEvent.objects.filter(
-            contact=person, kind="details.changed", source="import", actor="system"
-        )
-    }
+    rows = TimelineEvent.objects.filter(contact=person, kind="details.changed", actor="system")
+    facts = {event.occurred_at: set(event.payload["fields"]) for event in rows}
     changes = DetailChange.objects.filter(contact=person).order_by("changed_at", "key")
     named: dict[Any, set[str]] = {}
     for change in changes:
@@ -353,6 +351,55 @@ def test_two_uploads_of_the_same_rows_end_as_one() -> None:
     second.refresh_from_db()
     assert (figures(first), figures(second)) == ((0, 2, 0, 0), (0, 0, 2, 0))
     assert ContactPhone.objects.count() == 2
+
+
+def test_a_run_goes_by_the_trial_except_for_whom_somebody_changed_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    cast(6)
+    first, second, third, fourth, _fifth, sixth = Contact.objects.order_by("pk")
+    run = tried(
+        "external_userid,生日,新增手机号\n"
+        + "".join(f"wm{n},1990-01-0{n},1380000000{n}\n" for n in range(1, 7))
+        + "wm7,1990-01-07,\n"
+    )
+    change_details(first.pk, by=SYSTEM, birthday=date(1980, 1, 1))
+    change_details(second.pk, by=SYSTEM, birthday=date(1990, 1, 2))
+    ContactPhone.objects.create(contact=second, phone="+8613800000002", source="order", created_at=clock.now())
+    ContactPhone.objects.create(contact=third, phone="+8613800000003", source="order", created_at=clock.now())
+    make_identity(make_contact("后来的"), value="wm7")
+    judged: list[Any] = []
+    judge = people._judge
+
+    def listening(part: Any, lines: Any = None) -> bool:
+        judged.append(lines)
+        return judge(part, lines)
+
+    monkeypatch.setattr(people, "_judge", listening)
+    running.start(run.pk, acts=False, by=SYSTEM)
+    work()
+    run.refresh_from_db()
+    assert judged == [[2, 3, 4, 8], None], "wm7 means somebody now, so the whole slice was judged anew"
+    assert figures(run) == (0, 6, 1, 0)
+    assert told_of(first)[1] == ("contact.birthday", "1980-01-01", "1990-01-01")
+    assert not DetailChange.objects.filter(contact=second, key="contact.phone").exists()
+    assert ContactPhone.objects.get(contact=third).source == "order"
+
+    run = tried("external_userid,生日\nwm4,2000-01-04\nwm5,2000-01-05\nwm6,2000-01-06\n")
+    sixth.root = fourth
+    sixth.save(update_fields=["root"])
+    judged.clear()
+    running.start(run.pk, acts=False, by=SYSTEM)
+    work()
+    run.refresh_from_db()
+    assert (judged[0], figures(run)) == ([4], (0, 2, 0, 1))
+    assert "与第 2 行是同一位客户" in problems(run)[4]
+
+    run = tried("external_userid,生日\nwm4,2001-01-04\nwm5,2001-01-05\n")
+    change_details(fourth.pk, by=SYSTEM, birthday=date(2001, 1, 4))
+    judged.clear()
+    running.start(run.pk, acts=False, by=SYSTEM)
+    work()
+    run.refresh_from_db()
+    assert (judged, figures(run)) == ([[2]], (0, 1, 1, 0))
 
 
 def test_gb18030_and_a_broken_line_among_good_ones() -> None:
