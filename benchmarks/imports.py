@@ -14,6 +14,25 @@ _LEVELS = ("金卡", "银卡", "普卡")
 # The same staged rows into the same tables, by hand: who is meant is looked up as the product does, the rest is plain.
 _BY_HAND = (
     """
+    INSERT INTO contacts_detailchange (contact_id, key, before, after, changed_at)
+    SELECT c.id, told.key, told.before, told.after, %(now)s
+    FROM contacts_importrow AS r JOIN contacts_identity AS i ON i.kind = 'external' AND i.scope = %(corp_id)s AND i.id_space = 'plain'
+        AND i.value = r.key JOIN contacts_contact AS c ON c.id = i.contact_id
+    CROSS JOIN LATERAL (VALUES
+        ('contact.birthday', to_jsonb(c.birthday), r.values -> 'birthday'), ('contact.phone', NULL, r.values -> 'phone'),
+        ('level', c.custom -> 'level', r.values -> 'custom' -> 'level')
+    ) AS told (key, before, after)
+    WHERE r.run_id = %(run)s
+    """,
+    """
+    INSERT INTO contacts_timelineevent (kind, occurred_at, recorded_at, source, contact_id, stage_id, actor, subject, payload, fact_key)
+    SELECT 'details.changed', %(now)s, %(now)s, 'import', c.id, c.stage_id, 'system', '',
+        '{"fields": ["contact.birthday", "contact.phone", "level"]}'::jsonb, concat('details:', c.id, ':', %(stamp)s::text)
+    FROM contacts_importrow AS r JOIN contacts_identity AS i ON i.kind = 'external' AND i.scope = %(corp_id)s AND i.id_space = 'plain'
+        AND i.value = r.key JOIN contacts_contact AS c ON c.id = i.contact_id
+    WHERE r.run_id = %(run)s ON CONFLICT DO NOTHING
+    """,
+    """
     UPDATE contacts_contact AS c SET birthday = (r.values ->> 'birthday')::date, custom = c.custom || (r.values -> 'custom'),
         search_text = CASE WHEN position(right(r.values ->> 'phone', 4) IN c.search_text) > 0 THEN c.search_text
             ELSE c.search_text || ' ' || right(r.values ->> 'phone', 4) END, updated_at = %(now)s
@@ -33,15 +52,19 @@ _BY_HAND = (
     SELECT i.contact_id, keys.field_key, %(now)s, NULL, true
     FROM contacts_importrow AS r JOIN contacts_identity AS i ON i.kind = 'external' AND i.scope = %(corp_id)s AND i.id_space = 'plain'
         AND i.value = r.key
-    CROSS JOIN (VALUES ('birthday'), ('custom.level')) AS keys (field_key)
+    CROSS JOIN (VALUES ('birthday'), ('custom.level'), ('event.details.changed')) AS keys (field_key)
     WHERE r.run_id = %(run)s
     """,
 )
+_LEFT_BEHIND = ("contacts_importrow", "conditions_dirtymark", "contacts_detailchange", "contacts_timelineevent")
 _LEFT = """
 SELECT (SELECT md5(string_agg(concat_ws('|', id, birthday, custom, search_text), ',' ORDER BY id)) FROM contacts_contact),
     (SELECT md5(string_agg(concat_ws('|', contact_id, phone, source), ',' ORDER BY contact_id, phone)) FROM contacts_contactphone),
     (SELECT md5(string_agg(concat_ws('|', contact_id, field_key, is_backfill), ',' ORDER BY contact_id, field_key))
-     FROM conditions_dirtymark)
+     FROM conditions_dirtymark),
+    (SELECT md5(string_agg(concat_ws('|', contact_id, key, before, after), ',' ORDER BY contact_id, key)) FROM contacts_detailchange),
+    (SELECT md5(string_agg(concat_ws('|', contact_id, kind, source, stage_id, actor, subject, payload), ',' ORDER BY contact_id))
+     FROM contacts_timelineevent)
 """
 
 
@@ -103,7 +126,7 @@ def clean(*, phones: bool) -> None:
     from django.db import connection
 
     with connection.cursor() as cursor:
-        for table in ("contacts_importrow", "conditions_dirtymark", *(("contacts_contactphone",) if phones else ())):
+        for table in (*_LEFT_BEHIND, *(("contacts_contactphone",) if phones else ())):
             cursor.execute(f"TRUNCATE {table}")
         cursor.execute("VACUUM (ANALYZE) contacts_contact, contacts_contactphone")
         cursor.execute("CHECKPOINT")
@@ -167,7 +190,13 @@ class ImportContacts(_Imports):
             run = self._file("hand", round_number)
             files.remember(run)
             staging.stage(run, clock.wall() + timedelta(hours=1), lambda rows: None)
-            given = {"run": run.pk, "now": clock.now(), "corp_id": Corp.objects.get().corp_id}
+            now = clock.now()
+            given = {
+                "run": run.pk,
+                "now": now,
+                "stamp": int(now.timestamp() * 1_000_000),
+                "corp_id": Corp.objects.get().corp_id,
+            }
             with Stopwatch() as watch, transaction.atomic(), connection.cursor() as cursor:
                 for statement in _BY_HAND:
                     cursor.execute(statement, given)

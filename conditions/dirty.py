@@ -1,9 +1,10 @@
 """Marks: a person's field changed, or a boundary in time will come. The loop is conditions.drain."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -57,3 +58,17 @@ def mark(
             ],
         )
     jobs.nudge(LANE, due_at=not_before)
+
+
+def mark_selected(pairs: str, params: Sequence[Any]) -> None:
+    """As mark, for each row (contact_id, field_key) of a SELECT: for what a statement knows of many people."""
+    table = connection.ops.quote_name(DirtyMark._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} (contact_id, field_key, marked_at, is_backfill)"
+            f" SELECT contact_id, field_key, %s, %s FROM ({pairs}) AS told",
+            [clock.now(), _is_backfill.get(), *params],
+        )
+        found = cursor.rowcount
+    if found:
+        jobs.nudge(LANE)

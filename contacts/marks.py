@@ -1,6 +1,7 @@
 """Telling the conditions that a person's field changed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from conditions import dirty
 
@@ -15,3 +16,8 @@ def mark(contact_ids: Iterable[int], *field_keys: str, backfill: bool | None = N
     ids = sorted({pk for pk in contact_ids if pk})
     if ids and field_keys:
         dirty.mark(ids, *field_keys, backfill=backfill)
+
+
+def mark_selected(pairs: str, params: Sequence[Any]) -> None:
+    """Mark fields dirty for the rows (contact_id, field_key) of a SELECT, in the transaction of the change. Contacts are roots."""
+    dirty.mark_selected(pairs, params)

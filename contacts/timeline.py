@@ -9,6 +9,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils.functional import Promise
@@ -141,6 +142,34 @@ def record_events(events: Sequence[NewEvent]) -> set[str]:
         for listener in _listeners:
             listener(fresh)
     return set(written)
+
+
+def record_selected(kind: str, at: datetime, source: str, *, actor: str, rows: str, params: Sequence[Any]) -> int:
+    """Write a fact of this instant for each row of a SELECT (contact_id, payload, fact_key); how many are new. As record_events,
+    for what a statement knows of many people and Python need not. Contacts are roots, and stand in the stage they have now."""
+    if kind not in _kinds:
+        raise KeyError(f"timeline kind {kind} is not registered")
+    names = "kind, occurred_at, recorded_at, source, contact_id, stage_id, actor, subject, payload, fact_key"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {connection.ops.quote_name(TimelineEvent._meta.db_table)} ({names})"
+            " SELECT %s, %s, %s, %s, told.contact_id, c.stage_id, %s, '', told.payload, told.fact_key"
+            f" FROM ({rows}) AS told JOIN {connection.ops.quote_name(Contact._meta.db_table)} AS c ON c.id = told.contact_id"
+            " ON CONFLICT DO NOTHING RETURNING id, contact_id, fact_key",
+            [kind, at, clock.now(), source, actor, *params],
+        )
+        written = cursor.fetchall()
+    fresh = [Fact(pk, kind, at, source, who, None, None, None, None, None, "", key) for pk, who, key in written]
+    if fresh:
+        # As _mark_kinds marks them; the contacts are roots already.
+        marks.mark(
+            [fact.contact_id for fact in fresh if fact.contact_id],
+            f"event.{kind}",
+            backfill=source == FactSource.BACKFILL or None,
+        )
+        for listener in _listeners:
+            listener(fresh)
+    return len(fresh)
 
 
 def _row(event: NewEvent, places: "Places", stages: "_Stages", now: datetime) -> dict[str, Any]:

@@ -63,7 +63,8 @@ class ImportRun(models.Model):
 class ImportRow(models.Model):
     """A row of the file by its line: what it wants (values), of whom (key), and what came of it.
 
-    changes: column → [before, after]. kept: an undo found it changed since.
+    changes: column → [before, after]. seen: what its person was like when it was judged, as a hash; null where a run cannot go by that
+    and judges again. kept: an undo found it changed since.
     """
 
     run = models.ForeignKey(ImportRun, on_delete=models.CASCADE, related_name="rows", db_index=False)
@@ -73,6 +74,7 @@ class ImportRow(models.Model):
     values = models.JSONField(default=dict, blank=True)
     target_id = models.BigIntegerField(null=True, blank=True)
     changes = models.JSONField(default=dict, blank=True)
+    seen = models.BigIntegerField(null=True, blank=True)
     outcome = models.CharField(max_length=9, choices=Outcome.choices, default="", blank=True)
     problem = models.CharField(max_length=400, default="", blank=True)
     is_broken = models.BooleanField(default=False)  # it cannot be read; nothing more is asked of it

@@ -21,6 +21,7 @@ LOCK = "custom_fields"  # shared by writers of values; whoever changes a type ha
 MAX_KEYS = 100  # of one person, archived fields and keys that nobody defined included
 CHANGED = "details.changed"
 BIRTHDAY = "contact.birthday"  # among keys of changes; the dot keeps it apart from every custom key
+PHONE = "contact.phone"  # a phone that came (before is null) or went (after is null)
 Values = Mapping[str, Any]
 
 
@@ -53,8 +54,7 @@ def set_values(
             for key in found
         ]
     update_rows(Contact, rows)
-    insert_rows(DetailChange, told)
-    return _tell(told, by=by, at=at, source=source)
+    return tell(told, by=by, at=at, source=source)
 
 
 def _day(day: date | None) -> str | None:
@@ -68,21 +68,22 @@ def _merged(before: Values, wanted: Values) -> dict[str, Any]:
     return after
 
 
-def _tell(told: list[dict[str, Any]], *, by: Actor, at: datetime, source: str) -> dict[int, list[str]]:
-    """A fact for each person, and marks. The fact names the fields; what they were and are stands in DetailChange alone."""
+def tell(told: list[dict[str, Any]], *, by: Actor, at: datetime, source: str) -> dict[int, list[str]]:
+    """Keep what changed (columns of DetailChange), with a fact for each person, and marks; contact → her keys. The fact names the
+    fields; what they were and are stands in DetailChange alone."""
+    insert_rows(DetailChange, told)
     keys: dict[int, list[str]] = defaultdict(list)
     people: dict[str, list[int]] = defaultdict(list)
     for row in told:
         keys[row["contact_id"]].append(row["key"])
         people[row["key"]].append(row["contact_id"])
-    stamp = int(at.timestamp() * 1_000_000)
     record_events(
         [
             NewEvent(
                 CHANGED,
                 at,
                 source,
-                f"details:{pk}:{stamp}",
+                f"details:{pk}:{stamp_of(at)}",
                 contact_id=pk,
                 actor=actor_label(by),
                 payload={"fields": found},
@@ -91,5 +92,11 @@ def _tell(told: list[dict[str, Any]], *, by: Actor, at: datetime, source: str) -
         ]
     )
     for key, ids in people.items():
-        marks.mark(ids, "birthday" if key == BIRTHDAY else f"custom.{key}")
+        if key != PHONE:  # no condition reads phones
+            marks.mark(ids, "birthday" if key == BIRTHDAY else f"custom.{key}")
     return dict(keys)
+
+
+def stamp_of(at: datetime) -> int:
+    """What tells the facts of one person apart: `details:<contact>:<stamp>`."""
+    return int(at.timestamp() * 1_000_000)

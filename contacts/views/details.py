@@ -13,10 +13,12 @@ from accounts.access import MemberRequest, requires
 from contacts import custom
 from contacts.customforms import DetailsForm
 from contacts.models import Contact, CustomField, DetailChange, TimelineEvent
-from contacts.services.custom_values import BIRTHDAY, CHANGED
+from contacts.phones import show_phone
+from contacts.services.custom_values import BIRTHDAY, CHANGED, PHONE
 from contacts.services.details import UNSET, change_details
 from contacts.views.people import get_contact_or_404
 from scrm.lib.errors import Conflict, UserError
+from scrm.lib.privacy import mask_text
 from tenants import audit
 
 EDIT = "contacts.edit"
@@ -165,6 +167,9 @@ def details_words(request: Any, contact: Contact, rows: Sequence[TimelineEvent])
 
 def _change_in_words(change: DetailChange, fields: dict[str, CustomField], reader: custom.Reader) -> str:
     field = fields.get(change.key)
+    if change.key == PHONE:
+        phone = mask_text(show_phone(str(change.before or change.after)))
+        return (_("新增手机号 %(phone)s") if change.after else _("去掉手机号 %(phone)s")) % {"phone": phone}
     label = _("生日") if change.key == BIRTHDAY else field.label if field else change.key
     if field is not None and not reader.sees(field):
         return _("%(label)s 已修改") % {"label": label}

@@ -17,6 +17,7 @@ from contacts.models import (
     Contact,
     ContactPhone,
     CustomField,
+    DetailChange,
     ImportHead,
     ImportRow,
     ImportRun,
@@ -26,7 +27,8 @@ from contacts.models import (
     TimelineEvent,
 )
 from contacts.services.custom_values import MAX_KEYS
-from contacts.services.imports import files, people, running, staging
+from contacts.services.details import change_details
+from contacts.services.imports import files, people, running, staging, writing
 from contacts.services.imports.registry import import_kind
 from contacts.services.search import people_text
 from scrm.lib import clock
@@ -81,6 +83,7 @@ def test_a_trial_writes_nothing_and_the_run_writes_what_it_said() -> None:
     assert Contact.objects.filter(birthday__isnull=False).count() == 1
     assert not ContactPhone.objects.exists()
     assert not DirtyMark.objects.exists()
+    assert not DetailChange.objects.exists()
 
     running.start(run.pk, acts=False, by=SYSTEM)
     work()
@@ -181,7 +184,8 @@ def test_rules_hear_of_an_import_only_when_ticked(acts: bool) -> None:
     DirtyMark.objects.all().delete()
     brought_in(f"客户编号,阶段,生日,custom.skin,新增手机号\n{person.pk},复购,1990-01-01,油皮,13800000001\n", acts=acts)
     told = dict(DirtyMark.objects.values_list("field_key", "is_backfill"))
-    assert {"contact.stage", "birthday", "custom.skin", "event.stage.changed"} <= told.keys()
+    marks = {"contact.stage", "birthday", "custom.skin", "event.stage.changed", "event.details.changed"}
+    assert marks <= told.keys()
     assert set(told.values()) == {not acts}
 
 
@@ -194,7 +198,17 @@ def test_an_undo_sets_back_what_is_still_as_made_and_counts_the_rest() -> None:
     )
     Contact.objects.filter(pk=second.pk).update(birthday=date(2000, 1, 1))
     Contact.objects.filter(pk=third.pk).update(custom={"skin": "敏感"})
+    assert told_of(first) == [
+        ("contact.birthday", None, "1990-01-01"), ("contact.phone", None, "+8613800000001"), ("skin", "干皮", "油皮"),
+    ]  # fmt: skip
+    assert told_of(second) == [("contact.birthday", None, "1990-01-02")]
     taken_back(run)
+    assert told_of(first)[3:] == [
+        ("contact.birthday", "1990-01-01", None), ("contact.phone", "+8613800000001", None), ("skin", "油皮", "干皮"),
+    ]  # fmt: skip
+    assert len(told_of(second)) == 1
+    assert set(TimelineEvent.objects.values_list("source", flat=True)) == {"import"}
+    assert told_of(third)[2:] == [("contact.birthday", "1990-01-03", None)]
     for person in (first, second, third):
         person.refresh_from_db()
     assert (run.rows_undone, run.rows_kept) == (1, 2)
@@ -208,6 +222,18 @@ def test_an_undo_sets_back_what_is_still_as_made_and_counts_the_rest() -> None:
     assert (third.birthday, third.custom) == (None, {"skin": "敏感"})
     running.undo(run.pk, by=SYSTEM)  # once more changes nothing
     assert ImportRun.objects.get(pk=run.pk).state == ImportState.UNDONE
+
+
+def told_of(person: Contact) -> list[tuple[str, Any, Any]]:
+    """What the timeline says of a person's values, each change belonging to a fact that names its field."""
+    rows = TimelineEvent.objects.filter(contact=person, kind="details.changed", actor="system")
+    facts = {event.occurred_at: set(event.payload["fields"]) for event in rows}
+    changes = DetailChange.objects.filter(contact=person).order_by("changed_at", "key")
+    named: dict[Any, set[str]] = {}
+    for change in changes:
+        named.setdefault(change.changed_at, set()).add(change.key)
+    assert named == facts
+    return [(change.key, change.before, change.after) for change in changes]
 
 
 def test_a_day_later_nothing_is_taken_back(time_machine: Any) -> None:
@@ -274,19 +300,19 @@ def test_a_job_given_up_is_resumed_where_it_stood(monkeypatch: pytest.MonkeyPatc
     cast(6)
     run = tried("external_userid,新增手机号\n" + "".join(f"wm{n},1380000000{n}\n" for n in range(1, 7)))
     slices_of(monkeypatch, 2)
-    write = people._write_phones
+    write = writing._write_phones
 
     def failing(part: Any, now: Any) -> None:
         if part.after >= 4:
             raise RuntimeError("disk")
         write(part, now)
 
-    monkeypatch.setattr(people, "_write_phones", failing)
+    monkeypatch.setattr(writing, "_write_phones", failing)
     running.start(run.pk, acts=False, by=SYSTEM)
     work()
     assert Job.objects.get(pk=ImportRun.objects.get(pk=run.pk).job_id).state == Job.State.FAILED
     assert ContactPhone.objects.count() == 4
-    monkeypatch.setattr(people, "_write_phones", write)
+    monkeypatch.setattr(writing, "_write_phones", write)
     running.start(run.pk, acts=False, by=SYSTEM)
     work()
     run.refresh_from_db()
@@ -325,6 +351,55 @@ def test_two_uploads_of_the_same_rows_end_as_one() -> None:
     second.refresh_from_db()
     assert (figures(first), figures(second)) == ((0, 2, 0, 0), (0, 0, 2, 0))
     assert ContactPhone.objects.count() == 2
+
+
+def test_a_run_goes_by_the_trial_except_for_whom_somebody_changed_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    cast(6)
+    first, second, third, fourth, _fifth, sixth = Contact.objects.order_by("pk")
+    run = tried(
+        "external_userid,生日,新增手机号\n"
+        + "".join(f"wm{n},1990-01-0{n},1380000000{n}\n" for n in range(1, 7))
+        + "wm7,1990-01-07,\n"
+    )
+    change_details(first.pk, by=SYSTEM, birthday=date(1980, 1, 1))
+    change_details(second.pk, by=SYSTEM, birthday=date(1990, 1, 2))
+    ContactPhone.objects.create(contact=second, phone="+8613800000002", source="order", created_at=clock.now())
+    ContactPhone.objects.create(contact=third, phone="+8613800000003", source="order", created_at=clock.now())
+    make_identity(make_contact("后来的"), value="wm7")
+    judged: list[Any] = []
+    judge = people._judge
+
+    def listening(part: Any, lines: Any = None) -> bool:
+        judged.append(lines)
+        return judge(part, lines)
+
+    monkeypatch.setattr(people, "_judge", listening)
+    running.start(run.pk, acts=False, by=SYSTEM)
+    work()
+    run.refresh_from_db()
+    assert judged == [[2, 3, 4, 8], None], "wm7 means somebody now, so the whole slice was judged anew"
+    assert figures(run) == (0, 6, 1, 0)
+    assert told_of(first)[1] == ("contact.birthday", "1980-01-01", "1990-01-01")
+    assert not DetailChange.objects.filter(contact=second, key="contact.phone").exists()
+    assert ContactPhone.objects.get(contact=third).source == "order"
+
+    run = tried("external_userid,生日\nwm4,2000-01-04\nwm5,2000-01-05\nwm6,2000-01-06\n")
+    sixth.root = fourth
+    sixth.save(update_fields=["root"])
+    judged.clear()
+    running.start(run.pk, acts=False, by=SYSTEM)
+    work()
+    run.refresh_from_db()
+    assert (judged[0], figures(run)) == ([4], (0, 2, 0, 1))
+    assert "与第 2 行是同一位客户" in problems(run)[4]
+
+    run = tried("external_userid,生日\nwm4,2001-01-04\nwm5,2001-01-05\n")
+    change_details(fourth.pk, by=SYSTEM, birthday=date(2001, 1, 4))
+    judged.clear()
+    running.start(run.pk, acts=False, by=SYSTEM)
+    work()
+    run.refresh_from_db()
+    assert (judged, figures(run)) == ([[2]], (0, 1, 1, 0))
 
 
 def test_gb18030_and_a_broken_line_among_good_ones() -> None:

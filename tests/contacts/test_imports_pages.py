@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from contacts import longjobs
 from contacts.models import Contact, ImportRun
 from scrm.lib import clock
+from scrm.lib.privacy import mask_text
 from tenants.ledger.models import AuditEntry
 from tests.support.contacts import make_contact, make_identity, make_region
 from tests.support.core import log_in
@@ -39,11 +40,12 @@ def page(client: Client, path: str, status: int = 200) -> str:
 def test_an_operator_goes_from_file_to_figures_and_back(acme_client: Client) -> None:
     person = make_contact("小圆子")
     make_identity(person, value="wm1")
-    pk = send(acme_client, "external_userid,生日\nwm1,1990-05-20\nwm2,1990-05-20\n")
+    pk = send(acme_client, "external_userid,生日,新增手机号\nwm1,1990-05-20,13812345678\nwm2,1990-05-20,\n")
     shown = page(acme_client, f"/imports/{pk}/")
     assert "wm1 · wm2" in shown
     assert '<option value="birthday" selected>' in shown
-    assert acme_client.post(f"/imports/{pk}/check/", {"head-0": "external", "head-1": "birthday"}).status_code == 302
+    heads = {"head-0": "external", "head-1": "birthday", "head-2": "phone"}
+    assert acme_client.post(f"/imports/{pk}/check/", heads).status_code == 302
     assert "进行中" in page(acme_client, f"/imports/{pk}/status/")
     work()
     assert acme_client.get(f"/imports/{pk}/status/")["HX-Refresh"] == "true"
@@ -57,8 +59,12 @@ def test_an_operator_goes_from_file_to_figures_and_back(acme_client: Client) -> 
     assert "下载未导入的行" in shown
     body = b"".join(acme_client.get(f"/imports/{pk}/rejects/").streaming_content).decode("utf-8-sig")  # type: ignore[attr-defined]  # the client's answers are not typed as streams
     assert body.splitlines()[1].startswith("3,")
+    shown = page(acme_client, f"/contacts/{person.pk}/")
+    assert "生日 未填 → 1990-05-20" in shown
+    assert f"新增手机号 {mask_text('13812345678')}" in shown
     acme_client.post(f"/imports/{pk}/undo/")
     work()
+    assert f"去掉手机号 {mask_text('13812345678')}" in page(acme_client, f"/contacts/{person.pk}/")
     assert "已撤销 1 行" in page(acme_client, f"/imports/{pk}/")
     assert Contact.objects.get(pk=person.pk).birthday is None
     actions = set(AuditEntry.objects.filter(action__startswith="import.").values_list("action", flat=True))

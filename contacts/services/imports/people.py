@@ -1,7 +1,6 @@
 """客户资料: what a merchant knows of its people. Whom a row means is found by the customer number, external_userid, unionid or a phone."""
 
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date, datetime
 from functools import partial
@@ -13,8 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.scope import scope_from_json
-from contacts import arrivals, custom, marks
-from contacts.arrivals import NewKey
+from contacts import custom
 from contacts.models import (
     Contact,
     ContactPhone,
@@ -29,10 +27,9 @@ from contacts.models import (
 from contacts.queries import visible_contacts
 from contacts.services import custom_values
 from contacts.services.custom_values import MAX_KEYS
-from contacts.services.imports import cells
+from contacts.services.imports import cells, writing
 from contacts.services.imports.registry import BadCell, Column, Kind, Read, Slice
-from contacts.services.imports.returning import SOURCE, assign, take_back
-from contacts.services.stages import change_stage
+from contacts.services.imports.returning import take_back
 from scrm.lib import clock
 from scrm.lib.db.bulk import clean_text, lock_rows
 from scrm.lib.errors import UserError
@@ -134,27 +131,65 @@ class People:
             cursor.execute(sql, [part.run.pk, part.after, part.until])
 
     def judge(self, part: Slice) -> None:
-        sql, params = _judging(part)
-        with connection.cursor() as cursor:
-            cursor.execute(sql, params)
+        _judge(part)
+
+    def confirm(self, part: Slice) -> None:
+        """Judge again only whom somebody changed since the trial. The trial's word for a row rests on its person and on no earlier line
+        being hers: should a row mean somebody else by now, this slice and those after it are judged as if there had been no trial.
+        """
+        stale, whole = _stale(part)
+        if whole:
+            _judge(part)
+        elif stale and _judge(part, stale):
+            part.run.rows.filter(line__gt=part.until, seen__isnull=False).update(seen=None)
+            self.lock(part)
+            _judge(part)
 
     def apply(self, part: Slice, *, by: Actor, now: datetime) -> None:
-        _write_columns(part, now)
-        _write_phones(part, now)
-        for column, move in (("stage", _move), ("owner", assign)):
-            if column in part.run.mapping:
-                for value, ids in _wanted(part, column).items():
-                    move(value, ids, by=by, now=now)
+        writing.write(part, by=by, now=now)
 
     def undo(self, part: Slice, *, by: Actor, now: datetime) -> None:
         take_back(part, by=by, now=now)
 
 
-def _judging(part: Slice) -> tuple[str, list[Any]]:
+_SEEN = "hash_record_extended(ROW(root_id, birthday, stage_id, owner_id, custom), 0)"
+
+
+def _stale(part: Slice) -> tuple[list[int], bool]:
+    """The lines that the trial's word does not hold for any more; and whether that is all there are.
+
+    Phones are rows of their own, so they are looked at; what a person is like is told by the hash.
+    """
+    known = f"r.values ? 'phone' AND (r.changes ? 'phone') = ({_has_phone('r.target_id', 'r.values')})"
+    sql = f"""
+    SELECT r.line, r.seen IS NULL OR c.seen IS NULL OR r.seen <> c.seen OR ({known if "phone" in part.run.mapping else "FALSE"})
+    FROM {_table(ImportRow)} AS r LEFT JOIN LATERAL (
+        SELECT {_SEEN} AS seen FROM {_table(Contact)} WHERE id = r.target_id OFFSET 0
+    ) AS c ON TRUE
+    WHERE r.run_id = %s AND r.line > %s AND r.line <= %s AND NOT r.is_broken
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [part.run.pk, part.after, part.until])
+        rows = cursor.fetchall()
+    lines = [line for line, is_stale in rows if is_stale]
+    return lines, len(lines) == len(rows)
+
+
+def _judge(part: Slice, lines: list[int] | None = None) -> bool:
+    """Judge the slice, or only these lines of it; whether one of them means somebody else than was written."""
+    sql, params = _judging(part, lines)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return any(has_moved for (has_moved,) in cursor.fetchall())
+
+
+def _judging(part: Slice, lines: list[int] | None) -> tuple[str, list[Any]]:
     """The statement that finds the person of each row and compares what it wants with what stands. Its parts are materialised:
     folded into each other, each comparison would be made as often as its answer is looked at.
 
-    A person whom an earlier line means already, in this slice or before it, is that line's.
+    A person whom an earlier line means already, in this slice or before it, is that line's. lines: only these are judged, and the
+    slice's others stand. seen is kept where a person follows from the row alone: by her own number, and in a scope that is everybody;
+    a phone, a unionid, a merged line or a friendship may come to mean another without a trace on her.
     """
     row, contact = _table(ImportRow), _table(Contact)
     seen, seen_params = _scope(part)
@@ -164,6 +199,9 @@ def _judging(part: Slice) -> tuple[str, list[Any]]:
     if any(key.startswith("custom.") for key in part.run.mapping):
         changes.append(_CUSTOM_CHANGE)
     changed = " || ".join(changes) or "'{}'::jsonb"
+    lasts = (
+        "owner" not in part.run.mapping and scope_from_json(part.run.scope).sees_all and len(_scopes("external")[0]) < 2
+    )
     stranger = _STRANGER if "owner" in part.run.mapping else "FALSE"
     words = {
         "none": _("找不到这位客户,或不在您的数据范围内"), "two": _("对应多位客户,请先合并或改用其他编号"),
@@ -172,40 +210,44 @@ def _judging(part: Slice) -> tuple[str, list[Any]]:
     }  # fmt: skip
     sql = f"""
     WITH part AS MATERIALIZED (
-        SELECT id, line, key_kind, key, values AS v FROM {row}
-        WHERE run_id = %s AND line > %s AND line <= %s AND NOT is_broken
+        SELECT id, line, key_kind, key, values AS v, target_id AS was FROM {row}
+        WHERE run_id = %s AND line > %s AND line <= %s AND NOT is_broken{" AND line = ANY(%s)" if lines else ""}
     ), found AS (
-        SELECT id, min(root) AS root, max(root) AS other FROM ({found}) AS each (id, root) GROUP BY id
+        SELECT id, min(root) AS root, max(root) AS other, bool_and(is_own) AS is_own FROM ({found}) AS each (id, root, is_own) GROUP BY id
     ), placed AS MATERIALIZED (
-        SELECT part.*, found.root, found.other, row_number() OVER (PARTITION BY found.root ORDER BY part.line) AS nth,
-            first_value(part.line) OVER (PARTITION BY found.root ORDER BY part.line) AS first_line
+        SELECT part.*, found.root, found.other, found.is_own, row_number() OVER one AS nth, first_value(part.line) OVER one AS first_line
         FROM part LEFT JOIN found ON found.id = part.id AND ({seen})
+        WINDOW one AS (PARTITION BY found.root ORDER BY part.line)
     ), compared AS MATERIALIZED (
-        SELECT placed.id, placed.root, placed.other, c.id AS known, placed.nth, placed.first_line,
-            (SELECT min(e.line) FROM {row} AS e WHERE e.run_id = %s AND e.target_id = placed.root AND e.line <= %s) AS earlier,
+        SELECT placed.id, placed.was, placed.root, placed.other, c.id AS known, placed.nth, placed.first_line,
+            (SELECT min(e.line) FROM {row} AS e WHERE e.run_id = %s AND e.target_id = placed.root
+             AND e.line {"<= %s" if lines is None else "< placed.line"}) AS earlier,
+            CASE WHEN {"placed.key_kind IN ('id', 'external') AND placed.is_own" if lasts else "FALSE"} THEN c.seen END AS seen,
             {stranger} AS is_stranger, {changed} AS changes,
             (placed.v ? 'custom' AND (SELECT count(*) FROM jsonb_object_keys(c.custom || (placed.v -> 'custom'))) > %s) AS is_full
         FROM placed LEFT JOIN LATERAL (
-            SELECT id, root_id, birthday, stage_id, owner_id, custom FROM {contact} WHERE id = placed.root OFFSET 0
+            SELECT id, root_id, birthday, stage_id, owner_id, custom, {_SEEN} AS seen FROM {contact} WHERE id = placed.root OFFSET 0
         ) AS c ON placed.root = placed.other
     ), said AS (
-        SELECT id, known AS target_id, COALESCE(changes, '{{}}') AS changes, CASE
+        SELECT id, was, seen, known AS target_id, COALESCE(changes, '{{}}') AS changes, CASE
             WHEN root IS NULL THEN %s WHEN known IS NULL THEN %s
             WHEN earlier IS NOT NULL THEN format(%s, earlier) WHEN nth > 1 THEN format(%s, first_line)
             WHEN is_stranger THEN %s WHEN is_full THEN %s ELSE '' END AS problem
         FROM compared
     ), verdict AS MATERIALIZED (
-        SELECT id, target_id, problem, CASE WHEN problem = '' THEN changes ELSE '{{}}' END AS changes,
+        SELECT id, was, target_id, problem, CASE WHEN problem = '' THEN seen END AS seen,
+            CASE WHEN problem = '' THEN changes ELSE '{{}}' END AS changes,
             CASE WHEN problem <> '' THEN 'rejected' WHEN changes = '{{}}' THEN 'unchanged' ELSE 'updated' END AS outcome
         FROM said
     )
-    UPDATE {row} AS r SET target_id = n.target_id, changes = n.changes, outcome = n.outcome, problem = n.problem
+    UPDATE {row} AS r SET target_id = n.target_id, changes = n.changes, seen = n.seen, outcome = n.outcome, problem = n.problem
     FROM verdict AS n
     WHERE r.run_id = %s AND r.line > %s AND r.line <= %s AND r.id = n.id
-      AND (r.target_id, r.changes, r.outcome, r.problem) IS DISTINCT FROM (n.target_id, n.changes, n.outcome, n.problem)
+      AND (r.target_id, r.changes, r.seen, r.outcome, r.problem) IS DISTINCT FROM (n.target_id, n.changes, n.seen, n.outcome, n.problem)
+    RETURNING n.was IS DISTINCT FROM n.target_id
     """
     return sql, [
-        *span, *found_params, *seen_params, part.run.pk, part.after, MAX_KEYS,
+        *span, *([lines] if lines else []), *found_params, *seen_params, part.run.pk, *([part.after] if lines is None else []), MAX_KEYS,
         words["none"], words["two"], _("与第 %(line)s 行是同一位客户") % {"line": "%s"}, _("与第 %(line)s 行是同一位客户") % {"line": "%s"},
         words["stranger"], words["many"], *span,
     ]  # fmt: skip
@@ -216,6 +258,15 @@ _STRANGER = f"""(placed.v ? 'owner' AND c.owner_id IS DISTINCT FROM (placed.v ->
     SELECT 1 FROM {Follow._meta.db_table} AS f JOIN {Contact._meta.db_table} AS b ON b.id = f.contact_id
     WHERE (b.id = placed.root OR b.root_id = placed.root) AND f.member_id = (placed.v ->> 'owner')::bigint
       AND f.relation = '{Relation.ACTIVE.value}' LIMIT 1) IS NULL)"""
+
+
+def _has_phone(root: str, wanted: str) -> str:
+    """Whether a person, or a row merged into her, has the phone that a row brings."""
+    phones = f"FROM {ContactPhone._meta.db_table} AS p WHERE p.phone = {wanted} ->> 'phone' AND p.contact_id ="
+    return (
+        f"(SELECT 1 {phones} {root} LIMIT 1) IS NOT NULL OR (SELECT 1 FROM {Contact._meta.db_table} AS b WHERE b.root_id = {root}"
+        f" AND (SELECT 1 {phones} b.id LIMIT 1) IS NOT NULL LIMIT 1) IS NOT NULL"
+    )
 
 
 def _plain_change(column: str, standing: str, wanted: str) -> str:
@@ -229,12 +280,8 @@ _CHANGES = {
     "birthday": _plain_change("birthday", "c.birthday", "(placed.v ->> 'birthday')::date"),
     "stage": _plain_change("stage", "c.stage_id", "(placed.v ->> 'stage')::bigint"),
     "owner": _plain_change("owner", "c.owner_id", "(placed.v ->> 'owner')::bigint"),
-    "phone": f"""CASE WHEN placed.v ? 'phone' AND (
-        SELECT 1 FROM {ContactPhone._meta.db_table} AS p WHERE p.contact_id = placed.root AND p.phone = placed.v ->> 'phone' LIMIT 1
-    ) IS NULL AND (
-        SELECT 1 FROM {Contact._meta.db_table} AS b JOIN {ContactPhone._meta.db_table} AS p ON p.contact_id = b.id
-        WHERE b.root_id = placed.root AND p.phone = placed.v ->> 'phone' LIMIT 1
-    ) IS NULL THEN jsonb_build_object('phone', jsonb_build_array(NULL, placed.v -> 'phone')) ELSE '{{}}' END""",
+    "phone": f"""CASE WHEN placed.v ? 'phone' AND NOT ({_has_phone("placed.root", "placed.v")})
+        THEN jsonb_build_object('phone', jsonb_build_array(NULL, placed.v -> 'phone')) ELSE '{{}}' END""",
 }
 _CUSTOM_CHANGE = """CASE WHEN placed.v ? 'custom' AND c.custom || (placed.v -> 'custom') <> c.custom THEN
     jsonb_build_object('custom', jsonb_build_array(
@@ -248,25 +295,25 @@ def _lookups(part: Slice) -> tuple[str, list[Any]]:
     OFFSET 0: each row looks its own up by index; otherwise the planner may read the whole merchant for each slice.
     """
     contact = _table(Contact)
-    person = f"SELECT COALESCE(root_id, id) AS root FROM {contact} WHERE id = i.contact_id OFFSET 0"
+    person = f"SELECT COALESCE(root_id, id) AS root, root_id IS NULL AS is_own FROM {contact} WHERE id = i.contact_id OFFSET 0"
     pieces, params = [], []
     mapped = part.run.mapping
     if "id" in mapped:
         pieces.append(
-            f"SELECT part.id, c.root FROM part CROSS JOIN LATERAL (SELECT COALESCE(root_id, id) AS root FROM {contact}"
-            " WHERE id = CASE WHEN part.key_kind = 'id' THEN part.key::bigint END OFFSET 0) AS c"
+            f"SELECT part.id, c.root, c.is_own FROM part CROSS JOIN LATERAL"
+            f" (SELECT COALESCE(root_id, id) AS root, root_id IS NULL AS is_own FROM {contact} WHERE id = CASE WHEN part.key_kind = 'id' THEN part.key::bigint END OFFSET 0) AS c"
         )
     for kind in _IDENTITIES:
         if kind in mapped:
             pieces.append(
-                f"SELECT part.id, c.root FROM part CROSS JOIN LATERAL (SELECT contact_id FROM {_table(Identity)}"
+                f"SELECT part.id, c.root, c.is_own FROM part CROSS JOIN LATERAL (SELECT contact_id FROM {_table(Identity)}"
                 " WHERE kind = %s AND scope = ANY(%s) AND id_space = ANY(%s) AND value = part.key OFFSET 0) AS i"
                 f" CROSS JOIN LATERAL ({person}) AS c WHERE part.key_kind = %s"
             )
             params += [kind, *_scopes(kind), kind]
     if "by_phone" in mapped:
         pieces.append(
-            f"SELECT part.id, c.root FROM part CROSS JOIN LATERAL (SELECT contact_id FROM {_table(ContactPhone)}"
+            f"SELECT part.id, c.root, c.is_own FROM part CROSS JOIN LATERAL (SELECT contact_id FROM {_table(ContactPhone)}"
             f" WHERE phone = part.key OFFSET 0) AS i CROSS JOIN LATERAL ({person}) AS c WHERE part.key_kind = 'by_phone'"
         )
     return " UNION ALL ".join(pieces), params
@@ -290,64 +337,6 @@ def _scope(part: Slice) -> tuple[str, list[Any]]:
 
 def _table(model: type[Model]) -> str:
     return str(connection.ops.quote_name(model._meta.db_table))
-
-
-# --- Writing --------------------------------------------------------------------------------------------------------
-
-
-def _write_columns(part: Slice, now: datetime) -> None:
-    """Birthday, custom fields, and the tail of a new phone in what the search looks through: one update per person, found by the
-    array of their ids, which needs no reading of everybody."""
-    span = [part.run.pk, part.after, part.until]
-    sql = f"""
-    UPDATE {_table(Contact)} AS c SET updated_at = %s,
-        birthday = CASE WHEN r.changes ? 'birthday' THEN (r.changes -> 'birthday' ->> 1)::date ELSE c.birthday END,
-        custom = CASE WHEN r.changes ? 'custom' THEN c.custom || (r.changes -> 'custom' -> 1) ELSE c.custom END,
-        search_text = CASE WHEN NOT r.changes ? 'phone' OR position(right(r.changes -> 'phone' ->> 1, 4) IN c.search_text) > 0
-            THEN c.search_text ELSE ltrim(c.search_text || ' ' || right(r.changes -> 'phone' ->> 1, 4)) END
-    FROM {_table(ImportRow)} AS r
-    WHERE r.run_id = %s AND r.line > %s AND r.line <= %s AND r.outcome = 'updated' AND c.id = r.target_id
-      AND r.changes ?| array['birthday', 'custom', 'phone'] AND c.id = ANY(ARRAY(
-        SELECT target_id FROM {_table(ImportRow)} WHERE run_id = %s AND line > %s AND line <= %s AND outcome = 'updated'))
-    RETURNING c.id, r.changes ? 'birthday', r.changes ? 'custom'
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [now, *span, *span])
-        rows = cursor.fetchall()
-    custom_keys = [key for key in part.run.mapping if key.startswith("custom.")]
-    told: dict[tuple[bool, bool], list[int]] = defaultdict(list)
-    for pk, *flags in rows:
-        told[tuple(flags)].append(pk)
-    for (birthday, values), ids in told.items():
-        marks.mark(ids, *(["birthday"] if birthday else []), *(custom_keys if values else []))
-
-
-def _write_phones(part: Slice, now: datetime) -> None:
-    if "phone" not in part.run.mapping:
-        return
-    sql = f"""
-    INSERT INTO {_table(ContactPhone)} (contact_id, phone, source, created_at)
-    SELECT target_id, changes -> 'phone' ->> 1, %s, %s FROM {_table(ImportRow)}
-    WHERE run_id = %s AND line > %s AND line <= %s AND outcome = 'updated' AND changes ? 'phone'
-    ORDER BY line ON CONFLICT DO NOTHING RETURNING phone, contact_id
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [SOURCE, now, part.run.pk, part.after, part.until])
-        written = cursor.fetchall()
-    arrivals.tell([NewKey("phone", phone, contact_id) for phone, contact_id in written])
-
-
-def _wanted(part: Slice, column: str) -> dict[int, list[int]]:
-    """Value → the people who get it."""
-    found: dict[int, list[int]] = defaultdict(list)
-    rows = part.rows().filter(outcome="updated", changes__has_key=column)
-    for target_id, changes in rows.values_list("target_id", "changes"):
-        found[changes[column][1]].append(target_id)
-    return found
-
-
-def _move(stage_id: int, ids: list[int], *, by: Actor, now: datetime) -> None:
-    change_stage(ids, Stage.objects.get(pk=stage_id), source=SOURCE, by=by, at=now)
 
 
 KIND = Kind(

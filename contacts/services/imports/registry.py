@@ -57,6 +57,9 @@ class Worker(Protocol):
     def judge(self, part: Slice) -> None:
         """Write target_id, changes, outcome and problem of each row; nothing else is written."""
 
+    def confirm(self, part: Slice) -> None:
+        """In the run, after lock: as judge, but what the trial wrote may stand where nothing it looked at changed since."""
+
     def apply(self, part: Slice, *, by: Actor, now: datetime) -> None:
         """Do what judge said, for rows created or updated."""
 

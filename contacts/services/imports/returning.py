@@ -7,8 +7,9 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from contacts import marks
-from contacts.models import Contact, ContactPhone, ImportRow, Member, Stage
+from contacts.models import Contact, ContactPhone, FactSource, ImportRow, Member, Stage
+from contacts.services import custom_values
+from contacts.services.custom_values import BIRTHDAY, PHONE
 from contacts.services.imports.registry import Slice
 from contacts.services.ownership import assign_owner
 from contacts.services.search import refresh_search
@@ -59,7 +60,7 @@ class _Return:
         self.stages: dict[int, list[int]] = defaultdict(list)
         self.owners: dict[int, list[int]] = defaultdict(list)
         self.standing = {stage.pk for stage in Stage.objects.filter(is_archived=False)}
-        self.keys: dict[str, list[int]] = defaultdict(list)
+        self.told: list[dict[str, Any]] = []  # rows of DetailChange
 
     def add(self, person: Contact, changes: dict[str, Any], phones: dict[tuple[int, str], int]) -> bool:
         """Plan one person's return; False where something of it was changed since and stays."""
@@ -69,13 +70,12 @@ class _Return:
             if column == "birthday":
                 same = _iso(birthday) == after
                 birthday = date.fromisoformat(before) if same and before else None if same else birthday
-                self.keys["birthday"] += [person.pk] if same else []
+                if same:
+                    self._tell(person.pk, BIRTHDAY, after, before)
             elif column == "custom":
                 same = self._custom(person.pk, custom, before, after)
             elif column == "phone":
-                pk = phones.get((person.pk, after))
-                same = pk is not None
-                self.phones |= {pk: person.pk} if pk is not None else {}
+                same = self._phone(person.pk, after, phones)
             else:
                 same = self._moved(person, column, before, after)
             whole = whole and same
@@ -93,8 +93,19 @@ class _Return:
                 continue
             custom.pop(key)
             custom |= {key: before[key]} if key in before else {}
-            self.keys[f"custom.{key}"].append(pk)
+            self._tell(pk, key, value, before.get(key))
         return whole
+
+    def _phone(self, pk: int, phone: str, phones: dict[tuple[int, str], int]) -> bool:
+        row = phones.get((pk, phone))
+        if row is None:
+            return False
+        self.phones[row] = pk
+        self._tell(pk, PHONE, phone, None)
+        return True
+
+    def _tell(self, pk: int, key: str, before: Any, after: Any) -> None:
+        self.told.append({"contact_id": pk, "key": key, "before": before, "after": after})
 
     def _moved(self, person: Contact, column: str, before: int | None, after: int) -> bool:
         """A person goes back to a stage still in use, or to a guide; there is no way back to none, since moves are only added."""
@@ -106,8 +117,7 @@ class _Return:
 
     def carry_out(self, *, by: Actor, now: datetime) -> None:
         update_rows(Contact, self.columns)
-        for key, ids in self.keys.items():
-            marks.mark(ids, key)
+        custom_values.tell([row | {"changed_at": now} for row in self.told], by=by, at=now, source=FactSource.IMPORT)
         ContactPhone.objects.filter(pk__any_of=set(self.phones)).delete()
         refresh_search(set(self.phones.values()))
         for stage_id, ids in self.stages.items():

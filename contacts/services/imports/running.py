@@ -187,7 +187,7 @@ def run_step(job: Job, deadline: datetime) -> bool:
     while (part := _next_slice(run)) is not None:
         with transaction.atomic(), _told(run):
             worker.lock(part)
-            worker.judge(part)
+            worker.confirm(part)
             worker.apply(part, by=by, now=clock.now())
             _count(run, part)
             _reached(job, run, part)

@@ -63,6 +63,9 @@ class Staffing:
             part, lambda row: _verdict(row, members.get(row.key, []), latest, zone), _("与第 %(line)d 行是同一位成员")
         )
 
+    def confirm(self, part: Slice) -> None:
+        self.judge(part)
+
     def apply(self, part: Slice, *, by: Actor, now: datetime) -> None:
         rows = to_do(part)
         members = Member.objects.in_bulk([row.target_id for row in rows])

@@ -65,7 +65,7 @@ def _parser(run: ImportRun) -> Callable[[Line], dict[str, Any]]:
             problems += [_("缺少%(label)s") % {"label": label} for at, label in needed if not _cell(cells, at)]
         return {
             "run_id": run.pk, "line": line.number, "key_kind": key_kind, "key": key, "values": values,
-            "target_id": None, "changes": {}, "outcome": Outcome.REJECTED.value if problems else "",
+            "target_id": None, "changes": {}, "seen": None, "outcome": Outcome.REJECTED.value if problems else "",
             "problem": clean_text(";".join(problems), 400), "is_broken": bool(problems), "is_kept": False,
         }  # fmt: skip
 

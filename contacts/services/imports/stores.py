@@ -96,6 +96,9 @@ class Stores:
         known = {store.code: store for store in Store.objects.filter(code__in=part.rows().values("key"))}
         write_verdicts(part, lambda row: _verdict(row, known.get(row.key)), _("与第 %(line)d 行是同一家门店"))
 
+    def confirm(self, part: Slice) -> None:
+        self.judge(part)
+
     def apply(self, part: Slice, *, by: Actor, now: datetime) -> None:
         known = Store.objects.in_bulk([row.target_id for row in to_do(part) if row.target_id])
         rows = to_do(part)
