@@ -35,7 +35,7 @@ from contacts.services import files_of_people
 from contacts.services.groups import lock_groups
 from contacts.services.inbound import lock_people
 from contacts.services.locking import lock_person
-from contacts.services.opt_out import end_opt_out, set_opt_out
+from contacts.services.opt_out import lift_opt_out, set_opt_out
 from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
 from scrm.lib.crypto import random_token
@@ -104,8 +104,8 @@ def take_back(request_id: int, *, by: Actor, at: datetime) -> ErasureRequest:
         opt_out_since=None, opt_out_until=None, opt_out_source=""
     )  # merged meanwhile: should that be undone, she is to be as she was
     person = Contact.objects.get(pk=Contact.objects.get(pk=request.contact_id).root_pk)
-    if person.opt_out_source == SOURCE and open_request_of(person) is None:
-        end_opt_out(person.pk, by=by, at=at)
+    if open_request_of(person) is None:
+        lift_opt_out(person.pk, SOURCE, by=by, at=at)
     audit.record("contact.erasure_taken_back", request, by=by, contact=request.contact_id)
     return request
 
