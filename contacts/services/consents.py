@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from contacts.models import ConsentRecord, Contact
 from contacts.services.locking import lock_person
-from contacts.services.opt_out import end_opt_out, set_opt_out
+from contacts.services.opt_out import lift_opt_out, set_opt_out
 from contacts.services.stages import actor_label
 from contacts.timeline import NewEvent, record_events
 from scrm.lib.db.bulk import clean_text
@@ -77,8 +77,8 @@ def _gate(person: Contact, *, by: Actor, at: datetime) -> None:
     """Whether she may be written to follows her last word, which need not be the one written last."""
     if not standing_of(person.family_ids)[0].is_given:
         set_opt_out(person.pk, "forever", by=by, at=at, source=SOURCE)
-    elif person.opt_out_source == SOURCE:
-        end_opt_out(person.pk, by=by, at=at)
+    else:
+        lift_opt_out(person.pk, SOURCE, by=by, at=at)
 
 
 def standing_of(family_ids: Sequence[int]) -> list[Standing]:

@@ -31,11 +31,11 @@ from contacts.models import (
     Todo,
 )
 from contacts.phones import show_phone
-from contacts.services.files_of_people import erase_files
+from contacts.services import files_of_people
 from contacts.services.groups import lock_groups
 from contacts.services.inbound import lock_people
 from contacts.services.locking import lock_person
-from contacts.services.opt_out import end_opt_out, set_opt_out
+from contacts.services.opt_out import lift_opt_out, set_opt_out
 from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
 from scrm.lib.crypto import random_token
@@ -104,8 +104,8 @@ def take_back(request_id: int, *, by: Actor, at: datetime) -> ErasureRequest:
         opt_out_since=None, opt_out_until=None, opt_out_source=""
     )  # merged meanwhile: should that be undone, she is to be as she was
     person = Contact.objects.get(pk=Contact.objects.get(pk=request.contact_id).root_pk)
-    if person.opt_out_source == SOURCE and open_request_of(person) is None:
-        end_opt_out(person.pk, by=by, at=at)
+    if open_request_of(person) is None:
+        lift_opt_out(person.pk, SOURCE, by=by, at=at)
     audit.record("contact.erasure_taken_back", request, by=by, contact=request.contact_id)
     return request
 
@@ -164,10 +164,10 @@ def _shared(family: Iterable[int], keys: set[str]) -> set[str]:
 
 
 def _words_of(family: Iterable[int]) -> list[str]:
-    """Names and remarks: other people may be called so, so they are told and not touched."""
+    """Names and remarks: other people may be called so, so they are told and not touched, but for files."""
     names = set(Contact.objects.filter(pk__in=family).values_list("name", flat=True))
     names |= set(Follow.objects.filter(contact_id__in=family).values_list("remark", flat=True))
-    return sorted(name for name in names if len(name) >= WORD)
+    return sorted(name for name in names if len(name) >= files_of_people.SHORT)
 
 
 def _secret(at: datetime) -> str:
@@ -300,7 +300,7 @@ def _erase(request: ErasureRequest) -> None:
         way, _colon, label = step.partition(":")
         after: int | None = None
         if way == "files":
-            count, label = erase_files(subject, words), way
+            count, label = files_of_people.erase_files(subject, words), way
         elif way == "rows":
             count, after = erasure.erase_rows(erasure.eraser_of(label), subject, request.after)
         else:
@@ -311,7 +311,8 @@ def _erase(request: ErasureRequest) -> None:
 
 def _check(request: ErasureRequest) -> None:
     """One table after the other is searched for her keys, and for her words, a window at a time."""
-    subject, words = _kept(request)
+    subject, known = _kept(request)
+    words = [word for word in known if len(word) >= WORD]
     models = {model._meta.label: model for model in erasure.tenant_models() if erasure.is_searchable(model)}
     steps = list(models)
     until = clock.wall() + PIECE

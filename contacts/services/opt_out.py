@@ -1,5 +1,6 @@
 """免打扰: a wish of the customer that gates every sender at once."""
 
+import math
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -35,6 +36,29 @@ def set_opt_out(contact_id: int, span: str, *, by: Actor, at: datetime, source: 
     _save(person)
     _note(person, ConsentRecord.Decision.SET, by=by, at=at)
     _tell(person, "opt_out.set", {"span": span, "until": until.isoformat() if until else None}, by=by, at=at)
+    return person
+
+
+@transaction.atomic
+def lift_opt_out(contact_id: int, source: str, *, by: Actor, at: datetime) -> Contact:
+    """End what `source` set for good; a wish for some days from before, which that one covered, holds again until its end."""
+    person = lock_person(contact_id)
+    if person.opt_out_source != source:
+        return person
+    wishes = ConsentRecord.objects.filter(contact_id__in=person.family_ids, purpose=ConsentRecord.Purpose.OPT_OUT)
+    before: ConsentRecord | None = None
+    for wish in wishes.order_by("decided_at", "pk"):
+        if wish.decision == ConsentRecord.Decision.ENDED:
+            before = None
+        elif wish.until is not None and wish.until > at:
+            before = wish
+    if before is None or before.until is None:
+        return end_opt_out(person.pk, by=by, at=at)
+    person.opt_out_since, person.opt_out_until, person.opt_out_source = before.decided_at, before.until, "guide"
+    _save(person)
+    _note(person, ConsentRecord.Decision.SET, by=by, at=at)
+    days = math.ceil((before.until - at) / timedelta(days=1))
+    _tell(person, "opt_out.set", {"span": str(days), "until": before.until.isoformat()}, by=by, at=at)
     return person
 
 

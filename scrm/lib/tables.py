@@ -6,10 +6,12 @@ A line that cannot be read is one line with its problem; those behind it are rea
 import csv
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
+from xml.etree.ElementTree import ParseError
 
 from django.utils.translation import gettext as _
 from openpyxl import load_workbook
@@ -23,6 +25,15 @@ MAX_BLANK = 1_000  # rows one after the other: behind them nothing is looked for
 MAX_LINE = 1 << 20  # characters of one line
 MAX_FOLDED = 50  # lines that one quoted cell may run over; behind them its first quote was a slip
 _SAMPLE = 20_000  # lines by which the encoding is told
+_BROKEN = (
+    KeyError,
+    ValueError,
+    IndexError,
+    EOFError,
+    ParseError,
+    zipfile.BadZipFile,
+    zlib.error,
+)  # what openpyxl and zipfile raise
 
 
 class Line(NamedTuple):
@@ -161,6 +172,13 @@ def _decodes(line: bytes, encoding: str) -> bool:
 
 
 def _xlsx_lines(path: Path) -> Iterator[Line]:
+    try:
+        yield from _sheet_lines(path)
+    except _BROKEN as error:  # of a file cut short this comes to light in the middle of its rows
+        raise UserError(_("表格已损坏或不是 XLSX 格式,请重新导出。")) from error
+
+
+def _sheet_lines(path: Path) -> Iterator[Line]:
     with zipfile.ZipFile(path) as archive:
         if sum(info.file_size for info in archive.infolist()) > MAX_UNPACKED:
             raise UserError(_("表格解压后过大,请拆分后分别导入,或另存为 CSV。"))
@@ -169,10 +187,7 @@ def _xlsx_lines(path: Path) -> Iterator[Line]:
         if "[Content_Types].xml" not in archive.namelist():
             raise UserError(_("这不是 CSV 或 XLSX 文件,请另存为 CSV(UTF-8 或 GBK)或 XLSX。"))
     with path.open("rb") as stream:  # by name it would insist on the .xlsx suffix
-        try:
-            book = load_workbook(stream, read_only=True, data_only=True)
-        except (KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise UserError(_("表格已损坏或不是 XLSX 格式,请重新导出。")) from error
+        book = load_workbook(stream, read_only=True, data_only=True)
         sheet = book.worksheets[0]
         sheet.reset_dimensions()  # what the file says of its size may be a million rows of nothing
         for number, row in enumerate(sheet.iter_rows(values_only=True), start=1):

@@ -74,6 +74,20 @@ def test_a_wish_for_quiet_of_another_cause_outlasts_a_consent(acme: Any) -> None
     assert person.opt_out_since is not None
 
 
+def test_a_wish_for_some_days_holds_again_when_what_covered_it_is_lifted(acme: Any) -> None:
+    person = make_follow().contact
+    until = set_opt_out(person.pk, "30", by=SYSTEM, at=clock.now()).opt_out_until
+    note(person)
+    note(person, decision="given")
+    person.refresh_from_db()
+    assert (person.opt_out_until, person.opt_out_source) == (until, "guide")
+    with clock.shifted(timedelta(days=31)):  # by now it is over, and nothing of it comes back
+        note(person)
+        note(person, decision="given")
+    person.refresh_from_db()
+    assert person.opt_out_since is None
+
+
 def test_an_older_word_that_is_noted_late_does_not_win(acme: Any) -> None:
     person = make_follow().contact
     note(person, decision="given", on=clock.now().date())

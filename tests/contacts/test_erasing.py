@@ -59,6 +59,7 @@ from contacts.services.merging import merge_roots, undo_merge
 from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
+from scrm.lib.sheets import SHEET_BEGIN, SHEET_END, csv_rows, pack_xlsx, sheet_rows
 from tagging.models import FollowTag, Rule, RuleMatch, Segment, SegmentEntry
 from tenants import audit, erasure
 from tenants.audit import SYSTEM
@@ -364,6 +365,19 @@ def test_a_spreadsheet_that_names_her_goes_and_one_of_another_stays(acme: Any, c
         book.save(tenant_dir("exports") / name)
     assert erase(person).counts["files"] == 1
     assert [path.name for path in tenant_dir("exports").iterdir()] == ["others.xlsx"]
+
+
+def test_a_file_that_holds_nothing_of_her_but_a_short_or_a_quoted_name_goes_too(acme: Any) -> None:
+    odd = '欧阳"小"<圆子>&'
+    person = make_follow(make_contact("王悦"), remark=odd).contact
+    folder = tenant_dir("exports")
+    for name, words in (("name", "王悦"), ("remark", odd), ("another", "王悦儿")):
+        (folder / f"{name}.csv").write_bytes(csv_rows([["昵称"], [words]]))
+        (folder / f"{name}.part").write_bytes(SHEET_BEGIN + sheet_rows([["昵称"], [words]], 1) + SHEET_END)
+        pack_xlsx(folder / f"{name}.part", folder / f"{name}.xlsx")
+    (folder / "last.csv").write_bytes("备注,昵称\n老客,王悦".encode("gb18030"))
+    assert erase(person).counts["files"] == 7
+    assert sorted(path.name for path in folder.iterdir()) == ["another.csv", "another.part", "another.xlsx"]
 
 
 # --- Asking ------------------------------------------------------------------------------------------------------------

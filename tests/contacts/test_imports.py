@@ -29,12 +29,13 @@ from contacts.models import (
 from contacts.services.custom_values import MAX_KEYS
 from contacts.services.details import change_details
 from contacts.services.imports import files, people, running, staging, writing
-from contacts.services.imports.registry import import_kind
+from contacts.services.imports.registry import BadCell, import_kind
 from contacts.services.search import people_text
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
 from tenants.audit import SYSTEM
 from tenants.ledger.models import AuditEntry, Job
+from tests.support.campaigns import at_time, local
 from tests.support.contacts import make_contact, make_follow, make_identity, make_member, make_stages, make_store
 from tests.support.imports import (
     assert_adds_up,
@@ -62,6 +63,14 @@ def cast(count: int = 3) -> list[Contact]:
     for n, person in enumerate(found, start=1):
         make_identity(person, value=f"wm{n}")
     return found
+
+
+def test_today_is_the_merchants_day() -> None:
+    with at_time(local(6)):  # 22:00 of the day before in Greenwich
+        columns = {column.key: column for column in people.columns([])}
+        assert columns["birthday"].reader()("2026-03-03") == "2026-03-03"
+        with pytest.raises(BadCell):
+            columns["birthday"].reader()("2026-03-04")
 
 
 def test_a_trial_writes_nothing_and_the_run_writes_what_it_said() -> None:

@@ -1,6 +1,7 @@
 """Tables as people save them: encodings, folded cells, and lines that are broken without breaking the file."""
 
 import io
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,20 @@ def test_a_spreadsheet_is_read_by_content_whatever_its_name(tmp_path: Path) -> N
 def test_what_is_no_table_is_refused(tmp_path: Path, body: bytes) -> None:
     with pytest.raises(UserError):
         read(tmp_path, body)
+
+
+@pytest.mark.parametrize(
+    ("part", "keep"),
+    [("xl/worksheets/sheet1.xml", 0.5), ("xl/workbook.xml", 0.5), ("xl/styles.xml", 0.1), ("[Content_Types].xml", 0)],
+)
+def test_a_spreadsheet_with_a_broken_part_is_refused_with_a_sentence(tmp_path: Path, part: str, keep: float) -> None:
+    book, whole, cut = Workbook(), io.BytesIO(), io.BytesIO()
+    for number in range(50):
+        book.active.append([number, "王小雨"])
+    book.save(whole)
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(cut, "w") as target:
+        for name in source.namelist():
+            body = source.read(name)
+            target.writestr(name, body[: int(len(body) * keep)] if name == part else body)
+    with pytest.raises(UserError, match="表格已损坏"):
+        read(tmp_path, cut.getvalue())

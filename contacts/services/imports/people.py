@@ -36,6 +36,7 @@ from scrm.lib.errors import UserError
 from scrm.lib.numbers import whole_number
 from tenants import locks
 from tenants.audit import Actor
+from tenants.context import current_tenant
 from wecom_bridge.models import Corp
 
 _CUSTOM_HEAD = re.compile(r"custom\.([a-z][a-z0-9_]{0,39})")
@@ -100,7 +101,7 @@ def _identity(value: Any) -> str:
 
 
 def _today() -> date:
-    return clock.now().date()
+    return clock.local_day(clock.now(), current_tenant().time_zone)
 
 
 def _stages() -> dict[str, Any]:
