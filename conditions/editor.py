@@ -13,6 +13,7 @@ from typing import Any
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
+from accounts.scope import EVERYTHING, DataScope
 from conditions import registry
 from conditions.operators import Operator
 from conditions.registry import Asker, Field
@@ -34,10 +35,11 @@ WINDOWS = (
 
 @dataclass
 class EditorLeaf:
-    """A row of the editor: what is chosen, and what may be."""
+    """A row of the editor: what is chosen, and what may be: by somebody with this scope, by default by nobody in particular."""
 
     path: str
     raw: dict[str, Any]
+    scope: DataScope = EVERYTHING
     is_leaf: bool = True
 
     @property
@@ -57,7 +59,11 @@ class EditorLeaf:
         """(option, whether chosen)."""
         known = self.field.options() if self.field and self.field.options else ()
         chosen = self.raw.get("value") if isinstance(self.raw.get("value"), list) else []
-        return [(option, option.value in (chosen or [])) for option in known]
+        rows = [(option, option.value in (chosen or [])) for option in known]
+        if self.field is None or self.field.offered is None or self.scope.sees_all:
+            return rows
+        seen = set(self.field.offered(self.scope).values_list("pk", flat=True))
+        return [(option, is_chosen) for option, is_chosen in rows if is_chosen or option.value in seen]
 
     @property
     def has_window(self) -> bool:
@@ -100,20 +106,20 @@ class EditorGroup:
         return self.path == "r"
 
 
-def from_tree(tree: dict[str, Any]) -> EditorGroup:
-    """The editor's form of a valid tree."""
-    root = _from_node(tree["root"], "r")
-    return root if isinstance(root, EditorGroup) else EditorGroup("r", "all", [EditorLeaf("r.0", root.raw)])
+def from_tree(tree: dict[str, Any], scope: DataScope = EVERYTHING) -> EditorGroup:
+    """The editor's form of a valid tree, for somebody with this scope."""
+    root = _from_node(tree["root"], "r", scope)
+    return root if isinstance(root, EditorGroup) else EditorGroup("r", "all", [EditorLeaf("r.0", root.raw, scope)])
 
 
-def _from_node(node: dict[str, Any], path: str) -> EditorGroup | EditorLeaf:
+def _from_node(node: dict[str, Any], path: str, scope: DataScope) -> EditorGroup | EditorLeaf:
     if "field" in node:
-        return EditorLeaf(path, dict(node))
+        return EditorLeaf(path, dict(node), scope)
     inner, prefix = (node["not"], "not_") if "not" in node else (node, "")
     kind = next((kind for kind in ("all", "any") if kind in inner), None)
     if kind is None:  # the negation of a leaf or of a negation
-        return EditorGroup(path, "not_all", [_from_node(inner, f"{path}.0")])
-    parts = [_from_node(part, f"{path}.{index}") for index, part in enumerate(inner[kind])]
+        return EditorGroup(path, "not_all", [_from_node(inner, f"{path}.0", scope)])
+    parts = [_from_node(part, f"{path}.{index}", scope) for index, part in enumerate(inner[kind])]
     return EditorGroup(path, prefix + kind, parts)
 
 

@@ -24,6 +24,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.utils.functional import Promise
 
+from accounts.scope import DataScope
 from conditions.operators import NEEDS_AMOUNT, OPERATORS, Operator, ValueType, operator_of
 from conditions.tree import Leaf
 
@@ -61,6 +62,7 @@ class Field:
     narrow(leaf): what everybody for whom a positive leaf holds also satisfies, and an index finds; it changes no answer.
     permissions: all of them are needed to ask about it; see_roles: and one of these roles, where there are any. Whoever may not see
     a value could find it out by asking. show(value): its value as people may read it, where that is not the whole of it.
+    offered(scope): a query of the options' values that somebody sees of, where not everybody sees all of them.
     held(values): instead of `rows`, a SET kept in a column of the root: who has any of the values; with none given, any at all.
     """
 
@@ -87,6 +89,7 @@ class Field:
     permissions: tuple[str, ...] = ()
     see_roles: frozenset[int] = frozenset()
     show: Callable[[Any], str] | None = None
+    offered: Callable[[DataScope], QuerySet[Any]] | None = None
 
     def __post_init__(self) -> None:
         is_set = self.type == ValueType.SET

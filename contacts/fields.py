@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import BooleanField, Case, DateTimeField, F, Q, QuerySet, Value, When
 from django.utils.translation import gettext_lazy as _
 
+from accounts.scope import DataScope
 from conditions.operators import ValueType
 from conditions.people import branches
 from conditions.registry import Family, Field, Option, register, register_family
@@ -26,6 +27,7 @@ from contacts.models import (
     Store,
     TimelineEvent,
 )
+from contacts.queries import visible_groups, visible_members, visible_stores
 
 PERSON, RELATION, FACTS = _("客户"), _("好友关系"), _("行为")
 _SHOWN_STATES = 200
@@ -91,6 +93,10 @@ def _stores() -> list[Option]:
 
 def _regions() -> list[Option]:
     return [Option(pk, name) for pk, name in Region.objects.order_by("order", "name").values_list("pk", "name")]
+
+
+def _seen_regions(scope: DataScope) -> QuerySet[Region]:
+    return Region.objects.filter(pk__in=visible_stores(scope).values("region"))
 
 
 def _genders() -> list[Option]:
@@ -188,11 +194,11 @@ FIELDS = (
     _simple("contact.gender", _("性别"), ValueType.CHOICE, "gender", options=_genders, order=20),
     _simple("contact.stage", _("生命周期阶段"), ValueType.CHOICE, "stage_id", options=_stages, order=30),
     _simple("contact.stage_since", _("进入当前阶段的时间"), ValueType.MOMENT, "stage_since", dirty_keys=("contact.stage",), order=31),
-    _simple("contact.owner", _("归属导购"), ValueType.CHOICE, "owner_id", options=_members, order=40),
-    _simple("contact.store", _("门店"), ValueType.CHOICE, "store_id", options=_stores, order=41),
+    _simple("contact.owner", _("归属导购"), ValueType.CHOICE, "owner_id", options=_members, offered=visible_members, order=40),
+    _simple("contact.store", _("门店"), ValueType.CHOICE, "store_id", options=_stores, offered=visible_stores, order=41),
     Field(
         "contact.region", _("大区"), PERSON, ValueType.CHOICE, read=_read_region, expression=lambda _now: F("store__region_id"),
-        options=_regions, dirty_keys=("contact.store",), order=42,
+        options=_regions, offered=_seen_regions, dirty_keys=("contact.store",), order=42,
     ),
     _simple("contact.added_at", _("最近添加时间"), ValueType.MOMENT, "last_added_at", order=50),
     _simple("contact.first_added_at", _("首次添加时间"), ValueType.MOMENT, "first_added_at", dirty_keys=("contact.added_at",), order=51),
@@ -222,12 +228,12 @@ FIELDS = (
     Field(
         "follow.member", _("好友导购"), RELATION, ValueType.SET,
         read=_set_reader(Follow, "member_id", "added_at", lambda row: row.relation == Relation.ACTIVE), rows=_active_follows,
-        value="member_id", at="added_at", options=_members, dirty_keys=("follow.relation", "contact.added_at"), order=40,
+        value="member_id", at="added_at", options=_members, offered=visible_members, dirty_keys=("follow.relation", "contact.added_at"), order=40,
     ),
     Field(
         "group", _("所在客户群"), RELATION, ValueType.SET,
         read=_set_reader(GroupMembership, "group_id", "joined_at", lambda row: row.left_at is None), rows=_present, value="group_id",
-        at="joined_at", options=_groups, order=50,
+        at="joined_at", options=_groups, offered=visible_groups, order=50,
     ),
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
-from xml.etree.ElementTree import ParseError
+from xml.etree.ElementTree import ParseError, fromstring
 
 from django.utils.translation import gettext as _
 from openpyxl import load_workbook
@@ -19,7 +19,9 @@ from openpyxl import load_workbook
 from scrm.lib.errors import UserError
 
 MAX_UNPACKED = 300 * 1024 * 1024
-MAX_STRINGS = 60 * 1024 * 1024  # of an XLSX, which are held in memory
+MAX_HELD = 60 * 1024 * 1024  # of an XLSX what is held in memory: its strings and whatever else is no sheet
+MAX_INDEX = 1024 * 1024
+_INDEX = "[Content_Types].xml"
 MAX_COLUMNS = 200
 MAX_BLANK = 1_000  # rows one after the other: behind them nothing is looked for
 MAX_LINE = 1 << 20  # characters of one line
@@ -182,13 +184,33 @@ def _sheet_lines(path: Path) -> Iterator[Line]:
     with zipfile.ZipFile(path) as archive:
         if sum(info.file_size for info in archive.infolist()) > MAX_UNPACKED:
             raise UserError(_("表格解压后过大,请拆分后分别导入,或另存为 CSV。"))
-        if any(info.filename == "xl/sharedStrings.xml" and info.file_size > MAX_STRINGS for info in archive.infolist()):
-            raise UserError(_("表格解压后过大,请拆分后分别导入,或另存为 CSV。"))
-        if "[Content_Types].xml" not in archive.namelist():
+        if _INDEX not in archive.namelist():
             raise UserError(_("这不是 CSV 或 XLSX 文件,请另存为 CSV(UTF-8 或 GBK)或 XLSX。"))
+        if _held(archive) > MAX_HELD:
+            raise UserError(_("表格解压后过大,请拆分后分别导入,或另存为 CSV。"))
     with path.open("rb") as stream:  # by name it would insist on the .xlsx suffix
         book = load_workbook(stream, read_only=True, data_only=True)
         sheet = book.worksheets[0]
         sheet.reset_dimensions()  # what the file says of its size may be a million rows of nothing
         for number, row in enumerate(sheet.iter_rows(values_only=True), start=1):
             yield Line(number, list(row[:MAX_COLUMNS]))
+
+
+def _held(archive: zipfile.ZipFile) -> int:
+    """Bytes that are unpacked into memory: all but the sheets, which are read row by row, and pictures, which are not read. The index
+    says which is which; a part may have any name. Raises UserError for an index that cannot be read."""
+    if archive.getinfo(_INDEX).file_size > MAX_INDEX:
+        raise UserError(_("表格已损坏或不是 XLSX 格式,请重新导出。"))
+    try:
+        index = fromstring(archive.read(_INDEX))  # noqa: S314  # small, and expat bounds what entities grow to
+    except (ParseError, zipfile.BadZipFile) as error:
+        raise UserError(_("表格已损坏或不是 XLSX 格式,请重新导出。")) from error
+    sheets, others = set[str](), set[str]()
+    for part in index:
+        is_sheet = part.get("ContentType", "").endswith(".worksheet+xml")
+        (sheets if is_sheet else others).add(part.get("PartName", "").removeprefix("/"))
+    return sum(
+        info.file_size
+        for info in archive.infolist()
+        if info.filename in others or not (info.filename in sheets or info.filename.startswith("xl/media/"))
+    )

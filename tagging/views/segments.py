@@ -139,7 +139,7 @@ def builder_context(
     sentences = simple.from_tree(tree) if is_sound else None
     if mode == "simple" and sentences is None:
         mode = "tree"
-    root, asker = editor.from_tree(tree), asker_of(request)
+    root, asker = editor.from_tree(tree, request.scope), asker_of(request)
     return {
         "mode": mode,
         "preview_url": preview_url or reverse("tagging:condition_preview"),

@@ -127,6 +127,11 @@ def test_no_list_names_anybody_behind_the_wall(acme: Any, kind: str) -> None:
         leaks += [path for other in others if other.token in text]
         wanted = OWN.get(path) or (OF_A_PLACE.get(path) if kind != "self" else None)
         empty += [path] if wanted and f"{mine.token}{wanted}" not in text else []
+    for number, key in enumerate(("contact.store", "contact.owner", "contact.region", "follow.member", "group")):
+        row = {"mode": "tree", "shape": "[0]", "f:r.0": key}
+        text = client.post("/contacts/where/", row, HTTP_HX_REQUEST="true").content.decode()
+        leaks += [key for other in others if other.token in text]
+        empty += [key] if mine.token not in text and (number < 2 or kind != "self") else []
     assert not leaks and not empty
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from openpyxl import Workbook
 
+from scrm.lib import tables
 from scrm.lib.errors import UserError
 from scrm.lib.tables import Line, read_lines
 
@@ -85,3 +86,22 @@ def test_a_spreadsheet_with_a_broken_part_is_refused_with_a_sentence(tmp_path: P
             target.writestr(name, body[: int(len(body) * keep)] if name == part else body)
     with pytest.raises(UserError, match="表格已损坏"):
         read(tmp_path, cut.getvalue())
+
+
+def test_a_workbook_cannot_fill_the_memory_whatever_its_parts_are_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = Workbook()
+    book.active.append(["姓名", "城市"])
+    book.active.append(["王小雨", "长" * 30_000])
+    body, renamed = io.BytesIO(), io.BytesIO()
+    book.save(body)
+    monkeypatch.setattr(tables, "MAX_HELD", 60_000)
+    assert read(tmp_path, body.getvalue())[1].cells[0] == "王小雨", "a sheet may be larger"
+    with zipfile.ZipFile(body) as old, zipfile.ZipFile(renamed, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            part = old.read(name).replace(b"/docProps/app.xml", b"/xl/media/picture.png")
+            new.writestr(name, part)
+        new.writestr("xl/media/picture.png", b"x" * 60_000)
+    with pytest.raises(UserError, match="解压后过大"):
+        read(tmp_path, renamed.getvalue())
