@@ -55,6 +55,7 @@ from contacts.services import (
     exports,
     forgotten,
     groups,
+    inherited_remarks,
     merging,
     owner_rules,
     reminders,
@@ -188,6 +189,7 @@ def _imports() -> None:
 def _notes() -> None:
     """跟进记录, 待办 and edits of remarks."""
     successions.on_taken_over(todos.take_over)
+    successions.on_taken_over(inherited_remarks.take_over)
     for command in (REMIND_COMMAND, REMARK_COMMAND):
         register_command(command)
     panels.register(panels.Panel("todos", _("待办"), 10, "contacts/_todos_panel.html", notes.todos_panel))
