@@ -57,6 +57,7 @@ from contacts.services import (
     forgotten,
     freezing,
     groups,
+    inherited_remarks,
     merging,
     owner_rules,
     reminders,
@@ -192,6 +193,7 @@ def _imports() -> None:
 def _notes() -> None:
     """跟进记录, 待办 and edits of remarks."""
     successions.on_taken_over(todos.take_over)
+    successions.on_taken_over(inherited_remarks.take_over)
     register_command(REMARK_COMMAND)
     panels.register(panels.Panel("todos", _("待办"), 10, "contacts/_todos_panel.html", notes.todos_panel))
     panels.register(panels.Panel("details", _("客户资料"), 12, "contacts/_details_panel.html", details.details_panel))

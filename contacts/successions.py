@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TakenOver:
-    """The relation that ended, and the one that goes on."""
+    """The relation that ended, and the one that goes on. with_remarks: the plan wants the giver's notes to go along."""
 
     old_follow_id: int
     new_follow_id: int
+    with_remarks: bool = False
 
 
 Listener = Callable[[Sequence[TakenOver]], None]

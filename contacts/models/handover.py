@@ -85,6 +85,7 @@ class HandoverPlan(models.Model):
     message = models.CharField(max_length=200, default="", blank=True)
     with_groups = models.BooleanField(default=True)
     moves_ownership = models.BooleanField(default=True)
+    moves_remarks = models.BooleanField(default=False, db_default=False)
     created_by_id = models.BigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)

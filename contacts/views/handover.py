@@ -243,6 +243,7 @@ def _settings(request: MemberRequest, plan: HandoverPlan) -> planning.Settings:
         message=request.POST.get("message", ""),
         with_groups=request.POST.get("with_groups") == "1",
         moves_ownership=request.POST.get("moves_ownership") == "1",
+        moves_remarks=request.POST.get("moves_remarks") == "1",
     )
 
 

@@ -8,10 +8,12 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from contacts.models import Contact, Follow, HandoverPlan, HandoverRow, Member, Relation, RowState
+from contacts.models import Contact, Follow, HandoverPlan, HandoverRow, Member, Relation, RemarkEdit, RowState
 from contacts.models.handover import PLAN_NEXT, ROW_NEXT, ROW_OPEN, PlanState
+from contacts.services import inherited_remarks
 from contacts.services.handover import planning, running, settling, unassigned
 from contacts.services.handover.eligibility import MEMBER_LIMIT, preview
+from contacts.successions import TakenOver
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
 from tenants import retention
@@ -60,8 +62,9 @@ def test_an_operator_plans_previews_and_starts(acme_client: Client) -> None:
     assert gone.name in page and "363" in page
     url = acme_client.post("/handover/new/", {"member": gone.pk}).headers["Location"]
     assert "没有可用的接替成员" in text(acme_client.get(url))
-    form = {"successors": [taker.pk, second.pk], "split": "even", "moves_ownership": "1"}
+    form = {"successors": [taker.pk, second.pk], "split": "even", "moves_ownership": "1", "moves_remarks": "1"}
     assert acme_client.post(f"{url}save/", form).status_code == 302
+    assert HandoverPlan.objects.get().moves_remarks
     page = text(acme_client.get(url))
     assert "5 位,可转移 4 位" in page and "已不是好友" in page
     assert acme_client.post(f"{url}start/", {"expected": 4}).status_code == 302
@@ -70,6 +73,26 @@ def test_an_operator_plans_previews_and_starts(acme_client: Client) -> None:
     assert set(AuditEntry.objects.filter(action__startswith="handover.").values_list("action", flat=True)) == {
         "handover.drafted", "handover.changed", "handover.started",
     }  # fmt: skip
+
+
+def test_notes_go_along_where_the_successor_has_none_and_the_plan_says_so() -> None:
+    gone, taker = leaver(0), make_member()
+    fresh, noted, named, other_plan = (make_contact("李女士") for _number in range(4))
+    noted_by_giver = {"remark": "敏感肌" * 20, "description": "三口之家", "remark_mobiles": ["13800000001"]}
+    taken = []
+    for contact, standing in ((fresh, {}), (noted, {"remark": "VIP"}), (named, {"remark": "李女士"}), (other_plan, {})):
+        old = make_follow(contact, gone, **noted_by_giver)
+        new = make_follow(contact, taker, identity=old.identity, **standing)
+        taken.append(TakenOver(old.pk, new.pk, contact != other_plan))
+    inherited_remarks.take_over(taken)
+    inherited_remarks.take_over(taken)  # what is wished already is not wished again
+    edits = {edit.follow.contact_id: edit.changes() for edit in RemarkEdit.objects.select_related("follow")}
+    everything = {**noted_by_giver, "remark": ("敏感肌" * 20)[:20]}
+    assert edits == {
+        fresh.pk: everything, named.pk: everything,
+        noted.pk: {key: everything[key] for key in ("description", "remark_mobiles")},
+    }  # fmt: skip
+    assert OutboundCommand.objects.filter(kind="follow.remark").count() == 3
 
 
 def test_the_sum_of_the_eligible_and_the_refused_is_everybody() -> None:

@@ -233,13 +233,15 @@ def test_a_friend_of_both_is_taken_over_though_no_event_tells(wecom, leaver, tak
     (follow,) = make.customers(wecom, leaver, 1)
     theirs = make.befriend(taker, "wm-placeholder")
     Follow.objects.filter(pk=theirs.pk).update(identity=follow.identity, contact=follow.contact, relation="transferred")
-    plan = make.start(leaver, taker)
+    Follow.objects.filter(pk=follow.pk).update(remark="敏感肌", description="三口之家")
+    plan = make.start(leaver, taker, moves_remarks=True)
     make.work()
     with make.later(wecom, hours=25):
         make.work()
         assert make.states(plan) == {"done": 1}
         theirs.refresh_from_db()
-        assert theirs.relation == Relation.ACTIVE
+        assert (theirs.relation, theirs.remark, theirs.description) == (Relation.ACTIVE, "敏感肌", "三口之家")
+    assert len(wecom.calls("externalcontact/remark")) == 1
 
 
 @pytest.mark.parametrize("executed", [True, False])

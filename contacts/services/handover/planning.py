@@ -31,6 +31,7 @@ class Settings:
     message: str = ""
     with_groups: bool = True
     moves_ownership: bool = True
+    moves_remarks: bool = False
 
 
 @transaction.atomic
@@ -69,7 +70,10 @@ def change_plan(plan_id: int, given: Settings, *, by: Actor) -> HandoverPlan:
     plan.successor_ids = sorted({one.pk for one in given.successors})
     plan.fallback, plan.split, plan.message = given.fallback, given.split, message
     plan.with_groups, plan.moves_ownership = given.with_groups, given.moves_ownership
-    plan.save(update_fields=["kind", "successor_ids", "fallback", "split", "message", "with_groups", "moves_ownership"])
+    plan.moves_remarks = given.moves_remarks
+    plan.save(update_fields=[
+        "kind", "successor_ids", "fallback", "split", "message", "with_groups", "moves_ownership", "moves_remarks",
+    ])  # fmt: skip
     audit.record("handover.changed", plan, by=by, successors=plan.successor_ids, split=plan.split)
     return plan
 

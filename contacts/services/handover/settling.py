@@ -291,7 +291,7 @@ def _tell_relations(plan: HandoverPlan, rows: Sequence[HandoverRow], ended: Mapp
 def _carry(rows: QuerySet[HandoverRow]) -> None:
     """Tell the apps above of what was taken over, once the successor's relation is known: her add event may come later."""
     found = rows.filter(state=RowState.DONE, carried_at__isnull=True, follow__isnull=False)
-    done = list(found.values_list("pk", "follow_id", "follow__identity_id", "successor_id"))
+    done = list(found.values_list("pk", "follow_id", "follow__identity_id", "successor_id", "plan__moves_remarks"))
     if not done:
         return
     standing = Follow.objects.filter(
@@ -299,8 +299,8 @@ def _carry(rows: QuerySet[HandoverRow]) -> None:
     )
     pairs = {(identity, member): pk for pk, identity, member in standing.values_list("pk", "identity_id", "member_id")}
     taken = {
-        pk: TakenOver(follow, pairs[identity, member])
-        for pk, follow, identity, member in done
+        pk: TakenOver(follow, pairs[identity, member], with_remarks)
+        for pk, follow, identity, member, with_remarks in done
         if (identity, member) in pairs
     }
     HandoverRow.objects.filter(pk__in=taken).update(carried_at=clock.now())
