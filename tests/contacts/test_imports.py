@@ -410,6 +410,17 @@ def test_a_run_goes_by_the_trial_except_for_whom_somebody_changed_since(monkeypa
     run.refresh_from_db()
     assert (judged, figures(run)) == ([[2]], (0, 1, 1, 0))
 
+    slices_of(monkeypatch, 1)
+    run = tried("手机号,external_userid,生日\n13900000001,,2002-01-04\n,wm4,2002-01-05\n")
+    assert figures(run) == (0, 1, 0, 1)
+    ContactPhone.objects.create(contact=fourth, phone="+8613900000001", source="order", created_at=clock.now())
+    running.start(run.pk, acts=False, by=SYSTEM)
+    work()
+    run.refresh_from_db()
+    fourth.refresh_from_db()
+    assert (figures(run), fourth.birthday) == ((0, 1, 0, 1), date(2002, 1, 4))
+    assert "与第 2 行是同一位客户" in problems(run)[3], "she is an earlier slice's line by now"
+
 
 def test_gb18030_and_a_broken_line_among_good_ones() -> None:
     cast(3)

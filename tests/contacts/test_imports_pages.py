@@ -13,7 +13,7 @@ from contacts.models import Contact, ImportRun
 from scrm.lib import clock
 from scrm.lib.privacy import mask_text
 from tenants.ledger.models import AuditEntry
-from tests.support.contacts import make_contact, make_identity, make_region
+from tests.support.contacts import make_contact, make_follow, make_identity, make_region
 from tests.support.core import log_in
 from tests.support.imports import upload, work
 
@@ -38,7 +38,7 @@ def page(client: Client, path: str, status: int = 200) -> str:
 
 
 def test_an_operator_goes_from_file_to_figures_and_back(acme_client: Client) -> None:
-    person = make_contact("小圆子")
+    person = make_follow(make_contact("小圆子")).contact
     make_identity(person, value="wm1")
     pk = send(acme_client, "external_userid,生日,新增手机号\nwm1,1990-05-20,13812345678\nwm2,1990-05-20,\n")
     shown = page(acme_client, f"/imports/{pk}/")

@@ -139,9 +139,7 @@ class People:
         being hers: should a row mean somebody else by now, this slice and those after it are judged as if there had been no trial.
         """
         stale, whole = _stale(part)
-        if whole:
-            _judge(part)
-        elif stale and _judge(part, stale):
+        if stale and _judge(part, None if whole else stale):
             part.run.rows.filter(line__gt=part.until, seen__isnull=False).update(seen=None)
             self.lock(part)
             _judge(part)
@@ -218,7 +216,7 @@ def _judging(part: Slice, lines: list[int] | None) -> tuple[str, list[Any]]:
     ), placed AS MATERIALIZED (
         SELECT part.*, found.root, found.other, found.is_own, row_number() OVER one AS nth, first_value(part.line) OVER one AS first_line
         FROM part LEFT JOIN found ON found.id = part.id AND ({seen})
-        WINDOW one AS (PARTITION BY found.root ORDER BY part.line)
+        WINDOW one AS (PARTITION BY CASE WHEN found.root = found.other THEN found.root END ORDER BY part.line)
     ), compared AS MATERIALIZED (
         SELECT placed.id, placed.was, placed.root, placed.other, c.id AS known, placed.nth, placed.first_line,
             (SELECT min(e.line) FROM {row} AS e WHERE e.run_id = %s AND e.target_id = placed.root
