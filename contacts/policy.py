@@ -22,6 +22,10 @@ BASES: dict[str, str | Promise] = {
 }
 
 
+# 批量加好友: days a guide has for a phone; the default leaves a week, with its weekend, in it.
+ADDING_DAYS, MOST_ADDING_DAYS = 7, 60
+
+
 @dataclass(frozen=True)
 class OwnerRule:
     """业绩归属 by default: kind is a key of RULES; basis, a key of BASES, is asked by STORE alone."""
@@ -41,6 +45,8 @@ class PeoplePolicy:
     owner_rule: OwnerRule = OwnerRule()
     # 撞单: whether the guides and their manager are told by app message. It is listed in any case.
     tells_clashes: bool = True
+    # 批量加好友: a phone that was not added within so many days goes to the next guide.
+    adding_days: int = ADDING_DAYS
 
 
 def people_policy() -> PeoplePolicy:
@@ -49,4 +55,9 @@ def people_policy() -> PeoplePolicy:
     kind, basis = own.get("owner_rule"), own.get("owner_basis")
     rule = OwnerRule(kind if kind in RULES else FIRST, basis if basis in BASES else "added_first")
     tells = own.get("tells_clashes")
-    return PeoplePolicy(rule, tells if isinstance(tells, bool) else True)
+    days = own.get("adding_days")
+    return PeoplePolicy(
+        rule,
+        tells if isinstance(tells, bool) else True,
+        days if type(days) is int and 1 <= days <= MOST_ADDING_DAYS else ADDING_DAYS,
+    )
