@@ -16,6 +16,12 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "duplicate.refused": _("标为不是同一人"),
     "duplicate.reopened": _("恢复待合并"),
     "duplicates.searched": _("查找重复客户"),
+    "adding.distributed": _("分配待加好友的号码"),
+    "adding.reassigned": _("改派待加好友的号码"),
+    "adding.stopped": _("停止批量加好友的批次"),
+    "adding.days_saved": _("设置批量加好友的回收天数"),
+    "adding.copied": _("复制待加好友的号码"),
+    "adding.marked": _("标记待加好友的号码"),
     "clash.handled": _("处理撞单"),
     "owner_rule.saved": _("设置归属规则"),
     "owner_rule.applied": _("按规则整理归属"),
@@ -181,6 +187,12 @@ def register() -> None:
             freezes=True,
         ),
         Permission(
+            "adding.manage",
+            _("分配批量加好友的号码"),
+            people,
+            says=_("看范围内待加好友的号码(隐藏中间几位),分给范围内的导购、改派、停止批次"),
+        ),
+        Permission(
             "contacts.merge",
             _("合并重复客户与撤销合并"),
             people,
@@ -205,6 +217,7 @@ def register() -> None:
         NavEntry("board", _("阶段看板"), "people", "contacts:board", "columns-3", "contacts.view", order=92),
         NavEntry("ended", _("已删除与回流"), "people", "contacts:ended_list", "user-minus", "contacts.view", order=94),
         NavEntry("clashes", _("撞单"), "people", "contacts:clash_list", "users", "contacts.view", order=96),
+        NavEntry("adding", _("批量加好友"), "people", "contacts:adding_list", "user-plus", "adding.manage", order=97),
         NavEntry(
             "duplicates", _("待合并"), "people", "contacts:duplicate_list", "git-merge", "contacts.merge", order=96
         ),

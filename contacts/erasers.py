@@ -104,7 +104,7 @@ ERASERS = (
         },
     ),
     Eraser(
-        "contacts.ImportRow", _("导入的行"), lambda subject: Q(target_id__in=subject.pks("contacts.Contact")),
+        "contacts.ImportRow", _("导入的行"), lambda subject: Q(target_id__in=subject.pks("contacts.Contact"), run__kind="contacts"),
         sweep=("key", "values", "changes", "problem"),
     ),
     Eraser(
@@ -112,6 +112,7 @@ ERASERS = (
         lambda subject: Q(first_id__in=subject.pks("contacts.Contact")) | Q(second_id__in=subject.pks("contacts.Contact")),
     ),
     Eraser("contacts.Clash", _("撞单"), of_contact, blank={"fact_key": lambda row, subject: f"erased:{row.pk}"}),
+    Eraser("contacts.PhoneToAdd", _("待加好友的号码"), lambda subject: of_contact(subject) | Q(phone__in=subject.texts())),
     Eraser("contacts.SharedPhone", _("多人共用的号码"), sweep=("phone",)),
     Eraser("contacts.GroupChat", _("群名与群公告"), sweep=("name", "notice")),
     Eraser("contacts.SavedView", _("保存的视图"), sweep=("name", "filters", "tree")),

@@ -23,6 +23,10 @@ BASES: dict[str, str | Promise] = {
 }
 
 
+# 批量加好友: days a guide has for a phone; the default leaves a week, with its weekend, in it.
+ADDING_DAYS, MOST_ADDING_DAYS = 7, 60
+
+
 @dataclass(frozen=True)
 class OwnerRule:
     """业绩归属 by default: kind is a key of RULES; basis, a key of BASES, is asked by STORE alone."""
@@ -44,6 +48,8 @@ class PeoplePolicy:
     tells_clashes: bool = True
     # Rows of files that one person may ask for on a tenant day without contacts.export_many.
     exports_a_day: int = 5000
+    # 批量加好友: a phone that was not added within so many days goes to the next guide.
+    adding_days: int = ADDING_DAYS
 
 
 def people_policy() -> PeoplePolicy:
@@ -53,6 +59,10 @@ def people_policy() -> PeoplePolicy:
     rule = OwnerRule(kind if kind in RULES else FIRST, basis if basis in BASES else "added_first")
     tells = own.get("tells_clashes")
     most = own.get("exports_a_day")
-    if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= EXPORTS_MOST:
-        most = PeoplePolicy.exports_a_day
-    return PeoplePolicy(rule, tells if isinstance(tells, bool) else True, most)
+    days = own.get("adding_days")
+    return PeoplePolicy(
+        rule,
+        tells if isinstance(tells, bool) else True,
+        most if type(most) is int and 1 <= most <= EXPORTS_MOST else PeoplePolicy.exports_a_day,
+        days if type(days) is int and 1 <= days <= MOST_ADDING_DAYS else ADDING_DAYS,
+    )

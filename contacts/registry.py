@@ -38,6 +38,7 @@ from contacts.models import (
     ErasureRequest,
     HandoverPlan,
     Note,
+    PhoneToAdd,
     RemarkEdit,
     StaffChange,
     TimelineEvent,
@@ -45,8 +46,9 @@ from contacts.models import (
 )
 from contacts.queries import list_dealers, list_regions, list_stores
 from contacts.seeds import seed_stages
-from contacts.services import bulk as bulk_changes
 from contacts.services import (
+    adding,
+    adding_matches,
     bulk_kinds,
     clashes,
     consents,
@@ -67,8 +69,10 @@ from contacts.services import (
     stage_rules,
     todos,
 )
+from contacts.services import bulk as bulk_changes
 from contacts.services.alarms import watch_deletions
 from contacts.services.handover import planning, running
+from contacts.services.imports import adding as import_adding
 from contacts.services.imports import files as import_files
 from contacts.services.imports import people as import_people
 from contacts.services.imports import running as imports
@@ -78,6 +82,7 @@ from contacts.services.imports.registry import register_import_kind
 from contacts.services.newcomers import enter_first_stage
 from contacts.services.remarks import REMARK_COMMAND
 from contacts.services.telling import Notice
+from contacts.views import adding as adding_pages
 from contacts.views import bulk as bulk_pages
 from contacts.views import clashes as clash_pages
 from contacts.views import details, notes, privacy, wecom_login
@@ -108,6 +113,7 @@ KEPT = (
     retention.Kind("staff_changes", _("人员变动记录"), 1095, retention.older(StaffChange, "settled_at")),
     retention.Kind("detail_changes", _("客户资料修改记录"), 1095, retention.older(DetailChange, "changed_at")),
     retention.Kind("imports", _("导入文件与逐行记录"), 7, import_files.prune),
+    retention.Kind("phones_to_add", _("批量加好友的号码"), 180, retention.older(PhoneToAdd, "state_at"), least=30),
     retention.Kind("clashes", _("撞单记录"), 1095, retention.older(Clash, "added_at")),
     # The rule of two hand-overs in 90 days is counted from them.
     retention.Kind(
@@ -164,6 +170,7 @@ def register() -> None:
     _imports()
     _notes()
     _one_person()
+    _phones_to_add()
 
 
 def _lists() -> None:
@@ -183,7 +190,7 @@ def _lists() -> None:
 
 def _imports() -> None:
     """What can be brought in from files, and the steps of bringing it in."""
-    for kind in (import_people.KIND, import_stores.KIND, import_staffing.KIND):
+    for kind in (import_people.KIND, import_stores.KIND, import_staffing.KIND, import_adding.KIND):
         register_import_kind(kind)
     longjobs.register(imports.CHECK, imports.check_step)
     longjobs.register(imports.RUN, imports.run_step)
@@ -227,3 +234,15 @@ def _notice(name: str, notice: Notice) -> None:
     register_command(notice.kind())
     lanes.register(lanes.Lane(notice.lane, queue="outbound", drain=notice.drain, next_due=notice.next_due))
     quiet.register(name, notice.count_due)
+
+
+def _phones_to_add() -> None:
+    """批量加好友."""
+    arrivals.on_new_keys(adding_matches.on_new_keys)
+    timeline.on_recorded(adding_matches.on_added)
+    longjobs.register(adding.DISTRIBUTE, adding.distribute_step)
+    lanes.register(lanes.Lane(adding.LANE, queue="bulk", drain=adding.drain, next_due=adding.next_due))
+    quiet.register("phones_to_add", adding.count_due)
+    today.register_card(
+        today.TodayCard("adding", _("批量加好友"), 30, "contacts/_today_adding.html", adding_pages.card)
+    )

@@ -1,6 +1,7 @@
 from django.urls import path
 
 from contacts.views import (
+    adding,
     board,
     bulk,
     clashes,
@@ -118,6 +119,16 @@ urlpatterns = [
     path("merges/<int:pk>/undo/", merges.merge_undo, name="merge_undo"),
     path("clashes/", clashes.clash_list, name="clash_list"),
     path("clashes/<int:pk>/handled/", clashes.clash_handled, name="clash_handled"),
+    path("adding/", adding.adding_list, name="adding_list"),
+    path("adding/reassign/", adding.adding_reassign, name="adding_reassign"),
+    path("adding/days/", adding.adding_days, name="adding_days"),
+    path("adding/batches/", adding.adding_batches, name="adding_batches"),
+    path("adding/batches/<int:pk>/", adding.adding_batch, name="adding_batch"),
+    path("adding/batches/<int:pk>/distribute/", adding.adding_distribute, name="adding_distribute"),
+    path("adding/batches/<int:pk>/stop/", adding.adding_stop, name="adding_stop"),
+    path("m/adding/", adding.phone_adding, name="phone_adding"),
+    path("m/adding/<int:pk>/copy/", adding.phone_adding_copy, name="phone_adding_copy"),
+    path("m/adding/<int:pk>/mark/", adding.phone_adding_mark, name="phone_adding_mark"),
     path("ownership/", owner_rule.owner_rule, name="owner_rule"),
     path("ownership/start/", owner_rule.owner_rule_start, name="owner_rule_start"),
     path("ownership/jobs/<int:pk>/", owner_rule.owner_rule_status, name="owner_rule_status"),

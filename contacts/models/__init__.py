@@ -1,5 +1,6 @@
 """People and places. One module per noun; everything is importable from here."""
 
+from contacts.models.adding import PhoneBatch, PhoneToAdd
 from contacts.models.alarms import DeletionAlarm
 from contacts.models.bulk import BulkChange, BulkPart, BulkReason
 from contacts.models.custom import CustomField, DetailChange
@@ -87,6 +88,8 @@ __all__ = [
     "Note",
     "Outcome",
     "OwnershipChange",
+    "PhoneBatch",
+    "PhoneToAdd",
     "PlanState",
     "Region",
     "Relation",

@@ -21,6 +21,8 @@ from contacts.models import (
     Member,
     MemberAccount,
     MemberPlacement,
+    PhoneBatch,
+    PhoneToAdd,
     Region,
     Relation,
     StaffChange,
@@ -220,6 +222,25 @@ def make_clash(contact: Contact | None = None, **overrides: Any) -> Clash:
         "noticed_at": now, **overrides,
     }  # fmt: skip
     return Clash.objects.create(contact=contact, **fields)
+
+
+def make_phone_to_add(member: Member | None = None, phone: str = "", **overrides: Any) -> PhoneToAdd:
+    """A phone of a batch: 待添加 of a guide, else 待分配."""
+    number, now = next(_numbers), clock.now()
+    batch = overrides.pop("batch", None) or PhoneBatch.objects.create(name="名单.csv", import_id=number, created_at=now)
+    held = (
+        {"member": member, "had": [member.pk], "state": "to_add", "recycle_at": now + timedelta(days=7)}
+        if member
+        else {}
+    )
+    fields = {
+        "phone": phone or f"+861390000{number % 10000:04d}",
+        "created_at": now,
+        "state_at": now,
+        **held,
+        **overrides,
+    }
+    return PhoneToAdd.objects.create(batch=batch, **fields)
 
 
 # --- WeCom's words -------------------------------------------------------------------------------------------------
