@@ -43,7 +43,7 @@ def register() -> None:
     panels.register_figure(panels.Figure("spent", gettext_lazy("累计消费"), 20, _lifetime, permission="orders.view"))
     panels.register(
         panels.Panel(
-            "orders", gettext_lazy("订单"), 30, "commerce/_contact_orders.html", _orders, permission="orders.view"
+            "orders", gettext_lazy("订单"), 6, "commerce/_contact_orders.html", _orders, permission="orders.view"
         )
     )
     listing.register_column(

@@ -206,7 +206,9 @@ def _notes() -> None:
     panels.register(panels.Panel("details", _("客户资料"), 12, "contacts/_details_panel.html", details.details_panel))
     panels.register(panels.Panel("notes", _("跟进记录"), 15, "contacts/_notes_panel.html", notes.notes_panel))
     panels.register(
-        panels.Panel("consents", _("同意记录"), 60, "contacts/_consents_panel.html", privacy.consents_panel)
+        panels.Panel(
+            "consents", _("同意记录"), 60, "contacts/_consents_panel.html", privacy.consents_panel, place="aside"
+        )
     )
     panels.register_figure(panels.Figure("next", _("下一步"), 10, notes.next_step))
     today.register_card(today.TodayCard("todos", _("我的待办"), 10, "contacts/_today_todos.html", notes.todos_card))

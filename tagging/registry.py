@@ -52,7 +52,7 @@ def register() -> None:
     erasers.register()
     panels.register(
         panels.Panel(
-            "tags", gettext_lazy("标签"), 20, "tagging/_person_panel.html", person_panel, permission="tags.view"
+            "tags", gettext_lazy("标签"), 4, "tagging/_person_panel.html", person_panel, permission="tags.view"
         )
     )
     listeners.register_uses("rules", rules.uses_of_segment)

@@ -160,6 +160,8 @@ def bulk_owner(request: MemberRequest) -> HttpResponse:
         raise PermissionDenied  # a guide does not decide whom a shared customer is credited to
     chosen = selection_of(request)
     people = selected_people(request, chosen)
+    if request.POST.get("again"):
+        return _owner_page(request, chosen.expected, chosen)
     pk = whole_number(request.POST.get("member")) or 0
     member = _guides(request).filter(pk=pk).first()
     if member is None:

@@ -23,6 +23,9 @@ from tenants import audit
 from tenants.ledger.models import Job
 
 REASONS = 20  # rejected rows shown on the page; all of them are in the file
+TONES = {ImportState.DONE: "ok", ImportState.FAILED: "bad", ImportState.UNDONE: "idle"}
+TONES |= dict.fromkeys((ImportState.DRAFT, ImportState.CHECKED), "wait")
+TONES |= dict.fromkeys((ImportState.CHECKING, ImportState.RUNNING, ImportState.UNDOING), "run")
 _AT_WORK = (ImportState.CHECKING, ImportState.RUNNING, ImportState.UNDOING)
 
 
@@ -43,7 +46,9 @@ def import_list(request: MemberRequest) -> HttpResponse:
         else:
             return redirect("contacts:import", pk=run.pk)
     page = keyset_page(_runs(request), ("-pk",), request.GET.get("cursor", ""), size=30)
-    rows = [{"run": run, "kind": import_kind(run.kind)} for run in page.rows]
+    rows = [
+        {"run": run, "kind": import_kind(run.kind), "tone": TONES[ImportState(run.state)]} for run in page.rows
+    ]
     context = {"form": form, "kinds": kinds, "rows": rows, **pager(request, page)}
     return render(request, "contacts/import_list.html", context, status=422 if request.method == "POST" else 200)
 
