@@ -9,9 +9,12 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
+from accounts import freezing
 from accounts.models import RoleGrant, User
+from accounts.permissions import is_taken_by_freeze
 from accounts.scope import DataScope, data_scope
 from scrm.lib.address import local_path
+from scrm.lib.errors import NotAllowed
 from tenants.audit import Actor
 
 View = Callable[..., HttpResponse]
@@ -30,10 +33,11 @@ class MemberRequest(HttpRequest):
     actor: Actor
 
 
-def requires(permission: str | None, *, with_old_password: bool = False) -> Callable[[View], View]:
+def requires(permission: str | None, *, with_old_password: bool = False, many: bool = False) -> Callable[[View], View]:
     """Log-in needed, and the permission (None: any log-in). Without the first: to the log-in page; without the second: 403.
 
-    A user who must change her password is led there first, except by views that say with_old_password.
+    A user who must change her password is led there first, except by views that say with_old_password. many: it changes many
+    customers at once, which a frozen account may not.
     """
 
     def wrap(view: View) -> View:
@@ -44,7 +48,9 @@ def requires(permission: str | None, *, with_old_password: bool = False) -> Call
             if request.user.must_change_password and not with_old_password:
                 return redirect("password_change")
             if permission is not None and permission not in request.permissions:
-                raise PermissionDenied
+                raise _refused(request, permission)
+            if many and freezing.is_frozen(request.grants):
+                raise NotAllowed(freezing.sentence(request.user))
             request.scope = data_scope(request.user, permission, grants=request.grants)
             return view(request, *args, **kwargs)
 
@@ -56,8 +62,19 @@ def requires(permission: str | None, *, with_old_password: bool = False) -> Call
 
 def require_also(request: MemberRequest, *permissions: str) -> None:
     """Further permissions that what is shown needs, beside the one that opens the view. Raises PermissionDenied without any of them."""
-    if any(permission not in request.permissions for permission in permissions):
-        raise PermissionDenied
+    for permission in permissions:
+        if permission not in request.permissions:
+            raise _refused(request, permission)
+
+
+def _refused(request: MemberRequest, permission: str) -> Exception:
+    """Why she may not: a frozen person is told that, where the freeze takes what her roles give."""
+    given = is_taken_by_freeze(permission) and any(permission in grant.role.permissions for grant in request.grants)
+    return (
+        NotAllowed(freezing.sentence(request.user))
+        if given and freezing.is_frozen(request.grants)
+        else PermissionDenied()
+    )
 
 
 def public(reason: str) -> Callable[[View], View]:

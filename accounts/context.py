@@ -7,6 +7,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 
+from accounts import freezing
 from accounts.navigation import NavEntry, entries_for
 from accounts.scope import scope_label
 from tenants.context import current_scope
@@ -39,7 +40,15 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "phone_nav": [item for entry in entries_for(permissions, phone=True) if (item := _item(entry, request.path))],
         "user_menu": [{"label": label, "url": reverse(name), "icon": icon} for name, label, icon in _MENU],
         "scope_label": _scope_label(request) if tenant is not None else "",
+        "frozen": _frozen(request),
     }
+
+
+def _frozen(request: Any) -> Any:
+    """What a frozen person reads above every page."""
+    if not freezing.is_frozen(getattr(request, "grants", [])):
+        return ""
+    return SimpleLazyObject(lambda: freezing.sentence(request.user))
 
 
 def _scope_label(request: Any) -> Any:

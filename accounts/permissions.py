@@ -12,6 +12,7 @@ class Permission:
     tenant_wide: what it allows cannot be kept within a part of the organisation, so only a grant over everything gives it.
     says: one sentence of what a holder can do, for who ticks it on the roles page.
     own_work: it opens nothing but the holder's own tasks, so that who manages users may give it without holding it.
+    freezes: customers can be taken along by it, one after another or all at once: a frozen account (accounts.freezing) has it not.
     """
 
     code: str
@@ -20,6 +21,7 @@ class Permission:
     tenant_wide: bool = False
     says: str | Promise = ""
     own_work: bool = False
+    freezes: bool = False
 
 
 _permissions: dict[str, Permission] = {}
@@ -46,6 +48,11 @@ def is_tenant_wide(code: str) -> bool:
 def is_own_work(code: str) -> bool:
     """Whether the permission opens nothing but the holder's own tasks."""
     return code in _permissions and _permissions[code].own_work
+
+
+def is_taken_by_freeze(code: str) -> bool:
+    """Whether a frozen account has it not."""
+    return code in _permissions and _permissions[code].freezes
 
 
 def label_of(code: str) -> str:

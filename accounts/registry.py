@@ -26,6 +26,7 @@ PERMISSIONS = (
         _GROUP,
         tenant_wide=True,
         says=_("给外部系统发接口令牌,令牌能读写全部门店的数据"),
+        freezes=True,
     ),
     Permission(
         "audit.view", _("查看操作记录"), _GROUP, tenant_wide=True, says=_("查谁在什么时候做了什么,包括查看手机号和导出")

@@ -7,8 +7,9 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
+from accounts import freezing
 from accounts.models import RoleGrant, User
-from accounts.permissions import is_tenant_wide
+from accounts.permissions import is_taken_by_freeze, is_tenant_wide
 
 Kind = RoleGrant.Scope
 # Organisation rows of a kind as (id, name); with ids, only those.
@@ -76,8 +77,15 @@ def scope_from_json(kept: dict[str, Any]) -> DataScope:
 
 
 def grants_of(user: User) -> list[RoleGrant]:
-    """The user's grants with their roles. One query."""
-    return list(RoleGrant.objects.filter(user=user).select_related("role").order_by("role__order", "pk"))
+    """The user's grants with their roles, and whether she is frozen. One query."""
+    grants = RoleGrant.objects.filter(user=user).select_related("role").order_by("role__order", "pk")
+    return list(freezing.with_freeze(grants))
+
+
+def _codes(grant: RoleGrant) -> list[str]:
+    """What a grant gives today: the permissions of its role, less what a freeze takes."""
+    codes: list[str] = grant.role.permissions
+    return [code for code in codes if not is_taken_by_freeze(code)] if freezing.is_frozen([grant]) else codes
 
 
 def data_scope(user: User, permission: str | None = None, *, grants: list[RoleGrant] | None = None) -> DataScope:
@@ -86,7 +94,7 @@ def data_scope(user: User, permission: str | None = None, *, grants: list[RoleGr
     A permission that no grant holds gives a scope that sees nothing. One query, none when the grants are given.
     """
     held = grants_of(user) if grants is None else grants
-    counted = [grant for grant in held if permission is None or permission in grant.role.permissions]
+    counted = [grant for grant in held if permission is None or permission in _codes(grant)]
 
     def ids(kind: str) -> frozenset[int]:
         return frozenset(grant.scope_id for grant in counted if grant.scope_kind == kind)
@@ -103,12 +111,12 @@ def data_scope(user: User, permission: str | None = None, *, grants: list[RoleGr
 
 
 def permissions_of(user: User, *, grants: list[RoleGrant] | None = None) -> frozenset[str]:
-    """Every permission the user's roles hold, the tenant-wide ones only by grants over everything. One query, none when the
-    grants are given."""
+    """Every permission the user's roles hold, the tenant-wide ones only by grants over everything, less what a freeze takes. One
+    query, none when the grants are given."""
     return frozenset(
         code
         for grant in (grants_of(user) if grants is None else grants)
-        for code in grant.role.permissions
+        for code in _codes(grant)
         if grant.scope_kind == Kind.ALL or not is_tenant_wide(code)
     )
 

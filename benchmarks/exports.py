@@ -69,7 +69,7 @@ def export_everybody() -> Path:
     from tenants.audit import SYSTEM
     from tenants.lanes import SLICE_SECONDS
 
-    job = request_export("", EVERYTHING, by=SYSTEM, permissions=frozenset({"contacts.view"}))
+    job = request_export("", EVERYTHING, by=SYSTEM, permissions=frozenset({"contacts.view", "contacts.export_many"}))
     while longjobs.drain(clock.wall() + timedelta(seconds=SLICE_SECONDS)):
         pass
     job.refresh_from_db()

@@ -19,7 +19,14 @@ def register() -> None:
     group = _("订单")
     register_permissions(
         Permission("orders.view", _("查看订单"), group, says=_("看范围内的订单、退款和客户的消费")),
-        Permission("orders.import", _("导入订单"), group, tenant_wide=True, says=_("用文件导入订单,把订单绑定到客户")),
+        Permission(
+            "orders.import",
+            _("导入订单"),
+            group,
+            tenant_wide=True,
+            freezes=True,
+            says=_("用文件导入订单,把订单绑定到客户"),
+        ),
     )
     api_scopes.register("orders", _("订单"))
     audit_words.register(

@@ -101,12 +101,14 @@ def _number(field: CustomField, text: str) -> int | float:
     if not _NUMBER.fullmatch(text):
         raise _refused(field, _("要填数字,例如 12") if field.type == Type.INTEGER else _("要填数字,例如 12.5"))
     number = Decimal(text.replace(",", ""))
+    if (
+        abs(number) >= LARGEST[Type(field.type)]
+    ):  # first: of one with more digits than decimals reckon in nothing else can be asked
+        raise _refused(field, _("的数字太大了"))
     if field.type == Type.INTEGER and number != number.to_integral_value():
         raise _refused(field, _("要填整数,不带小数"))
     if number != round(number, PLACES):
         raise _refused(field, _("小数最多 %(places)d 位") % {"places": PLACES})
-    if abs(number) >= LARGEST[Type(field.type)]:
-        raise _refused(field, _("的数字太大了"))
     if field.lowest is not None and number < field.lowest:
         raise _refused(field, _("不能小于 %(limit)s") % {"limit": _digits(field.lowest)})
     if field.highest is not None and number > field.highest:
@@ -246,7 +248,7 @@ def asker_of(request: Any) -> Asker:
     places = [] if "contacts.view" in everywhere else [one for one in held.values() if "contacts.view" in one]
     sure = everywhere.union(set.intersection(*places) if places else ())
     return Asker(
-        permissions=frozenset(one for one in sure if isinstance(one, str)),
+        permissions=request.permissions.intersection(one for one in sure if isinstance(one, str)),
         roles=frozenset(one for one in sure if isinstance(one, int)),
     )
 

@@ -128,6 +128,7 @@ def root_of(event: TimelineEvent) -> Contact | None:
 
 
 def visible_alarms(scope: DataScope) -> QuerySet[DeletionAlarm]:
-    """Alarms about the guides of the scope, never about oneself."""
-    alarms = DeletionAlarm.objects.exclude(member__in=own_member_ids(scope))
+    """Alarms about the guides of the scope, never about oneself, nor about whom one's log-in was when it was frozen."""
+    not_mine = Q(frozen_user_id__isnull=True) | ~Q(frozen_user_id=scope.user_id)
+    alarms = DeletionAlarm.objects.exclude(member__in=own_member_ids(scope)).filter(not_mine)
     return alarms if scope.sees_all else alarms.filter(member__in=visible_members(scope))

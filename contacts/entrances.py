@@ -31,6 +31,8 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "custom_field.retyped": _("更改自定义字段类型"),
     "contacts.exported": _("导出客户"),
     "contacts.ended_exported": _("导出已删除与回流"),
+    "contacts.export_refused": _("导出超过每日上限被拒"),
+    "contacts.export_limit_changed": _("调整每日导出上限"),
     "contacts.export_downloaded": _("下载客户导出文件"),
     "view.created": _("保存客户列表视图"),
     "view.changed": _("修改客户列表视图"),
@@ -49,6 +51,8 @@ AUDIT_WORDS: dict[str, str | Promise] = {
     "todo.reopened": _("重新打开待办"),
     "follow.remark_edited": _("修改客户备注"),
     "deletion_alarm.handled": _("处理导购异常删除提醒"),
+    "account.frozen": _("冻结导购账号"),
+    "account.unfrozen": _("解除导购账号的冻结"),
     "group.tagged": _("给客户群加标签"),
     "group.untagged": _("去掉客户群标签"),
     "stage.changed": _("变更阶段"),
@@ -114,8 +118,24 @@ def register() -> None:
             people,
             says=_("写跟进记录和待办,改备注、阶段、业绩归属和免打扰"),
         ),
-        Permission("contacts.unmask", _("查看完整手机号"), people, says=_("看完整手机号,每看一次都留操作记录")),
-        Permission("contacts.export", _("导出客户"), people, says=_("把范围内的客户导出成文件,每次导出都留操作记录")),
+        Permission(
+            "contacts.unmask", _("查看完整手机号"), people, says=_("看完整手机号,每看一次都留操作记录"), freezes=True
+        ),
+        Permission(
+            "contacts.export",
+            _("导出客户"),
+            people,
+            says=_("把范围内的客户导出成文件,每次导出都留操作记录"),
+            freezes=True,
+        ),
+        Permission(
+            "contacts.export_many",
+            _("导出不受每日上限"),
+            people,
+            tenant_wide=True,
+            freezes=True,
+            says=_("一天导出的客户可以超过每人每天的上限,并且可以调整这个上限"),
+        ),
         Permission(
             "stages.edit",
             _("设置客户阶段与进入条件"),
@@ -129,6 +149,7 @@ def register() -> None:
             _("转移客户与客户群(在职/离职继承)"),
             people,
             says=_("做继承计划,把范围内成员的客户和客户群转给别人,客户会收到企业微信的通知"),
+            freezes=True,
         ),
         Permission("org.view", _("查看组织"), places, says=_("看范围内的门店、成员和人员变动")),
         Permission(
@@ -157,6 +178,7 @@ def register() -> None:
             _("导入客户资料、门店与调店"),
             people,
             says=_("用文件批量写入范围内的客户资料,24 小时内可以撤销"),
+            freezes=True,
         ),
         Permission(
             "contacts.merge",
@@ -170,6 +192,12 @@ def register() -> None:
             people,
             tenant_wide=True,
             says=_("决定业绩归属按先添加、后添加还是按门店,按新规则重算,开关撞单提醒"),
+        ),
+        Permission(
+            "freezes.lift",
+            _("解除导购账号的冻结"),
+            people,
+            says=_("范围内的导购因异常删除客户被冻结后,核实情况并解除冻结,原因留操作记录;不能解除自己的"),
         ),
     )
     navigation.register(

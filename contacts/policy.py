@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from tenants.context import current_tenant
 
+EXPORTS_MOST = 1_000_000
 FIRST, LATEST, STORE = "first", "latest", "store"
 RULES: dict[str, str | Promise] = {
     FIRST: _("最早添加的导购"),
@@ -41,6 +42,8 @@ class PeoplePolicy:
     owner_rule: OwnerRule = OwnerRule()
     # 撞单: whether the guides and their manager are told by app message. It is listed in any case.
     tells_clashes: bool = True
+    # Rows of files that one person may ask for on a tenant day without contacts.export_many.
+    exports_a_day: int = 5000
 
 
 def people_policy() -> PeoplePolicy:
@@ -49,4 +52,7 @@ def people_policy() -> PeoplePolicy:
     kind, basis = own.get("owner_rule"), own.get("owner_basis")
     rule = OwnerRule(kind if kind in RULES else FIRST, basis if basis in BASES else "added_first")
     tells = own.get("tells_clashes")
-    return PeoplePolicy(rule, tells if isinstance(tells, bool) else True)
+    most = own.get("exports_a_day")
+    if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= EXPORTS_MOST:
+        most = PeoplePolicy.exports_a_day
+    return PeoplePolicy(rule, tells if isinstance(tells, bool) else True, most)

@@ -3,6 +3,7 @@
 from django.utils.translation import gettext_lazy as _
 
 from accounts import api_scopes, ways
+from accounts.freezing import register as register_freezer
 from accounts.scope import register_cover, register_places
 from conditions import consumers
 from contacts import (
@@ -54,6 +55,7 @@ from contacts.services import (
     erasing,
     exports,
     forgotten,
+    freezing,
     groups,
     merging,
     owner_rules,
@@ -74,7 +76,7 @@ from contacts.services.imports import stores as import_stores
 from contacts.services.imports.registry import register_import_kind
 from contacts.services.newcomers import enter_first_stage
 from contacts.services.remarks import REMARK_COMMAND
-from contacts.services.reminders import REMIND_COMMAND
+from contacts.services.telling import Notice
 from contacts.views import bulk as bulk_pages
 from contacts.views import clashes as clash_pages
 from contacts.views import details, notes, privacy, wecom_login
@@ -138,6 +140,8 @@ def register() -> None:
     timeline.on_recorded(enter_first_stage)
     timeline.on_recorded(watch_deletions)
     timeline.on_restated(watch_deletions)
+    register_freezer(freezing.FREEZER)
+    _notice("deletion_alarms", freezing.NOTICE)
     home_panel.register()
     lanes.register(lanes.Lane(longjobs.LANE, queue="bulk", drain=longjobs.drain))
     longjobs.register(stage_editing.EMPTY, stage_editing.empty_step)
@@ -188,8 +192,7 @@ def _imports() -> None:
 def _notes() -> None:
     """跟进记录, 待办 and edits of remarks."""
     successions.on_taken_over(todos.take_over)
-    for command in (REMIND_COMMAND, REMARK_COMMAND):
-        register_command(command)
+    register_command(REMARK_COMMAND)
     panels.register(panels.Panel("todos", _("待办"), 10, "contacts/_todos_panel.html", notes.todos_panel))
     panels.register(panels.Panel("details", _("客户资料"), 12, "contacts/_details_panel.html", details.details_panel))
     panels.register(panels.Panel("notes", _("跟进记录"), 15, "contacts/_notes_panel.html", notes.notes_panel))
@@ -198,8 +201,7 @@ def _notes() -> None:
     )
     panels.register_figure(panels.Figure("next", _("下一步"), 10, notes.next_step))
     today.register_card(today.TodayCard("todos", _("我的待办"), 10, "contacts/_today_todos.html", notes.todos_card))
-    lanes.register(lanes.Lane(reminders.LANE, queue="outbound", drain=reminders.drain, next_due=reminders.next_due))
-    quiet.register("todo_reminders", reminders.count_due)
+    _notice("todo_reminders", reminders.NOTICE)
 
 
 def _one_person() -> None:
@@ -214,7 +216,12 @@ def _one_person() -> None:
         longjobs.register(kind, owner_rules.step)
     consumers.register(owner_rules.CONSUMER)
     timeline.on_recorded(clashes.watch_addings)
-    register_command(clashes.TELL_COMMAND)
-    lanes.register(lanes.Lane(clashes.LANE, queue="outbound", drain=clashes.drain, next_due=clashes.next_due))
-    quiet.register("clashes", clashes.count_due)
+    _notice("clashes", clashes.NOTICE)
     today.register_card(today.TodayCard("clashes", _("撞单"), 20, "contacts/_today_clashes.html", clash_pages.card))
+
+
+def _notice(name: str, notice: Notice) -> None:
+    """The command, the lane and the counter of a kind of app message."""
+    register_command(notice.kind())
+    lanes.register(lanes.Lane(notice.lane, queue="outbound", drain=notice.drain, next_due=notice.next_due))
+    quiet.register(name, notice.count_due)

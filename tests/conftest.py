@@ -18,7 +18,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from simulator.threaded import ThreadedSimulator
 from tests.support import core, world
+from tests.support.wecom import Wecom, forget_process
 
 collect_ignore_glob = ["support/*"]
 
@@ -99,6 +101,28 @@ def _django_db_helper(request: pytest.FixtureRequest, django_db_setup: None, dja
     with django_db_blocker.unblock():
         with world.committed() if commits else world.rolled_back():
             yield
+
+
+# --- WeCom --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def _shop() -> Iterator[Wecom]:
+    with ThreadedSimulator(["shop"], seed=7) as running:
+        yield Wecom(running.url)
+
+
+@pytest.fixture
+def wecom(_shop: Wecom, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wecom]:
+    """The simulator of a small shop, as new, for calls and for people's browsers; the bridge remembers nothing of earlier tests."""
+    from wecom_bridge.callbacks import nudges
+
+    settings.WECOM_API_BASE = settings.WECOM_PAGES_BASE = _shop.url
+    monkeypatch.setattr(nudges, "IDLE_SECONDS", 0.05)  # the end of that thread is waited for
+    _shop.reset()
+    forget_process()
+    yield _shop
+    nudges.wait_until_idle()
 
 
 # --- The cast ---------------------------------------------------------------------------------------------------

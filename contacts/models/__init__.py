@@ -42,6 +42,7 @@ from contacts.models.privacy import ConsentRecord, ErasedKey, ErasureRequest, Er
 from contacts.models.staffing import StaffChange
 from contacts.models.stages import Stage, StageTransition
 from contacts.models.timeline import FactSource, TimelineEvent
+from contacts.models.told import Told
 from contacts.models.views import ColumnChoice, SavedView
 
 __all__ = [
@@ -100,6 +101,7 @@ __all__ = [
     "StorePlacement",
     "TimelineEvent",
     "Todo",
+    "Told",
     "UnassignedCount",
     "WecomLoginRule",
 ]

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from contacts.models.organisation import Member
 from contacts.models.people import Contact
+from contacts.models.told import Told
 
 
 class Duplicate(models.Model):
@@ -63,13 +64,6 @@ class Clash(models.Model):
 
     tell_at: when the guides and the manager are to be told by app message, None when they are not (any more).
     """
-
-    class Told(models.TextChoices):
-        NOT = "not", _("不通知")
-        WAITING = "waiting", _("待通知")
-        SENDING = "sending", _("通知发送中")
-        SENT = "sent", _("已通知")
-        FAILED = "failed", _("通知没有发出")
 
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="clashes", db_index=False)
     member = models.ForeignKey(Member, on_delete=models.PROTECT, related_name="+")  # who was added now

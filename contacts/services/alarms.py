@@ -16,7 +16,8 @@ from django.db.models import QuerySet
 from django.db.models.functions import TruncDate
 from django.utils.translation import gettext as _
 
-from contacts.models import DeletionAlarm, FactSource, Member, TimelineEvent
+from contacts.models import DeletionAlarm, FactSource, Member, TimelineEvent, Told
+from contacts.services import freezing
 from contacts.timeline import Fact
 from scrm.lib import clock
 from scrm.lib.errors import Conflict
@@ -72,6 +73,7 @@ def _judge(pairs: set[tuple[int, date]]) -> None:
     """Raise, put right or settle the alarms of guides and days with more than five deletions."""
     days = [day for _member, day in pairs]
     counts = _count({member for member, _day in pairs}, min(days) - timedelta(days=BASE_DAYS), max(days))
+    known = set(_alarms_of(pairs).values_list("member_id", "day"))
     stores = dict(Member.objects.filter(pk__in={member for member, _day in pairs}).values_list("pk", "store_id"))
     raised = []
     now = clock.now()
@@ -84,30 +86,42 @@ def _judge(pairs: set[tuple[int, date]]) -> None:
                 )
             )  # fmt: skip
     _settle(pairs - {(alarm.member_id, alarm.day) for alarm in raised})
+    fresh = [alarm for alarm in raised if (alarm.member_id, alarm.day) not in known]
+    if fresh:
+        freezing.begin(fresh)
     DeletionAlarm.objects.bulk_create(
         raised, update_conflicts=True, unique_fields=["member", "day"], update_fields=["deleted", "bound"]
     )
+    freezing.put_on_record(fresh, "account.frozen")
 
 
 def _settle(pairs: set[tuple[int, date]]) -> None:
     """Facts put right may leave no reason for an alarm; one that somebody handled stands."""
     if not pairs:
         return
-    found = DeletionAlarm.objects.filter(
-        member__in={member for member, _day in pairs}, day__in={day for _member, day in pairs}, handled_at__isnull=True
-    )
-    stale = [alarm.pk for alarm in found if (alarm.member_id, alarm.day) in pairs]
+    found = _alarms_of(pairs).filter(handled_at__isnull=True)
+    stale = [alarm for alarm in found if (alarm.member_id, alarm.day) in pairs]
     if stale:
-        DeletionAlarm.objects.filter(pk__in=stale).delete()
+        DeletionAlarm.objects.filter(pk__in=[alarm.pk for alarm in stale]).delete()
+        freezing.put_on_record(stale, "account.unfrozen", reason=_("删除的事实已更正"))
+
+
+def _alarms_of(pairs: set[tuple[int, date]]) -> QuerySet[DeletionAlarm]:
+    """Those of these guides and days, and of a guide on another's day."""
+    return DeletionAlarm.objects.filter(
+        member__in={member for member, _day in pairs}, day__in={day for _member, day in pairs}
+    )
 
 
 @transaction.atomic
 def handle_alarm(alarms: QuerySet[DeletionAlarm], pk: int, *, by: Actor) -> DeletionAlarm:
-    """标为已处理. Raises DoesNotExist outside `alarms`, Conflict when somebody was quicker."""
+    """标为已处理; a freeze stands until it is lifted. Raises DoesNotExist outside `alarms`, Conflict when somebody was quicker."""
     alarm = alarms.select_for_update(of=("self",)).get(pk=pk)
     if alarm.handled_at is not None:
         raise Conflict(_("这条提醒已经处理过了,请刷新页面。"))
     alarm.handled_at, alarm.handled_by_id = clock.now(), by.id
-    alarm.save(update_fields=["handled_at", "handled_by_id"])
+    if alarm.tell_at is not None:
+        alarm.tell_at, alarm.told = None, Told.NOT
+    alarm.save(update_fields=["handled_at", "handled_by_id", "tell_at", "told"])
     audit.record("deletion_alarm.handled", alarm, by=by, member=alarm.member_id, day=alarm.day.isoformat())
     return alarm

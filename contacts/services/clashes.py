@@ -6,31 +6,25 @@ Additions that WeCom or a hand-over arranged are none, nor are those of the same
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
-from django.db.models import Min, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.models import RoleGrant
 from accounts.scope import DataScope
-from contacts.models import Clash, Contact, FactSource, Follow, Member, MemberAccount, Relation
+from contacts.models import Clash, FactSource, Follow, Member, MemberAccount, Relation, Told
 from contacts.policy import people_policy
 from contacts.queries import family_of, visible_contacts, visible_members
-from contacts.services.reminders import DESCRIPTION, TITLE, agents_of, cut_bytes, working_instant
+from contacts.services.telling import Message, Notice, working_instant
 from contacts.timeline import Fact, roots_of
 from scrm.lib import clock
 from scrm.lib.db.bulk import insert_rows
 from scrm.lib.errors import Conflict
 from tenants import audit, jobs
 from tenants.audit import Actor
-from tenants.services.domains import site_url
-from wecom_bridge import commands
-from wecom_bridge.contracts import Call, CommandKind, Refusal, Settled, WeComReader
-from wecom_bridge.models import OutboundCommand
-from wecom_bridge.settling import app_messages
 
 LANE = "clashes"
 COMMAND = "clash.tell"
@@ -38,8 +32,6 @@ ASSIGNED = 202  # add_way: 管理员或负责人分配
 # What is found later than this is listed, and nobody is told: the two have long known.
 FRESH = timedelta(hours=24)
 MANAGER_ROLE = "store"
-BATCH = 100
-_Told = Clash.Told
 
 
 def watch_addings(facts: Sequence[Fact]) -> None:
@@ -101,7 +93,7 @@ def _note(found: Sequence[tuple[Fact, int]], roots: Mapping[int, int]) -> None:
         rows.append(
             {"contact_id": roots[fact.contact_id or 0], "member_id": fact.member_id, "other_id": other, "fact_key": fact.fact_key,
              "added_at": fact.occurred_at, "noticed_at": now, "tell_at": tell_at,
-             "told": (_Told.WAITING if tell_at else _Told.NOT).value, "told_error": "", "handled_at": None, "handled_by_id": None}
+             "told": (Told.WAITING if tell_at else Told.NOT).value, "told_error": "", "handled_at": None, "handled_by_id": None}
         )  # fmt: skip
     insert_rows(Clash, rows, ignore_conflicts=True)
     if any(row["tell_at"] for row in rows):
@@ -129,7 +121,9 @@ def handle(clashes: QuerySet[Clash], pk: int, *, by: Actor) -> Clash:
     if clash.handled_at is not None:
         raise Conflict(_("这条撞单已经处理过了,请刷新页面。"))
     clash.handled_at, clash.handled_by_id = clock.now(), by.id
-    clash.save(update_fields=["handled_at", "handled_by_id"])
+    if clash.tell_at is not None:
+        clash.tell_at, clash.told = None, Told.NOT
+    clash.save(update_fields=["handled_at", "handled_by_id", "tell_at", "told"])
     audit.record("clash.handled", clash, by=by, contact=clash.contact_id)
     return clash
 
@@ -137,47 +131,10 @@ def handle(clashes: QuerySet[Clash], pk: int, *, by: Actor) -> Clash:
 # --- Telling --------------------------------------------------------------------------------------------------------
 
 
-def drain(deadline: datetime) -> bool:
-    """The lane: write the messages of what is due. True when the slice was over first."""
-    while clock.wall() < deadline:
-        if not _tell_some(clock.now(), site_url("")):
-            return False
-    return count_due() > 0
-
-
-def next_due() -> datetime | None:
-    """When the next is due."""
-    found: datetime | None = _waiting().aggregate(at=Min("tell_at"))["at"]
-    return found
-
-
-def count_due() -> int:
-    """Due at this instant, for sandbox drivers."""
-    return _waiting().filter(tell_at__lte=clock.now()).count()
-
-
-def _waiting() -> QuerySet[Clash]:
-    return Clash.objects.filter(tell_at__isnull=False)
-
-
-@transaction.atomic
-def _tell_some(now: datetime, site: str) -> int:
-    due = _waiting().filter(tell_at__lte=now)
-    opens = working_instant(now)
-    if opens > now:
-        due.update(tell_at=opens)
-        return 0
-    rows = due.select_for_update(skip_locked=True, of=("self",)).select_related(
-        "contact__root", "contact__owner", "contact__root__owner", "member__corp", "other__corp"
-    )
-    clashes = list(rows.order_by("tell_at", "pk")[:BATCH])
+def _write(clashes: Sequence[Clash]) -> Mapping[int, Sequence[Message]]:
+    """A message to the guides, who know the person, and one to the managers, who may only see the list."""
     managers = _managers({store for one in clashes for store in (one.member.store_id, one.other.store_id) if store})
-    agents = agents_of({pk for one in clashes for pk in (one.member.corp_id, one.other.corp_id)})
-    for clash in clashes:
-        _tell(clash, managers, agents, site)
-        clash.tell_at = None
-        clash.save(update_fields=["tell_at", "told", "told_error"])
-    return len(clashes)
+    return {clash.pk: _messages(clash, managers) for clash in clashes}
 
 
 def _managers(store_ids: Iterable[int]) -> dict[int, list[Member]]:
@@ -195,8 +152,7 @@ def _managers(store_ids: Iterable[int]) -> dict[int, list[Member]]:
     return found
 
 
-def _tell(clash: Clash, managers: Mapping[int, list[Member]], agents: Mapping[int, str], site: str) -> None:
-    """A message to the guides, who know the person, and one to the managers, who may only see the list; or why there is none."""
+def _messages(clash: Clash, managers: Mapping[int, list[Member]]) -> list[Message]:
     guides = {member.pk: member for member in (clash.member, clash.other)}
     bosses = {
         member.pk: member
@@ -205,27 +161,7 @@ def _tell(clash: Clash, managers: Mapping[int, list[Member]], agents: Mapping[in
         if member.pk not in guides
     }
     person = clash.contact.root or clash.contact
-    pages = {"guides": reverse("contacts:contact", args=[person.pk]), "managers": reverse("contacts:clash_list")}
-    clash.told, clash.told_error = _Told.FAILED, _("企业微信接入里没有应用的 AgentId")
-    for audience, members in (("guides", guides), ("managers", bosses)):
-        by_corp: dict[int, list[str]] = defaultdict(list)
-        for member in members.values():
-            if member.status != Member.Status.LEFT and agents.get(member.corp_id, "").isdecimal():
-                by_corp[member.corp_id].append(member.userid)
-        for corp_id, userids in sorted(by_corp.items()):
-            body = app_messages.stable_body(
-                agentid=agents[corp_id], touser=userids, msgtype="textcard",
-                content=_card(clash, person, site + pages[audience]),
-            )  # fmt: skip
-            written = commands.enqueue(
-                COMMAND, corp=corp_id, entity_key=f"clash:{clash.pk}", payload=body, subject_id=clash.pk,
-                dedupe_key=f"{COMMAND}:{clash.pk}:{corp_id}:{audience}",
-            )  # fmt: skip
-            clash.told, clash.told_error = (_Told.SENDING if written else _Told.SENT), ""
-
-
-def _card(clash: Clash, person: Contact, url: str) -> dict[str, str]:
-    words = _(
+    text = _(
         "客户:%(name)s\n原来的好友导购:%(other)s\n刚添加的导购:%(member)s\n业绩归属:%(owner)s\n请两位先商量好由谁联系。"
     ) % {
         "name": person.name or _("未命名客户"),
@@ -233,62 +169,27 @@ def _card(clash: Clash, person: Contact, url: str) -> dict[str, str]:
         "member": clash.member,
         "owner": person.owner or _("无归属"),
     }
-    return {
-        "title": cut_bytes(_("撞单提醒"), TITLE),
-        "description": cut_bytes(words.replace("<", "〈").replace(">", "〉"), DESCRIPTION),  # a textcard reads tags
-        "url": url,
-        "btntxt": _("打开"),
-    }
+    page, listed = reverse("contacts:contact", args=[person.pk]), reverse("contacts:clash_list")
+    title = _("撞单提醒")
+    return [
+        Message("guides", list(guides.values()), title, text, page),
+        Message("managers", list(bosses.values()), title, text, listed),
+    ]
 
 
-def _build(command: OutboundCommand) -> Call | None:
-    """Nothing, once somebody has dealt with it."""
-    clash = Clash.objects.filter(pk=command.subject_id or 0, handled_at__isnull=True).exists()
-    return Call(app_messages.METHOD, command.payload) if clash else None
-
-
-def _settle(command: OutboundCommand, reader: WeComReader) -> Settled | None:
-    sent_at = command.sent_at
-    return app_messages.settle(command.payload, sent_at, clock.wall(), reader) if sent_at else None
-
-
-def _on_result(command: OutboundCommand, result: Mapping[str, Any]) -> None:
-    unheard = result.get("unlicenseduser")
-    _mark(command, _Told.SENT, _("部分导购没有企业微信的接口许可,收不到应用消息") if unheard else "")
-
-
-def _on_refused(command: OutboundCommand, refusal: Refusal) -> None:
-    known = {81013: _("导购不在应用的可见范围里,收不到应用消息")}
-    _mark(command, _Told.FAILED, known.get(refusal.errcode or 0) or refusal.message)
-
-
-def _on_parked(command: OutboundCommand) -> None:
-    _mark(command, _Told.FAILED, _("多次发送没有成功,已搁置"))
-
-
-def _on_cancelled(command: OutboundCommand) -> None:
-    _mark(command, _Told.NOT, "")
-
-
-def _mark(command: OutboundCommand, told: str, error: str) -> None:
-    """The worst word of the messages stands: what one of them did not reach is not covered by another's success."""
-    rows = Clash.objects.filter(pk=command.subject_id or 0)
-    if told != _Told.FAILED:
-        rows = rows.exclude(told=_Told.FAILED)
-    rows.update(told=told, told_error=error[:200])
-
-
-TELL_COMMAND = CommandKind(
-    name=COMMAND,
-    policy="once",
-    build=_build,
-    on_result=_on_result,
-    on_refused=_on_refused,
-    settle=_settle,
-    on_parked=_on_parked,
-    on_cancelled=_on_cancelled,
-    priority=40,
+NOTICE = Notice(
+    lane=LANE,
+    command=COMMAND,
     label=gettext_lazy("撞单通知"),
+    model=Clash,
+    due="tell_at",
+    state="told",
+    error="told_error",
+    quiet=Told.NOT.value,
+    open=Q(handled_at__isnull=True),
+    related=("contact__root", "contact__owner", "contact__root__owner", "member", "other"),
+    write=_write,
+    key=lambda clash, corp_id, name: f"{COMMAND}:{clash.pk}:{corp_id}:{name}",
 )
 
 

@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
 from contacts.models import ConsentRecord, Contact
+from contacts.services.locking import lock_person
 from contacts.services.opt_out import end_opt_out, set_opt_out
 from contacts.services.stages import actor_label
 from contacts.timeline import NewEvent, record_events
@@ -56,9 +57,7 @@ def record_consent(
         raise UserError(_("请写下依据:客户怎么说的,或原件放在哪里。"))
     if len(evidence) > LONGEST:
         raise UserError(_("依据最多 %(limit)d 字,请删短。") % {"limit": LONGEST})
-    person = Contact.objects.select_for_update(of=("self",)).get(
-        pk=contact_id, root__isnull=True, erased_at__isnull=True
-    )
+    person = lock_person(contact_id)
     record = ConsentRecord.objects.create(
         contact=person, purpose=purpose, decision=decision, channel=channel, source=source, evidence=evidence,
         decided_at=_instant(on, at), noted_at=at, noted_by_id=by.id if by.kind == "user" else None, noted_by_name=by.name[:80],

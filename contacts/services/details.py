@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from contacts import custom as custom_fields
 from contacts.models import Contact, CustomField, FactSource
 from contacts.services.custom_values import BIRTHDAY, LOCK, set_values
+from contacts.services.locking import lock_person
 from scrm.lib import clock
 from scrm.lib.db.bulk import clean_text
 from scrm.lib.errors import Conflict, NotAllowed, UserError
@@ -37,9 +38,7 @@ def change_details(
     somebody else changed the same field meanwhile, NotAllowed for a field that is not hers.
     """
     locks.lock_in_transaction(LOCK, shared=True)
-    person = (
-        Contact.objects.select_for_update(of=("self",)).select_related("stage", "owner", "store").get(pk=contact_id)
-    )
+    person = lock_person(contact_id, "stage", "owner", "store")
     given = custom or {}
     fields = {field.key: field for field in CustomField.objects.filter(key__in=given)}
     _refuse_closed(fields.values(), may)

@@ -26,13 +26,15 @@ KIND = "contacts.export_ended"
 
 
 @transaction.atomic
-def request_export(tab: str, wanted: Narrowing, scope: DataScope, *, by: Actor, file_format: str) -> Job:
+def request_export(
+    tab: str, wanted: Narrowing, scope: DataScope, *, by: Actor, permissions: frozenset[str], file_format: str
+) -> Job:
     """Start the file of a tab of the page, under its filters. Audited. Raises UserError as exports.start does."""
     count = events_of(tab, scope, wanted).count()
     narrowing = asdict(wanted) | {"since": wanted.since.isoformat(), "until": wanted.until.isoformat()}
     params = {"tab": tab, "wanted": narrowing, "scope": scope_as_json(scope)}
     title = _("导出「%(name)s」%(count)s 条") % {"name": LISTS[tab], "count": f"{count:,}"}
-    job = exports.start(KIND, title, params, count, by=by, file_format=file_format)
+    job = exports.start(KIND, title, params, count, by=by, permissions=permissions, file_format=file_format)
     audit.record("contacts.ended_exported", job, by=by, tab=tab, count=count, format=file_format)
     return job
 

@@ -34,6 +34,7 @@ from contacts.phones import show_phone
 from contacts.services.files_of_people import erase_files
 from contacts.services.groups import lock_groups
 from contacts.services.inbound import lock_people
+from contacts.services.locking import lock_person
 from contacts.services.opt_out import end_opt_out, set_opt_out
 from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
@@ -74,9 +75,7 @@ def request_erasure(
     if typed.strip() != str(contact_id):
         raise UserError(_("输入的客户编号不对。请照页面上的编号再输一次,确认删的是这一位。"))
     lock_people()
-    person = Contact.objects.select_for_update(of=("self",)).get(
-        pk=contact_id, root__isnull=True, erased_at__isnull=True
-    )
+    person = lock_person(contact_id)
     if ErasureRequest.objects.filter(contact=person, state__in=ErasureRequest.OPEN).exists():
         raise Conflict(_("这位客户已经有一个进行中的删除请求。"))
     request = ErasureRequest.objects.create(
@@ -101,8 +100,11 @@ def take_back(request_id: int, *, by: Actor, at: datetime) -> ErasureRequest:
     request.state, request.reason, request.next_at, request.finished_at = State.TAKEN_BACK, "", None, at
     request.waits_for = {}
     request.save(update_fields=["state", "reason", "next_at", "finished_at", "waits_for"])
-    person = Contact.objects.get(pk=request.contact_id)
-    if person.root_id is None and person.opt_out_source == SOURCE:
+    Contact.objects.filter(pk=request.contact_id, root__isnull=False, opt_out_source=SOURCE).update(
+        opt_out_since=None, opt_out_until=None, opt_out_source=""
+    )  # merged meanwhile: should that be undone, she is to be as she was
+    person = Contact.objects.get(pk=Contact.objects.get(pk=request.contact_id).root_pk)
+    if person.opt_out_source == SOURCE and open_request_of(person) is None:
         end_opt_out(person.pk, by=by, at=at)
     audit.record("contact.erasure_taken_back", request, by=by, contact=request.contact_id)
     return request

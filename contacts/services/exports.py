@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from accounts.scope import DataScope, scope_as_json, scope_from_json
 from contacts import export_columns, listing, longjobs
 from contacts.queries import listed_contacts
+from contacts.services import export_limits
 from scrm.lib import clock
 from scrm.lib.db.bulk import clean_text
 from scrm.lib.errors import UserError
@@ -59,14 +60,19 @@ def register(kind: str, source: Source) -> None:
     longjobs.register(kind, export_step)
 
 
-def start(kind: str, title: str, params: Mapping[str, Any], count: int, *, by: Actor, file_format: str) -> Job:
-    """Begin a file, in the caller's transaction. Raises UserError for a format we do not write or that cannot hold so many rows."""
+def start(
+    kind: str, title: str, params: Mapping[str, Any], count: int, *, by: Actor, permissions: frozenset[str], file_format: str
+) -> Job:  # fmt: skip
+    """Begin a file, in the caller's transaction. Raises UserError for a format we do not write or that cannot hold so many rows, and
+    when it is more than she may take along that day."""
     if file_format not in FORMATS:
         raise UserError(_("请选择 CSV 或 Excel 格式。"))
     if file_format == "xlsx" and count > MAX_XLSX_ROWS - 2:  # the heads and the watermark
         raise UserError(
             _("Excel 一张表最多 %(most)s 行,请选 CSV,或加上筛选分几次导出。") % {"most": f"{MAX_XLSX_ROWS:,}"}
         )
+    if export_limits.BEYOND not in permissions:
+        export_limits.check(count, list(_sources), by=by)
     known = {"format": file_format, "who": clean_text(by.name, 80), "language": translation.get_language() or "zh-hans"}
     return longjobs.start(kind, title, params={**params, **known}, by=by, total=count)
 
@@ -95,7 +101,7 @@ def request_export(
     }
     count = _chosen(params).count()
     title = _("导出客户 %(count)s 位") % {"count": f"{count:,}"}
-    job = start(KIND, title, params, count, by=by, file_format=file_format)
+    job = start(KIND, title, params, count, by=by, permissions=permissions, file_format=file_format)
     audit.record(
         "contacts.exported",
         job,
@@ -187,6 +193,11 @@ def _finish(job: Job, path: Path) -> None:
 
 
 # --- Giving it out ----------------------------------------------------------------------------------------------
+
+
+def taken_today(user_id: int) -> int:
+    """Customers in the files that somebody asked for today."""
+    return export_limits.taken_today(user_id, list(_sources))
 
 
 def own_jobs(user_id: int) -> Any:

@@ -18,6 +18,7 @@ from contacts.services.merging import (
     columns_back,
     foretold,
     merge_roots,
+    refuse_while_erased,
     take_over,
     undo_merge,
 )
@@ -76,6 +77,7 @@ def plan_merge(first: Contact, second: Contact) -> MergePlan:
         raise UserError(_already_one(first))
     kept, gone = sorted((first, second), key=lambda one: one.pk)
     moved = (gone.pk, *Contact.objects.filter(root=gone).order_by("pk").values_list("pk", flat=True))
+    refuse_while_erased((kept.pk, *kept.family_ids, *moved))
     after = copy(kept)
     take_over(after, gone)
     changes = list(OwnershipChange.objects.filter(contact=kept).order_by("changed_at", "pk"))
@@ -141,6 +143,7 @@ def plan_undo(merge: ContactMerge) -> UndoPlan:
     now, gone = people[merge.kept_id], people[merge.gone_id]
     if now.root_id is not None:
         raise UserError(_("这位客户之后又与其他客户合并,请先撤销后来的合并。"))
+    refuse_while_erased(people)
     apart = tuple(pk for pk in merge.moved_ids if pk in people and people[pk].root_id == now.pk)
     kept, back = copy(now), columns_back(merge, now)
     for name, value in back.items():

@@ -150,8 +150,10 @@ def move_members(moves: Sequence[tuple[Member, int | None]], *, now: datetime, f
 
 
 def _take_along(before: Mapping[int, int | None], homes: Mapping[int, int | None]) -> None:
-    owned = Contact.objects.filter(owner_id__in=before, root__isnull=True).values_list("pk", "owner_id", "store_id")
-    going = [(pk, owner_id) for pk, owner_id, store_id in owned if store_id in (None, before[owner_id])]
+    owned = Contact.objects.filter(owner_id__in=before, root__isnull=True)
+    # Locked: whoever is credited to another meanwhile has that one's store.
+    locked = owned.select_for_update(of=("self",)).order_by("pk").values_list("pk", "owner_id", "store_id")
+    going = [(pk, owner_id) for pk, owner_id, store_id in locked if store_id in (None, before[owner_id])]
     update_rows(Contact, [{"id": pk, "store_id": homes[owner_id]} for pk, owner_id in going])
     marks.mark([pk for pk, _owner in going], "contact.store")
     groups = GroupChat.objects.filter(owner_id__in=before).values_list("pk", "owner_id", "store_id")

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from contacts import arrivals, marks
 from contacts.arrivals import NewKey
-from contacts.models import Contact, ContactMerge, ContactPhone, OwnershipChange, StageTransition
+from contacts.models import Contact, ContactMerge, ContactPhone, ErasureRequest, OwnershipChange, StageTransition
 from contacts.services.search import refresh_search
 from contacts.services.standing import refresh_standing
 from contacts.timeline import roots_of
@@ -40,6 +40,8 @@ _undone: list[Listener] = []
 AUTOMATIC = "unionid"
 TAKEN = ("name", "stage_id", "stage_since", "owner_id", "store_id", "birthday")
 OPT_OUT = ("opt_out_since", "opt_out_until", "opt_out_source")
+# Columns that say one thing together: taken over and given back together; whether one is lacking, the first of them says.
+_TOGETHER = (("name",), ("stage_id", "stage_since"), ("owner_id", "store_id"), ("birthday",))
 
 
 def on_undone(listener: Listener) -> None:
@@ -145,9 +147,10 @@ def _merge(root: Contact, branch: Contact, now: datetime, source: str, actor_id:
 
 def take_over(root: Contact, branch: Contact) -> None:
     """Set on `root`, without saving, what it lacks and `branch` has; of two wishes for 免打扰 the longer one."""
-    for column in TAKEN:
-        if not getattr(root, column):
-            setattr(root, column, getattr(branch, column))
+    for columns in _TOGETHER:
+        if not getattr(root, columns[0]) and getattr(branch, columns[0]):
+            for column in columns:
+                setattr(root, column, getattr(branch, column))
     if branch.opt_out_since and not (root.opt_out_since and root.opt_out_until is None):
         later = branch.opt_out_until is None or root.opt_out_until is None or branch.opt_out_until > root.opt_out_until
         if later:
@@ -186,8 +189,8 @@ def _settle_owner(
 def undo_merge(merge_id: int, *, by: Actor) -> ContactMerge:
     """Make two people of one again. What was taken over goes back unless somebody decided otherwise since.
 
-    The rows that came with her leave with her; facts were never moved. Raises UserError when the merge is undone already, or
-    when the kept one was merged into somebody else since (that merge has to be undone first).
+    The rows that came with her leave with her; facts were never moved. Raises UserError when the merge is undone already, when
+    the kept one was merged into somebody else since (that merge has to be undone first), and while an erasure of her is under way.
     """
     locks.lock_in_transaction("people")
     merge = ContactMerge.objects.select_for_update(of=("self",)).get(pk=merge_id)
@@ -200,6 +203,7 @@ def undo_merge(merge_id: int, *, by: Actor) -> ContactMerge:
         raise UserError(_("这位客户的个人信息已按请求删除,合并不能再撤销。"))
     if root.root_id is not None:
         raise UserError(_("这位客户之后又与其他客户合并,请先撤销后来的合并。"))
+    refuse_while_erased(people)
     apart = [pk for pk in merge.moved_ids if pk in people and people[pk].root_id == root.pk]
     Contact.objects.filter(pk=merge.gone_id).update(root=None, updated_at=now)
     Contact.objects.filter(pk__in=set(apart) - {merge.gone_id}).update(root=merge.gone_id, updated_at=now)
@@ -213,13 +217,19 @@ def undo_merge(merge_id: int, *, by: Actor) -> ContactMerge:
     return merge
 
 
+def refuse_while_erased(contact_ids: Iterable[int]) -> None:
+    """Raises UserError while a request to erase one of these rows is open: it is about a person, and who that is must not change."""
+    if ErasureRequest.objects.filter(contact_id__in=list(contact_ids), state__in=ErasureRequest.OPEN).exists():
+        raise UserError(_("这位客户正有一个删除个人信息的请求,请先撤回它或等它完成,再合并或撤销合并。"))
+
+
 def _give_back(merge: ContactMerge, root: Contact, now: datetime) -> None:
     """The columns and records the merge wrote, while nothing came after them."""
+    columns = columns_back(merge, root)
     if merge.transition_id and _is_last(StageTransition.objects.filter(contact=root), merge.transition_id):
         StageTransition.objects.filter(pk=merge.transition_id).delete()
     if merge.ownership_id and _is_last(OwnershipChange.objects.filter(contact=root), merge.ownership_id):
         OwnershipChange.objects.filter(pk=merge.ownership_id).delete()
-    columns = columns_back(merge, root)
     for name, before in columns.items():
         setattr(root, name, before)
     root.updated_at = now
@@ -227,12 +237,17 @@ def _give_back(merge: ContactMerge, root: Contact, now: datetime) -> None:
 
 
 def columns_back(merge: ContactMerge, root: Contact) -> dict[str, Any]:
-    """What an undo would set on the kept one: columns that still are as the merge left them → what they were."""
-    return {
-        name: _typed(name, before)
-        for name, (before, after) in merge.taken.items()
-        if _plain(getattr(root, name)) == after
-    }
+    """What an undo would set on the kept one: columns that still are as the merge left them → what they were.
+
+    Whoever was decided about and then decided back stays as well. A store that only followed her guide goes back with the guide.
+    """
+    moved_on = {name for name, (_before, after) in merge.taken.items() if _plain(getattr(root, name)) != after}
+    if "owner_id" in merge.taken:
+        moved_on.discard("store_id")
+    if merge.ownership_id and not _is_last(OwnershipChange.objects.filter(contact=root), merge.ownership_id):
+        moved_on.add("owner_id")
+    stays = {name for columns in (*_TOGETHER, OPT_OUT) if moved_on.intersection(columns) for name in columns}
+    return {name: _typed(name, before) for name, (before, _after) in merge.taken.items() if name not in stays}
 
 
 def _is_last(records: QuerySet[Any], pk: int) -> bool:

@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 
 from contacts import marks
 from contacts.models import ConsentRecord, Contact
+from contacts.services.locking import lock_person
 from contacts.services.stages import actor_label
 from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
@@ -25,7 +26,7 @@ def set_opt_out(contact_id: int, span: str, *, by: Actor, at: datetime, source: 
     """
     if span not in SPANS:
         raise UserError(_("请选择免打扰 30 天、90 天或永久。"))
-    person = Contact.objects.select_for_update(of=("self",)).get(pk=contact_id, root__isnull=True)
+    person = lock_person(contact_id)
     length = SPANS[span]
     until = at + length if length else None
     if is_opted_out(person, at) and (person.opt_out_until is None or (until and until <= person.opt_out_until)):
@@ -40,7 +41,7 @@ def set_opt_out(contact_id: int, span: str, *, by: Actor, at: datetime, source: 
 @transaction.atomic
 def end_opt_out(contact_id: int, *, by: Actor, at: datetime) -> Contact:
     """She may be written to again."""
-    person = Contact.objects.select_for_update(of=("self",)).get(pk=contact_id, root__isnull=True)
+    person = lock_person(contact_id)
     if not is_opted_out(person, at):
         return person
     person.opt_out_since = person.opt_out_until = None

@@ -9,11 +9,12 @@ from django.utils.translation import gettext as _
 
 from contacts import marks
 from contacts.models import Contact, Follow, Member, OwnershipChange, Relation
+from contacts.services.locking import merged_meanwhile
 from contacts.services.stages import actor_label
 from contacts.timeline import NewEvent, record_events, roots_of
 from scrm.lib import clock
 from scrm.lib.db.bulk import insert_rows, update_rows
-from scrm.lib.errors import UserError
+from scrm.lib.errors import Conflict, UserError
 from tenants import audit
 from tenants.audit import Actor
 
@@ -31,15 +32,17 @@ def assign_owner(
     """Credit people to a member (None: to nobody) from now on; those whose owner changed.
 
     Raises UserError (需先转移) when the member is a friend of none of a person's identities: credit without a relation would
-    count customers nobody can reach. must_be_friend=False is for transfers in progress.
+    count customers nobody can reach. must_be_friend=False is for transfers in progress. Raises Conflict when a person decides and
+    one of them was merged while we waited for her row.
     """
     roots = set(roots_of(contact_ids).values())
     member_id, store_id = (member.pk, member.store_id) if member else (None, None)
-    people = [
-        person
-        for person in Contact.objects.select_for_update(of=("self",)).filter(pk__in=roots).order_by("pk")
-        if person.owner_id != member_id
-    ]
+    locked = list(
+        Contact.objects.select_for_update(of=("self",)).filter(pk__in=roots, root__isnull=True).order_by("pk")
+    )
+    if len(locked) < len(roots) and reason == "manual":
+        raise Conflict(merged_meanwhile())
+    people = [person for person in locked if person.owner_id != member_id]
     if must_be_friend and member is not None:
         _refuse_strangers(people, member)
     if not people:

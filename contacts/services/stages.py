@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from contacts import marks
 from contacts.models import Contact, FactSource, Stage, StageTransition
+from contacts.services.locking import lock_person
 from contacts.timeline import NewEvent, record_events, roots_of
 from scrm.lib import clock
 from scrm.lib.db.bulk import clean_text, insert_rows, update_rows
@@ -35,9 +36,11 @@ def change_stage(
     refuse_stage(stage, source, reason)
     roots = set(roots_of(contact_ids).values())
     when = at if isinstance(at, Mapping) else dict.fromkeys(roots, at)
+    # Who was merged into another while we waited for her row is somebody else's branch by now, and stays as she was.
+    locked = Contact.objects.select_for_update(of=("self",)).filter(pk__in=roots, root__isnull=True)
     people = [
         person
-        for person in Contact.objects.select_for_update(of=("self",)).filter(pk__in=roots).order_by("pk")
+        for person in locked.order_by("pk")
         if person.stage_id != stage.pk and (person.stage_since is None or person.stage_since <= when[person.pk])
     ]
     if not people:
@@ -77,10 +80,10 @@ def refuse_stage(stage: Stage, source: str, reason: str) -> None:
 def move_by_hand(contact_id: int, stage_id: int, *, seen: int | None, reason: str, by: Actor, at: datetime) -> bool:
     """Move one root contact who stands, as the operator saw, in stage `seen`; whether she moved.
 
-    Raises Conflict when somebody or a rule moved her since, saying who; UserError as change_stage does.
+    Raises Conflict when somebody or a rule moved her since, saying who, or merged her; UserError as change_stage does.
     """
     # Without the stage joined: after a wait for the lock PostgreSQL reads her row again, but not what was joined to it.
-    person = Contact.objects.select_for_update().get(pk=contact_id)
+    person = lock_person(contact_id)
     if person.stage_id != seen:
         raise Conflict(_moved_meanwhile(person))
     return bool(change_stage([person.pk], Stage.objects.get(pk=stage_id), source="manual", reason=reason, by=by, at=at))

@@ -87,6 +87,8 @@ def _load(contact_ids: Iterable[int], *, lock: bool = True) -> dict[int, _Person
     found = Contact.objects.select_for_update(of=("self",)) if lock else Contact.objects.all()
     rows = found.filter(Q(pk__any_of=roots) | Q(root_id__any_of=roots))
     for contact in rows.only(*columns).order_by("pk"):
+        if contact.root_pk not in people:
+            continue  # merged while we waited for her row: the merge itself computes what she is part of now
         family[contact.pk] = contact.root_pk
         if contact.root_id is None:
             people[contact.pk].root = contact

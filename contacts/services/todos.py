@@ -9,8 +9,9 @@ from django.utils.translation import gettext as _
 from contacts.models import Follow, Member, Todo
 from contacts.queries import family_of
 from contacts.services.notes import member_of, user_of
-from contacts.services.reminders import LANE, working_instant
+from contacts.services.reminders import LANE
 from contacts.services.stages import actor_label
+from contacts.services.telling import working_instant
 from contacts.successions import TakenOver
 from contacts.timeline import NewEvent, record_events, roots_of
 from scrm.lib import clock

@@ -70,7 +70,7 @@ def _page(request: MemberRequest, pk: int) -> dict[str, Any]:
 
 
 @require_POST
-@requires("contacts.view")
+@requires("contacts.view", many=True)
 def bulk_undo(request: MemberRequest, pk: int) -> HttpResponse:
     """Take it back, as far as the person's scope reaches."""
     change = _change_or_404(request, pk)
@@ -153,7 +153,7 @@ def ask_owner(request: HttpRequest, people: Any, chosen: listing.Selection) -> H
 
 
 @require_POST
-@requires("contacts.edit")
+@requires("contacts.edit", many=True)
 def bulk_owner(request: MemberRequest) -> HttpResponse:
     """First how many can be credited to the guide and how many cannot; then, confirmed, do it."""
     if request.scope.is_own_only:

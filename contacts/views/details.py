@@ -87,6 +87,9 @@ def _save(request: MemberRequest, contact: Contact, reader: custom.Reader, form:
             contact.pk, by=request.actor, custom=form.changed, birthday=birthday, seen=form.seen, may=reader.edits
         )
     except Conflict as error:
+        if not error.fields:
+            form.add_error(None, error.message)
+            return form
         contact.refresh_from_db(fields=["custom", "birthday"])
         form = form.with_fresh_eyes(contact)
         form.is_valid()

@@ -3,6 +3,7 @@
 from datetime import UTC, date, timedelta
 from typing import Any
 
+from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -11,6 +12,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import MemberRequest, requires
+from accounts.scope import data_scope
 from contacts import listing
 from contacts.ended import (
     LISTS,
@@ -26,9 +28,10 @@ from contacts.ended import (
 )
 from contacts.models import DeletionAlarm
 from contacts.queries import visible_stores
-from contacts.services import ended_exports
+from contacts.services import ended_exports, freezing
 from contacts.services.alarms import day_bounds, handle_alarm
 from contacts.services.opt_out import is_opted_out
+from contacts.views.exports import begun
 from scrm.lib import clock
 from scrm.lib.numbers import whole_number
 from scrm.lib.paging import keyset_page, pager
@@ -77,10 +80,13 @@ def ended_export(request: MemberRequest) -> HttpResponse:
     if tab not in LISTS:
         raise Http404
     file_format = request.POST.get("format", "csv")
-    job = ended_exports.request_export(
-        tab, _narrowing(request), request.scope, by=request.actor, file_format=file_format
+    wanted = _narrowing(request)
+    return begun(
+        request,
+        lambda: ended_exports.request_export(
+            tab, wanted, request.scope, by=request.actor, permissions=request.permissions, file_format=file_format
+        ),
     )
-    return redirect("contacts:export", pk=job.pk)
 
 
 @require_POST
@@ -91,6 +97,18 @@ def alarm_handled(request: MemberRequest, pk: int) -> HttpResponse:
         handle_alarm(visible_alarms(request.scope), pk, by=request.actor)
     except DeletionAlarm.DoesNotExist as error:
         raise Http404 from error
+    return redirect(f"{reverse('contacts:ended_list')}?tab=alarms")
+
+
+@require_POST
+@requires("freezes.lift")
+def freeze_lift(request: MemberRequest, pk: int) -> HttpResponse:
+    """解除冻结, by somebody other than the guide herself, with a reason."""
+    try:
+        freezing.lift(visible_alarms(request.scope), pk, request.POST.get("reason", ""), by=request.actor)
+    except DeletionAlarm.DoesNotExist as error:
+        raise Http404 from error
+    messages.success(request, _("已解除冻结,原因已记入操作记录。"))
     return redirect(f"{reverse('contacts:ended_list')}?tab=alarms")
 
 
@@ -160,7 +178,14 @@ def _event_rows(request: MemberRequest, tab: str, wanted: Narrowing) -> dict[str
 
 
 def _alarm_rows(request: MemberRequest, alarms: Any) -> dict[str, Any]:
-    page = keyset_page(alarms.select_related("member", "store"), ("-day", "-pk"), request.GET.get("cursor", ""))
+    shown = alarms.select_related("member__account", "store")
+    page = keyset_page(shown, ("-day", "-pk"), request.GET.get("cursor", ""))
+    lifted = freezing.reasons_of(page.rows)
+    liftable = data_scope(request.user, freezing.LIFT, grants=request.grants)
+    mine = set(visible_alarms(liftable).filter(pk__in=[alarm.pk for alarm in page.rows]).values_list("pk", flat=True))
+    for alarm in page.rows:
+        alarm.has_login = bool(alarm.frozen_user_id or getattr(alarm.member, "account", None))
+        alarm.lifting, alarm.can_lift = lifted.get(alarm.pk), alarm.pk in mine
     return {
         "rows": page.rows,
         "total": alarms.count(),

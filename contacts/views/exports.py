@@ -1,19 +1,32 @@
 """Files of customers: what goes in, how far it is, where it is fetched until it expires."""
 
+from collections.abc import Callable
 from typing import Any
 
+from django.contrib import messages
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.access import MemberRequest, requires
 from contacts import export_columns, listing
 from contacts.counting import count_rows
-from contacts.services.exports import FILES, FORMATS, file_of, format_of, kept_until, own_jobs, request_export
+from contacts.policy import people_policy
+from contacts.services.export_limits import BEYOND, OverLimit, save_limit
+from contacts.services.exports import (
+    FILES,
+    FORMATS,
+    file_of,
+    format_of,
+    kept_until,
+    own_jobs,
+    request_export,
+    taken_today,
+)
 from contacts.views.looking import looked_at
 from contacts.views.people import selected_people, selection_of
 from scrm.lib import clock
@@ -37,13 +50,44 @@ def export_start(request: MemberRequest) -> HttpResponse:
         chosen = selection_of(request) if "expected" in request.POST else None
         if chosen is not None:
             selected_people(request, chosen)
-        job = request_export(
-            query, request.scope, by=request.actor, permissions=request.permissions,
-            ids=chosen.ids if chosen and not chosen.select_all else (), keys=request.POST.getlist("columns"),
-            file_format=request.POST.get("format", "csv"), is_unmasked=request.POST.get("phones") == "whole",
+        return begun(
+            request,
+            lambda: request_export(
+                query, request.scope, by=request.actor, permissions=request.permissions,
+                ids=chosen.ids if chosen and not chosen.select_all else (), keys=request.POST.getlist("columns"),
+                file_format=request.POST.get("format", "csv"), is_unmasked=request.POST.get("phones") == "whole",
+            ),
         )  # fmt: skip
-        return redirect("contacts:export", pk=job.pk)
     return _start_page(request, query, {"total": count_rows(look.people)})
+
+
+def begun(request: MemberRequest, begin: Callable[[], Job]) -> HttpResponse:
+    """To the page of the file that was asked for. That somebody wanted more than a day holds goes on record."""
+    try:
+        job = begin()
+    except OverLimit as error:
+        audit.record("contacts.export_refused", by=request.actor, **error.told)
+        raise
+    return redirect("contacts:export", pk=job.pk)
+
+
+def _limit(request: MemberRequest) -> dict[str, Any]:
+    """What the pages say of the limit of the day."""
+    is_limited = BEYOND not in request.permissions
+    return {
+        "is_limited": is_limited,
+        "most": people_policy().exports_a_day,
+        "taken": taken_today(request.user.pk) if is_limited else 0,
+    }
+
+
+@require_POST
+@requires(BEYOND)
+def export_limit(request: MemberRequest) -> HttpResponse:
+    """每日上限 of the merchant."""
+    most = save_limit(request.POST.get("most", ""), by=request.actor)
+    messages.success(request, _("已保存,每人每天最多导出 %(most)s 位客户。") % {"most": f"{most:,}"})
+    return redirect("contacts:export_list")
 
 
 def ask(request: HttpRequest, people: Any, chosen: listing.Selection) -> HttpResponse:
@@ -57,6 +101,7 @@ def _start_page(request: MemberRequest, query: str, who: dict[str, Any]) -> Http
         "columns": export_columns.columns(request.permissions),
         "can_unmask": "contacts.unmask" in request.permissions,
         "days": retention.keep_days(FILES),
+        **_limit(request),
         **who,
     }
     return render(request, "contacts/export_start.html", context)
@@ -69,7 +114,9 @@ def export_list(request: MemberRequest) -> HttpResponse:
     page = keyset_page(own_jobs(request.user.pk), ("-created_at", "-pk"), request.GET.get("cursor", ""))
     days = retention.keep_days(FILES)
     rows = [{"job": job, "tone": TONES.get(Job.State(job.state), "idle"), **_fetching(job, days)} for job in page.rows]
-    return render(request, "contacts/export_list.html", {"rows": rows, "days": days, **pager(request, page)})
+    return render(
+        request, "contacts/export_list.html", {"rows": rows, "days": days, **_limit(request), **pager(request, page)}
+    )
 
 
 @require_GET

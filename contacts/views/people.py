@@ -9,6 +9,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from accounts import freezing
 from accounts.access import MemberRequest, requires
 from contacts import advanced, listing
 from contacts.counting import count_rows
@@ -51,7 +52,7 @@ def contact_list(request: MemberRequest) -> HttpResponse:
         "problems": look.problems,
         "is_filtered": is_filtered,
         "is_empty": not total.number and not is_filtered,
-        "bulk_actions": listing.bulk_actions(request.permissions, request.scope),
+        "bulk_actions": _bulk_actions(request),
         "can_export": "contacts.export" in request.permissions,
         "query": look.query.urlencode(),
         "here": look.here,
@@ -87,16 +88,20 @@ def phone_list(request: MemberRequest) -> HttpResponse:
 
 
 @require_POST
-@requires("contacts.view")
+@requires("contacts.view", many=True)
 def bulk(request: MemberRequest) -> HttpResponse:
     """Hand the chosen people to the action of the button. What the person saw must still be true."""
-    actions = listing.bulk_actions(request.permissions, request.scope)
-    action = next((one for one in actions if one.key == request.POST.get("action")), None)
+    action = next((one for one in _bulk_actions(request) if one.key == request.POST.get("action")), None)
     if action is None:
         raise Http404
     chosen = selection_of(request)
     people = selected_people(request, chosen)
     return action.handle(request, people, chosen)
+
+
+def _bulk_actions(request: MemberRequest) -> list[listing.BulkAction]:
+    """None for a frozen account."""
+    return [] if freezing.is_frozen(request.grants) else listing.bulk_actions(request.permissions, request.scope)
 
 
 def selection_of(request: HttpRequest) -> listing.Selection:

@@ -138,7 +138,7 @@ def ask(request: HttpRequest, people: Any, chosen: listing.Selection) -> HttpRes
 
 
 @require_POST
-@requires("contacts.edit")
+@requires("contacts.edit", many=True)
 def bulk_stage(request: MemberRequest) -> HttpResponse:
     """Do it, or begin to."""
     chosen = selection_of(request)

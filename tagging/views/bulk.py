@@ -28,7 +28,7 @@ def ask(request: HttpRequest, people: Any, chosen: listing.Selection) -> HttpRes
 
 
 @require_POST
-@requires("tags.edit")
+@requires("tags.edit", many=True)
 def bulk_tag(request: MemberRequest) -> HttpResponse:
     """Do it, or begin to: rows here, the calls left to the outbox."""
     chosen = selection_of(request)

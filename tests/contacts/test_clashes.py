@@ -78,8 +78,8 @@ def test_a_second_guide_is_noticed_once_and_both_and_the_manager_are_told(pair: 
         added(mei, minutes(-1), (lin, minutes(-3000)))
     clash = Clash.objects.get()
     assert (clash.contact, clash.member, clash.other, clash.told) == (Contact.objects.get(), mei, lin, "waiting")
-    assert clashes.count_due() == 1
-    clashes.drain(clock.wall() + timedelta(seconds=20))
+    assert clashes.NOTICE.count_due() == 1
+    clashes.NOTICE.drain(clock.wall() + timedelta(seconds=20))
     clash.refresh_from_db()
     assert (clash.told, clash.tell_at, sorted(told())) == (
         "sending",
@@ -90,14 +90,14 @@ def test_a_second_guide_is_noticed_once_and_both_and_the_manager_are_told(pair: 
     command = OutboundCommand.objects.get(payload__touser__contains=lin.userid)
     assert "客a" in command.payload["content"]["description"]
     assert command.payload["content"]["url"].endswith(f"/contacts/{clash.contact_id}/")
-    clashes.TELL_COMMAND.on_result(command, {})
+    clashes.NOTICE.kind().on_result(command, {})
     assert Clash.objects.get().told == "sent"
-    clashes.TELL_COMMAND.on_refused(command, Refusal(81013, "x"))
-    clashes.TELL_COMMAND.on_result(command, {})  # the other message's success covers nothing
+    clashes.NOTICE.kind().on_refused(command, Refusal(81013, "x"))
+    clashes.NOTICE.kind().on_result(command, {})  # the other message's success covers nothing
     assert Clash.objects.get().told_error.startswith("导购不在应用的可见范围里")
-    assert clashes.TELL_COMMAND.build(command) is not None
+    assert clashes.NOTICE.kind().build(command) is not None
     clashes.handle(Clash.objects.all(), clash.pk, by=Actor("user", boss.pk))
-    assert clashes.TELL_COMMAND.build(command) is None  # settled before it went
+    assert clashes.NOTICE.kind().build(command) is None  # settled before it went
 
 
 @pytest.mark.parametrize("how", ["backfill", "assigned", "ended", "oneself", "only_friend"])
@@ -124,7 +124,7 @@ def test_what_is_found_late_is_listed_and_tells_nobody(pair: Any) -> None:
     lin, mei = pair
     added(lin, minutes(-9000))
     added(mei, minutes(-3000), (lin, minutes(-9000)), source="reconcile")
-    assert (Clash.objects.get().told, clashes.count_due()) == ("not", 0)
+    assert (Clash.objects.get().told, clashes.NOTICE.count_due()) == ("not", 0)
 
 
 @time_machine.travel(MORNING + timedelta(hours=13), tick=False)  # 23:00
@@ -133,9 +133,9 @@ def test_at_night_the_message_waits_for_the_morning(pair: Any) -> None:
     added(lin, minutes(-3000))
     added(mei, clock.now(), (lin, minutes(-3000)))
     opens = datetime(2026, 3, 5, 1, 0, tzinfo=UTC)
-    assert (Clash.objects.get().tell_at, clashes.next_due(), clashes.count_due()) == (opens, opens, 0)
+    assert (Clash.objects.get().tell_at, clashes.NOTICE.next_due(), clashes.NOTICE.count_due()) == (opens, opens, 0)
     Clash.objects.update(tell_at=clock.now())  # was due by day
-    clashes.drain(clock.wall() + timedelta(seconds=20))
+    clashes.NOTICE.drain(clock.wall() + timedelta(seconds=20))
     assert Clash.objects.get().tell_at == opens and not OutboundCommand.objects.exists()
 
 
@@ -146,13 +146,13 @@ def test_the_merchant_may_turn_the_message_off_and_a_corp_without_an_app_says_so
     with monkeypatch.context() as patch:
         patch.setattr(current_tenant(), "policy", {"contacts": {"tells_clashes": False}})
         added(mei, minutes(-1), (lin, minutes(-3000)))
-    assert (Clash.objects.get().told, clashes.count_due()) == ("not", 0)
+    assert (Clash.objects.get().told, clashes.NOTICE.count_due()) == ("not", 0)
 
     bare = make_clash(
         make_follow(member=make_member(corp=make_corp(corp_id="ww-bare"))).contact, told="waiting", tell_at=clock.now()
     )
     Clash.objects.filter(pk=bare.pk).update(member=make_member(corp=bare.other.corp))
-    clashes.drain(clock.wall() + timedelta(seconds=20))
+    clashes.NOTICE.drain(clock.wall() + timedelta(seconds=20))
     bare.refresh_from_db()
     assert (bare.told, "AgentId" in bare.told_error) == ("failed", True)
 

@@ -1,6 +1,6 @@
 """已删除与回流: the tabs, what is shown to whom, whom to win back, and the alarm on a guide who deletes."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,7 +8,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from contacts.models import Contact, DeletionAlarm, FollowPeriod, Member, TimelineEvent
+from contacts.models import Contact, DeletionAlarm, FollowPeriod, TimelineEvent
 from contacts.services.alarms import bound_of
 from contacts.services.opt_out import set_opt_out
 from contacts.timeline import Restated, restate_events
@@ -25,51 +25,10 @@ from tests.support.contacts import (
     people_batch,
     person_row,
 )
-from wecom_bridge.contracts import handlers_for
+from tests.support.endings import added, ago, deleted_by, deliver, left, noon
 
 pytestmark = pytest.mark.django_db
 TABS = ("customer", "guide", "transfer", "lost", "returned", "win_back")
-CHANGES = {
-    "customer": ("del_follow_user", {}),
-    "guide": ("del_external_contact", {}),
-    "transfer": ("del_external_contact", {"Source": "DELETE_BY_TRANSFER"}),
-}
-
-
-def deliver(batch: Any) -> None:
-    for handler in handlers_for("people"):
-        handler(batch)
-
-
-def added(member: Member, external: str, at: datetime) -> None:
-    row = person_row(external, follow_info(member.userid, at), name=f"客{external}")
-    deliver(people_batch(row, read_at=at))
-
-
-def left(member: Member, external: str, at: datetime, by: str = "customer") -> None:
-    change, fields = CHANGES[by]
-    deliver(people_batch(read_at=at, events=[event_fact(change, external, member.userid, at, **fields)]))
-
-
-def deleted_by(member: Member, stem: str, count: int, at: datetime) -> None:
-    """She deletes so many customers, one a minute."""
-    rows = [person_row(f"{stem}{n}", follow_info(member.userid, at - timedelta(days=90))) for n in range(count)]
-    deliver(people_batch(*rows, read_at=at - timedelta(days=80)))
-    events = [
-        event_fact("del_external_contact", f"{stem}{n}", member.userid, at + timedelta(minutes=n)) for n in range(count)
-    ]
-    deliver(people_batch(read_at=at, events=events))
-
-
-def ago(days: float, minutes: float = 0) -> datetime:
-    return clock.now().replace(microsecond=0) - timedelta(days=days) + timedelta(minutes=minutes)
-
-
-def noon(days_ago: int) -> datetime:
-    """Noon in China of a day before today."""
-    return (clock.now() + timedelta(hours=8)).replace(
-        hour=4, minute=0, second=0, microsecond=0, tzinfo=UTC
-    ) - timedelta(days=days_ago)
 
 
 def page(client: Client, **query: Any) -> Any:

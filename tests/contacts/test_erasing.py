@@ -54,6 +54,7 @@ from contacts.models import (
     Todo,
 )
 from contacts.services import erasing
+from contacts.services.hand_merging import plan_merge, plan_undo
 from contacts.services.merging import merge_roots, undo_merge
 from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
@@ -624,6 +625,28 @@ def test_two_requests_of_people_who_turn_out_to_be_one_remove_her_once(acme: Any
     assert merge_roots([(first.pk, make_contact().pk)], now=clock.now(), source="manual") == set(), (
         "an empty shell joins nobody"
     )
+
+
+def test_while_a_request_stands_nobody_changes_who_it_is_about(acme: Any) -> None:
+    first, second, third = (make_follow().contact for _time in range(3))
+    merge_roots([(first.pk, second.pk)], now=clock.now(), source="manual")
+    merge = ContactMerge.objects.get()
+    request = ask(Contact.objects.get(pk=first.pk))
+    for refused in (
+        lambda: undo_merge(merge.pk, by=SYSTEM), lambda: plan_undo(merge), lambda: plan_merge(first, third), lambda: plan_merge(third, first),
+    ):  # fmt: skip
+        with pytest.raises(UserError, match="删除个人信息的请求"):
+            refused()
+    erasing.take_back(request.pk, by=SYSTEM, at=clock.now())
+    undo_merge(merge.pk, by=SYSTEM)
+
+
+def test_a_request_taken_back_after_wecom_joined_her_to_another_leaves_no_quiet(acme: Any) -> None:
+    first, second = make_follow().contact, make_follow().contact
+    request = ask(second)
+    merge_roots([(first.pk, second.pk)], now=clock.now())
+    erasing.take_back(request.pk, by=SYSTEM, at=clock.now())
+    assert not Contact.objects.exclude(opt_out_source="").exists()
 
 
 def test_a_merge_with_an_erased_person_cannot_be_undone(acme: Any) -> None:

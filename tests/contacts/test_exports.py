@@ -344,3 +344,36 @@ def test_what_other_apps_know_and_what_merged_branches_have_stands_in_the_row(ac
     assert rows[0][:3] + rows[0][4:] == ["小圆子", "小圆子-静安;小号-徐汇", "138****5678", "123.5", "好友", ""]
     assert rows[1] == ["阿May", "", "", "", "", "已删除:客户删", "是"]
     assert sheet_of(fetched(acme_client, book))[1][4] == 123.5
+
+
+def test_a_person_takes_no_more_along_than_the_day_holds_unless_she_may(
+    make_user: Any, log_in: Any, acme_client: Client
+) -> None:
+    lin = make_member("林小雅", store=make_store())
+    for name in ("甲", "乙", "丙"):
+        person(name, lin)
+    user = make_user(permissions=HOLDER)
+    client = log_in(user)
+    for nonsense in ("", "0", "abc", "9" * 30):
+        assert acme_client.post("/contacts/exports/limit/", {"most": nonsense}).status_code == 422
+    assert client.post("/contacts/exports/limit/", {"most": "9"}).status_code == 403
+    assert acme_client.post("/contacts/exports/limit/", {"most": "5"}).status_code == 302
+
+    first = begin(client)
+    assert "每人每天最多导出 5 位客户,您今天已导出 3 位" in text(client.get("/contacts/export/"))
+    refused = text(client.post("/contacts/export/", {}), 422)
+    assert "您今天已经导出 3 位,这次 3 位超过了上限" in refused and "请加上筛选缩小范围" in refused
+    entry = AuditEntry.objects.get(action="contacts.export_refused")
+    assert (entry.actor_id, entry.data) == (user.pk, {"taken": 3, "count": 3, "most": 5})
+    assert Job.objects.count() == 1
+    begin(log_in(make_user(permissions=HOLDER)))  # another person's day
+    begin(acme_client)
+    begin(acme_client)  # she may take more
+
+    Job.objects.filter(pk=first.pk).update(state=Job.State.FAILED)
+    begin(client)  # what failed took nobody along
+    Job.objects.update(created_at=clock.now() - timedelta(days=1))
+    begin(client)
+    assert {row.action for row in AuditEntry.objects.filter(action__startswith="contacts.export_limit")} == {
+        "contacts.export_limit_changed"
+    }

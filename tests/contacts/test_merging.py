@@ -1,5 +1,6 @@
 """A merge is written down, can be undone, and every reading of the past follows the rows of the person."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -9,13 +10,16 @@ from analytics.services.check import check_rollups
 from campaigns.models import Enrollment, Sop, SopVersion
 from commerce.models import Order
 from contacts.models import Contact, ContactMerge, FactSource, OwnershipChange, Stage, StageTransition, TimelineEvent
-from contacts.services import merging
+from contacts.services import merging, ownership
+from contacts.services import stages as stage_services
+from contacts.services.details import change_details
 from contacts.services.merging import merge_roots, undo_merge
+from contacts.services.opt_out import end_opt_out, set_opt_out
 from contacts.services.ownership import assign_owner
-from contacts.services.stages import change_stage
+from contacts.services.stages import change_stage, move_by_hand
 from contacts.timeline import NewEvent, Restated, record_events, restate_events
 from scrm.lib import clock
-from scrm.lib.errors import UserError
+from scrm.lib.errors import Conflict, UserError
 from tagging.models import Rule, RuleMatch
 from tenants.audit import SYSTEM
 from tests.support.commerce import make_order
@@ -99,6 +103,39 @@ def test_an_undo_keeps_what_was_decided_since(stages: dict[str, Stage]) -> None:
     assert StageTransition.objects.filter(contact=kept).count() == 2
 
 
+def test_what_was_decided_otherwise_and_then_back_is_no_longer_the_merges(stages: dict[str, Stage]) -> None:
+    kept, gone = make_contact(), make_contact()
+    guide, other = make_member(store=make_store()), make_member(store=make_store())
+    assign_owner([gone.pk], guide, by=SYSTEM, at=at(1), must_be_friend=False)
+    enter(gone, stages["interested"], at(1))
+    row = merge(kept, gone, at(10))
+    assert (kept.owner, kept.store, kept.stage) == (guide, guide.store, stages["interested"])
+    for stage, member, when in ((stages["loyal"], other, at(20)), (stages["interested"], guide, at(30))):
+        enter(kept, stage, when)
+        assign_owner([kept.pk], member, by=SYSTEM, at=when, must_be_friend=False)
+    undo_merge(row.pk, by=SYSTEM)
+    kept.refresh_from_db()
+    assert (kept.stage, kept.stage_since) == (stages["interested"], at(30))
+    assert (kept.owner, kept.store) == (guide, guide.store)
+
+
+def test_a_store_comes_and_goes_with_its_owner() -> None:
+    kept, gone = make_contact(), make_contact()
+    guide, homeless = make_member(store=make_store()), make_member()
+    assign_owner([gone.pk], guide, by=SYSTEM, at=at(1), must_be_friend=False)
+    assign_owner([kept.pk], homeless, by=SYSTEM, at=at(1), must_be_friend=False)
+    merge(kept, gone, at(10))
+    assert (kept.owner, kept.store) == (homeless, None)  # the store of the other's guide is not hers
+
+    bare = make_contact()
+    row = merge(bare, make_contact(owner=guide, store=guide.store), at(20))
+    assert (bare.owner, bare.store) == (guide, guide.store)
+    Contact.objects.filter(pk=bare.pk).update(store=make_store())  # her guide moved, and she came along
+    undo_merge(row.pk, by=SYSTEM)
+    bare.refresh_from_db()
+    assert (bare.owner, bare.store) == (None, None)
+
+
 def test_merges_come_apart_from_the_last_one_on() -> None:
     oldest, middle, youngest = make_contact(), make_contact(), make_contact()
     inner = merge(middle, youngest, at(1))
@@ -177,6 +214,27 @@ def test_a_root_that_became_a_branch_meanwhile_is_looked_for_again(monkeypatch: 
     youngest.refresh_from_db()
     assert youngest.root == oldest
     assert not merging.deep_branches().exists()
+
+
+def test_what_is_decided_of_somebody_who_was_merged_meanwhile_is_refused_and_moves_nobody(
+    stages: dict[str, Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, gone, guide = make_contact(), make_contact(), make_member(store=make_store())
+    merge(kept, gone, at(1))
+    deeds: list[Callable[[], object]] = [
+        lambda: move_by_hand(gone.pk, stages["loyal"].pk, seen=None, reason="", by=SYSTEM, at=at(2)),
+        lambda: set_opt_out(gone.pk, "30", by=SYSTEM, at=at(2)),
+        lambda: end_opt_out(gone.pk, by=SYSTEM, at=at(2)),
+        lambda: change_details(gone.pk, by=SYSTEM, custom={"skin": "干"}),
+    ]
+    for module in (ownership, stage_services):  # read before the other transaction committed
+        monkeypatch.setattr(module, "roots_of", lambda ids: {pk: pk for pk in ids})
+    deeds.append(lambda: assign_owner([gone.pk], guide, by=SYSTEM, at=at(2), must_be_friend=False))
+    for deed in deeds:
+        with pytest.raises(Conflict, match="刚与其他客户合并"):
+            deed()
+    assert change_stage([gone.pk], stages["loyal"], source="rule", by=SYSTEM, at=at(2)) == set()
+    assert not StageTransition.objects.exists() and not OwnershipChange.objects.exists()
 
 
 def test_the_check_finds_a_branch_of_a_branch() -> None:

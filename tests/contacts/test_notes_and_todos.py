@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from contacts.models import Contact, Note, TimelineEvent, Todo
 from contacts.services import notes, reminders, todos
 from contacts.services.merging import merge_roots
+from contacts.services.telling import working_instant
 from contacts.successions import TakenOver
 from scrm.lib import clock
 from scrm.lib.errors import NotAllowed, UserError
@@ -204,7 +205,7 @@ def test_an_overdue_todo_that_reminded_one_guide_reminds_the_next_at_once(acme_c
     give(acme_client, follow.contact)
     before = Todo.objects.get()
     wish = reminders._wish(before)
-    late = reminders.working_instant(before.due_at + timedelta(days=1))
+    late = working_instant(before.due_at + timedelta(days=1))
     todo = todos.give_todo(before.pk, other, by=actor_of(acme_client.user), at=late)  # type: ignore[attr-defined]
     assert (todo.remind_at, todo.due_at) == (late, before.due_at) and reminders._wish(todo) != wish
 
@@ -338,7 +339,7 @@ def test_a_narrowed_timeline_pages_without_losing_what_it_was_narrowed_to(acme_c
 )
 def test_reminders_wait_for_working_hours(acme: Any, hour: int, minute: int, expected: tuple[int, int, int]) -> None:
     at = datetime(2026, 3, 4, hour, minute, tzinfo=UTC) - timedelta(hours=8)
-    moved = reminders.working_instant(at) + timedelta(hours=8)
+    moved = working_instant(at) + timedelta(hours=8)
     assert (moved.day, moved.hour, moved.minute) == expected
 
 

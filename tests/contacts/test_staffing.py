@@ -177,7 +177,10 @@ def test_noticing_costs_as_much_for_many_as_for_few() -> None:
 
 def test_customers_follow_to_the_new_store_when_a_person_says_so() -> None:
     member, old, new, change = moving()
-    assert deciding.move(change.pk, deciding.Move(new, FOLLOW), seen=seen(change), by=SYSTEM) is None
+    with CaptureQueriesContext(connection) as captured:
+        assert deciding.move(change.pk, deciding.Move(new, FOLLOW), seen=seen(change), by=SYSTEM) is None
+    hers = [one["sql"] for one in captured if '"contacts_contact"."owner_id" IN' in one["sql"]]
+    assert all("FOR UPDATE" in sql for sql in hers), "who is credited to another meanwhile keeps that one's store"
     member.refresh_from_db()
     assert member.store == new and stores_of_hers(member) == {new.pk}
     first, second = MemberPlacement.objects.filter(member=member).order_by("placed_from")

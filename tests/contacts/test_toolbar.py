@@ -1,6 +1,5 @@
 """The page of the chat toolbar: bound to the guide WeCom named and the customer she has open, and to nothing else."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,28 +7,11 @@ from django.test import Client
 
 from contacts.models import Contact, Follow, Identity, Member
 from scrm.lib import clock
-from simulator.threaded import ThreadedSimulator
 from tests.support.contacts import make_contact, make_follow, make_group, make_member, make_store
 from tests.support.core import log_in, make_user
-from tests.support.wecom import Wecom, forget_process, make_connection
-from wecom_bridge.services import tickets
+from tests.support.wecom import Wecom, make_connection
 
 over_http = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(scope="module")
-def _shop() -> Iterator[Wecom]:
-    with ThreadedSimulator(["shop"], seed=7) as running:
-        yield Wecom(running.url)
-
-
-@pytest.fixture
-def wecom(_shop: Wecom, settings: Any) -> Wecom:
-    settings.WECOM_API_BASE = settings.WECOM_PAGES_BASE = _shop.url
-    _shop.reset()
-    forget_process()
-    tickets.forget()
-    return _shop
 
 
 @pytest.fixture

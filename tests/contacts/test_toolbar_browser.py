@@ -1,12 +1,10 @@
 """Beside a chat, and at a desk by QR code, in a real browser against the simulator's pages and its JS-SDK."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from simulator.threaded import ThreadedSimulator
 from tests.support.contacts import (
     make_contact,
     make_follow,
@@ -17,27 +15,11 @@ from tests.support.contacts import (
     make_store,
 )
 from tests.support.core import make_user
-from tests.support.wecom import Wecom, forget_process
+from tests.support.wecom import Wecom
 from tests.tagging.test_browser import check, chromium, site  # noqa: F401  # fixtures, and what looks at a page
-from wecom_bridge.services import tickets
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 INSIDE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) wxwork/4.1.20 MicroMessenger/7.0.1 Language/zh"
-
-
-@pytest.fixture(scope="module")
-def _shop() -> Iterator[Wecom]:
-    with ThreadedSimulator(["shop"], seed=7) as running:
-        yield Wecom(running.url)
-
-
-@pytest.fixture
-def wecom(_shop: Wecom, settings: Any) -> Wecom:
-    settings.WECOM_API_BASE = settings.WECOM_PAGES_BASE = _shop.url
-    _shop.reset()
-    forget_process()
-    tickets.forget()
-    return _shop
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Log-in with WeCom, against the simulator's log-in pages over HTTP: who comes in, who does not, and what cannot be smuggled."""
 
 import logging
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -15,30 +14,15 @@ from accounts.models import LoginSession, RoleGrant, User
 from contacts.models import Member, WecomLoginRule
 from contacts.services import wecom_login
 from scrm.lib import clock
-from simulator.threaded import ThreadedSimulator
 from tenants.audit import SYSTEM
 from tenants.context import tenant_scope
 from tenants.ledger.models import AuditEntry
 from tests.support.contacts import make_member
 from tests.support.core import log_in, make_user
-from tests.support.wecom import Wecom, forget_process, make_connection
+from tests.support.wecom import Wecom, make_connection
 
 INSIDE = "Mozilla/5.0 (iPhone) AppleWebKit/605.1.15 wxwork/4.1.20 MicroMessenger/7.0.1"
 over_http = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(scope="module")
-def _shop() -> Iterator[Wecom]:
-    with ThreadedSimulator(["shop"], seed=7) as running:
-        yield Wecom(running.url)
-
-
-@pytest.fixture
-def wecom(_shop: Wecom, settings: Any) -> Wecom:
-    settings.WECOM_API_BASE = settings.WECOM_PAGES_BASE = _shop.url
-    _shop.reset()
-    forget_process()
-    return _shop
 
 
 @pytest.fixture

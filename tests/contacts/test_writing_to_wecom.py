@@ -1,7 +1,6 @@
 """Remarks and reminders on their way to WeCom and back, against the simulator over HTTP."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +13,6 @@ from contacts.services import inbound, remarks, reminders, todos
 from contacts.services.remarks import Remark
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
-from simulator.threaded import ThreadedSimulator
 from tenants.audit import Actor
 from tests.support.contacts import (
     follow_info,
@@ -27,7 +25,7 @@ from tests.support.contacts import (
     person_row,
 )
 from tests.support.core import actor_of, make_user
-from tests.support.wecom import Wecom, forget_process
+from tests.support.wecom import Wecom
 from wecom_bridge.models import OutboundCommand
 from wecom_bridge.services import outbox
 
@@ -35,20 +33,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 SOON = timedelta(seconds=20)
 # Wednesday, 10:00 in Shanghai.
 MORNING = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
-
-
-@pytest.fixture(scope="session")
-def _shop() -> Iterator[Wecom]:
-    with ThreadedSimulator(["shop"], seed=7) as running:
-        yield Wecom(running.url)
-
-
-@pytest.fixture
-def wecom(_shop: Wecom, settings: Any) -> Wecom:
-    settings.WECOM_API_BASE = _shop.url
-    _shop.reset()
-    forget_process()
-    return _shop
 
 
 @pytest.fixture
@@ -268,7 +252,7 @@ def todo_of(follow: Follow, by: Actor, due_in: timedelta, **overrides: Any) -> T
 
 
 def drain() -> None:
-    reminders.drain(clock.wall() + SOON)
+    reminders.NOTICE.drain(clock.wall() + SOON)
     send()
 
 
@@ -276,7 +260,7 @@ def test_a_due_todo_reminds_its_guide_once(wecom: Wecom, follow: Follow, guide: 
     with clock.shifted(MORNING - clock.wall()):
         todo = todo_of(follow, guide, timedelta(hours=2))
         drain()
-        assert inbox(wecom, follow.member) == [] and reminders.next_due() == todo.due_at
+        assert inbox(wecom, follow.member) == [] and reminders.NOTICE.next_due() == todo.due_at
     with clock.shifted(todo.due_at + timedelta(minutes=1) - clock.wall()):
         drain()
         drain()
@@ -300,14 +284,14 @@ def test_what_is_done_in_time_reminds_nobody(wecom: Wecom, follow: Follow, guide
         todos.reopen_todo(todo.pk, by=guide, at=clock.now())
         drain()
     assert inbox(wecom, follow.member) == []
-    assert reminders.count_due() == 0
+    assert reminders.NOTICE.count_due() == 0
 
 
 def test_done_between_the_command_and_the_call_reminds_nobody(wecom: Wecom, follow: Follow, guide: Actor) -> None:
     with clock.shifted(MORNING - clock.wall()):
         todo = todo_of(follow, guide, timedelta(hours=2))
     with clock.shifted(todo.due_at + timedelta(minutes=1) - clock.wall()):
-        reminders.drain(clock.wall() + SOON)
+        reminders.NOTICE.drain(clock.wall() + SOON)
         todos.finish_todo(todo.pk, by=guide, at=clock.now())
         send()
     todo.refresh_from_db()
@@ -320,7 +304,7 @@ def test_postponed_between_the_command_and_the_call_reminds_at_the_new_time_alon
     with clock.shifted(MORNING - clock.wall()):
         todo = todo_of(follow, guide, timedelta(hours=2))
     with clock.shifted(todo.due_at + timedelta(minutes=1) - clock.wall()):
-        reminders.drain(clock.wall() + SOON)
+        reminders.NOTICE.drain(clock.wall() + SOON)
         todo = todos.postpone_todo(todo.pk, MORNING + timedelta(days=1), by=guide, at=clock.now())
         send()
         assert inbox(wecom, follow.member) == []
@@ -337,7 +321,7 @@ def test_the_night_keeps_a_reminder_until_the_morning(wecom: Wecom, follow: Foll
     with clock.shifted(evening - clock.wall()):
         drain()
         assert inbox(wecom, follow.member) == []
-        assert reminders.next_due() == MORNING + timedelta(hours=23)
+        assert reminders.NOTICE.next_due() == MORNING + timedelta(hours=23)
     with clock.shifted(MORNING + timedelta(hours=23, minutes=1) - clock.wall()):
         drain()
     assert len(inbox(wecom, follow.member)) == 1

@@ -103,6 +103,7 @@ TENANT_ROUTES: dict[str, Expect] = {
         view_update=Route(pk="contacts.SavedView"),
         view_delete=Route(pk="contacts.SavedView"),
         export_start=Route(),
+        export_limit=Route(body={"most": "5000"}),
         export_list=Route(),
         export=Route(pk="ledger.Job", own={404}),  # 404 for everybody but who asked for it
         export_status=Route(pk="ledger.Job", own={404}),
@@ -178,6 +179,7 @@ TENANT_ROUTES: dict[str, Expect] = {
         ended_list=Route(),
         ended_export=Route(),
         alarm_handled=Route(pk="contacts.DeletionAlarm"),
+        freeze_lift=Route(pk="contacts.DeletionAlarm", body={"reason": "x"}, own={409}),  # an old alarm froze nothing
         merge_pick=Route(pk="contacts.Contact"),
         merge=Route(pk="contacts.Contact", ids={"other_pk": "contacts.Contact"}),
         merge_list=Route(),

@@ -114,8 +114,10 @@ def forget_process() -> None:
     from wecom_bridge.figures import recorder
     from wecom_bridge.gateway import core, rates, tokens
     from wecom_bridge.governor import pace
+    from wecom_bridge.services import tickets
 
     routes.forget()
+    tickets.forget()
     for remembered in (tokens._known, tokens._asked, core._clients, recorder._tallies):
         remembered.clear()
     rates._redis().flushdb()

@@ -1,8 +1,11 @@
 """Builds, enters and clears the tests' two merchants."""
 
 import hashlib
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SLUGS = ("acme", "globex")
 FIRST_ID = {"acme": 1_000_000, "globex": 1}
 FEW = 1_000  # rows of a table
+LASTING = {"public": ("django_migrations", "tenants_tenant", "tenants_domain")}  # tables that no test empties
 _SOURCES = (
     "*/migrations/*.py",
     "*/*/migrations/*.py",
@@ -85,14 +89,14 @@ def clear() -> None:
     with public_scope():
         for other in Tenant.objects.exclude(slug__in=SLUGS):
             _execute(f'DROP SCHEMA IF EXISTS "{other.schema_name}" CASCADE')
-        _empty("public", keep=("django_migrations", "tenants_tenant", "tenants_domain"))
+        _empty("public")
         Domain.objects.exclude(domain__in=[f"{slug}.testserver" for slug in SLUGS]).delete()
         Tenant.objects.exclude(slug__in=SLUGS).delete()
         Tenant.objects.filter(slug__in=SLUGS).update(
             state=TenantState.ACTIVE, is_sandbox=True, clock_offset_seconds=0, policy={}, suspended_at=None
         )
     for slug in SLUGS:
-        _empty(tenant(slug).schema_name, keep=("django_migrations",))
+        _empty(tenant(slug).schema_name)
         lay_seeds(tenant(slug))
     with connection.cursor() as cursor:
         cursor.execute("RESET lock_timeout")
@@ -124,24 +128,89 @@ def _start_ids_at(schema: str, first: int) -> None:
             cursor.execute(f'ALTER SEQUENCE "{schema}"."{name}" START WITH {first} RESTART')
 
 
-def _empty(schema: str, *, keep: tuple[str, ...]) -> None:
+@dataclass(frozen=True)
+class Copy:
+    """What acme and the public schema held at a moment."""
+
+    rows: dict[str, bytes]  # table → its rows, as COPY writes them
+    numbers: dict[str, int]  # sequence → the last number it gave
+
+
+def copied() -> Copy:
+    """Keep everything that is committed for acme."""
+    copy = Copy({}, {})
+    with connection.cursor() as cursor:
+        for schema in ("public", tenant("acme").schema_name):
+            filled = _filled(cursor, schema)
+            for table in (name for name in _referred_first(cursor, schema) if name in filled):
+                kept = io.BytesIO()
+                cursor.copy_expert(f"COPY {table} TO STDOUT (FORMAT binary)", kept)
+                copy.rows[table] = kept.getvalue()
+            cursor.execute(
+                "SELECT format('%%I.%%I', schemaname, sequencename), last_value FROM pg_sequences"
+                " WHERE schemaname = %s AND last_value IS NOT NULL AND sequencename <> ALL(%s)",
+                [schema, _lasting_sequences(schema)],
+            )
+            copy.numbers.update(cursor.fetchall())
+    return copy
+
+
+def lay(copy: Copy) -> None:
+    """Let acme and the public schema hold again what was kept."""
+    for schema in ("public", tenant("acme").schema_name):
+        _empty(schema)
+    with transaction.atomic(), connection.cursor() as cursor:
+        for table, rows in copy.rows.items():
+            cursor.copy_expert(f"COPY {table} FROM STDIN (FORMAT binary)", io.BytesIO(rows))
+        cursor.execute(
+            "SELECT setval(name::regclass, number) FROM unnest(%s::text[], %s::bigint[]) AS last (name, number)",
+            [list(copy.numbers), list(copy.numbers.values())],
+        )
+
+
+def _referred_first(cursor: Any, schema: str) -> list[str]:
+    """The schema's tables, each after those it refers to: foreign keys are checked at every statement."""
+    cursor.execute(
+        'SELECT format(\'"%%s"."%%s"\', schemaname, tablename), array_agg(format(\'"%%s"."%%s"\', schemaname, other.relname))'
+        " FILTER (WHERE other.relname <> tablename) FROM pg_tables"
+        " LEFT JOIN pg_constraint ON contype = 'f' AND conrelid = format('%%I.%%I', schemaname, tablename)::regclass"
+        " LEFT JOIN pg_class AS other ON other.oid = confrelid WHERE schemaname = %s GROUP BY schemaname, tablename",
+        [schema],
+    )
+    return list(TopologicalSorter({table: others or () for table, others in cursor.fetchall()}).static_order())
+
+
+def _empty(schema: str) -> None:
     """No rows, and ids from the start again. TRUNCATE makes files anew for each table, each of its indexes, and all that refer
     to it: for the few rows of most tests, deleting them is ten times as fast."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s ORDER BY 1", [schema])
-        tables = [f'"{schema}"."{name}"' for (name,) in cursor.fetchall() if name not in keep]
-        if not tables:
-            return
-        some = "SELECT '{0}', count(*) FROM (SELECT 1 FROM {0} LIMIT %s) AS found HAVING count(*) > 0"
-        cursor.execute(" UNION ALL ".join(some.format(table) for table in tables), [FEW + 1] * len(tables))
-        counts = dict(cursor.fetchall())
+        counts = _filled(cursor, schema)
         if counts:
             _delete(cursor, list(counts), are_few=max(counts.values()) <= FEW)
         cursor.execute(
             "SELECT setval(format('%%I.%%I', schemaname, sequencename)::regclass, start_value, false)"
             " FROM pg_sequences WHERE schemaname = %s AND last_value IS NOT NULL AND sequencename <> ALL(%s)",
-            [schema, [f"{name}_id_seq" for name in keep]],
+            [schema, _lasting_sequences(schema)],
         )
+
+
+def _filled(cursor: Any, schema: str) -> dict[str, int]:
+    """Table → how many rows it has, at most FEW and one, of all that have any."""
+    cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s ORDER BY 1", [schema])
+    tables = [f'"{schema}"."{name}"' for (name,) in cursor.fetchall() if name not in _lasting(schema)]
+    if not tables:
+        return {}
+    some = "SELECT '{0}', count(*) FROM (SELECT 1 FROM {0} LIMIT %s) AS found HAVING count(*) > 0"
+    cursor.execute(" UNION ALL ".join(some.format(table) for table in tables), [FEW + 1] * len(tables))
+    return dict(cursor.fetchall())
+
+
+def _lasting(schema: str) -> tuple[str, ...]:
+    return LASTING.get(schema, ("django_migrations",))
+
+
+def _lasting_sequences(schema: str) -> list[str]:
+    return [f"{name}_id_seq" for name in _lasting(schema)]
 
 
 def _delete(cursor: Any, tables: list[str], *, are_few: bool) -> None:

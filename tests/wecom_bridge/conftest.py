@@ -1,11 +1,10 @@
-"""The simulator, once per session, and a clean bridge for each test."""
+"""A clean bridge for each test, and what stands in for its handlers, kinds and Redis."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from simulator.threaded import ThreadedSimulator
 from tests.support.governor import NO_REDIS
 from tests.support.wecom import Wecom, forget_process
 from wecom_bridge import contracts
@@ -13,20 +12,6 @@ from wecom_bridge.callbacks import nudges
 from wecom_bridge.figures import recorder
 from wecom_bridge.gateway import Gateway, gateway_for
 from wecom_bridge.governor import pace, shared
-
-
-@pytest.fixture(scope="session")
-def _running() -> Iterator[Wecom]:
-    with ThreadedSimulator(["shop"], seed=7) as running:
-        yield Wecom(running.url)
-
-
-@pytest.fixture
-def wecom(_running: Wecom, settings: Any) -> Iterator[Wecom]:
-    """The simulator of a small shop, as new; the bridge calls it."""
-    settings.WECOM_API_BASE = _running.url
-    _running.reset()
-    yield _running
 
 
 @pytest.fixture
@@ -42,7 +27,8 @@ def guides(gateway: Gateway) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_process() -> Iterator[None]:
+def _fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(nudges, "IDLE_SECONDS", 0.05)  # each test waits for that thread's end
     forget_process()
     yield
     recorder._tallies.clear()  # or the nudging thread would commit them behind a test that is rolled back

@@ -6,7 +6,7 @@ import time
 import pytest
 from django.db import connection
 
-from tests.support.core import database_url, in_thread
+from tests.support.core import in_thread
 from tests.support.governor import (
     API,
     NO_REDIS,
@@ -19,6 +19,7 @@ from tests.support.governor import (
     set_limit,
     width_of,
 )
+from tests.support.processes import Processes
 from wecom_bridge.gateway import CallError, gateway_for, rates
 from wecom_bridge.governor import pace, shared
 from wecom_bridge.governor.pace import Refused
@@ -135,21 +136,11 @@ def test_a_redis_that_forgot_its_scripts_is_told_them_again(corp):
 # --- All processes together
 
 
-WORKER = """
-import sys
-from django.core.wsgi import get_wsgi_application
-get_wsgi_application()
-from django.db import connection
-from tenants.context import tenant_scope
-from tenants.models import Tenant
-from tenants.context import public_scope
+TAKERS = """
 from wecom_bridge.governor import limits
 from wecom_bridge.governor.pace import Pace, Refused
-from wecom_bridge.models import Corp
-with public_scope():
-    tenant = Tenant.objects.get(pk=int(sys.argv[1]))
-with tenant_scope(tenant):
-    corp = Corp.objects.get(pk=int(sys.argv[2]))
+
+def taken(corp):
     mine, count = Pace(corp.pk, corp.corp_id, limits.in_force(), "commands"), 0
     for _n in range(300):
         try:
@@ -157,26 +148,14 @@ with tenant_scope(tenant):
             count += 1
         except Refused:
             pass
-print(count)
+    return count
 """
 
 
-def test_processes_share_one_count(corp, settings):
-    import os
-    import subprocess
-    import sys
-
-    from tenants.context import current_tenant
-
+def test_processes_share_one_count(corp):
     set_limit(every_api__minute=200, use__frequency=100)
-    environment = {**os.environ, "DATABASE_URL": database_url(), "REDIS_URL": settings.REDIS_URL}
-    environment["DJANGO_SETTINGS_MODULE"] = "scrm.settings"
-    command = [sys.executable, "-c", WORKER, str(current_tenant().pk), str(corp.pk)]
-    running = [
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=settings.BASE_DIR)
-        for _n in range(3)
-    ]
-    counts = [int(one.communicate(timeout=60)[0].splitlines()[-1]) for one in running]
+    with Processes(3, corp, "taken(corp)", imports=TAKERS) as processes:
+        counts = [int(count) for count in processes.go()]
     assert sum(counts) == 160, counts
 
 

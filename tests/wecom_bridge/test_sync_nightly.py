@@ -9,7 +9,7 @@ from scrm.lib import clock
 from tenants.audit import SYSTEM
 from tenants.context import current_tenant, tenant_scope
 from tests.support.core import in_thread
-from tests.support.syncing import drain
+from tests.support.syncing import drain, first_synced
 from wecom_bridge.models import CorpCredential, SyncRun, SyncUnit
 from wecom_bridge.services.sync import drive, keeping, nightly, runs
 
@@ -17,14 +17,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def connection(wecom):
+def corp(wecom):
     """A shop after its first sync."""
-    made = wecom.connect()
-    runs.start_sync(made.corp, by=SYSTEM)
-    drain()
-    made.corp.refresh_from_db()
-    assert made.corp.last_synced_at
-    return made
+    return first_synced(wecom)
 
 
 def kinds():
@@ -42,7 +37,7 @@ def test_a_merchant_without_a_synced_corp_has_nothing_due(wecom):
     assert drain() is False and drive.next_due() is None and not SyncRun.objects.exists()
 
 
-def test_the_night_begins_one_reconciliation_and_no_second(connection):
+def test_the_night_begins_one_reconciliation_and_no_second(corp):
     nightly.begin_due()
     assert kinds() == [("first", "done")], "what was just read need not be read again"
 
@@ -55,14 +50,14 @@ def test_the_night_begins_one_reconciliation_and_no_second(connection):
         assert run.night == started.date() and run.state == "running"
 
 
-def test_a_night_that_was_missed_is_made_up_for(connection):
+def test_a_night_that_was_missed_is_made_up_for(corp):
     with clock.shifted(timedelta(days=3, hours=5)):
         nightly.begin_due()
         assert SyncRun.objects.filter(kind="reconcile").count() == 1
 
 
-def test_a_read_under_way_is_tonights(connection):
-    run = runs.start_sync(connection.corp, by=SYSTEM)
+def test_a_read_under_way_is_tonights(corp):
+    run = runs.start_sync(corp, by=SYSTEM)
 
     with shifted_past_tonight():
         nightly.begin_due()
@@ -72,13 +67,13 @@ def test_a_read_under_way_is_tonights(connection):
 
 
 @pytest.mark.parametrize("trouble", ["resting", "broken", "waiting"])
-def test_a_night_that_cannot_be_is_skipped_with_its_reason(connection, trouble):
+def test_a_night_that_cannot_be_is_skipped_with_its_reason(corp, trouble):
     if trouble == "resting":
-        type(connection.corp).objects.update(is_active=False)
+        type(corp).objects.update(is_active=False)
     elif trouble == "broken":
         CorpCredential.objects.update(broken_at=clock.wall())
     else:
-        run = runs.start_sync(connection.corp, by=SYSTEM)
+        run = runs.start_sync(corp, by=SYSTEM)
         SyncRun.objects.filter(pk=run.pk).update(state="confirm")
 
     with shifted_past_tonight():
@@ -90,7 +85,7 @@ def test_a_night_that_cannot_be_is_skipped_with_its_reason(connection, trouble):
         assert nightly.next_due() > clock.now()
 
 
-def test_the_lane_comes_back_within_the_hour_by_itself(connection):
+def test_the_lane_comes_back_within_the_hour_by_itself(corp):
     due = drive.next_due()
 
     assert clock.now() < due <= clock.now() + timedelta(hours=1)
@@ -111,7 +106,7 @@ def test_merchants_are_spread_over_the_night(acme, globex):
         assert str(moment.tzinfo) == current_tenant().time_zone and 0 <= minutes < 90
 
 
-def test_the_hour_reads_only_the_cheap_lists_and_tells_what_changed(wecom, connection):
+def test_the_hour_reads_only_the_cheap_lists_and_tells_what_changed(wecom, corp):
     wecom.hand("member_changes", userid="hechen", position="店长")
     pages = len(wecom.calls("externalcontact/batch/get_by_user"))
 
@@ -129,19 +124,19 @@ def test_the_hour_reads_only_the_cheap_lists_and_tells_what_changed(wecom, conne
     assert not SyncUnit.objects.filter(run=run, kind="contacts").exists()
 
 
-def test_hours_that_found_nothing_leave_one_row(connection):
+def test_hours_that_found_nothing_leave_one_row(corp):
     for _hour in range(3):
-        runs.start_lists(connection.corp)
+        runs.start_lists(corp)
         drain()
 
     assert SyncRun.objects.filter(kind="lists").count() == 1
 
 
-def test_a_person_may_start_a_full_read_while_the_lists_are_read(connection):
-    lists = runs.start_lists(connection.corp)
-    assert runs.start_lists(connection.corp) is None, "a double start is one run"
+def test_a_person_may_start_a_full_read_while_the_lists_are_read(corp):
+    lists = runs.start_lists(corp)
+    assert runs.start_lists(corp) is None, "a double start is one run"
 
-    run = runs.start_sync(connection.corp, by=SYSTEM)
+    run = runs.start_sync(corp, by=SYSTEM)
     assert run.pk != lists.pk and run.kind == "reconcile"
     drain()
     assert {state for _kind, state in kinds()} == {"done"}
@@ -162,10 +157,10 @@ def test_people_are_shown_before_a_slow_reading_ends(wecom):
     assert SyncUnit.objects.filter(run=run, kind="contacts", state="waiting").count() == 4
 
 
-def test_old_units_and_runs_are_pruned_but_the_latest_full_one(connection):
+def test_old_units_and_runs_are_pruned_but_the_latest_full_one(corp):
     old = clock.wall() - timedelta(days=100)
     first = SyncRun.objects.get()
-    again = runs.start_sync(connection.corp, by=SYSTEM)
+    again = runs.start_sync(corp, by=SYSTEM)
     drain()
     SyncRun.objects.update(finished_at=old)
 

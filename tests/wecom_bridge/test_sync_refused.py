@@ -9,7 +9,7 @@ from scrm.lib import clock
 from tagging.models import FollowTag, Tag
 from tenants.audit import SYSTEM
 from tests.support.core import log_in
-from tests.support.syncing import OK, drain, sync
+from tests.support.syncing import OK, drain, first_synced, sync
 from wecom_bridge.models import DriftRow, SyncRun, SyncUnit
 from wecom_bridge.services.sync import nightly, runs
 
@@ -21,10 +21,7 @@ NO_API, NO_MEMBER, OTHER = 48002, 60011, 84074
 @pytest.fixture
 def corp(wecom):
     """A shop after its first sync."""
-    made = wecom.connect()
-    assert sync(made.corp).state == "done"
-    made.corp.refresh_from_db()
-    return made.corp
+    return first_synced(wecom)
 
 
 def standing():

@@ -10,7 +10,7 @@ from scrm.lib.errors import Conflict
 from tenants.audit import SYSTEM
 from tenants.ledger.models import AuditEntry
 from tests.support.core import in_thread, log_in
-from tests.support.syncing import OK, drain, sync
+from tests.support.syncing import OK, drain, first_synced, sync
 from wecom_bridge.gateway import gateway_for
 from wecom_bridge.models import DriftRow, SyncRun, SyncUnit
 from wecom_bridge.services.sync import directory, runs, shrinking
@@ -23,11 +23,10 @@ FOLLOW_USERS = "externalcontact/get_follow_user_list"
 @pytest.fixture
 def corp(wecom, monkeypatch):
     """A shop after its first sync, in which two members more or less are much."""
-    connection = wecom.connect()
-    assert sync(connection.corp).state == "done"
+    made = first_synced(wecom)
     monkeypatch.setattr(directory, "ASKED", 1)
     monkeypatch.setattr(directory, "FEW", 1)
-    return connection.corp
+    return made
 
 
 def statuses():

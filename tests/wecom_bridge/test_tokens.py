@@ -1,8 +1,5 @@
 """One token for all processes, fetched by one of them; replaced when refused; never asked for again with a wrong secret."""
 
-import os
-import subprocess
-import sys
 import time
 from datetime import timedelta
 
@@ -10,8 +7,8 @@ import pytest
 from django.db import transaction
 
 from scrm.lib import clock
-from tenants.context import current_tenant
-from tests.support.core import database_url, in_thread
+from tests.support.core import in_thread
+from tests.support.processes import Processes
 from wecom_bridge.gateway import CallError, core, gateway_for, tokens
 from wecom_bridge.models import CorpCredential
 
@@ -152,70 +149,35 @@ def test_text_goes_out_as_it_is_written(wecom, corp):
 # --- Many processes
 
 
-CALLER = """
-import sys, time
-from django.core.wsgi import get_wsgi_application
-get_wsgi_application()
-from tenants.context import public_scope, tenant_scope
-from tenants.models import Tenant
-from wecom_bridge.gateway import gateway_for
-from wecom_bridge.models import Corp
-with public_scope():
-    tenant = Tenant.objects.get(pk=int(sys.argv[1]))
-with tenant_scope(tenant):
-    corp = Corp.objects.get(pk=int(sys.argv[2]))
-    gateway = gateway_for(corp)
-    print("ready", flush=True)
-    sys.stdin.readline()
-    print(len(gateway.get_follow_users()), flush=True)
-"""
+def callers(number, wecom, corp):
+    """Processes of their own, each ready to make one call when told."""
+    return Processes(
+        number,
+        corp,
+        "len(gateway.get_follow_users())",
+        imports="from wecom_bridge.gateway import gateway_for",
+        before="gateway = gateway_for(corp)",
+        WECOM_API_BASE=wecom.url,
+    )
 
 
-@pytest.fixture
-def callers(wecom, corp, settings):
-    """callers(n) → processes of their own, each ready to make one call when told."""
-    environment = {**os.environ, "DATABASE_URL": database_url(), "REDIS_URL": settings.REDIS_URL}
-    environment |= {"WECOM_API_BASE": wecom.url, "DJANGO_SETTINGS_MODULE": "scrm.settings"}
-    command = [sys.executable, "-c", CALLER, str(current_tenant().pk), str(corp.pk)]
-    started = []
-
-    def start(number):
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        mine = [subprocess.Popen(command, env=environment, cwd=settings.BASE_DIR, **pipes) for _n in range(number)]
-        started.extend(mine)
-        assert all(one.stdout.readline() == "ready\n" for one in mine)
-        return mine
-
-    yield start
-    for one in started:
-        one.kill()
-        one.communicate()
-
-
-def go(processes):
-    for one in processes:
-        one.stdin.write("go\n")
-        one.stdin.flush()
-    return [one.communicate(timeout=60)[0].strip() for one in processes]
-
-
-def test_four_processes_with_five_threads_each_fetch_one_token(wecom, corp, callers, monkeypatch):
+def test_four_processes_with_five_threads_each_fetch_one_token(wecom, corp, monkeypatch):
     """Real processes, and threads of this one that do not know of each other, all at the same moment."""
     wecom.script("gettoken", delay=0.5)
-    processes = callers(4)
-    monkeypatch.setattr(tokens, "_guard", lambda key: _nothing())
-    threads = [in_thread(lambda: gateway_for(corp).get_follow_users()) for _n in range(16)]
-    answers = go(processes)
+    with callers(4, wecom, corp) as processes:
+        monkeypatch.setattr(tokens, "_guard", lambda key: _nothing())
+        threads = [in_thread(lambda: gateway_for(corp).get_follow_users()) for _n in range(16)]
+        answers = processes.go()
     assert answers == ["4"] * 4 and all(len(thread.result()) == 4 for thread in threads)
     assert gettokens(wecom) == 1
 
 
-def test_processes_whose_token_is_refused_at_once_fetch_one_new_token(wecom, corp, callers):
+def test_processes_whose_token_is_refused_at_once_fetch_one_new_token(wecom, corp):
     gateway_for(corp).get_follow_users()
-    processes = callers(3)
-    wecom.post("tokens/invalidate", {"as": "invalid"})
-    wecom.script("gettoken", delay=0.3)
-    assert go(processes) == ["4"] * 3
+    with callers(3, wecom, corp) as processes:
+        wecom.post("tokens/invalidate", {"as": "invalid"})
+        wecom.script("gettoken", delay=0.3)
+        assert processes.go() == ["4"] * 3
     assert gettokens(wecom) == 2
 
 
