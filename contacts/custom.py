@@ -248,7 +248,7 @@ def asker_of(request: Any) -> Asker:
     places = [] if "contacts.view" in everywhere else [one for one in held.values() if "contacts.view" in one]
     sure = everywhere.union(set.intersection(*places) if places else ())
     return Asker(
-        permissions=frozenset(one for one in sure if isinstance(one, str)),
+        permissions=request.permissions.intersection(one for one in sure if isinstance(one, str)),
         roles=frozenset(one for one in sure if isinstance(one, int)),
     )
 
