@@ -58,6 +58,9 @@ class Adding:
         known = _Known(part.run, phones)
         write_verdicts(part, known.verdict, _("与第 %(line)d 行是同一个号码"))
 
+    def confirm(self, part: Slice) -> None:
+        self.judge(part)
+
     def apply(self, part: Slice, *, by: Actor, now: datetime) -> None:
         rows = to_do(part)
         if not rows:
