@@ -36,7 +36,7 @@ PRESETS = (
             *_SEE_PEOPLE, *_SEE_WORK, *_WRITE_WORK,
             "contacts.edit", "contacts.unmask", "contacts.export", "contacts.erase", "handover.manage", "orders.import", "tags.edit", "rules.edit",
             "stages.edit", "broadcasts.approve", "bridge.view", "bridge.manage", "org.view", "org.edit", "users.manage", "roles.manage",
-            "tokens.manage", "audit.view", "retention.edit", "jobs.view", "fields.edit", "contacts.import", "contacts.merge", "ownership.edit", "adding.manage",
+            "tokens.manage", "audit.view", "retention.edit", "jobs.view", "fields.edit", "contacts.import", "contacts.merge", "ownership.edit", "phones.manage",
         ),
     ),
     Preset(
@@ -45,7 +45,7 @@ PRESETS = (
         (
             *_SEE_PEOPLE, *_SEE_WORK, *_WRITE_WORK,
             "contacts.edit", "handover.manage", "orders.import", "tags.edit", "rules.edit", "stages.edit", "fields.edit", "bridge.view", "org.view", "contacts.import",
-            "jobs.view", "contacts.merge", "ownership.edit", "adding.manage",
+            "jobs.view", "contacts.merge", "ownership.edit", "phones.manage",
         ),
     ),
     Preset("content", "内容", ("broadcasts.view", "broadcasts.edit", "sops.view", "sops.edit", "welcomes.edit", "reports.view")),
@@ -55,14 +55,14 @@ PRESETS = (
         "用户增长",
         (*_SEE_PEOPLE, *_SEE_WORK, "segments.edit", "tags.edit", "rules.edit", "welcomes.edit", "org.view", "jobs.view"),
     ),
-    Preset("region", "大区", (*_SEE_PEOPLE, *_SEE_WORK, "handover.manage", "broadcasts.approve", "org.view", "jobs.view", "adding.manage"), Scope.REGION),
+    Preset("region", "大区", (*_SEE_PEOPLE, *_SEE_WORK, "handover.manage", "broadcasts.approve", "org.view", "jobs.view", "phones.manage"), Scope.REGION),
     Preset(
         "store",
         "店长",
         (
             *_SEE_PEOPLE,
             "contacts.edit", "handover.manage", "tags.edit", "broadcasts.view", "broadcasts.approve", "sops.view", "reports.view", "today.use",
-            "org.view", "adding.manage",
+            "org.view", "phones.manage",
         ),
         Scope.STORE,
     ),
@@ -94,7 +94,7 @@ LATER: dict[str, tuple[str, ...]] = {
         "contacts.merge",
         "ownership.edit",
     ),
-    "accounts.phones_to_add": ("adding.manage",),
+    "accounts.phones_to_add": ("phones.manage",),
 }
 
 

@@ -23,7 +23,7 @@ from scrm.lib.numbers import whole_number
 from scrm.lib.paging import keyset_page, pager
 from scrm.lib.privacy import mask_text
 
-MANAGE, WORK = "adding.manage", "today.use"
+MANAGE, WORK = "phones.manage", "today.use"
 PHONE_PAGE, CHOICES, BATCHES = 20, 200, 30
 BY_PHONE = 2  # add_way: 手机号搜索
 State = PhoneToAdd.State
