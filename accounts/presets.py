@@ -37,7 +37,7 @@ PRESETS = (
             "contacts.edit", "contacts.unmask", "contacts.export", "contacts.erase", "handover.manage", "orders.import", "tags.edit", "rules.edit",
             "stages.edit", "broadcasts.approve", "bridge.view", "bridge.manage", "org.view", "org.edit", "users.manage", "roles.manage",
             "tokens.manage", "audit.view", "retention.edit", "jobs.view", "fields.edit", "contacts.import", "contacts.merge", "ownership.edit",
-            "freezes.lift", "contacts.export_many", "adding.manage",
+            "freezes.lift", "contacts.export_many", "phones.manage",
         ),
     ),
     Preset(
@@ -46,7 +46,7 @@ PRESETS = (
         (
             *_SEE_PEOPLE, *_SEE_WORK, *_WRITE_WORK,
             "contacts.edit", "handover.manage", "orders.import", "tags.edit", "rules.edit", "stages.edit", "fields.edit", "bridge.view", "org.view", "contacts.import",
-            "jobs.view", "contacts.merge", "ownership.edit", "freezes.lift", "adding.manage",
+            "jobs.view", "contacts.merge", "ownership.edit", "freezes.lift", "phones.manage",
         ),
     ),
     Preset("content", "内容", ("broadcasts.view", "broadcasts.edit", "sops.view", "sops.edit", "welcomes.edit", "reports.view")),
@@ -56,14 +56,14 @@ PRESETS = (
         "用户增长",
         (*_SEE_PEOPLE, *_SEE_WORK, "segments.edit", "tags.edit", "rules.edit", "welcomes.edit", "org.view", "jobs.view"),
     ),
-    Preset("region", "大区", (*_SEE_PEOPLE, *_SEE_WORK, "handover.manage", "broadcasts.approve", "org.view", "jobs.view", "freezes.lift", "adding.manage"), Scope.REGION),
+    Preset("region", "大区", (*_SEE_PEOPLE, *_SEE_WORK, "handover.manage", "broadcasts.approve", "org.view", "jobs.view", "freezes.lift", "phones.manage"), Scope.REGION),
     Preset(
         "store",
         "店长",
         (
             *_SEE_PEOPLE,
             "contacts.edit", "handover.manage", "tags.edit", "broadcasts.view", "broadcasts.approve", "sops.view", "reports.view", "today.use",
-            "org.view", "freezes.lift", "adding.manage",
+            "org.view", "freezes.lift", "phones.manage",
         ),
         Scope.STORE,
     ),
@@ -96,7 +96,7 @@ LATER: dict[str, tuple[str, ...]] = {
         "ownership.edit",
     ),
     "accounts.guarding_permissions": ("freezes.lift", "contacts.export_many"),
-    "accounts.phones_to_add": ("adding.manage",),
+    "accounts.phones_to_add": ("phones.manage",),
 }
 
 

@@ -187,7 +187,7 @@ def register() -> None:
             freezes=True,
         ),
         Permission(
-            "adding.manage",
+            "phones.manage",
             _("分配批量加好友的号码"),
             people,
             says=_("看范围内待加好友的号码(隐藏中间几位),分给范围内的导购、改派、停止批次"),
@@ -217,7 +217,7 @@ def register() -> None:
         NavEntry("board", _("阶段看板"), "people", "contacts:board", "columns-3", "contacts.view", order=92),
         NavEntry("ended", _("已删除与回流"), "people", "contacts:ended_list", "user-minus", "contacts.view", order=94),
         NavEntry("clashes", _("撞单"), "people", "contacts:clash_list", "users", "contacts.view", order=96),
-        NavEntry("adding", _("批量加好友"), "people", "contacts:adding_list", "user-plus", "adding.manage", order=97),
+        NavEntry("adding", _("批量加好友"), "people", "contacts:adding_list", "user-plus", "phones.manage", order=97),
         NavEntry(
             "duplicates", _("待合并"), "people", "contacts:duplicate_list", "git-merge", "contacts.merge", order=96
         ),

@@ -268,9 +268,9 @@ def copy(phones: QuerySet[PhoneToAdd], pk: int, *, by: Actor, at: datetime) -> P
 @transaction.atomic
 def mark(phones: QuerySet[PhoneToAdd], pk: int, reason: str, *, by: Actor, at: datetime) -> PhoneToAdd:
     """号码无效 or 对方拒绝: nobody is to add it any more. Raises DoesNotExist, UserError for another reason."""
+    phone = phones.select_for_update(of=("self",)).get(pk=pk)
     if reason not in MARKS:
         raise UserError(_("请选择号码无效或对方拒绝。"))
-    phone = phones.select_for_update(of=("self",)).get(pk=pk)
     phone.state, phone.reason, phone.state_at, phone.recycle_at = State.INVALID, reason, at, None
     phone.save(update_fields=["state", "reason", "state_at", "recycle_at"])
     audit.record("adding.marked", phone, by=by, reason=reason)

@@ -23,7 +23,7 @@ from scrm.lib.numbers import whole_number
 from scrm.lib.paging import keyset_page, pager
 from scrm.lib.privacy import mask_text
 
-MANAGE, WORK = "adding.manage", "today.use"
+MANAGE, WORK = "phones.manage", "today.use"
 PHONE_PAGE, CHOICES, BATCHES = 20, 200, 30
 BY_PHONE = 2  # add_way: 手机号搜索
 State = PhoneToAdd.State
@@ -249,7 +249,7 @@ def _work_list(request: MemberRequest, shown: PhoneToAdd | None = None) -> HttpR
             for one in (State.TO_ADD, State.WAITING)
         ],
         "rows": [_task(phone, shown is not None and phone.pk == shown.pk) for phone in page.rows],
-        "state": state,
+        "is_waiting": state == State.WAITING,
         "marks": [(one.value, one.label) for one in adding.MARKS],
         "phone_tab": "today",
         **pager(request, page),
@@ -259,7 +259,12 @@ def _work_list(request: MemberRequest, shown: PhoneToAdd | None = None) -> HttpR
 
 def _task(phone: PhoneToAdd, is_whole: bool) -> dict[str, Any]:
     whole = show_phone(phone.phone)
-    return {"phone": phone, "number": whole if is_whole else mask_text(whole), "is_whole": is_whole}
+    return {
+        "phone": phone,
+        "number": whole if is_whole else mask_text(whole),
+        "is_whole": is_whole,
+        "can_mark": phone.state == State.WAITING,
+    }
 
 
 @require_POST

@@ -209,7 +209,8 @@ def _in_the_lists(person: Contact, branch: Contact, lin: Any, mei: Any) -> None:
     Clash.objects.create(
         contact=person, member=lin, other=mei, fact_key=f"follow.added:{EXTERNAL}", added_at=now, noticed_at=now
     )
-    make_phone_to_add(phone=PHONE, name="圆子另一个名字", remark="圆子说太干")
+    make_phone_to_add(phone=PHONE)
+    make_phone_to_add(phone=PHONE, state="added", contact=person, name="圆子另一个名字", remark="圆子说太干")
     BulkChange.objects.create(kind="tags", title=f"找 {PHONE}", params={"q": PHONE}, total=1, created_at=now)
     SavedView.objects.create(owner=make_user(), name="找人", filters={"q": PHONE}, created_at=now, changed_at=now)
     run = ImportRun.objects.create(kind="contacts", file_name="老客.csv", file_digest="0", created_at=now)
