@@ -189,6 +189,10 @@ def test_credit_goes_to_a_friend_and_the_page_says_first_for_how_many(acme_clien
     assert counted.context["counts"] == {"can": 1, "already": 1, "strangers": 1}
     assert "需先转移客户" in text(counted) and not OwnershipChange.objects.exists()
 
+    again = acme_client.post(
+        "/contacts/bulk/owner/", {**body, "sure": "1", "again": "1"}
+    )  # another guide, the same people
+    assert again.status_code == 200 and 'name="select_all"' in text(again) and 'id="bulk-owner"' in text(again)
     page = text(acme_client.post("/contacts/bulk/owner/", {**body, "sure": "1"}, follow=True))
 
     change = BulkChange.objects.get()
