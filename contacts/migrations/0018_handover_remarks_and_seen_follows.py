@@ -10,4 +10,12 @@ class Migration(migrations.Migration):
             name="moves_remarks",
             field=models.BooleanField(db_default=False, default=False),
         ),
+        migrations.AddIndex(
+            model_name="follow",
+            index=models.Index(
+                condition=models.Q(("relation", "transferred"), _negated=True),
+                fields=["member", "contact"],
+                name="follow_seen",
+            ),
+        ),
     ]
