@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
-from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from accounts.scope import DataScope
@@ -88,9 +87,15 @@ def stores_of(scope: DataScope, *, own_store: bool = False) -> Q:
 
 
 def _people_of_own(scope: DataScope) -> QuerySet[Any]:
-    """Root ids of the people the log-in's own members know. Uncorrelated, so that it is computed once."""
-    follows = Follow.objects.filter(member__in=own_member_ids(scope)).exclude(relation=Relation.TRANSFERRED)
-    return follows.annotate(person=Coalesce(F("contact__root_id"), F("contact_id"))).values("person")
+    """Ids among which are the roots of the people the log-in's own members know. Uncorrelated, so that it is computed once.
+
+    The members are looked up first: the planner knows how many customers this guide has, but not whom a log-in is. Who was merged
+    is found among the few who were, so that nobody else is read only to learn her root.
+    """
+    members = list(own_member_ids(scope).values_list("member_id", flat=True))
+    known = Follow.objects.filter(~Q(relation=Relation.TRANSFERRED), member_id__in=members).values("contact_id")
+    merged = Contact.objects.filter(root__isnull=False, pk__in=known)
+    return known.union(merged.values("root_id"))
 
 
 def listed_contacts(scope: DataScope) -> QuerySet[Contact]:

@@ -188,6 +188,8 @@ class Follow(models.Model):
             models.Index(fields=["member", "relation", "-added_at"], name="follow_member"),
             models.Index(fields=["contact", "relation"], name="follow_contact"),
             models.Index(fields=["state"], condition=~Q(state=""), name="follow_state"),
+            # Whom a guide sees, from the index alone.
+            models.Index(fields=["member", "contact"], condition=~Q(relation="transferred"), name="follow_seen"),
             # Those that ended, for lists of whom somebody deleted: few, and none in a first sync.
             models.Index(fields=["relation", "contact"], condition=~Q(relation="active"), name="follow_ended"),
         ]

@@ -32,7 +32,7 @@ def contact_list(request: MemberRequest) -> HttpResponse:
     """客户列表: filters and order in the address or from a saved view, keyset pages, columns and bulk actions as registered."""
     look = looked_at(request, with_views=True)
     page = keyset_page(
-        look.people.select_related("stage", "owner", "store"), look.order.ordering, request.GET.get("cursor", "")
+        look.people, look.order.ordering, request.GET.get("cursor", ""), related=("stage", "owner", "store")
     )
     columns = look.columns
     is_filtered = bool(listing.given(look.query)) or bool(look.problem)
@@ -80,7 +80,7 @@ def _views(look: Look) -> dict[str, Any]:
 def phone_list(request: MemberRequest) -> HttpResponse:
     """我的客户 on the guide's phone: search and the latest added."""
     people = listing.narrowed(listed_contacts(request.scope), {"q": request.GET.get("q", "")})
-    page = keyset_page(people.select_related("stage"), ORDERING, request.GET.get("cursor", ""), size=PHONE_PAGE)
+    page = keyset_page(people, ORDERING, request.GET.get("cursor", ""), size=PHONE_PAGE, related=("stage",))
     remarks = _remarks(page.rows)
     rows = [{"person": person, "remark": remarks.get(person.pk, "")} for person in page.rows]
     context = {"rows": rows, "total": count_rows(people), "q": request.GET.get("q", ""), "phone_tab": "customers"}
