@@ -73,7 +73,7 @@ def _place_store(store: Store, now: datetime) -> None:
 
 @transaction.atomic
 def save_region(region: Region, *, by: Actor) -> Region:
-    """Create or rename a region."""
+    """Create or rename a region. Raises Conflict for a name that was taken meanwhile."""
     action = "region.created" if region.pk is None else "region.changed"
     _save_named(region)
     audit.record(action, region, by=by, name=region.name)
@@ -82,7 +82,7 @@ def save_region(region: Region, *, by: Actor) -> Region:
 
 @transaction.atomic
 def save_dealer(dealer: Dealer, *, by: Actor) -> Dealer:
-    """Create or rename a dealer."""
+    """Create or rename a dealer. Raises Conflict for a name that was taken meanwhile."""
     action = "dealer.created" if dealer.pk is None else "dealer.changed"
     _save_named(dealer)
     audit.record(action, dealer, by=by, name=dealer.name)
@@ -171,6 +171,9 @@ def link_member(user: User, member: Member, *, by: Actor) -> MemberAccount:
     the actor: who the member is in WeCom could come in as it.
     """
     granting.refuse_standing_for(by, user)
+    # The member first, as the log-in by WeCom does.
+    Member.objects.select_for_update(of=("self",), no_key=True).get(pk=member.pk)
+    User.objects.select_for_update(of=("self",), no_key=True).get(pk=user.pk)
     taken = MemberAccount.objects.filter(member=member).select_related("user").first()
     if taken is not None:
         if taken.user_id == user.pk:
@@ -193,9 +196,13 @@ def unlink_member(member_id: int, *, by: Actor) -> None:
 
 
 def _save_named(row: Region | Dealer) -> None:
-    """A new row, or its new name."""
-    row.save(
-        update_fields=None
-        if row.pk is None
-        else [field.name for field in row._meta.concrete_fields if not field.primary_key]
-    )
+    """A new row, or its new name. Raises Conflict for a name that was taken meanwhile."""
+    columns = [field.name for field in row._meta.concrete_fields if not field.primary_key]
+    try:
+        with transaction.atomic():
+            row.save(update_fields=None if row.pk is None else columns)
+    except IntegrityError:
+        if not type(row).objects.filter(name=row.name).exclude(pk=row.pk).exists():
+            raise
+        message = _("名称「%(name)s」刚被使用,请换一个。") % {"name": row.name}
+        raise Conflict(message, fields={"name": message}) from None

@@ -59,6 +59,7 @@ def save_rule(
     name = name.strip()
     if not name or len(name) > 60:
         raise UserError(_("请给规则起一个 60 字以内的名字"), fields={"name": _("1 到 60 个字")})
+    locks.lock_in_transaction("rule_names")
     if Rule.objects.exclude(pk=rule.pk if rule else 0).filter(name=name).exists():
         raise UserError(
             _("已有名为「%(name)s」的规则,请换一个名字") % {"name": name}, fields={"name": _("名字已被使用")}

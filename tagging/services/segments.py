@@ -30,6 +30,7 @@ from tenants.ledger.models import Job
 logger = logging.getLogger(__name__)
 RETRY_AFTER = timedelta(minutes=1)
 LANE = "segments"
+NAMES = "segment_names"
 State = Segment.State
 Cause = SegmentChange.Cause
 
@@ -49,6 +50,7 @@ def save_segment(segment: Segment | None, *, name: str, tree: dict[str, Any], by
     name = name.strip()
     if not name or len(name) > 60:
         raise UserError(_("请给人群起一个 60 字以内的名字"), fields={"name": _("1 到 60 个字")})
+    locks.lock_in_transaction(NAMES)
     others = Segment.objects.exclude(pk=segment.pk if segment else 0)
     if others.filter(name=name).exists():
         raise UserError(
@@ -87,6 +89,7 @@ def _refuse_cycle(segment: Segment, tree: dict[str, Any]) -> None:
 @transaction.atomic
 def freeze_segment(source: Segment, *, name: str, by: Actor) -> Segment:
     """A fixed list of who is in the segment now."""
+    locks.lock_in_transaction(NAMES)
     if Segment.objects.filter(name=name).exists():
         raise UserError(_("已有名为「%(name)s」的人群,请换一个名字") % {"name": name})
     now = clock.now()

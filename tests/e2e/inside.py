@@ -202,6 +202,57 @@ def stop(push: int) -> None:
         stopping.stop_push(push, by=SYSTEM)
 
 
+def edit_remark(follow: int, remark: str) -> None:
+    """Another remark for a customer, as her guide writes it on our page."""
+    from contacts.models import Follow
+    from contacts.services import remarks
+    from scrm.lib import clock
+    from tenants.audit import SYSTEM
+
+    now = remarks.wished(Follow.objects.get(pk=follow), remarks.open_edits([follow]).get(follow, []))
+    remarks.edit_remark(follow, now._replace(remark=remark), seen=now.digest, by=SYSTEM, at=clock.now())
+
+
+def remind_soon(follow: int, author: int) -> None:
+    """A to-do for the follow's guide, due in a moment, with a reminder."""
+    from datetime import timedelta
+
+    from contacts.models import Follow
+    from contacts.services import todos
+    from scrm.lib import clock
+    from tenants.audit import Actor
+
+    now, row = clock.now(), Follow.objects.select_related("contact", "member").get(pk=follow)
+    todos.add_todo(
+        row.contact.root_pk, member=row.member, text="送小样", due_at=now + timedelta(seconds=1), remind=True,
+        by=Actor("user", author, "作者"), at=now,
+    )  # fmt: skip
+
+
+def hand_over(giver: str, taker: str) -> dict[str, int]:
+    """A guide at work hands all her customers and groups to another: the plan, its rows, the customers among them."""
+    from contacts.models import HandoverSplit, Member
+    from contacts.services.handover import planning
+    from contacts.services.handover.eligibility import preview
+    from scrm.lib import clock
+    from tenants.audit import SYSTEM
+
+    plan = planning.open_plan(Member.objects.get(userid=giver), by=SYSTEM)
+    given = planning.Settings([Member.objects.get(userid=taker)], None, HandoverSplit.EVEN.value)
+    seen = preview(planning.change_plan(plan.pk, given, by=SYSTEM), clock.now())
+    planning.start_plan(plan.pk, expected=seen.eligible, by=SYSTEM)
+    customers = sum(1 for line in seen.people if not line.reason)
+    return {"plan": plan.pk, "rows": seen.eligible, "customers": customers}
+
+
+def ask_for_unassigned() -> None:
+    """Have WeCom's list of leavers' customers read."""
+    from contacts.services.handover import unassigned
+    from tenants.audit import SYSTEM
+
+    unassigned.ask(by=SYSTEM)
+
+
 def main() -> None:
     import django
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.stack import wait_until
 from tests.gates.burst import TAG, TEXT, Burst
+from tests.gates.people import DONE_AFTER, FIRST, THEN, People
 from wecom_bridge import contracts
 
 pytestmark = pytest.mark.gate
@@ -28,7 +29,7 @@ class Killer:
         """
         wecom = self.stack.wecom
         for endpoint in kinds.values():
-            wecom.script(f"externalcontact/{endpoint}", delay=DELAY, corp_id=wecom.corp_id)
+            wecom.script(endpoint, delay=DELAY, corp_id=wecom.corp_id)
         wait_until("the lane to be free", lambda: self._lease("now() + interval '2 minutes'"), 120)
         made = [act() for act in acts]
         self._lease("NULL", whoever=True)
@@ -79,9 +80,12 @@ def test_every_kind_is_settled_and_nothing_is_done_twice(stack):
         return str(came)
 
     first = {
-        "tag.create": "add_corp_tag", "tag.rename": "edit_corp_tag", "tag.delete": "del_corp_tag", "tag.mark": "mark_tag",
-        "groupmsg.create": "add_msg_template",
-    }  # fmt: skip
+        "tag.create": "externalcontact/add_corp_tag",
+        "tag.rename": "externalcontact/edit_corp_tag",
+        "tag.delete": "externalcontact/del_corp_tag",
+        "tag.mark": "externalcontact/mark_tag",
+        "groupmsg.create": "externalcontact/add_msg_template",
+    }
     welcomed = kill.during(
         first,
         lambda: stack.inside("add_corp_tag", group="新组", name="新"),
@@ -100,15 +104,28 @@ def test_every_kind_is_settled_and_nothing_is_done_twice(stack):
     tasked = "SELECT count(*) FROM campaigns_dispatch WHERE push_id = %s AND state = 'tasked'"
     wait_until("every task", lambda: stack.value(tasked, push) == units, 300)
 
-    second = {"groupmsg.poll": "get_groupmsg_task", "groupmsg.list": "get_groupmsg_list_v2"}
+    second = {
+        "groupmsg.poll": "externalcontact/get_groupmsg_task",
+        "groupmsg.list": "externalcontact/get_groupmsg_list_v2",
+    }
     kill.during(second, lambda: stack.inside("look_again", push=push), lambda: stack.inside("read_ledger"))
     open_ones = "SELECT count(*) FROM wecom_bridge_outboundcommand WHERE settled_at IS NULL AND kind = 'groupmsg.poll'"
     wait_until("the polls", lambda: not stack.value(open_ones), 300)
-    kill.during({"groupmsg.remind": "remind_groupmsg_send"}, lambda: stack.inside("remind_one", push=push))
+    kill.during(
+        {"groupmsg.remind": "externalcontact/remind_groupmsg_send"}, lambda: stack.inside("remind_one", push=push)
+    )
     # A unit that is being stopped is not reminded any more: the reminder's second call comes before the stop, or never.
     reminded = "SELECT count(*) FROM wecom_bridge_outboundcommand WHERE kind = 'groupmsg.remind' AND settled_at IS NULL"
     wait_until("the reminder", lambda: not stack.value(reminded), 300)
-    kill.during({"groupmsg.cancel": "cancel_groupmsg_send"}, lambda: stack.inside("stop", push=push))
+    kill.during({"groupmsg.cancel": "externalcontact/cancel_groupmsg_send"}, lambda: stack.inside("stop", push=push))
+
+    people = People(stack, spared=guide, author=burst.author)
+    wishes = (people.note, people.remember, people.meet, people.hand_over, people.count_unassigned)
+    kill.during(FIRST, *wishes)
+    people.settled()
+    kill.during(THEN, people.look)
+    burst.settle(300)
+    stack.driver().advance(DONE_AFTER)
     burst.settle(300)
 
     ends = stack.rows("SELECT kind, state, last_error, sent_at, attempts FROM wecom_bridge_outboundcommand")
@@ -116,8 +133,9 @@ def test_every_kind_is_settled_and_nothing_is_done_twice(stack):
     assert kill.killed == every == {row["kind"] for row in ends}, "every kind that exists was hurt"
     assert [row for row in ends if row["state"] not in ("done", "cancelled")] == []
     _tasks_stand_once(stack, burst)
-    _welcomes_came_once(stack, welcomed, in_doubt)
+    _welcomes_came_once(stack, welcomed, in_doubt, people.shared["value"])
     _tags_are_as_wished(stack)
+    people.check()
     print(Counter(row["kind"] for row in ends))
 
 
