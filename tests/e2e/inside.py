@@ -229,6 +229,16 @@ def remind_soon(follow: int, author: int) -> None:
     )  # fmt: skip
 
 
+def link(user: int, member: int) -> None:
+    """A log-in is that member of WeCom."""
+    from accounts.models import User
+    from contacts.models import Member
+    from contacts.services.organisation import link_member
+    from tenants.audit import SYSTEM
+
+    link_member(User.objects.get(pk=user), Member.objects.get(pk=member), by=SYSTEM)
+
+
 def hand_over(giver: str, taker: str) -> dict[str, int]:
     """A guide at work hands all her customers and groups to another: the plan, its rows, the customers among them."""
     from contacts.models import HandoverSplit, Member

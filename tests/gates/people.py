@@ -9,7 +9,7 @@ ASKED = "externalcontact/transfer_customer"
 ASKED_GROUPS = "externalcontact/groupchat/onjob_transfer"
 FIRST = {
     "follow.remark": "externalcontact/remark", "todo.remind": "message/send", "clash.tell": "message/send",
-    "handover.ask": ASKED, "handover.ask_groups": ASKED_GROUPS,
+    "deletion_alarm.tell": "message/send", "handover.ask": ASKED, "handover.ask_groups": ASKED_GROUPS,
     "handover.read_unassigned": "externalcontact/get_unassigned_list",
 }  # fmt: skip
 THEN = {
@@ -18,6 +18,7 @@ THEN = {
 # A hand-over is looked at after an hour, and is done a while later.
 LOOKED_AT, DONE_AFTER = timedelta(minutes=61), timedelta(minutes=80)
 REMARK = "老客"
+TITLES = ("待办到期", "撞单提醒", "导购异常删除")
 
 
 class People:
@@ -60,6 +61,14 @@ class People:
         """A customer of one guide adds another."""
         self.wecom.hand("add", userid=self.second["userid"], external_userid=self.shared["value"])
         self._wished("clash.tell")
+
+    def delete_many(self) -> None:
+        """The first guide deletes more customers than one does; the author, who is the giver in WeCom, may lift what that freezes."""
+        self.stack.inside("link", user=self.author, member=self.giver["id"])
+        own = "SELECT i.value FROM contacts_follow f JOIN contacts_identity i ON i.id = f.identity_id WHERE f.member_id = %s AND f.relation = 'active' AND f.id <> ALL(%s) ORDER BY f.id DESC LIMIT 6"
+        for row in self.stack.rows(own, self.first["id"], [self.noted["id"], self.shared["id"]]):
+            self.wecom.hand("guide_deletes", userid=self.first["userid"], external_userid=row["value"])
+        self._wished("deletion_alarm.tell")
 
     def hand_over(self) -> None:
         pair = {"giver": self.giver["userid"], "taker": self.second["userid"]}
@@ -112,11 +121,13 @@ class People:
         assert self.stack.value("SELECT told FROM contacts_clash WHERE member_id = %s", self.second["id"]) == "sent"
         seen = {one["userid"]: self._inbox(one["userid"]) for one in (self.first, self.second)}
         assert seen == {self.first["userid"]: ["待办到期", "撞单提醒"], self.second["userid"]: ["撞单提醒"]}
+        assert self.stack.value("SELECT told FROM contacts_deletionalarm") == "sent"
+        assert self._inbox(self.giver["userid"]) == ["导购异常删除"]
 
     def _inbox(self, userid: str) -> list[str]:
         rows = self.wecom.ask(f"members/{userid}/inbox")["messages"]
         titles = [row["content"].get("title") for row in rows if not row.get("dropped")]
-        return sorted(title for title in titles if title in ("待办到期", "撞单提醒"))
+        return sorted(title for title in titles if title in TITLES)
 
     def _hand_over(self) -> None:
         rows = self.stack.rows("SELECT state, count(*) n FROM contacts_handoverrow WHERE plan_id = %s GROUP BY state", self.plan["plan"])  # fmt: skip

@@ -120,7 +120,7 @@ def test_every_kind_is_settled_and_nothing_is_done_twice(stack):
     kill.during({"groupmsg.cancel": "externalcontact/cancel_groupmsg_send"}, lambda: stack.inside("stop", push=push))
 
     people = People(stack, spared=guide, author=burst.author)
-    wishes = (people.note, people.remember, people.meet, people.hand_over, people.count_unassigned)
+    wishes = (people.note, people.remember, people.meet, people.delete_many, people.hand_over, people.count_unassigned)
     kill.during(FIRST, *wishes)
     people.settled()
     kill.during(THEN, people.look)
