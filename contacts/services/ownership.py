@@ -1,6 +1,6 @@
 """业绩归属: whose customer she is for credit and reports. Ours, instant; the customer is told nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from django.db import transaction
@@ -28,11 +28,13 @@ def assign_owner(
     at: datetime,
     reason: str = "manual",
     must_be_friend: bool = True,
+    stores: Mapping[int, int | None] | None = None,
 ) -> set[int]:
     """Credit people to a member (None: to nobody) from now on; those whose owner changed.
 
     Raises UserError (需先转移) when the member is a friend of none of a person's identities: credit without a relation would
-    count customers nobody can reach. must_be_friend=False is for transfers in progress. Raises Conflict when a person decides and
+    count customers nobody can reach. must_be_friend=False is for transfers in progress. stores: root → the store of
+    those who do not stand in the member's. Raises Conflict when a person decides and
     one of them was merged while we waited for her row.
     """
     roots = set(roots_of(contact_ids).values())
@@ -54,7 +56,8 @@ def assign_owner(
         for p in people
     ])  # fmt: skip
     update_rows(Contact, [
-        {"id": p.pk, "owner_id": member_id, "store_id": store_id, "updated_at": clock.now()} for p in people
+        {"id": p.pk, "owner_id": member_id, "store_id": (stores or {}).get(p.pk, store_id), "updated_at": clock.now()}
+        for p in people
     ])  # fmt: skip
     names = dict(Member.objects.filter(pk__in={p.owner_id for p in people if p.owner_id}).values_list("pk", "name"))
     record_events([
