@@ -7,9 +7,10 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
+from accounts.models import User
 from contacts import marks
 from contacts.models import Contact, Follow, Member, OwnershipChange, Relation
-from contacts.services.locking import merged_meanwhile
+from contacts.services.locking import lock_person, merged_meanwhile
 from contacts.services.stages import actor_label
 from contacts.timeline import NewEvent, record_events, roots_of
 from scrm.lib import clock
@@ -72,6 +73,28 @@ def assign_owner(
     marks.mark(moved, "contact.owner", "contact.store")
     audit.record("contact.owner_changed", member, by=by, contacts=sorted(moved)[:100], count=len(moved), reason=reason)
     return moved
+
+
+@transaction.atomic
+def credit_by_hand(contact_id: int, member: Member, *, seen: int | None, by: Actor, at: datetime) -> bool:
+    """Credit one root contact, whom the operator saw credited to `seen`, to a member; whether she moved.
+
+    Raises Conflict when somebody or a rule credited her to another since, saying who, or merged her; UserError as assign_owner does.
+    """
+    # Without the owner joined: after a wait for the lock PostgreSQL reads her row again, but not what was joined to it.
+    person = lock_person(contact_id)
+    if person.owner_id != seen:
+        raise Conflict(_credited_meanwhile(person))
+    return bool(assign_owner([person.pk], member, by=by, at=at))
+
+
+def _credited_meanwhile(person: Contact) -> str:
+    last = OwnershipChange.objects.filter(contact=person).order_by("-changed_at", "-pk").first()
+    user = User.objects.filter(pk=last.actor_id).first() if last and last.actor_id else None
+    text = _("「%(name)s」的归属刚被 %(who)s 更改过,现在归「%(owner)s」。请看过后再改。")
+    return text % {
+        "name": person.name or _("未命名客户"), "who": user or _("系统"), "owner": person.owner or _("无归属"),
+    }  # fmt: skip
 
 
 def strangers_to(member: Member, root_ids: Iterable[int]) -> set[int]:
