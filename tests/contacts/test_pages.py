@@ -361,7 +361,7 @@ def test_a_store_moves_region_by_placement(acme_client: Client) -> None:
     acme_client.post("/org/stores/new/", {"code": "S1", "name": "静安寺", "region": east.pk, "is_open": "on"})
     store = Store.objects.get(code="S1")
     fields = {"code": "S1", "name": "静安寺", "region": south.pk, "is_open": "on"}
-    assert acme_client.post(f"/org/stores/{store.pk}/", fields).status_code == 302
+    assert acme_client.post(f"/org/stores/{store.pk}/", fields | {"seen": store.digest}).status_code == 302
     old, new = StorePlacement.objects.filter(store=store).order_by("pk")
     assert (old.region, new.region, new.placed_to) == (east, south, None)
     assert old.placed_to == new.placed_from
