@@ -31,7 +31,7 @@ from contacts.services.imports import cells, writing
 from contacts.services.imports.registry import BadCell, Column, Kind, Read, Slice
 from contacts.services.imports.returning import take_back
 from scrm.lib import clock
-from scrm.lib.db.bulk import clean_text, lock_rows
+from scrm.lib.db.bulk import clean_text
 from scrm.lib.errors import UserError
 from scrm.lib.numbers import whole_number
 from tenants import locks
@@ -125,8 +125,7 @@ class People:
         if "stage" in part.run.mapping:
             # Before the people, as whoever puts a stage out of use does: none goes while a slice moves people there.
             list(Stage.objects.select_for_update(no_key=True).order_by("pk").values_list("pk"))
-        lock_rows(Contact, part.rows().filter(target_id__isnull=False).values_list("target_id", flat=True))
-        """In the order of ids, as every writer does; the ids stay where they are."""
+        # In the order of ids, as every writer does; the ids stay where they are.
         sql = (
             f"SELECT count(*) FROM (SELECT 1 FROM {_table(Contact)} WHERE id = ANY(ARRAY(SELECT target_id FROM {_table(ImportRow)}"
             " WHERE run_id = %s AND line > %s AND line <= %s AND target_id IS NOT NULL)) ORDER BY id FOR UPDATE) AS held"
