@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from contacts.models import Member, MemberPlacement, Store, StorePlacement
+from contacts.models import Contact, Member, MemberPlacement, Store, StorePlacement
 from contacts.services import archiving
+from contacts.services.imports import staffing
 from contacts.services.organisation import move_member
 from scrm.lib import clock
 from tenants.audit import SYSTEM
@@ -113,6 +114,29 @@ def test_members_move_from_a_day_on_with_their_customers() -> None:
     spans = MemberPlacement.objects.filter(member=lin).values_list("store", "placed_to")
     assert list(spans) == [(old.pk, None)]
     assert not MemberPlacement.objects.filter(member=mei).exists()
+
+
+def test_few_members_with_many_customers_make_a_slice_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = make_store(code="S1"), make_store(code="S2")
+    for userid, customers in (("a", 3), ("b", 1), ("c", 1), ("d", 0), ("e", 1)):
+        member = make_member(userid=userid, store=old)
+        for _number in range(customers):
+            make_follow(member=member)
+    monkeypatch.setattr(staffing, "CUSTOMERS", 2)
+    moved: list[int] = []
+    move = staffing.move_members
+
+    def listening(moves: Any, **rest: Any) -> None:
+        moved.append(len(moves))
+        move(moves, **rest)
+
+    monkeypatch.setattr(staffing, "move_members", listening)
+    run = brought_in("userid,门店编码\na,S2\nb,S2\nc,S2\nd,S2\ne,S2\n", "staffing")
+    assert (moved, figures(run)) == ([1, 3, 1], (0, 5, 0, 0))
+    assert set(Contact.objects.values_list("store", flat=True)) == {new.pk}
+    taken_back(run)
+    assert (moved[3:], run.rows_undone) == ([1, 3, 1], 5)
+    assert set(Contact.objects.values_list("store", flat=True)) == {old.pk}
 
 
 def test_history_is_not_rewritten_and_a_later_move_is_kept() -> None:

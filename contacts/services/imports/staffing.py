@@ -1,15 +1,16 @@
 """成员门店: who works at which store, from which day on. What lies before her latest placement is history and stays."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.db.models import Count
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from contacts.models import ImportRow, Member, MemberPlacement, Store
+from contacts.models import Contact, GroupChat, ImportRow, Member, MemberPlacement, Store
 from contacts.services.imports import cells
 from contacts.services.imports.registry import BadCell, Column, Kind, Slice
 from contacts.services.imports.rows import SLICE, Verdict, save, to_do, write_verdicts
@@ -20,6 +21,7 @@ from tenants import audit
 from tenants.audit import Actor
 from tenants.context import current_tenant
 
+CUSTOMERS = 5_000  # who follow within one slice: some seconds, and locked no longer
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=ZoneInfo("UTC"))
 
 
@@ -100,6 +102,24 @@ class Staffing:
         _audit([row for row in rows if not row.is_kept], by)
 
 
+def narrow(part: Slice) -> int:
+    """The line at which the customers and groups of the members so far are as many as one transaction should move; a single member's
+    go together, however many they are."""
+    rows = list(part.rows().values_list("line", "target_id"))
+    members = {member_id for _line, member_id in rows if member_id}
+    owned = Contact.objects.filter(owner_id__in=members, root__isnull=True).order_by()
+    followers = Counter(dict(owned.values_list("owner_id").annotate(n=Count("pk"))))
+    groups = GroupChat.objects.filter(owner_id__in=members).order_by()
+    followers.update(dict(groups.values_list("owner_id").annotate(n=Count("pk"))))
+    until, total = part.until, 0
+    for at, (line, member_id) in enumerate(rows):
+        total += followers[member_id or 0]
+        if total > CUSTOMERS and at:
+            return until
+        until = line
+    return until
+
+
 def _verdict(row: ImportRow, found: list[Member], latest: dict[int, MemberPlacement], zone: ZoneInfo) -> Verdict:
     if not found:
         return Verdict(problem=_("没有这个成员账号"))
@@ -147,4 +167,5 @@ KIND = Kind(
     Staffing(),
     order=30,
     slice_rows=SLICE,
+    narrow=narrow,
 )
