@@ -46,9 +46,7 @@ def import_list(request: MemberRequest) -> HttpResponse:
         else:
             return redirect("contacts:import", pk=run.pk)
     page = keyset_page(_runs(request), ("-pk",), request.GET.get("cursor", ""), size=30)
-    rows = [
-        {"run": run, "kind": import_kind(run.kind), "tone": TONES[ImportState(run.state)]} for run in page.rows
-    ]
+    rows = [{"run": run, "kind": import_kind(run.kind), "tone": TONES[ImportState(run.state)]} for run in page.rows]
     context = {"form": form, "kinds": kinds, "rows": rows, **pager(request, page)}
     return render(request, "contacts/import_list.html", context, status=422 if request.method == "POST" else 200)
 

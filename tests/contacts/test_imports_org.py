@@ -8,12 +8,12 @@ import pytest
 
 from contacts.models import Contact, Member, MemberPlacement, Store, StorePlacement
 from contacts.services import archiving
-from contacts.services.imports import staffing
+from contacts.services.imports import running, staffing
 from contacts.services.organisation import move_member
 from scrm.lib import clock
 from tenants.audit import SYSTEM
 from tests.support.contacts import make_dealer, make_follow, make_member, make_region, make_store
-from tests.support.imports import brought_in, figures, problems, taken_back, tried
+from tests.support.imports import brought_in, figures, problems, taken_back, tried, work
 
 pytestmark = pytest.mark.django_db
 
@@ -148,6 +148,13 @@ def test_history_is_not_rewritten_and_a_later_move_is_kept() -> None:
         in problems(tried(f"userid,门店编码,生效日期\nlin,S2,{start - timedelta(days=9)}\n", "staffing"))[2]
     )
     assert "合理范围" in problems(tried("userid,门店编码,生效日期\nlin,S2,2099-01-01\n", "staffing"))[2]
+    trial = tried("userid,门店编码\nlin,S2\n", "staffing")
+    archiving.archive(new, by=SYSTEM)
+    running.start(trial.pk, acts=False, by=SYSTEM)
+    work()
+    trial.refresh_from_db()
+    assert figures(trial) == (0, 0, 0, 1) and "已归档" in problems(trial)[2]
+    archiving.restore(new, by=SYSTEM)
     run = brought_in("userid,门店编码\nlin,S2\n", "staffing")
     move_member(lin.pk, third, by=SYSTEM)
     taken_back(run)

@@ -61,8 +61,11 @@ class Staffing:
             members[member.userid].append(member)
         latest = _latest(member.pk for found in members.values() for member in found)
         zone = ZoneInfo(current_tenant().time_zone)
+        gone = dict(Store.objects.filter(archived_at__isnull=False).values_list("pk", "name"))
         write_verdicts(
-            part, lambda row: _verdict(row, members.get(row.key, []), latest, zone), _("与第 %(line)d 行是同一位成员")
+            part,
+            lambda row: _verdict(row, members.get(row.key, []), latest, zone, gone),
+            _("与第 %(line)d 行是同一位成员"),
         )
 
     def confirm(self, part: Slice) -> None:
@@ -120,7 +123,10 @@ def narrow(part: Slice) -> int:
     return until
 
 
-def _verdict(row: ImportRow, found: list[Member], latest: dict[int, MemberPlacement], zone: ZoneInfo) -> Verdict:
+def _verdict(
+    row: ImportRow, found: list[Member], latest: dict[int, MemberPlacement], zone: ZoneInfo, gone: dict[int, str]
+) -> Verdict:
+    """gone: the stores that were archived, some of them since the file was read."""
     if not found:
         return Verdict(problem=_("没有这个成员账号"))
     if len(found) > 1:
@@ -128,6 +134,10 @@ def _verdict(row: ImportRow, found: list[Member], latest: dict[int, MemberPlacem
     member, store_id, day = found[0], row.values["store"], row.values.get("since")
     if member.store_id == store_id:
         return Verdict(member.pk)
+    if store_id in gone:
+        return Verdict(
+            member.pk, problem=_("门店「%(name)s」已归档,请先恢复它,或改成另一家") % {"name": gone[store_id]}
+        )
     since = datetime.combine(date.fromisoformat(day), time(), zone) if day else None
     last = latest.get(member.pk)
     if since and last and (since <= last.placed_from or (last.placed_to and since < last.placed_to)):
