@@ -32,10 +32,13 @@ class OwnerForm(forms.Form):
     member = forms.ModelChoiceField(
         Member.objects.none(), label=_("归属导购"), empty_label=_("请选择"), help_text=_("只能选择她现在的好友导购。")
     )
+    # The owner the page showed: who was credited to somebody since is not credited to another unseen.
+    seen = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, members: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, members: Any, current_id: int | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["member"].queryset = members  # type: ignore[attr-defined]  # the stubs call every form field a plain Field
+        self.fields["seen"].initial = current_id
 
 
 class RegionForm(forms.ModelForm):

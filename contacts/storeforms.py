@@ -38,6 +38,9 @@ class StoreForm(forms.ModelForm):
         help_text=gettext_lazy("一行一天,如:2026-10-01 休息,或 2026-10-02 12:00-18:00。"),
     )  # fmt: skip
 
+    # The row the page showed: what a colleague changed since is not written over unseen.
+    seen = forms.CharField(required=False, max_length=16, widget=forms.HiddenInput)
+
     class Meta:
         model = Store
         fields = (
@@ -73,6 +76,7 @@ class StoreForm(forms.ModelForm):
         for name, label in zip(WEEK, hours.WEEKDAYS, strict=True):
             widget = forms.TextInput(attrs={"placeholder": "10:00-22:00"})
             self.fields[name] = forms.CharField(label=label, required=False, max_length=100, widget=widget)
+        self.fields["seen"].initial = self.instance.digest if self.instance.pk else ""
         self.fields["coord_source"].required = False  # as it is, GCJ-02 for a new store
         self.order_fields(self.field_order)
 

@@ -3,6 +3,9 @@
 Places and members are never deleted, since facts name them: they are archived (archived_at), and every fact's key to one is PROTECT.
 """
 
+import json
+from hashlib import sha256
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
@@ -63,6 +66,12 @@ class Store(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def digest(self) -> str:
+        """What a person saw who changes the row; another one means that somebody changed it meanwhile."""
+        row = {field.attname: getattr(self, field.attname) for field in self._meta.concrete_fields}
+        return sha256(json.dumps(row, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 class StorePlacement(models.Model):

@@ -55,8 +55,8 @@ def _check_owner(params: Params) -> None:
 
 
 def _run_owner(params: Params, ids: Sequence[int], by: Actor, at: datetime) -> Outcome:
-    member, before = Member.objects.get(pk=params["member"]), _column(ids, "owner_id")
-    strangers = strangers_to(member, [pk for pk in ids if before[pk] != member.pk])
+    member, before = Member.objects.get(pk=params["member"]), _credits(ids)
+    strangers = strangers_to(member, [pk for pk in ids if _owner_of(before[pk]) != member.pk])
     moved = assign_owner(set(ids) - strangers, member, by=by, at=at)
     return Outcome({pk: before[pk] for pk in moved}, dict.fromkeys(strangers, BulkReason.STRANGER))
 
@@ -64,14 +64,39 @@ def _run_owner(params: Params, ids: Sequence[int], by: Actor, at: datetime) -> O
 def _undo_owner(params: Params, before: Mapping[int, Any], by: Actor, done_at: datetime) -> Reversal:
     later = OwnershipChange.objects.filter(contact__in=before, changed_at__gt=done_at).values("contact_id")
     still = Contact.objects.filter(pk__in=before, owner=params["member"]).exclude(pk__in=later)
+    ids = list(still.values_list("pk", flat=True))
+    earlier = OwnershipChange.objects.filter(contact__in=ids, changed_at__lt=done_at)
+    last = earlier.order_by("contact_id", "-changed_at", "-pk").distinct("contact_id")
+    reasons = dict(last.values_list("contact_id", "reason"))
     back = defaultdict(list)
-    for pk in still.values_list("pk", flat=True):
-        back[before[pk]].append(pk)
-    members, undone = Member.objects.in_bulk([pk for pk in back if pk is not None]), set[int]()
-    for member_id, ids in back.items():
-        # Whoever she was credited to before need not be her friend any more: it is as it was.
-        undone |= assign_owner(ids, members.get(member_id or 0), by=by, at=clock.now(), must_be_friend=False)
+    for pk in ids:
+        back[_owner_of(before[pk]), reasons.get(pk, "manual")].append(pk)
+    members = Member.objects.in_bulk([member_id for member_id, _reason in back if member_id is not None])
+    stores = {pk: before[pk][1] for pk in ids if isinstance(before[pk], list)}
+    undone = set[int]()
+    for (member_id, reason), group in back.items():
+        # As it was: whoever she was credited to need not be her friend any more, and where the rule had decided, it decides on.
+        undone |= assign_owner(
+            group,
+            members.get(member_id or 0),
+            by=by,
+            at=clock.now(),
+            reason=reason,
+            must_be_friend=False,
+            stores=stores,
+        )
     return Reversal(undone)
+
+
+def _credits(ids: Sequence[int]) -> dict[int, Any]:
+    """Root → her owner; or [owner, store], where she stands in another store than the owner."""
+    rows = Contact.objects.filter(pk__in=ids).values_list("pk", "owner_id", "store_id", "owner__store_id")
+    return {pk: owner_id if store_id == home else [owner_id, store_id] for pk, owner_id, store_id, home in rows}
+
+
+def _owner_of(before: Any) -> int | None:
+    owner_id: int | None = before[0] if isinstance(before, list) else before
+    return owner_id
 
 
 def _owner_words(params: Params) -> str:

@@ -22,14 +22,18 @@ from wecom_bridge.models import Corp
 
 
 @transaction.atomic
-def save_store(store: Store, *, by: Actor) -> Store:
-    """Create or change a store; another region or dealer begins a new placement now.
+def save_store(store: Store, *, by: Actor, seen: str | None = None) -> Store:
+    """Create or change a store; another region or dealer begins a new placement now. Whether it is archived stays as it is.
 
-    Raises UserError for a region or dealer that a colleague archived meanwhile, Conflict for a code that was taken meanwhile.
+    seen: Store.digest as the person saw it. Raises Conflict when somebody changed the store meanwhile, or took its code, UserError
+    for a region or dealer that a colleague archived meanwhile.
     """
     now = clock.now()
     is_new = store.pk is None
     before = None if is_new else Store.objects.select_for_update(of=("self",)).get(pk=store.pk)
+    if before is not None and seen not in (None, before.digest):
+        text = _("您打开页面之后,门店「%(name)s」的资料被同事改过或归档了。请重新打开这一页,看过再改。")
+        raise Conflict(text % {"name": before.name})
     _refuse_archived("region", Region, store.region_id, before.region_id if before else None)
     _refuse_archived("dealer", Dealer, store.dealer_id, before.dealer_id if before else None)
     _write_store(store, is_new)
@@ -45,10 +49,9 @@ def save_store(store: Store, *, by: Actor) -> Store:
 
 
 def _write_store(store: Store, is_new: bool) -> None:
-    columns = None if is_new else [field.name for field in Store._meta.concrete_fields if not field.primary_key]
     try:
         with transaction.atomic():
-            store.save(update_fields=columns)
+            store.save(update_fields=None if is_new else _columns(store))
     except IntegrityError:
         if not Store.objects.filter(code=store.code).exclude(pk=store.pk).exists():
             raise
@@ -197,12 +200,17 @@ def unlink_member(member_id: int, *, by: Actor) -> None:
 
 def _save_named(row: Region | Dealer) -> None:
     """A new row, or its new name. Raises Conflict for a name that was taken meanwhile."""
-    columns = [field.name for field in row._meta.concrete_fields if not field.primary_key]
     try:
         with transaction.atomic():
-            row.save(update_fields=None if row.pk is None else columns)
+            row.save(update_fields=None if row.pk is None else _columns(row))
     except IntegrityError:
         if not type(row).objects.filter(name=row.name).exclude(pk=row.pk).exists():
             raise
         message = _("名称「%(name)s」刚被使用,请换一个。") % {"name": row.name}
         raise Conflict(message, fields={"name": message}) from None
+
+
+def _columns(row: Region | Dealer | Store) -> list[str]:
+    """What is written of a row that was read earlier. Archiving is its own: who saves a form brings nothing back."""
+    names = [field.name for field in row._meta.concrete_fields if not field.primary_key]
+    return [name for name in names if name != "archived_at"]

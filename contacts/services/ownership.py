@@ -1,15 +1,16 @@
 """业绩归属: whose customer she is for credit and reports. Ours, instant; the customer is told nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
+from accounts.models import User
 from contacts import marks
 from contacts.models import Contact, Follow, Member, OwnershipChange, Relation
-from contacts.services.locking import merged_meanwhile
+from contacts.services.locking import lock_person, merged_meanwhile
 from contacts.services.stages import actor_label
 from contacts.timeline import NewEvent, record_events, roots_of
 from scrm.lib import clock
@@ -28,11 +29,13 @@ def assign_owner(
     at: datetime,
     reason: str = "manual",
     must_be_friend: bool = True,
+    stores: Mapping[int, int | None] | None = None,
 ) -> set[int]:
     """Credit people to a member (None: to nobody) from now on; those whose owner changed.
 
     Raises UserError (需先转移) when the member is a friend of none of a person's identities: credit without a relation would
-    count customers nobody can reach. must_be_friend=False is for transfers in progress. Raises Conflict when a person decides and
+    count customers nobody can reach. must_be_friend=False is for transfers in progress. stores: root → the store of
+    those who do not stand in the member's. Raises Conflict when a person decides and
     one of them was merged while we waited for her row.
     """
     roots = set(roots_of(contact_ids).values())
@@ -54,7 +57,8 @@ def assign_owner(
         for p in people
     ])  # fmt: skip
     update_rows(Contact, [
-        {"id": p.pk, "owner_id": member_id, "store_id": store_id, "updated_at": clock.now()} for p in people
+        {"id": p.pk, "owner_id": member_id, "store_id": (stores or {}).get(p.pk, store_id), "updated_at": clock.now()}
+        for p in people
     ])  # fmt: skip
     names = dict(Member.objects.filter(pk__in={p.owner_id for p in people if p.owner_id}).values_list("pk", "name"))
     record_events([
@@ -69,6 +73,28 @@ def assign_owner(
     marks.mark(moved, "contact.owner", "contact.store")
     audit.record("contact.owner_changed", member, by=by, contacts=sorted(moved)[:100], count=len(moved), reason=reason)
     return moved
+
+
+@transaction.atomic
+def credit_by_hand(contact_id: int, member: Member, *, seen: int | None, by: Actor, at: datetime) -> bool:
+    """Credit one root contact, whom the operator saw credited to `seen`, to a member; whether she moved.
+
+    Raises Conflict when somebody or a rule credited her to another since, saying who, or merged her; UserError as assign_owner does.
+    """
+    # Without the owner joined: after a wait for the lock PostgreSQL reads her row again, but not what was joined to it.
+    person = lock_person(contact_id)
+    if person.owner_id != seen:
+        raise Conflict(_credited_meanwhile(person))
+    return bool(assign_owner([person.pk], member, by=by, at=at))
+
+
+def _credited_meanwhile(person: Contact) -> str:
+    last = OwnershipChange.objects.filter(contact=person).order_by("-changed_at", "-pk").first()
+    user = User.objects.filter(pk=last.actor_id).first() if last and last.actor_id else None
+    text = _("「%(name)s」的归属刚被 %(who)s 更改过,现在归「%(owner)s」。请看过后再改。")
+    return text % {
+        "name": person.name or _("未命名客户"), "who": user or _("系统"), "owner": person.owner or _("无归属"),
+    }  # fmt: skip
 
 
 def strangers_to(member: Member, root_ids: Iterable[int]) -> set[int]:

@@ -1,5 +1,6 @@
 """组织: stores, regions, dealers, departments, members and their log-ins."""
 
+from functools import partial
 from typing import Any
 
 from django.db.models import Count, F, Q
@@ -83,7 +84,8 @@ def store_edit(request: MemberRequest, pk: int) -> HttpResponse:
     """A store's data; another region or dealer counts from now on."""
     store = get_object_or_404(visible_stores(request.scope), pk=pk)
     history = store.placements.select_related("region", "dealer").order_by("-placed_from")[:20]
-    return _save_form(request, StoreForm, store, organisation.save_store, "store", store.name, placements=history)
+    save = partial(organisation.save_store, seen=request.POST.get("seen", ""))
+    return _save_form(request, StoreForm, store, save, "store", store.name, placements=history)
 
 
 @require_GET
@@ -149,7 +151,9 @@ def _words(noun: str) -> dict[str, Any]:
 def _save_form(
     request: MemberRequest, form_class: type[ModelForm], row: Any, save: Any, noun: str, heading: str, **more: Any
 ) -> HttpResponse:
-    """GET shows the form, POST saves through the service; a refused form answers 422. more: further context of the page."""
+    """GET shows the form, POST saves through the service; a refused form answers 422, one who came second 409. more: further
+    context of the page."""
+    status = 422 if request.method == "POST" else 200
     form = form_class(request.POST or None, instance=row)
     back = reverse(f"contacts:{noun}_list")
     if request.method == "POST" and form.is_valid():
@@ -157,12 +161,13 @@ def _save_form(
             save(form.save(commit=False), by=request.actor)
         except UserError as error:
             form.add_error(next((name for name in error.fields if name in form.fields), None), str(error.message))
+            status = error.status
         else:
             return redirect(back)
     archive_url = reverse(f"contacts:{noun}_archive", args=[row.pk]) if row.pk else ""
     context = {"form": form, "heading": heading, "back": back, "row": row, "archive_url": archive_url, **more}
     template = "contacts/store_form.html" if noun == "store" else "contacts/place_form.html"
-    return render(request, template, context, status=422 if request.method == "POST" else 200)
+    return render(request, template, context, status=status)
 
 
 @require_POST

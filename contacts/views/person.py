@@ -16,7 +16,7 @@ from contacts.models import Contact, Follow, Member, Relation
 from contacts.phones import show_phone
 from contacts.queries import follows_of, memberships_of, phones_of
 from contacts.services.opt_out import end_opt_out, is_opted_out, set_opt_out
-from contacts.services.ownership import assign_owner
+from contacts.services.ownership import credit_by_hand
 from contacts.services.stages import move_by_hand
 from contacts.views.history import timeline_context
 from contacts.views.people import get_contact_or_404
@@ -62,7 +62,9 @@ def _page(request: MemberRequest, contact: Contact, **extra: Any) -> dict[str, A
         "can_edit": can_edit,
         "can_merge": "contacts.merge" in request.permissions and not is_phone,
         "stage_form": StageForm(current_id=contact.stage_id) if can_edit else None,
-        "owner_form": OwnerForm(members=others) if can_edit and not is_phone and others.exists() else None,
+        "owner_form": OwnerForm(members=others, current_id=contact.owner_id)
+        if can_edit and not is_phone and others.exists()
+        else None,
         "is_opted_out": is_opted_out(contact, now),
         **timeline_context(request, contact),
         **extra,
@@ -135,10 +137,19 @@ def change_contact_owner(request: MemberRequest, pk: int) -> HttpResponse:
     if request.scope.is_own_only:
         raise PermissionDenied  # a guide does not decide whom a shared customer is credited to
     active = follows_of(contact).filter(relation=Relation.ACTIVE).values("member_id")
-    form = OwnerForm(request.POST, members=Member.objects.filter(pk__in=active))
+    friends = Member.objects.filter(pk__in=active)
+    form = OwnerForm(request.POST, members=friends)
     if not form.is_valid():
         return render(request, "contacts/contact_detail.html", _page(request, contact, owner_form=form), status=422)
-    assign_owner([contact.pk], form.cleaned_data["member"], by=request.actor, at=clock.now())
+    wanted = form.cleaned_data
+    try:
+        credit_by_hand(contact.pk, wanted["member"], seen=wanted["seen"], by=request.actor, at=clock.now())
+    except UserError as refused:
+        # A form of its own for the answer, as for stages: whoever reads it sees the owner of now.
+        again = OwnerForm(request.POST.dict() | {"seen": contact.owner_id}, members=friends)
+        again.add_error(None, refused.message)
+        page = _page(request, contact, owner_form=again)
+        return render(request, "contacts/contact_detail.html", page, status=refused.status)
     return redirect("contacts:contact", pk=contact.pk)
 
 

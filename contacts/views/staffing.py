@@ -5,6 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -103,7 +104,7 @@ def change_page(request: MemberRequest, pk: int) -> HttpResponse:
 
 def _page(request: MemberRequest, change: StaffChange, error: str = "", status: int = 200) -> HttpResponse:
     held = reading.burdens([change.member])[change.member_id]
-    stores = visible_stores(request.scope).filter(archived_at__isnull=True).order_by("name")
+    stores = _open_stores(request, change).order_by("name")
     context = {
         "change": change,
         "error": error,
@@ -150,7 +151,7 @@ def _decide(request: MemberRequest, change: StaffChange) -> HandoverPlan | None:
     todos_to = whole_number(given.get("todos_to"))
     if change.kind == Kind.LEFT:
         return deciding.see_off(change.pk, todos_to=todos_to, with_plan=with_plan, seen=seen, by=request.actor)
-    store = _store(request, given.get("store", ""))
+    store = _store(request, change, given.get("store", ""))
     if change.kind == Kind.JOINED:
         deciding.place_newcomer(change.pk, store, seen=seen, by=request.actor)
         return None
@@ -158,9 +159,15 @@ def _decide(request: MemberRequest, change: StaffChange) -> HandoverPlan | None:
     return deciding.move(change.pk, wanted, seen=seen, by=request.actor)
 
 
-def _store(request: MemberRequest, text: str) -> Store:
+def _open_stores(request: MemberRequest, change: StaffChange) -> QuerySet[Store]:
+    """Where she may be placed: within the scope of the permission that decides, which may be narrower than that of seeing her."""
+    reach = data_scope(request.user, reading.NEEDED[Kind(change.kind)], grants=request.grants)
+    return visible_stores(reach).filter(archived_at__isnull=True)
+
+
+def _store(request: MemberRequest, change: StaffChange, text: str) -> Store:
     pk = whole_number(text)
-    store = visible_stores(request.scope).filter(pk=pk).first() if pk else None
+    store = _open_stores(request, change).filter(pk=pk).first() if pk else None
     if store is None:
         raise UserError(_("请选择门店。"))
     return store

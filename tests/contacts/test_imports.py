@@ -23,6 +23,7 @@ from contacts.models import (
     ImportRun,
     ImportState,
     OwnershipChange,
+    Stage,
     StageTransition,
     TimelineEvent,
 )
@@ -166,6 +167,7 @@ def test_stage_and_owner_move_with_their_history() -> None:
     person, old = follow.contact, follow.member
     other = make_member("梅梅", userid="mei")
     make_follow(person, other, own=False)
+    OwnershipChange.objects.create(contact=person, to_member=old, changed_at=follow.added_at, reason="latest_add")
     stranger = make_follow(make_contact())
     make_member("陌生", userid="nobody")
     run = brought_in(
@@ -183,7 +185,27 @@ def test_stage_and_owner_move_with_their_history() -> None:
     person.refresh_from_db()
     assert (person.stage, person.owner) == (stages["new"], old)
     assert StageTransition.objects.count() == 2
-    assert OwnershipChange.objects.filter(contact=person, reason="import").count() == 2
+    reasons = person.ownership_changes.order_by("pk").values_list("reason", flat=True)
+    assert list(reasons) == ["latest_add", "import", "latest_add"], "the merchant's rule goes on deciding"
+
+
+def test_a_stage_put_out_of_use_after_the_trial_takes_nobody_and_the_run_ends() -> None:
+    stages = make_stages()
+    first, second, third = cast()
+    Contact.objects.filter(pk=third.pk).update(stage=stages["dormant"])
+    run = tried(
+        f"客户编号,阶段,生日\n{first.pk},沉睡,1990-01-01\n{second.pk},复购,1990-01-02\n{third.pk},沉睡,1990-01-03\n"
+    )
+    assert figures(run) == (0, 3, 0, 0)
+    Stage.objects.filter(pk=stages["dormant"].pk).update(is_archived=True)
+    running.start(run.pk, acts=False, by=SYSTEM)
+    work()
+    run.refresh_from_db()
+    assert (run.state, figures(run)) == (ImportState.DONE, (0, 2, 0, 1))
+    assert "已停用" in problems(run)[2]
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.stage, first.birthday, second.stage) == (None, None, stages["repeat"])
 
 
 @pytest.mark.parametrize("acts", [False, True])

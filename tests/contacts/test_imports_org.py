@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from contacts.models import Member, MemberPlacement, Store, StorePlacement
+from contacts.models import Contact, Member, MemberPlacement, Store, StorePlacement
 from contacts.services import archiving
+from contacts.services.imports import running, staffing
 from contacts.services.organisation import move_member
 from scrm.lib import clock
 from tenants.audit import SYSTEM
 from tests.support.contacts import make_dealer, make_follow, make_member, make_region, make_store
-from tests.support.imports import brought_in, figures, problems, taken_back, tried
+from tests.support.imports import brought_in, figures, problems, taken_back, tried, work
 
 pytestmark = pytest.mark.django_db
 
@@ -115,6 +116,29 @@ def test_members_move_from_a_day_on_with_their_customers() -> None:
     assert not MemberPlacement.objects.filter(member=mei).exists()
 
 
+def test_few_members_with_many_customers_make_a_slice_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = make_store(code="S1"), make_store(code="S2")
+    for userid, customers in (("a", 3), ("b", 1), ("c", 1), ("d", 0), ("e", 1)):
+        member = make_member(userid=userid, store=old)
+        for _number in range(customers):
+            make_follow(member=member)
+    monkeypatch.setattr(staffing, "CUSTOMERS", 2)
+    moved: list[int] = []
+    move = staffing.move_members
+
+    def listening(moves: Any, **rest: Any) -> None:
+        moved.append(len(moves))
+        move(moves, **rest)
+
+    monkeypatch.setattr(staffing, "move_members", listening)
+    run = brought_in("userid,门店编码\na,S2\nb,S2\nc,S2\nd,S2\ne,S2\n", "staffing")
+    assert (moved, figures(run)) == ([1, 3, 1], (0, 5, 0, 0))
+    assert set(Contact.objects.values_list("store", flat=True)) == {new.pk}
+    taken_back(run)
+    assert (moved[3:], run.rows_undone) == ([1, 3, 1], 5)
+    assert set(Contact.objects.values_list("store", flat=True)) == {old.pk}
+
+
 def test_history_is_not_rewritten_and_a_later_move_is_kept() -> None:
     old, new, third = make_store(code="S1"), make_store(code="S2"), make_store(code="S3")
     lin = make_member("林小雅", userid="lin", store=old)
@@ -124,6 +148,13 @@ def test_history_is_not_rewritten_and_a_later_move_is_kept() -> None:
         in problems(tried(f"userid,门店编码,生效日期\nlin,S2,{start - timedelta(days=9)}\n", "staffing"))[2]
     )
     assert "合理范围" in problems(tried("userid,门店编码,生效日期\nlin,S2,2099-01-01\n", "staffing"))[2]
+    trial = tried("userid,门店编码\nlin,S2\n", "staffing")
+    archiving.archive(new, by=SYSTEM)
+    running.start(trial.pk, acts=False, by=SYSTEM)
+    work()
+    trial.refresh_from_db()
+    assert figures(trial) == (0, 0, 0, 1) and "已归档" in problems(trial)[2]
+    archiving.restore(new, by=SYSTEM)
     run = brought_in("userid,门店编码\nlin,S2\n", "staffing")
     move_member(lin.pk, third, by=SYSTEM)
     taken_back(run)

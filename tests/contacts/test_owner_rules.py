@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from accounts.scope import EVERYTHING
 from contacts import longjobs
 from contacts.models import Contact, Member, OwnershipChange, TimelineEvent
 from contacts.policy import OwnerRule, people_policy
-from contacts.services import owner_rules
+from contacts.services import bulk, owner_rules
 from contacts.services.crediting import Claim, Ties, claim_of, decide
 from contacts.services.ownership import assign_owner
 from scrm.lib import clock
@@ -104,6 +105,24 @@ def test_what_somebody_decided_is_left_alone_by_every_rule(choose: Any) -> None:
         seen((lin, at(1)), (mei, at(50)), (make_member(store=lin.store), at(100 + len(kind))))
         assert run(owner_rules.APPLY).result["moved"] == 0
         assert owner(person) == mei
+
+
+def test_an_undone_bulk_change_gives_the_owner_back_to_the_rule_and_the_store_to_her(choose: Any) -> None:
+    choose("latest")
+    (lin, mei), elsewhere = guides(), make_store()
+    person = seen((lin, at(1)), (mei, at(50)))
+    Contact.objects.filter(pk=person.pk).update(store=elsewhere)
+    change = bulk.start("owner", Contact.objects.all(), {"member": lin.pk}, EVERYTHING, by=HQ, expected=1)
+    person.refresh_from_db()
+    assert (person.owner, person.store) == (lin, lin.store)
+    bulk.ask_undo(change.pk, EVERYTHING, by=HQ)
+    person.refresh_from_db()
+    assert (person.owner, person.store) == (mei, elsewhere)
+    reasons = person.ownership_changes.order_by("changed_at", "pk").values_list("reason", flat=True)
+    assert list(reasons) == ["latest_add", "manual", "latest_add"]
+    third = make_member(store=make_store())
+    seen((lin, at(1)), (mei, at(50)), (third, at(100)))
+    assert owner(person) == third, "as before the change, the rule decides"
 
 
 def test_by_store_a_friend_of_the_store_of_her_purchase_owns(choose: Any) -> None:

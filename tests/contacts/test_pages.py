@@ -303,10 +303,22 @@ def test_credit_cannot_go_to_a_guide_who_is_no_friend(acme_client: Client) -> No
     person = make_follow().contact
     stranger = make_member(store=make_store())
     assert acme_client.post(f"/contacts/{person.pk}/owner/", {"member": stranger.pk}).status_code == 422
-    friend = make_follow(person).member
-    acme_client.post(f"/contacts/{person.pk}/owner/", {"member": friend.pk})
+    first, second = make_follow(person, own=False).member, make_follow(person, own=False).member
+    page = f"/contacts/{person.pk}/owner/"
+    body = {"seen": person.owner_id or ""}
+    acme_client.post(page, body | {"member": first.pk})
     person.refresh_from_db()
-    assert person.owner == friend
+    assert person.owner == first
+
+    refused = acme_client.post(page, body | {"member": second.pk})
+    assert refused.status_code == 409 and f"更改过,现在归「{first}」" in refused.content.decode()
+    assert acme_client.user.display_name in refused.content.decode()  # type: ignore[attr-defined]
+    person.refresh_from_db()
+    assert person.owner == first
+    assert refused.context["owner_form"]["seen"].value() == first.pk, "having read it she may decide again"
+    acme_client.post(page, {"seen": first.pk, "member": second.pk})
+    person.refresh_from_db()
+    assert person.owner == second
 
 
 def test_the_timeline_filters_by_kind(acme_client: Client) -> None:
@@ -349,7 +361,7 @@ def test_a_store_moves_region_by_placement(acme_client: Client) -> None:
     acme_client.post("/org/stores/new/", {"code": "S1", "name": "静安寺", "region": east.pk, "is_open": "on"})
     store = Store.objects.get(code="S1")
     fields = {"code": "S1", "name": "静安寺", "region": south.pk, "is_open": "on"}
-    assert acme_client.post(f"/org/stores/{store.pk}/", fields).status_code == 302
+    assert acme_client.post(f"/org/stores/{store.pk}/", fields | {"seen": store.digest}).status_code == 302
     old, new = StorePlacement.objects.filter(store=store).order_by("pk")
     assert (old.region, new.region, new.placed_to) == (east, south, None)
     assert old.placed_to == new.placed_from

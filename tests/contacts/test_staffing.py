@@ -407,6 +407,18 @@ def test_seeing_by_one_role_does_not_decide_by_another() -> None:
     assert client.get(f"/org/changes/{gone.pk}/").status_code == 200
     assert client.post(f"/org/changes/{gone.pk}/decide/", {"seen": gone.digest}).status_code == 404
 
+    # The other way round: she sees one store's members, and decides for all stores.
+    editor = make_user(permissions=["org.edit"])
+    grant(editor, make_user(permissions=["org.view"]).grants.get().role, mine)
+    moved, unseen = (make_staff_change(make_member(store=store), "moved", to_store=other) for store in (mine, other))
+    client = log_in(editor)
+    assert client.get(f"/org/changes/{unseen.pk}/").status_code == 404
+    assert other in client.get(f"/org/changes/{moved.pk}/").context["stores"]
+    body = {"seen": moved.digest, "store": other.pk, "customers": "follow"}
+    assert client.post(f"/org/changes/{moved.pk}/decide/", body).status_code == 302
+    moved.member.refresh_from_db()
+    assert moved.member.store == other
+
 
 def test_the_list_costs_the_same_for_few_and_for_many(acme_client: Client) -> None:
     def cost(count: int) -> int:

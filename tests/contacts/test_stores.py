@@ -190,7 +190,10 @@ def test_the_page_saves_and_shows_where_the_store_belonged(acme_client: Client) 
     assert hours.say_day(hours.on_day(store.opening_hours, today) or []) in acme_client.get("/org/").content.decode()
 
     StorePlacement.objects.update(placed_from=clock.now() - timedelta(days=30))
-    acme_client.post(f"/org/stores/{store.pk}/", sent(region=south.pk, day_0="9:00-18:00"))
+    seen = acme_client.get(f"/org/stores/{store.pk}/").context["form"]["seen"].value()
+    acme_client.post(f"/org/stores/{store.pk}/", sent(region=south.pk, day_0="9:00-18:00", seen=seen))
+    second = acme_client.post(f"/org/stores/{store.pk}/", sent(region=east.pk, name="别名", seen=seen))
+    assert second.status_code == 409 and "被同事改过" in second.content.decode()
     page = acme_client.get(f"/org/stores/{store.pk}/").content.decode()
     assert "华东 · 直营" in page and "华南 · 直营" in page and "09:00-18:00" in page
     old, new = StorePlacement.objects.order_by("placed_from")
@@ -198,6 +201,13 @@ def test_the_page_saves_and_shows_where_the_store_belonged(acme_client: Client) 
 
     answer = acme_client.post(f"/org/stores/{store.pk}/", sent(day_0="早上"))
     assert answer.status_code == 422 and "看不懂「早上」" in answer.content.decode()
+
+    store.refresh_from_db()
+    seen = store.digest
+    archive(store, by=SYSTEM)
+    assert acme_client.post(f"/org/stores/{store.pk}/", sent(seen=seen)).status_code == 409
+    organisation.save_store(store, by=SYSTEM)  # read before it was archived
+    assert Store.objects.get().archived_at is not None
 
 
 @pages

@@ -31,7 +31,7 @@ from contacts.services.imports import cells, writing
 from contacts.services.imports.registry import BadCell, Column, Kind, Read, Slice
 from contacts.services.imports.returning import take_back
 from scrm.lib import clock
-from scrm.lib.db.bulk import clean_text, lock_rows
+from scrm.lib.db.bulk import clean_text
 from scrm.lib.errors import UserError
 from scrm.lib.numbers import whole_number
 from tenants import locks
@@ -122,8 +122,10 @@ class People:
 
     def lock(self, part: Slice) -> None:
         locks.lock_in_transaction(custom_values.LOCK, shared=True)
-        lock_rows(Contact, part.rows().filter(target_id__isnull=False).values_list("target_id", flat=True))
-        """In the order of ids, as every writer does; the ids stay where they are."""
+        if "stage" in part.run.mapping:
+            # Before the people, as whoever puts a stage out of use does: none goes while a slice moves people there.
+            list(Stage.objects.select_for_update(no_key=True).order_by("pk").values_list("pk"))
+        # In the order of ids, as every writer does; the ids stay where they are.
         sql = (
             f"SELECT count(*) FROM (SELECT 1 FROM {_table(Contact)} WHERE id = ANY(ARRAY(SELECT target_id FROM {_table(ImportRow)}"
             " WHERE run_id = %s AND line > %s AND line <= %s AND target_id IS NOT NULL)) ORDER BY id FOR UPDATE) AS held"
@@ -157,11 +159,12 @@ _SEEN = "hash_record_extended(ROW(root_id, birthday, stage_id, owner_id, custom)
 def _stale(part: Slice) -> tuple[list[int], bool]:
     """The lines that the trial's word does not hold for any more; and whether that is all there are.
 
-    Phones are rows of their own, so they are looked at; what a person is like is told by the hash.
+    Phones are rows of their own, so they are looked at, and whether a stage is in use still; what a person is like is told by the hash.
     """
     known = f"r.values ? 'phone' AND (r.changes ? 'phone') = ({_has_phone('r.target_id', 'r.values')})"
     sql = f"""
     SELECT r.line, r.seen IS NULL OR c.seen IS NULL OR r.seen <> c.seen OR ({known if "phone" in part.run.mapping else "FALSE"})
+        OR ({_goes_nowhere("r.changes") if "stage" in part.run.mapping else "FALSE"})
     FROM {_table(ImportRow)} AS r LEFT JOIN LATERAL (
         SELECT {_SEEN} AS seen FROM {_table(Contact)} WHERE id = r.target_id OFFSET 0
     ) AS c ON TRUE
@@ -202,9 +205,11 @@ def _judging(part: Slice, lines: list[int] | None) -> tuple[str, list[Any]]:
         "owner" not in part.run.mapping and scope_from_json(part.run.scope).sees_all and len(_scopes("external")[0]) < 2
     )
     stranger = _STRANGER if "owner" in part.run.mapping else "FALSE"
+    stage_gone = _goes_nowhere("changes") if "stage" in part.run.mapping else "FALSE"
     words = {
         "none": _("找不到这位客户,或不在您的数据范围内"), "two": _("对应多位客户,请先合并或改用其他编号"),
         "stranger": _("归属导购不是这位客户的好友,需先转移客户"),
+        "stage_gone": _("阶段已停用,请改用使用中的阶段"),
         "many": _("自定义字段最多 %(limit)d 个") % {"limit": MAX_KEYS},
     }  # fmt: skip
     sql = f"""
@@ -231,7 +236,7 @@ def _judging(part: Slice, lines: list[int] | None) -> tuple[str, list[Any]]:
         SELECT id, was, seen, known AS target_id, COALESCE(changes, '{{}}') AS changes, CASE
             WHEN root IS NULL THEN %s WHEN known IS NULL THEN %s
             WHEN earlier IS NOT NULL THEN format(%s, earlier) WHEN nth > 1 THEN format(%s, first_line)
-            WHEN is_stranger THEN %s WHEN is_full THEN %s ELSE '' END AS problem
+            WHEN is_stranger THEN %s WHEN {stage_gone} THEN %s WHEN is_full THEN %s ELSE '' END AS problem
         FROM compared
     ), verdict AS MATERIALIZED (
         SELECT id, was, target_id, problem, CASE WHEN problem = '' THEN seen END AS seen,
@@ -248,7 +253,7 @@ def _judging(part: Slice, lines: list[int] | None) -> tuple[str, list[Any]]:
     return sql, [
         *span, *([lines] if lines else []), *found_params, *seen_params, part.run.pk, *([part.after] if lines is None else []), MAX_KEYS,
         words["none"], words["two"], _("与第 %(line)s 行是同一位客户") % {"line": "%s"}, _("与第 %(line)s 行是同一位客户") % {"line": "%s"},
-        words["stranger"], words["many"], *span,
+        words["stranger"], words["stage_gone"], words["many"], *span,
     ]  # fmt: skip
 
 
@@ -265,6 +270,14 @@ def _has_phone(root: str, wanted: str) -> str:
     return (
         f"(SELECT 1 {phones} {root} LIMIT 1) IS NOT NULL OR (SELECT 1 FROM {Contact._meta.db_table} AS b WHERE b.root_id = {root}"
         f" AND (SELECT 1 {phones} b.id LIMIT 1) IS NOT NULL LIMIT 1) IS NOT NULL"
+    )
+
+
+def _goes_nowhere(changes: str) -> str:
+    """Whether a row moves somebody to a stage that was put out of use since the file was read."""
+    return (
+        f"{changes} ? 'stage' AND (SELECT 1 FROM {Stage._meta.db_table} AS s"
+        f" WHERE s.id = ({changes} -> 'stage' ->> 1)::bigint AND NOT s.is_archived) IS NULL"
     )
 
 

@@ -79,6 +79,7 @@ class Kind:
     worker: Worker
     order: int = 100
     slice_rows: int = 10_000  # a slice is done within some seconds
+    narrow: Callable[[Slice], int] | None = None  # its last line, where some rows are far more work than others
     may_act: bool = False  # rules and stages by condition can take its changes as news
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from contacts.models import Contact, ContactPhone, FactSource, ImportRow, Member, Stage
+from contacts.models import Contact, ContactPhone, FactSource, ImportRow, Member, OwnershipChange, Stage
 from contacts.services import custom_values
 from contacts.services.custom_values import BIRTHDAY, PHONE
 from contacts.services.imports.registry import Slice
@@ -21,9 +21,9 @@ from tenants.audit import Actor
 SOURCE = "import"  # of phones and transitions that come from a file
 
 
-def assign(member_id: int, ids: list[int], *, by: Actor, now: datetime) -> None:
+def assign(member_id: int, ids: list[int], *, by: Actor, now: datetime, reason: str = SOURCE) -> None:
     """Credit people to a member who was found to be a friend of each."""
-    assign_owner(ids, Member.objects.get(pk=member_id), by=by, at=now, reason=SOURCE, must_be_friend=False)
+    assign_owner(ids, Member.objects.get(pk=member_id), by=by, at=now, reason=reason, must_be_friend=False)
 
 
 def take_back(part: Slice, *, by: Actor, now: datetime) -> None:
@@ -123,8 +123,22 @@ class _Return:
         for stage_id, ids in self.stages.items():
             stage = Stage.objects.get(pk=stage_id)
             change_stage(ids, stage, source=SOURCE, reason=_("撤销导入"), by=by, at=now)
+        back: dict[tuple[int, str], list[int]] = defaultdict(list)
+        reasons = _reasons_before([pk for ids in self.owners.values() for pk in ids])
         for member_id, ids in self.owners.items():
-            assign(member_id, ids, by=by, now=now)
+            for pk in ids:
+                back[member_id, reasons.get(pk, SOURCE)].append(pk)
+        for (member_id, reason), ids in back.items():
+            assign(member_id, ids, by=by, now=now, reason=reason)
+
+
+def _reasons_before(ids: Sequence[int]) -> dict[int, str]:
+    """Root → why she had the owner whom the import took from her: where the rule had decided, it decides on."""
+    found: dict[int, list[str]] = defaultdict(list)
+    changes = OwnershipChange.objects.filter(contact_id__any_of=set(ids)).order_by("changed_at", "pk")
+    for contact_id, reason in changes.values_list("contact_id", "reason"):
+        found[contact_id].append(reason)
+    return {pk: reasons[-2] for pk, reasons in found.items() if len(reasons) > 1 and reasons[-1] == SOURCE}
 
 
 def _iso(day: date | None) -> str | None:

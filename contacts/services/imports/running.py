@@ -6,6 +6,7 @@ killed worker goes on at the next row, and no row comes in twice.
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -227,10 +228,13 @@ def _know_rows() -> None:
 
 
 def _next_slice(run: ImportRun) -> Slice | None:
-    rows, size = run.rows.filter(line__gt=run.applied_line), import_kind(run.kind).slice_rows
-    full = rows.order_by("line").values_list("line", flat=True)[size - 1 : size]
+    rows, kind = run.rows.filter(line__gt=run.applied_line), import_kind(run.kind)
+    full = rows.order_by("line").values_list("line", flat=True)[kind.slice_rows - 1 : kind.slice_rows]
     until = next(iter(full), None) or rows.aggregate(last=Max("line"))["last"]
-    return Slice(run, run.applied_line, until) if until is not None else None
+    if until is None:
+        return None
+    part = Slice(run, run.applied_line, until)
+    return replace(part, until=kind.narrow(part)) if kind.narrow else part
 
 
 def _told(run: ImportRun) -> Any:

@@ -1,15 +1,16 @@
 """成员门店: who works at which store, from which day on. What lies before her latest placement is history and stays."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.db.models import Count
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from contacts.models import ImportRow, Member, MemberPlacement, Store
+from contacts.models import Contact, GroupChat, ImportRow, Member, MemberPlacement, Store
 from contacts.services.imports import cells
 from contacts.services.imports.registry import BadCell, Column, Kind, Slice
 from contacts.services.imports.rows import SLICE, Verdict, save, to_do, write_verdicts
@@ -20,6 +21,7 @@ from tenants import audit
 from tenants.audit import Actor
 from tenants.context import current_tenant
 
+CUSTOMERS = 5_000  # who follow within one slice: some seconds, and locked no longer
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=ZoneInfo("UTC"))
 
 
@@ -59,8 +61,11 @@ class Staffing:
             members[member.userid].append(member)
         latest = _latest(member.pk for found in members.values() for member in found)
         zone = ZoneInfo(current_tenant().time_zone)
+        gone = dict(Store.objects.filter(archived_at__isnull=False).values_list("pk", "name"))
         write_verdicts(
-            part, lambda row: _verdict(row, members.get(row.key, []), latest, zone), _("与第 %(line)d 行是同一位成员")
+            part,
+            lambda row: _verdict(row, members.get(row.key, []), latest, zone, gone),
+            _("与第 %(line)d 行是同一位成员"),
         )
 
     def confirm(self, part: Slice) -> None:
@@ -100,7 +105,28 @@ class Staffing:
         _audit([row for row in rows if not row.is_kept], by)
 
 
-def _verdict(row: ImportRow, found: list[Member], latest: dict[int, MemberPlacement], zone: ZoneInfo) -> Verdict:
+def narrow(part: Slice) -> int:
+    """The line at which the customers and groups of the members so far are as many as one transaction should move; a single member's
+    go together, however many they are."""
+    rows = list(part.rows().values_list("line", "target_id"))
+    members = {member_id for _line, member_id in rows if member_id}
+    owned = Contact.objects.filter(owner_id__in=members, root__isnull=True).order_by()
+    followers = Counter(dict(owned.values_list("owner_id").annotate(n=Count("pk"))))
+    groups = GroupChat.objects.filter(owner_id__in=members).order_by()
+    followers.update(dict(groups.values_list("owner_id").annotate(n=Count("pk"))))
+    until, total = part.until, 0
+    for at, (line, member_id) in enumerate(rows):
+        total += followers[member_id or 0]
+        if total > CUSTOMERS and at:
+            return until
+        until = line
+    return until
+
+
+def _verdict(
+    row: ImportRow, found: list[Member], latest: dict[int, MemberPlacement], zone: ZoneInfo, gone: dict[int, str]
+) -> Verdict:
+    """gone: the stores that were archived, some of them since the file was read."""
     if not found:
         return Verdict(problem=_("没有这个成员账号"))
     if len(found) > 1:
@@ -108,6 +134,10 @@ def _verdict(row: ImportRow, found: list[Member], latest: dict[int, MemberPlacem
     member, store_id, day = found[0], row.values["store"], row.values.get("since")
     if member.store_id == store_id:
         return Verdict(member.pk)
+    if store_id in gone:
+        return Verdict(
+            member.pk, problem=_("门店「%(name)s」已归档,请先恢复它,或改成另一家") % {"name": gone[store_id]}
+        )
     since = datetime.combine(date.fromisoformat(day), time(), zone) if day else None
     last = latest.get(member.pk)
     if since and last and (since <= last.placed_from or (last.placed_to and since < last.placed_to)):
@@ -147,4 +177,5 @@ KIND = Kind(
     Staffing(),
     order=30,
     slice_rows=SLICE,
+    narrow=narrow,
 )
