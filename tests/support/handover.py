@@ -9,6 +9,7 @@ from contacts.models import Follow, GroupChat, HandoverPlan, HandoverRow, Handov
 from contacts.services.handover import planning, running
 from contacts.services.handover.eligibility import preview
 from scrm.lib import clock
+from tagging.models import FollowTag, Tag, TagGroup
 from tenants.audit import SYSTEM
 from tests.support.contacts import make_contact, make_follow, make_group, make_identity, make_member
 from tests.support.wecom import Wecom
@@ -82,4 +83,39 @@ def states(plan: HandoverPlan) -> dict[str, int]:
     found: dict[str, int] = {}
     for state in HandoverRow.objects.filter(plan=plan).values_list("state", flat=True):
         found[state] = found.get(state, 0) + 1
+    return found
+
+
+def leaves(wecom: Wecom, member: Member) -> None:
+    """She left the corp, there and here."""
+    wecom.hand("member_leaves", userid=member.userid)
+    gone(member)
+
+
+def gone(member: Member) -> None:
+    """She left the corp, as a sync wrote it here."""
+    member.status, member.left_at, member.has_customer_contact = Member.Status.LEFT, clock.now(), False
+    member.save()
+
+
+def externals(follows: list[Follow]) -> list[str]:
+    return [follow.identity.value for follow in follows]
+
+
+def failing(wecom, follow, reason):
+    """WeCom ended the hand-over of a customer; the fields of its news."""
+    wecom.hand("refuse_transfer", external_userid=follow.identity.value)
+    return {"UserID": "hechen", "ExternalUserID": follow.identity.value, "FailReason": reason}
+
+
+def customers_of(wecom: Wecom, userid: str) -> int:
+    return len(wecom.hand("customers", userid=userid, limit=1_000)["customers"])
+
+
+def tag(follow: Follow, name: str, *, group: TagGroup) -> Tag:
+    """An internal tag that her guide put on a customer."""
+    found, _new = Tag.objects.get_or_create(group=group, name=name)
+    FollowTag.objects.create(
+        follow=follow, contact=follow.contact, tag=found, origin="guide", state="on", tagged_at=clock.now()
+    )
     return found

@@ -6,7 +6,7 @@ import pytest
 
 from contacts.models import Contact, Follow, GroupMembership, Identity
 from tagging.models import FollowTag
-from tests.contacts.test_erasing import ask, traces, work
+from tests.support.erasing import ask, traces, work
 from tests.support.syncing import first_synced, sync
 from wecom_bridge.models import StagedRow
 
