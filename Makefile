@@ -61,7 +61,7 @@ lint-frontend:
 test-with-servers:
 	$(PY) manage.py makemigrations --check --dry-run
 	$(PY) manage.py messages --check
-	$(PY) -m pytest $(if $(ARGS),$(ARGS),--numprocesses 3 --dist loadfile --no-loadscope-reorder)
+	$(PY) -m pytest $(if $(ARGS),$(ARGS),--numprocesses 3 --dist loadfile --no-loadscope-reorder --reuse-db)
 
 gates: setup ## the long proofs: crash, chaos, a million rows, a virtual month
 	@$(RUNTIME) test-env --durable -- $(PY) -m pytest -m gate $(ARGS)
