@@ -341,6 +341,8 @@ ELSEWHERE = {
     "contacts.BulkPart": "its job: a job is one worker's, by the lease on it",
     "contacts.ImportRow": "its job",
     "contacts.ImportHead": "its job",
+    "contacts.PhoneBatch": "its import's job",
+    "contacts.PhoneToAdd": "an import's job, under the lock of people, as `phone`",
     "contacts.ErasedKey": "its request, which is taken by a lock: `erasure`",
     "contacts.ContactMerge": "tests/contacts/test_merge_concurrency.py",
     "contacts.SharedPhone": "under the lock of people, as `phone`",
