@@ -126,7 +126,7 @@ class People:
         members = [
             row["userid"] for row in self.stack.rows("SELECT userid FROM contacts_member WHERE status = 'active'")
         ]
-        alarms = [self._inbox(userid, ("导购异常删除",)) for userid in members]
+        alarms = [self._inbox(userid, ("导购异常删除客户",)) for userid in members]
         assert any(alarms) and all(len(titles) <= 1 for titles in alarms), alarms
 
     def _inbox(self, userid: str, wanted: tuple[str, ...] = TITLES) -> list[str]:
