@@ -129,10 +129,11 @@ def _friends() -> set[int]:
     return set(Follow.objects.filter(relation="active").values_list("pk", flat=True))
 
 
+NO_FILES = ("contacts:export_list", "contacts:export_limit")
 EXPORTS = sorted(
     route.name
     for route in PAGES
-    if "export" in route.name and not route.arguments and route.name != "contacts:export_list"
+    if "export" in route.name and not route.arguments and route.name not in NO_FILES
 )
 SECRET = "绝密"
 
