@@ -13,6 +13,7 @@ START = 1774000000
 GIGABYTE = 1024
 
 
+@pytest.mark.gate
 def test_a_share_of_the_largest_chain_is_read_once_in_bounded_memory():
     seen = read_all("chain1500:customers=24000")
     print(asdict(seen))
@@ -33,6 +34,7 @@ def test_the_largest_chain_is_read_once_within_a_gigabyte():
     assert seen.again - seen.after < 50
 
 
+@pytest.mark.gate
 def test_the_largest_chain_is_the_same_for_the_same_seed():
     one, same, other = (Corp(load("chain1500"), seed, 0, START) for seed in (7, 7, 8))
 
