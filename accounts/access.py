@@ -8,6 +8,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django_htmx.middleware import HtmxDetails
 
 from accounts import freezing
 from accounts.models import RoleGrant, User
@@ -31,6 +32,7 @@ class MemberRequest(HttpRequest):
     permissions: frozenset[str]
     scope: DataScope
     actor: Actor
+    htmx: HtmxDetails
 
 
 def requires(permission: str | None, *, with_old_password: bool = False, many: bool = False) -> Callable[[View], View]:

@@ -153,19 +153,19 @@ def actor(db: None) -> Any:
 
 
 @pytest.fixture
-def log_in(db: None) -> Callable[..., Client]:
+def log_in(db: None) -> Callable[..., core.LoggedIn]:
     """log_in("store", scope=store) or log_in(user): a browser with a session on acme's host."""
     return core.log_in
 
 
 @pytest.fixture
-def acme_client(db: None) -> Client:
+def acme_client(db: None) -> core.LoggedIn:
     """A browser of a 总部 user on acme's host; `acme_client.user` is she."""
     return core.log_in("hq")
 
 
 @pytest.fixture
-def globex_client(globex: Any) -> Client:
+def globex_client(globex: Any) -> core.LoggedIn:
     """A browser of a 总部 user on globex' host."""
     return core.log_in("hq", tenant=globex)
 

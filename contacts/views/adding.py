@@ -275,7 +275,7 @@ def phone_adding_copy(request: MemberRequest, pk: int) -> HttpResponse:
         phone = adding.copy(adding.own_phones(request.scope), pk, by=request.actor, at=clock.now())
     except PhoneToAdd.DoesNotExist as error:
         raise Http404 from error
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         context = {"row": _task(phone, True), "marks": [(one.value, one.label) for one in adding.MARKS]}
         return render(request, "contacts/_adding_task.html", context)
     return _work_list(request, phone)

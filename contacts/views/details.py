@@ -138,7 +138,7 @@ def details_unmask(request: MemberRequest, pk: int) -> HttpResponse:
     keys = [field.key for field in custom.fields_in_use() if field.is_masked and reader.sees(field)]
     audit.record("contact.details_unmasked", contact, by=request.actor, fields=keys)
     page = {"contact": contact, "panel": details_panel(request, contact, is_unmasked=True)}
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         return render(request, "contacts/_details_panel.html", page)
     shell = {"shell": "phone.html" if request.scope.is_own_only else "base.html", "phone_tab": "customers"}
     return render(request, "contacts/panel_alone.html", page | shell | {"template": "contacts/_details_panel.html"})

@@ -194,14 +194,14 @@ _PANELS: dict[str, Any] = {"notes": notes_panel, "todos": todos_panel}
 
 
 def _changed(request: MemberRequest, contact: Contact, panel: str) -> HttpResponse:
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         back = local_path(request, request.POST.get("next", ""))
         return redirect(back) if back else redirect("contacts:contact", pk=contact.pk)
     return _panel(request, contact, panel, _PANELS[panel](request, contact))
 
 
 def _refused(request: MemberRequest, contact: Contact, panel: str, context: dict[str, Any]) -> HttpResponse:
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         return _panel(request, contact, panel, context, status=422)
     page = {"contact": contact, "panel": context, "template": f"contacts/_{panel}_panel.html"}
     shell = {"shell": "phone.html" if request.scope.is_own_only else "base.html", "phone_tab": "customers"}

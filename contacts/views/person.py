@@ -93,7 +93,7 @@ def _follow(request: MemberRequest, row: dict[str, Any]) -> dict[str, Any]:
 def contact_timeline(request: MemberRequest, pk: int) -> HttpResponse:
     """The timeline alone: one kind, one doer, or a further page."""
     contact = get_contact_or_404(request, pk)
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         return contact_page(request, pk)
     response = render(
         request, "contacts/contact_detail.html#timeline", {"contact": contact, **timeline_context(request, contact)}
@@ -173,7 +173,7 @@ def unmask_phones(request: MemberRequest, pk: int) -> HttpResponse:
     contact = get_contact_or_404(request, pk)
     phones = [show_phone(phone) for phone in phones_of(contact)]
     audit.record("contact.unmasked", contact, by=request.actor, count=len(phones))
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         return render(
             request, "contacts/contact_detail.html#phones", {"contact": contact, "phones": phones, "is_unmasked": True}
         )

@@ -170,7 +170,7 @@ def test_the_list_shows_who_is_still_a_friend_and_is_dealt_with_once(acme_client
     with pytest.raises(Conflict):
         clashes.handle(Clash.objects.all(), both.pk, by=SYSTEM)
     (row,) = acme_client.get("/clashes/", {"state": "handled"}).context["rows"]
-    assert row["who"] == acme_client.user  # type: ignore[attr-defined]
+    assert row["who"] == acme_client.user
     assert AuditEntry.objects.filter(action="clash.handled").count() == 1
 
 

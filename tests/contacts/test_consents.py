@@ -45,7 +45,7 @@ def test_a_consent_is_written_shown_and_never_told_in_the_audit(acme_client: Cli
     given = form(purpose="profile", decision="given")
     assert acme_client.post(f"/contacts/{person.pk}/consents/", given).status_code == 302
     record = ConsentRecord.objects.get()
-    assert (record.noted_by_name, record.source) == (acme_client.user.display_name, "customer")  # type: ignore[attr-defined]
+    assert (record.noted_by_name, record.source) == (acme_client.user.display_name, "customer")
     page = acme_client.get(f"/contacts/{person.pk}/").content.decode()
     assert "当面说的" in page and "个性化推荐与打标签" in page
     assert TimelineEvent.objects.get(kind="consent.given").payload == {"purpose": "profile"}

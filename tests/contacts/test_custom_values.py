@@ -52,7 +52,7 @@ def test_values_are_shown_by_section_and_only_what_changed_is_written(acme_clien
     person.refresh_from_db()
     assert person.custom == {"skin": dry, "family": 4, "old_key": "旧系统"}
     fact = TimelineEvent.objects.get(kind="details.changed")
-    assert (fact.payload, fact.actor) == ({"fields": ["family", "skin"]}, f"user:{acme_client.user.pk}")  # type: ignore[attr-defined]
+    assert (fact.payload, fact.actor) == ({"fields": ["family", "skin"]}, f"user:{acme_client.user.pk}")
     page = text(acme_client.get(f"/contacts/{person.pk}/"))
     assert "肤质 油皮 → 干皮" in page and "家庭人数 未填 → 4" in page
     assert set(DirtyMark.objects.values_list("field_key", flat=True)) >= {"custom.skin", "custom.family"}

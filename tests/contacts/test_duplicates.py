@@ -93,7 +93,7 @@ def test_refused_once_it_is_proposed_again_by_nothing_but_new_evidence(acme_clie
     pk = Duplicate.objects.get().pk
     assert acme_client.post(f"/duplicates/{pk}/refuse/").status_code == 302
     row = Duplicate.objects.get()
-    assert (row.state, row.decided_by_id, row.decided_at is not None) == ("refused", acme_client.user.pk, True)  # type: ignore[attr-defined]
+    assert (row.state, row.decided_by_id, row.decided_at is not None) == ("refused", acme_client.user.pk, True)
     assert AuditEntry.objects.filter(action="duplicate.refused").count() == 1
 
     seen(lin, ("a", ()), ("b", ()))

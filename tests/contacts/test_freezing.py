@@ -79,7 +79,7 @@ def test_from_the_alarm_on_she_takes_nothing_along_until_her_manager_lifts_it_wi
     assert [hers.get(door).status_code for door in doors] == [200] * 3
     assert may(user) == set(TAKING)
     alarm.refresh_from_db()
-    assert alarm.lifted_by_id == alarm.handled_by_id == boss.user.pk  # type: ignore[attr-defined]
+    assert alarm.lifted_by_id == alarm.handled_by_id == boss.user.pk
     records = AuditEntry.objects.filter(subject_id=str(alarm.pk), action__startswith="account.").order_by("pk")
     assert [(row.action, row.data["user"], row.data.get("reason")) for row in records] == [
         ("account.frozen", user.pk, None), ("account.unfrozen", user.pk, "已和本人核实"),

@@ -198,7 +198,7 @@ def test_the_record_shows_who_merged_whom_and_undoes_it(acme_client: Client) -> 
     page = acme_client.get(f"/merges/{merge.pk}/undo/")
     assert acme_client.post(f"/merges/{merge.pk}/undo/", {"seen": page.context["plan"].token}).status_code == 302
     (row,) = acme_client.get("/merges/").context["rows"]
-    assert row["undone_by"] == acme_client.user  # type: ignore[attr-defined]
+    assert row["undone_by"] == acme_client.user
     assert fresh(gone)[0].root_id is None
 
 

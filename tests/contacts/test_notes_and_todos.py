@@ -48,7 +48,7 @@ def test_a_note_says_who_wrote_it_and_stands_in_the_timeline(acme_client: Client
     person = make_follow().contact
     note = write(acme_client, person, "想要敏感肌小样\n周末来")
     page = text(acme_client.get(f"/contacts/{person.pk}/"))
-    assert "想要敏感肌小样<br>周末来" in page and note.author_name == acme_client.user.display_name  # type: ignore[attr-defined]
+    assert "想要敏感肌小样<br>周末来" in page and note.author_name == acme_client.user.display_name
     fact = TimelineEvent.objects.get(kind="note.written")
     assert (fact.contact, fact.subject, fact.payload) == (person, f"note:{note.pk}", {})
     only = text(acme_client.get(f"/contacts/{person.pk}/timeline/", {"kind": "note.written"}, HTTP_HX_REQUEST="true"))
@@ -62,7 +62,7 @@ def test_an_empty_or_endless_note_is_refused_with_a_sentence(acme_client: Client
     assert 'id="person-notes"' in text(answer, 422)
     assert "返回客户页" in text(acme_client.post(f"/contacts/{person.pk}/notes/", {"text": ""}), 422)
     with pytest.raises(UserError, match="最多 1000 字"):
-        notes.write_note(person.pk, "长" * 1001, by=actor_of(acme_client.user), at=clock.now())  # type: ignore[attr-defined]
+        notes.write_note(person.pk, "长" * 1001, by=actor_of(acme_client.user), at=clock.now())
     assert not Note.objects.exists()
 
 
@@ -75,7 +75,7 @@ def test_its_author_alone_may_put_it_right_and_only_for_a_while(acme_client: Cli
     with pytest.raises(NotAllowed):
         notes.edit_note(note.pk, "别人改", by=actor, at=clock.now())
 
-    author = actor_of(acme_client.user)  # type: ignore[attr-defined]
+    author = actor_of(acme_client.user)
     with pytest.raises(UserError, match="30 分钟后不能再改"):
         notes.edit_note(note.pk, "太晚", by=author, at=note.written_at + notes.EDITABLE)
     with pytest.raises(UserError, match="30 分钟后不能再改"):
@@ -91,7 +91,7 @@ def test_a_note_taken_back_loses_its_words_everywhere(acme_client: Client) -> No
     page = text(acme_client.get(f"/contacts/{person.pk}/"))
     assert "写错了客户" not in page and "已撤回" in page
     with pytest.raises(UserError, match="已经撤回"):
-        notes.edit_note(note.pk, "再写", by=actor_of(acme_client.user), at=clock.now())  # type: ignore[attr-defined]
+        notes.edit_note(note.pk, "再写", by=actor_of(acme_client.user), at=clock.now())
 
 
 def test_the_system_and_tokens_write_neither(acme: Any) -> None:
@@ -113,7 +113,7 @@ def test_a_todo_is_given_in_one_tap_shown_next_and_done(acme_client: Client) -> 
     panel = text(acme_client.post(f"/contacts/{person.pk}/todos/{todo.pk}/done/", {}, HTTP_HX_REQUEST="true"))
     assert 'id="person-todos"' in panel and "已完成" in panel
     todo.refresh_from_db()
-    assert (todo.done_by_id, todo.done_by_name) == (acme_client.user.pk, acme_client.user.display_name)  # type: ignore[attr-defined]
+    assert (todo.done_by_id, todo.done_by_name) == (acme_client.user.pk, acme_client.user.display_name)
     acme_client.post(f"/contacts/{person.pk}/todos/{todo.pk}/done/", {"done": "0"})
     todo.refresh_from_db()
     assert (todo.done_at, todo.done_by_name) == (None, "")
@@ -206,7 +206,7 @@ def test_an_overdue_todo_that_reminded_one_guide_reminds_the_next_at_once(acme_c
     before = Todo.objects.get()
     wish = reminders._wish(before)
     late = working_instant(before.due_at + timedelta(days=1))
-    todo = todos.give_todo(before.pk, other, by=actor_of(acme_client.user), at=late)  # type: ignore[attr-defined]
+    todo = todos.give_todo(before.pk, other, by=actor_of(acme_client.user), at=late)
     assert (todo.remind_at, todo.due_at) == (late, before.due_at) and reminders._wish(todo) != wish
 
 
@@ -314,7 +314,7 @@ def test_the_timeline_is_narrowed_by_who_did_it(acme_client: Client, make_user: 
     assert "没有符合的记录" in shown(who="wecom")
     assert "没有符合的记录" in shown(who="member:999")
     assert "没有符合的记录" in shown(who="member:²")
-    assert "第一条" in shown(who=f"user:{acme_client.user.pk}", kind="note.written")  # type: ignore[attr-defined]
+    assert "第一条" in shown(who=f"user:{acme_client.user.pk}", kind="note.written")
     assert "没有符合的记录" in shown(who=f"user:{colleague.pk}", kind="opt_out.set")
     whole = text(acme_client.get(f"/contacts/{person.pk}/timeline/", {"who": f"user:{colleague.pk}"}))
     assert "基本资料" in whole and f'value="user:{colleague.pk}" selected' in whole

@@ -165,7 +165,7 @@ def _more_of_everything(acme_client: Client) -> None:
     ErasureRequest.objects.create(contact=make_contact(), asked_by="self", reason="来信", requested_at=now)
     Department.objects.create(corp=make_corp(), department_id=number, name=f"部门{number}", store=store)
     make_field(f"资料{number}", in_list=False)
-    user = acme_client.user.pk  # type: ignore[attr-defined]  # as log_in made it
+    user = acme_client.user.pk
     SavedView.objects.create(owner_id=user, name=f"视图{number}", created_at=now, changed_at=now)
     make_staff_change(member)
 
@@ -312,7 +312,7 @@ def test_credit_cannot_go_to_a_guide_who_is_no_friend(acme_client: Client) -> No
 
     refused = acme_client.post(page, body | {"member": second.pk})
     assert refused.status_code == 409 and f"更改过,现在归「{first}」" in refused.content.decode()
-    assert acme_client.user.display_name in refused.content.decode()  # type: ignore[attr-defined]
+    assert acme_client.user.display_name in refused.content.decode()
     person.refresh_from_db()
     assert person.owner == first
     assert refused.context["owner_form"]["seen"].value() == first.pk, "having read it she may decide again"

@@ -347,7 +347,7 @@ def test_hq_decides_on_the_page_and_the_second_sees_why_not(acme_client: Client)
     answer = acme_client.post(f"/org/changes/{change.pk}/decide/", body | {"customers": "stay"})
     assert answer["Location"] == f"/handover/{HandoverPlan.objects.get().pk}/"
     again = acme_client.post(f"/org/changes/{change.pk}/decide/", body | {"customers": "follow"})
-    assert again.status_code == 409 and acme_client.user.display_name in again.content.decode()  # type: ignore[attr-defined]
+    assert again.status_code == 409 and acme_client.user.display_name in again.content.decode()
     assert "五角场店" in acme_client.get("/org/changes/?tab=settled").content.decode()
     assert "已处理" in acme_client.get(f"/org/members/{member.pk}/").content.decode()
 
@@ -377,7 +377,7 @@ def test_a_store_manager_sees_off_her_own_leaver_and_moves_nobody() -> None:
     mine, theirs = make_staff_change(gone, "left"), make_staff_change(make_member(store=other), "left")
     moved = make_staff_change(make_member("林小雅", store=store), "moved", to_store=other)
     manager = log_in("store", scope=store)
-    leader = make_member("陈婧", store=store, user=manager.user)  # type: ignore[attr-defined]
+    leader = make_member("陈婧", store=store, user=manager.user)
 
     home = manager.get("/").content.decode()
     assert "离职 1" in home and "调店 1" not in home

@@ -158,7 +158,7 @@ def test_no_page_opens_and_no_deed_reaches_behind_the_wall(acme: Any, kind: str)
 def test_a_store_that_changes_dealer_takes_its_people_along_and_leaves_its_past(acme: Any) -> None:
     """Lists scope by today's store, facts by the dealer of then."""
     old, new = world("澜沧"), world("伏羲")
-    first, second = (data_scope(client.user) for client in (old.client("dealer"), new.client("dealer")))  # type: ignore[attr-defined]
+    first, second = (data_scope(client.user) for client in (old.client("dealer"), new.client("dealer")))
     old.store.dealer = new.store.dealer
     organisation.save_store(old.store, by=SYSTEM)
 

@@ -131,9 +131,7 @@ def _friends() -> set[int]:
 
 NO_FILES = ("contacts:export_list", "contacts:export_limit")
 EXPORTS = sorted(
-    route.name
-    for route in PAGES
-    if "export" in route.name and not route.arguments and route.name not in NO_FILES
+    route.name for route in PAGES if "export" in route.name and not route.arguments and route.name not in NO_FILES
 )
 SECRET = "绝密"
 

@@ -59,7 +59,13 @@ def actor_of(user: User) -> Actor:
     return Actor("user", user.pk, user.display_name)
 
 
-def log_in(who: User | str = "hq", *, tenant: Tenant | None = None, scope: Any = None, **extra: Any) -> Client:
+class LoggedIn(Client):
+    """A browser with a session; user: whose."""
+
+    user: User
+
+
+def log_in(who: User | str = "hq", *, tenant: Tenant | None = None, scope: Any = None, **extra: Any) -> LoggedIn:
     """A browser with a session on the tenant's host (default: the tenant in scope). `client.user` is who logged in.
 
     who: a user, or the key of a preset role, for which a user is made. extra: WSGI environment, e.g. HTTP_HX_REQUEST="true".
@@ -67,9 +73,9 @@ def log_in(who: User | str = "hq", *, tenant: Tenant | None = None, scope: Any =
     row = tenant or current_tenant()
     with tenant_scope(row):
         user = make_user(who, scope) if isinstance(who, str) else who
-        client = Client(HTTP_HOST=f"{row.slug}.testserver", **extra)
+        client = LoggedIn(HTTP_HOST=f"{row.slug}.testserver", **extra)
         client.force_login(user)
-    client.user = user  # type: ignore[attr-defined]
+    client.user = user
     return client
 
 
