@@ -7,7 +7,6 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from contacts.models import (
     Contact,
@@ -29,6 +28,7 @@ from contacts.services.standing import refresh_standing
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
 from tenants.audit import SYSTEM
+from tenants.context import current_tenant
 from tenants.ledger.models import AuditEntry
 from tests.support.contacts import (
     group_info,
@@ -188,7 +188,8 @@ def test_wecoms_list_is_read_when_somebody_leaves_and_nightly_while_her_customer
     answer(7)
     read()
     assert readings.count() == 1
-    deadline = timezone.localtime(planning.deadline_for(Member.objects.get(pk=gone.pk))).strftime("%Y-%m-%d")
+    due = planning.deadline_for(Member.objects.get(pk=gone.pk))
+    deadline = clock.local_day(due, current_tenant().time_zone).isoformat()
     assert all("7" in page and "企业微信待分配" in page and deadline in page for page in pages())
     with clock.shifted(timedelta(days=1)):
         read()
