@@ -6,6 +6,7 @@ one probe on coalesce(root, id) could use no index, and a person who changed wou
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import reduce
 from operator import and_, or_
@@ -125,7 +126,7 @@ def _single(field: Field, leaf: Leaf, now: datetime, negated: bool) -> Q:
         return found if is_empty else _narrowed(field, leaf, found)
     positive = _COMPLEMENTS.get(leaf.op)
     if positive is not None:
-        leaf, negated = Leaf(leaf.field, positive, leaf.value, leaf.window), not negated
+        leaf, negated = replace(leaf, op=positive), not negated
     assert field.expression is not None
     condition = _SINGLE[leaf.op](field.expression(now), leaf, now)
     return Q(_IsNotTrue(condition)) if negated else _narrowed(field, leaf, Q(condition))
@@ -204,8 +205,7 @@ def _exists(field: Field, rows: QuerySet[Any]) -> Q:
 
 
 def _rows(field: Field, leaf: Leaf, now: datetime) -> QuerySet[Any]:
-    assert field.rows is not None
-    rows = field.rows().order_by()
+    rows = field.rows_for(leaf)
     if leaf.window is not None:
         rows = rows.filter(windows.rows_within(field.at, windows.span(leaf.window, now)))
     return rows

@@ -75,13 +75,14 @@ class _Facts:
         self.known: dict[str, str] = {}
 
     def of(self, leaf: Leaf) -> str:
+        field = registry.get(leaf.field)
+        if field.is_leaf_closed_to(leaf, self.asker):
+            return _("您看不到这个字段的内容")
         if leaf.field not in self.known:
-            self.known[leaf.field] = self._read(registry.get(leaf.field))
+            self.known[leaf.field] = self._read(field)
         return self.known[leaf.field]
 
     def _read(self, field: Field) -> str:
-        if field.is_closed_to(self.asker):
-            return _("您看不到这个字段的内容")
         return _in_words(field, field.read([self.root_id]).get(self.root_id))
 
 

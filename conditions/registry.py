@@ -53,6 +53,19 @@ class Asker:
 
 
 @dataclass(frozen=True)
+class Trait:
+    """What else is known of each row of a field, to narrow its rows by: `where: {"origin": ["rule"]}`. path: from the row's model.
+    permissions, offered: as a field's."""
+
+    key: str
+    label: Text
+    path: str
+    options: Callable[[], Sequence[Option]]
+    permissions: tuple[str, ...] = ()
+    offered: Callable[[DataScope], QuerySet[Any]] | None = None
+
+
+@dataclass(frozen=True)
 class Field:
     """See the module's text. unavailable(): "" or the sentence why its source is not connected (the builder greys it out).
 
@@ -89,6 +102,7 @@ class Field:
     permissions: tuple[str, ...] = ()
     see_roles: frozenset[int] = frozenset()
     show: Callable[[Any], str] | None = None
+    traits: tuple[Trait, ...] = ()
     offered: Callable[[DataScope], QuerySet[Any]] | None = None
 
     def __post_init__(self) -> None:
@@ -100,6 +114,8 @@ class Field:
             raise ValueError(f"field {self.key}: facts need an instant")
         if self.type in (ValueType.CHOICE, ValueType.SET) and self.options is None:
             raise ValueError(f"field {self.key}: a choice needs options")
+        if self.traits and self.rows is None:
+            raise ValueError(f"field {self.key}: traits are of rows")
 
     @property
     def allowed(self) -> tuple[Operator, ...]:
@@ -113,6 +129,21 @@ class Field:
         """The operator of a key, when this field allows it."""
         known = operator_of(self.type, key)
         return known if known in self.allowed else None
+
+    def rows_for(self, leaf: Leaf) -> QuerySet[Any]:
+        """The rows that a leaf is about, of all time, in no order."""
+        assert self.rows is not None
+        rows = self.rows().order_by()
+        for key, values in (leaf.where or {}).items():
+            trait = self.trait(key)
+            if trait is None:
+                raise LookupError(f"{self.key} has no {key}")
+            rows = rows.filter(**{f"{trait.path}__in": values})
+        return rows
+
+    def trait(self, key: str) -> Trait | None:
+        """The trait of a key, or None."""
+        return next((trait for trait in self.traits if trait.key == key), None)
 
     def takes_window(self, operator: Operator) -> bool:
         """Whether a leaf of this field and operator may carry a window."""
@@ -132,6 +163,11 @@ class Field:
         """Whether its values are not hers to see."""
         has_role = not self.see_roles or bool(self.see_roles & asker.roles)
         return not (has_role and asker.permissions.issuperset(self.permissions))
+
+    def is_leaf_closed_to(self, leaf: Leaf, asker: Asker) -> bool:
+        """Whether what a leaf asks, its narrowing included, is not hers to see."""
+        traits = [trait for key in leaf.where or () if (trait := self.trait(key))]
+        return self.is_closed_to(asker) or any(not asker.permissions.issuperset(one.permissions) for one in traits)
 
     @property
     def cost(self) -> int:

@@ -1,5 +1,6 @@
 """Trees in readable words: 全部满足:标签有任一「敏感肌」;订单 近 90 天 至少 1 次."""
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -9,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from conditions import registry
 from conditions.operators import Operator, ValueType
-from conditions.registry import Field
+from conditions.registry import Field, Option
 from conditions.tree import Group, Leaf, Negation, Node, parse
 
 
@@ -39,15 +40,31 @@ def leaf_in_words(leaf: Leaf) -> str:
     if field is None or operator is None:
         return _("未知条件「%(field)s %(op)s」") % {"field": leaf.field, "op": leaf.op}
     window = window_in_words(leaf.window) if leaf.window else ""
+    label = str(field.label) + _where_in_words(field, leaf)
     if field.type == ValueType.FACTS:
-        return _facts_in_words(field, operator, leaf, window)
-    parts = [str(field.label)]
+        return _facts_in_words(label, operator, leaf, window)
+    parts = [label]
     if field.type == ValueType.SET:
         parts.append(window)
     parts.append(str(operator.label))
     parts.append(window if field.type == ValueType.MOMENT else "")
     parts.append(_value_in_words(field, operator, leaf.value))
     return " ".join(part for part in parts if part)
+
+
+def _where_in_words(field: Field, leaf: Leaf) -> str:
+    """(打标来源 「规则」;门店 「静安寺店」), or nothing."""
+    words = []
+    for key, values in (leaf.where or {}).items():
+        trait = field.trait(key)
+        label = str(trait.label) if trait else key
+        words.append(f"{label} {_names(trait.options() if trait else (), values)}")
+    return _("(%(text)s)") % {"text": ";".join(words)} if words else ""
+
+
+def _names(options: Sequence[Option], values: Sequence[Any]) -> str:
+    known = {option.value: str(option.label) for option in options}
+    return "、".join(f"「{known.get(item, _('已删除(%(id)s)') % {'id': item})}」" for item in values)
 
 
 def window_in_words(window: dict[str, Any]) -> str:
@@ -68,19 +85,18 @@ def _day(text: str | None) -> str:
     return date_format(date.fromisoformat(text), "Y-m-d") if text else ""
 
 
-def _facts_in_words(field: Field, operator: Operator, leaf: Leaf, window: str) -> str:
+def _facts_in_words(label: str, operator: Operator, leaf: Leaf, window: str) -> str:
     if leaf.op == "last_older_than":
-        return _("最近一次%(label)s已过 %(days)d 天") % {"label": field.label, "days": leaf.value}
+        return _("最近一次%(label)s已过 %(days)d 天") % {"label": label, "days": leaf.value}
     if leaf.op == "never":
-        return " ".join(part for part in (window, _("没有%(label)s") % {"label": field.label}) if part)
+        return " ".join(part for part in (window, _("没有%(label)s") % {"label": label}) if part)
     amount = _money(leaf.value) if operator.wants == "money" else _("%(times)d 次") % {"times": leaf.value}
-    return " ".join(part for part in (window, str(field.label), str(operator.label), amount) if part)
+    return " ".join(part for part in (window, label, str(operator.label), amount) if part)
 
 
 def _value_in_words(field: Field, operator: Operator, value: Any) -> str:
     if operator.wants == "options":
-        known = {option.value: str(option.label) for option in (field.options() if field.options else ())}
-        return "、".join(f"「{known.get(item, _('已删除(%(id)s)') % {'id': item})}」" for item in value)
+        return _names(field.options() if field.options else (), value)
     if operator.wants == "text":
         return f"「{value}」"
     if operator.wants == "numbers":

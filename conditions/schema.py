@@ -4,7 +4,7 @@ Every problem names the path and says what to do, for the builder, the API and w
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -17,7 +17,7 @@ from jsonschema.exceptions import ValidationError as ShapeError
 
 from conditions import registry
 from conditions.operators import Operator, ValueType
-from conditions.registry import Asker, Field
+from conditions.registry import Asker, Field, Option, Text
 from conditions.tree import leaves, parse
 from scrm.lib.errors import UserError
 
@@ -69,8 +69,8 @@ def problems_of(tree: Any, asker: Asker | None = None) -> list[Problem]:
 
 def closed_to(asker: Asker, tree: dict[str, Any]) -> list[Problem]:
     """A problem for each field of a well-formed tree that is not hers to ask about."""
-    keys = dict.fromkeys(leaf.field for leaf in leaves(parse(tree)))
-    fields = [field for key in keys if (field := registry.find(key)) is not None and field.is_closed_to(asker)]
+    found = [(leaf, field) for leaf in leaves(parse(tree)) if (field := registry.find(leaf.field)) is not None]
+    fields = {field.key: field for leaf, field in found if field.is_leaf_closed_to(leaf, asker)}.values()
     text = _("您看不到「%(label)s」,不能用它作条件。请去掉这个条件,或请看得到的同事来设置。")
     return [Problem("root", text % {"label": field.label}) for field in fields]
 
@@ -154,6 +154,7 @@ def _leaf_problems(leaf: dict[str, Any], path: str) -> Iterator[Problem]:
         return
     yield from _value_problems(field, operator, leaf, path)
     yield from _window_problems(field, operator, leaf.get("window"), path)
+    yield from _where_problems(field, leaf.get("where") or {}, path)
 
 
 def _value_problems(field: Field, operator: Operator, leaf: dict[str, Any], path: str) -> Iterator[Problem]:
@@ -209,13 +210,25 @@ def _option_problems(field: Field, value: Any, path: str) -> Iterator[Problem]:
         yield Problem(f"{path}.value", _("「%(label)s」要选 1 到 500 项") % {"label": field.label})
         return
     assert field.options is not None
-    known = {option.value for option in field.options()}
+    yield from _unknown_options(field.options(), field.label, value, f"{path}.value")
+
+
+def _unknown_options(options: Sequence[Option], label: Text, value: list[Any], path: str) -> Iterator[Problem]:
+    known = {option.value for option in options}
     for index, item in enumerate(value):
         if isinstance(item, bool) or not isinstance(item, int | str) or item not in known:
             text = _("「%(label)s」里没有 %(item)s 这一项,可能已被删除,请重新选择")
-            yield Problem(
-                f"{path}.value[{index}]", text % {"label": field.label, "item": json.dumps(item, ensure_ascii=False)}
-            )
+            yield Problem(f"{path}[{index}]", text % {"label": label, "item": json.dumps(item, ensure_ascii=False)})
+
+
+def _where_problems(field: Field, where: dict[str, list[Any]], path: str) -> Iterator[Problem]:
+    for key, values in where.items():
+        trait = field.trait(key)
+        if trait is None:
+            text = _("「%(label)s」不能按「%(key)s」限定,请去掉")
+            yield Problem(f"{path}.where.{key}", text % {"label": field.label, "key": key})
+        else:
+            yield from _unknown_options(trait.options(), trait.label, values, f"{path}.where.{key}")
 
 
 def _window_problems(field: Field, operator: Operator, window: Any, path: str) -> Iterator[Problem]:

@@ -10,12 +10,14 @@ EVERYONE: dict[str, Any] = {"version": VERSION, "root": {"all": []}}
 
 @dataclass(frozen=True)
 class Leaf:
-    """One statement about a person. window: see conditions.windows; None where the operator takes none."""
+    """One statement about a person. window: see conditions.windows; None where the operator takes none. where: of fields about rows,
+    trait → the values of which a row must have one."""
 
     field: str
     op: str
     value: Any = None
     window: dict[str, Any] | None = None
+    where: dict[str, list[Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def parse_node(raw: dict[str, Any]) -> Node:
     for kind in ("all", "any"):
         if kind in raw:
             return Group(kind, tuple(parse_node(part) for part in raw[kind]))
-    return Leaf(raw["field"], raw["op"], raw.get("value"), raw.get("window"))
+    return Leaf(raw["field"], raw["op"], raw.get("value"), raw.get("window"), raw.get("where"))
 
 
 def leaves(node: Node) -> Iterator[Leaf]:
