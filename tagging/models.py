@@ -222,3 +222,15 @@ class RuleMatch(models.Model):
         indexes = [
             models.Index(fields=["rule", "-entered_at"], name="rule_match_recent"),
         ]
+
+
+class RfmGrid(models.Model):
+    """The merchant's RFM grid (tagging.rfm), one row: made when somebody first looks, and anew each day."""
+
+    due_at = models.DateTimeField(null=True, blank=True)  # domain time of the next computing
+    computed_at = models.DateTimeField(null=True, blank=True)  # 截至
+    days = models.JSONField(default=list, blank=True)  # bounds of R, see rfm.Grid
+    times = models.JSONField(default=list, blank=True)  # bounds of F
+    cells = models.JSONField(default=list, blank=True)  # [[R, F, people, minor units, orders], …]
+
+    NOT_PERSONAL = ("days", "times", "cells")

@@ -15,7 +15,7 @@ from contacts.services import custom_fields, merging, stage_editing
 from tagging import actions, comparing, erasers, fields, handlers, listing
 from tagging import segments as listeners
 from tagging.models import RuleMatch, SegmentChange
-from tagging.services import inheriting, rules, segments
+from tagging.services import inheriting, rfm, rules, segments
 from tagging.services.acting import STAGE, TAG
 from tagging.services.bulk import TAGS
 from tagging.services.dictionary import COMMANDS
@@ -61,6 +61,8 @@ def register() -> None:
     consumers.register(Consumer("segments", segments.reads, segments.consume, absorb=segments.absorb, order=200))
     consumers.register(Consumer("rules", rules.reads, rules.consume, absorb=rules.absorb, order=300))
     lanes.register(lanes.Lane(segments.LANE, queue="segments", drain=segments.drain_builds, lease_seconds=300))
+    lanes.register(lanes.Lane(rfm.LANE, queue="segments", drain=rfm.drain, next_due=rfm.next_due, lease_seconds=300))
+    quiet.register("rfm_grid", rfm.count_due)
     merging.on_merged(rules.on_merged)
     successions.on_taken_over(inheriting.take_over)
     quiet.register("segment_builds", _count_builds)

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from tagging.views import bulk, filtering, rules, segments, stages, tags
+from tagging.views import bulk, filtering, rfm, rules, segments, stages, tags
 
 app_name = "tagging"
 urlpatterns = [
@@ -16,6 +16,9 @@ urlpatterns = [
     path("contacts/<int:pk>/tags/<int:tag_pk>/", tags.person_tag, name="person_tag"),
     path("segments/", segments.segment_list, name="segment_list"),
     path("segments/new/", segments.segment_edit, name="segment_new"),
+    path("segments/rfm/", rfm.rfm_grid, name="rfm_grid"),
+    path("segments/rfm/segment/", rfm.rfm_segment, name="rfm_segment"),
+    path("segments/rfm/compute/", rfm.rfm_compute, name="rfm_compute"),
     path("segments/preview/", segments.condition_preview, name="condition_preview"),
     path("segments/<int:pk>/", segments.segment_detail, name="segment_detail"),
     path("segments/<int:pk>/edit/", segments.segment_edit, name="segment_edit"),

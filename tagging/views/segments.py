@@ -18,6 +18,7 @@ from conditions.registry import Asker
 from conditions.render import in_words
 from conditions.schema import closed_to, problems_of
 from conditions.tree import EVERYONE, leaves, parse
+from contacts import advanced
 from contacts.counting import Count, count_rows
 from contacts.custom import asker_of
 from contacts.queries import visible_contacts
@@ -45,6 +46,7 @@ def segment_list(request: MemberRequest) -> HttpResponse:
         "rows": rows,
         "ready_made": simple.available(asker_of(request)),
         "can_edit": "segments.edit" in request.permissions,
+        "can_see_rfm": "orders.view" in request.permissions,
     }
     return render(request, "tagging/segment_list.html", context)
 
@@ -102,6 +104,8 @@ def segment_edit(request: MemberRequest, pk: int | None = None) -> HttpResponse:
 def _starting_point(request: MemberRequest, segment: Segment | None) -> tuple[dict[str, Any], str]:
     if segment is not None:
         return segment.tree, segment.name
+    if advanced.KEY in request.GET:
+        return advanced.unpack(request.GET[advanced.KEY]), ""
     ready = next((one for one in simple.available(asker_of(request)) if one.key == request.GET.get("ready")), None)
     return (ready.make(), str(ready.name)) if ready else (EVERYONE, "")
 
