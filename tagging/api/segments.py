@@ -1,0 +1,203 @@
+"""/api/v1/: segments, who is in them and why; how many a tree holds for; the language as data."""
+
+from typing import Any
+
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import generics, serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.api_base import ApiViewSet
+from conditions import registry
+from conditions.explain import explain
+from conditions.registry import Asker, Field, Option
+from conditions.render import in_words
+from conditions.schema import validate
+from contacts.models import Contact
+from scrm.api import CursorPage
+from scrm.lib import clock
+from tagging.matching import matching_people
+from tagging.models import Segment, SegmentEntry
+from tagging.queries import live_segments
+
+OPTIONS = 500  # of one field, shown in the list of fields
+
+
+class SegmentRow(serializers.ModelSerializer[Segment]):
+    """A segment; size and members are as of fresh_at."""
+
+    class Meta:
+        model = Segment
+        fields = ("id", "name", "kind", "state", "size", "fresh_at", "last_error", "tree", "tree_version", "created_at")
+
+
+class MemberRow(serializers.ModelSerializer[SegmentEntry]):
+    """A root contact in a segment."""
+
+    class Meta:
+        model = SegmentEntry
+        fields = ("contact_id", "entered_at")
+
+
+class SegmentList(generics.ListAPIView[Segment]):
+    """Every segment in use."""
+
+    required_scope = "segments"
+    serializer_class = SegmentRow
+
+    def get_queryset(self) -> Any:
+        return live_segments()
+
+
+class SegmentDetail(generics.RetrieveAPIView[Segment]):
+    """One segment."""
+
+    required_scope = "segments"
+    serializer_class = SegmentRow
+
+    def get_queryset(self) -> Any:
+        return live_segments()
+
+
+class _ByEntry(CursorPage):
+    ordering = "-id"
+
+
+class SegmentMembers(generics.ListAPIView[SegmentEntry]):
+    """Who is in a segment, newest entries first."""
+
+    required_scope = "segments"
+    serializer_class = MemberRow
+    pagination_class = _ByEntry
+
+    def get_queryset(self) -> Any:
+        if getattr(self, "swagger_fake_view", False):
+            return SegmentEntry.objects.none()
+        if not live_segments().filter(pk=self.kwargs["pk"]).exists():
+            raise Http404
+        return SegmentEntry.objects.filter(segment_id=self.kwargs["pk"])
+
+
+class ClauseData(serializers.Serializer[Any]):
+    """One line of an explanation, outermost first; fact: what is known of the person."""
+
+    depth = serializers.IntegerField()
+    words = serializers.CharField()
+    holds = serializers.BooleanField()
+    fact = serializers.CharField()
+
+
+class ExplanationData(serializers.Serializer[Any]):
+    """is_member: as stored at fresh_at. clauses: as of `at`; none for a fixed list."""
+
+    contact_id = serializers.IntegerField()
+    is_member = serializers.BooleanField()
+    entered_at = serializers.DateTimeField(allow_null=True)
+    at = serializers.DateTimeField()
+    clauses = ClauseData(many=True)
+
+
+class SegmentExplain(ApiViewSet):
+    """Why a person is in a segment, or is not."""
+
+    required_scope = "segments"
+    serializer_class = ExplanationData
+
+    @extend_schema(parameters=[OpenApiParameter("contact_id", int, required=True)], responses=ExplanationData)
+    def retrieve(self, request: Request, pk: int) -> Response:
+        """Every clause with whether it holds and the fact used."""
+        segment = get_object_or_404(live_segments(), pk=pk)
+        given = request.query_params.get("contact_id", "")
+        if not given.isdecimal() or len(given) > 18:
+            raise ValidationError({"contact_id": ["a contact's id"]})
+        contact = get_object_or_404(Contact, pk=int(given), erased_at__isnull=True)
+        entry = SegmentEntry.objects.filter(segment=segment, contact_id=contact.root_pk).first()
+        now = clock.now()
+        clauses: Any = []
+        if segment.kind == "dynamic":
+            clauses = explain(validate(segment.tree), contact.root_pk, now, everything())
+        answer = {
+            "contact_id": contact.root_pk,
+            "is_member": entry is not None,
+            "entered_at": entry.entered_at if entry else None,
+            "at": now,
+            "clauses": clauses,
+        }
+        return Response(ExplanationData(answer).data)
+
+
+def everything() -> Asker:
+    """A token asks for the merchant, not for one person: no field is closed to it."""
+    fields = registry.all_fields()
+    codes = [one.permissions for one in fields] + [trait.permissions for field in fields for trait in field.traits]
+    return Asker(
+        frozenset(code for some in codes for code in some),
+        frozenset(role for field in fields for role in field.see_roles),
+    )
+
+
+class TreeForm(serializers.Serializer[Any]):
+    """A condition tree, as docs/conditions.md defines it."""
+
+    tree = serializers.JSONField()
+
+
+class CountData(serializers.Serializer[Any]):
+    """People (root contacts) the tree holds for at `at`, counted exactly; the tree in words."""
+
+    count = serializers.IntegerField()
+    at = serializers.DateTimeField()
+    words = serializers.CharField()
+
+
+class TreeCount(ApiViewSet):
+    """How many people a tree holds for. Nothing is stored."""
+
+    required_scope = "segments"
+    serializer_class = CountData
+
+    @extend_schema(request=TreeForm, responses=CountData)
+    def create(self, request: Request) -> Response:
+        """Count exactly. A tree that cannot be used is refused with the path of each problem."""
+        form = TreeForm(data=request.data)
+        form.is_valid(raise_exception=True)
+        tree, now = validate(form.validated_data["tree"]), clock.now()
+        answer = {"count": matching_people(tree, now).count(), "at": now, "words": in_words(tree)}
+        return Response(CountData(answer).data)
+
+
+class FieldList(ApiViewSet):
+    """What conditions can speak about: fields, their operators, traits and options."""
+
+    required_scope = "segments"
+
+    @extend_schema(responses=serializers.JSONField)
+    def list(self, request: Request) -> Response:
+        """Every field of this merchant; an unavailable one says why."""
+        return Response({"results": [_field_data(field) for field in registry.all_fields()]})
+
+
+def _field_data(field: Field) -> dict[str, Any]:
+    return {
+        "key": field.key,
+        "label": str(field.label),
+        "group": str(field.group),
+        "type": field.type.value,
+        "operators": [
+            {"key": one.key, "label": str(one.label), "wants": one.wants, "window": one.window if field.takes_window(one) else "none"}
+            for one in field.allowed
+        ],
+        "options": _options(field.options() if field.options else ()),
+        "traits": [
+            {"key": trait.key, "label": str(trait.label), "options": _options(trait.options())} for trait in field.traits
+        ],
+        "unavailable": str(field.why_unavailable),
+    }  # fmt: skip
+
+
+def _options(options: Any) -> list[dict[str, Any]]:
+    shown: list[Option] = list(options)[:OPTIONS]
+    return [{"value": one.value, "label": str(one.label), "group": str(one.group)} for one in shown]
