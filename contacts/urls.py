@@ -1,4 +1,4 @@
-from django.urls import path
+from django.urls import path, re_path
 
 from contacts.views import (
     adding,
@@ -11,6 +11,7 @@ from contacts.views import (
     exports,
     fields,
     groups,
+    grouptags,
     handover,
     imports,
     merges,
@@ -139,6 +140,15 @@ urlpatterns = [
     path("m/customers/", people.phone_list, name="phone_list"),
     path("groups/", groups.group_list, name="group_list"),
     path("groups/repeated/", groups.repeated_list, name="group_repeated"),
+    path("groups/tags/", grouptags.group_tag_list, name="group_tags"),
+    path("groups/tags/sets/", grouptags.group_tag_set_create, name="group_tag_set_create"),
+    path("groups/tags/bulk/", grouptags.group_tag_bulk, name="group_tag_bulk"),
+    re_path(
+        r"^groups/tags/sets/(?P<pk>\d+)/(?P<act>add|rename|delete)/$",
+        grouptags.group_tag_set_act,
+        name="group_tag_set_act",
+    ),
+    re_path(r"^groups/tags/(?P<pk>\d+)/(?P<act>rename|delete)/$", grouptags.group_tag_act, name="group_tag_act"),
     path("groups/<int:pk>/", groups.group_page, name="group"),
     path("handover/", handover.handover_list, name="handover_list"),
     path("handover/leavers/", handover.leaver_list, name="handover_leavers"),

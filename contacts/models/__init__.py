@@ -5,7 +5,7 @@ from contacts.models.alarms import DeletionAlarm
 from contacts.models.bulk import BulkChange, BulkPart, BulkReason
 from contacts.models.custom import CustomField, DetailChange
 from contacts.models.duplicates import Clash, Duplicate, SharedPhone
-from contacts.models.groups import GroupChat, GroupMembership, GroupTag, GroupTagging
+from contacts.models.groups import GroupChat, GroupMembership, GroupTag, GroupTagging, GroupTagSet
 from contacts.models.handover import (
     HandoverKind,
     HandoverPlan,
@@ -72,6 +72,7 @@ __all__ = [
     "GroupChat",
     "GroupMembership",
     "GroupTag",
+    "GroupTagSet",
     "GroupTagging",
     "HandoverKind",
     "HandoverPlan",

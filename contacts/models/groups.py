@@ -88,10 +88,23 @@ class GroupMembership(models.Model):
         ]
 
 
+class GroupTagSet(models.Model):
+    """群标签组: what group tags are about (门店类型, 活动). For order only: a tag is one of all by its name."""
+
+    name = models.CharField(max_length=30, unique=True)
+    created_at = models.DateTimeField()
+
+    NOT_PERSONAL = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class GroupTag(models.Model):
     """A tag of our own on groups (群标签). WeCom has none for groups: it is never sent there."""
 
     name = models.CharField(max_length=30, unique=True)
+    tag_set = models.ForeignKey(GroupTagSet, on_delete=models.SET_NULL, null=True, blank=True, related_name="tags")
     created_at = models.DateTimeField()
     groups = models.ManyToManyField(GroupChat, through="GroupTagging", related_name="tags")
 

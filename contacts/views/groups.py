@@ -37,6 +37,7 @@ def group_list(request: MemberRequest) -> HttpResponse:
         "total": groups.count(),
         "stores": visible_stores(request.scope).order_by("name"),
         "tags": GroupTag.objects.order_by("name"),
+        "can_tag": "contacts.edit" in request.permissions,
         "healths": _healths(),
         "limit": grouphealth.LIMIT,
         "is_filtered": any(request.GET.get(key) for key in FILTERS),
@@ -230,5 +231,5 @@ def group_tag_add(request: MemberRequest, pk: int) -> HttpResponse:
 def group_tag_remove(request: MemberRequest, pk: int, tag_pk: int) -> HttpResponse:
     """Take it off again."""
     group = get_object_or_404(visible_groups(request.scope), pk=pk)
-    grouptags.remove_tag(group, tag_pk, by=request.actor)
+    grouptags.take_off([group], tag_pk, by=request.actor)
     return redirect("contacts:group", pk=pk)

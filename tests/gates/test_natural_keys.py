@@ -183,6 +183,10 @@ def a_count_of_the_unassigned() -> Write:
     return write
 
 
+def a_group_tag_set() -> Write:
+    return lambda: grouptags.create_set("门店类型", ["街边店", "商场店"], by=SYSTEM)
+
+
 def a_group_tag() -> Write:
     group = make.make_group()
     return lambda: grouptags.add_tag(GroupChat.objects.get(pk=group.pk), "福利", by=SYSTEM)
@@ -298,6 +302,7 @@ CASES = {
     "dealer": Case(a_dealer, refuses=True, contacts__Dealer=1),
     "plan": Case(a_handover_plan, contacts__HandoverPlan=1),
     "unassigned": Case(a_count_of_the_unassigned, contacts__UnassignedCount=1),
+    "group tag set": Case(a_group_tag_set, contacts__GroupTagSet=1, contacts__GroupTag=2),
     "group tag": Case(a_group_tag, contacts__GroupTag=1, contacts__GroupTagging=1),
     "view": Case(a_saved_view, refuses=True, contacts__SavedView=1),
     "columns": Case(a_choice_of_columns, contacts__ColumnChoice=1),

@@ -207,6 +207,11 @@ TENANT_ROUTES: dict[str, Expect] = {
         owner_rule_start=Route(body={"what": "count"}),
         owner_rule_status=Route(pk="ledger.Job", own={404}),
         group_repeated=Route(),
+        group_tags=Route(),
+        group_tag_set_create=Route(),
+        group_tag_bulk=Route(),
+        group_tag_set_act=Route(pk="contacts.GroupTagSet", args={"act": "rename"}),
+        group_tag_act=Route(pk="contacts.GroupTag", args={"act": "rename"}),
         group_tag_add=Route(pk="contacts.GroupChat", body={"name": "新客群"}),
         group_tag_remove=Route(pk="contacts.GroupChat", args={"tag_pk": 77}),
         store_list=Route(),
@@ -529,6 +534,18 @@ def _shared_phone() -> Any:
     return SharedPhone.objects.create(phone="+8613800138000", people=4, found_at=clock.now())
 
 
+def _group_tag() -> Any:
+    from contacts.models import GroupTag
+
+    return GroupTag.objects.create(name=f"群标签{GroupTag.objects.count()}", created_at=clock.now())
+
+
+def _group_tag_set() -> Any:
+    from contacts.models import GroupTagSet
+
+    return GroupTagSet.objects.create(name=f"组{GroupTagSet.objects.count()}", created_at=clock.now())
+
+
 def _contacts(maker: str) -> Callable[[], Any]:
     def make() -> Any:
         from tests.support import contacts
@@ -597,6 +614,8 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "contacts.PhoneBatch": lambda: _contacts("make_phone_to_add")().batch,
     "contacts.PhoneToAdd": _contacts("make_phone_to_add"),
     "contacts.GroupChat": _contacts("make_group"),
+    "contacts.GroupTag": _group_tag,
+    "contacts.GroupTagSet": _group_tag_set,
     "contacts.Store": _contacts("make_store"),
     "contacts.Region": _contacts("make_region"),
     "contacts.Dealer": _contacts("make_dealer"),
