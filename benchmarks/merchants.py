@@ -4,9 +4,9 @@ import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from django.core.management import call_command
 from django.db import connection
 
+from tenants import upgrade
 from tenants.context import public_scope
 from tenants.models import Domain, DueHint, LaneLease, PlatformAudit, SchemaUpgrade, Tenant
 
@@ -15,7 +15,8 @@ _PREFIX = "bench-"
 
 def migrate_public() -> None:
     """The shared schema at the head."""
-    call_command("migrate_schemas", shared=True, interactive=False, verbosity=0)
+    with public_scope():
+        upgrade.migrate_public()
 
 
 def slug() -> str:

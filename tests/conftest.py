@@ -5,7 +5,7 @@
 - `django_db(transaction=True)`, `transactional_db` and `live_server` commit for real, for tests with workers, threads or a
   second connection; afterwards the rows of both merchants are cleared and their seed rows laid again.
 - acme's ids start at 1,000,000, globex' at 1: an id of one never names a row of the other.
-- The database is kept with --reuse-db, and rebuilt by itself when a migration or a seed has changed.
+- The database is kept with --reuse-db, and made anew by itself when a migration or a seed has changed.
 - Sockets reach this machine only.
 """
 
@@ -19,7 +19,7 @@ import pytest
 from django.test import Client
 
 from simulator.threaded import ThreadedSimulator
-from tests.support import core, world
+from tests.support import core, database, world
 from tests.support.wecom import Wecom, forget_process
 
 collect_ignore_glob = ["support/*"]
@@ -77,18 +77,23 @@ def _own_cache_keys() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def django_db_createdb(django_db_createdb: bool, django_db_modify_db_settings: None, django_db_blocker: Any) -> bool:
-    """Also rebuild a kept database whose migrations or seeds are not those of the working tree."""
-    with django_db_blocker.unblock():
-        return django_db_createdb or not world.is_current()
+def django_db_setup(
+    django_test_environment: None,
+    django_db_modify_db_settings: None,
+    django_db_keepdb: bool,
+    django_db_createdb: bool,
+    django_db_blocker: Any,
+) -> Iterator[None]:
+    """The database, with acme and globex in it; pytest-django's own would have Django migrate it."""
+    from django.db import connection
 
-
-@pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """After the public schema: acme and globex."""
+    before = connection.settings_dict["NAME"]
     with django_db_blocker.unblock():
-        world.build()
+        database.make(keep=django_db_keepdb and not django_db_createdb)
     yield
+    if not django_db_keepdb:
+        with django_db_blocker.unblock():
+            database.destroy(before)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def public_is_at_head(monkeypatch):
     """The shared schema takes seconds to look through and is at the head in every test but one."""
-    monkeypatch.setattr(module, "_migrate_public", lambda: None)
+    monkeypatch.setattr(module, "migrate_public", lambda: None)
 
 
 @pytest.fixture
