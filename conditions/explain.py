@@ -16,6 +16,8 @@ from conditions.registry import Asker, Field
 from conditions.render import leaf_in_words
 from conditions.tree import Group, Leaf, Negation, Node, leaves, parse
 
+_SHOWN_EVENTS = 8
+
 
 @dataclass(frozen=True)
 class Clause:
@@ -62,8 +64,10 @@ def _walk(node: Node, depth: int, truth: dict[int, bool], facts: "_Facts", lines
         return holds
     assert isinstance(node, Group)
     results = [_walk(part, depth + 1, truth, facts, lines) for part in node.parts]
-    holds = all(results) if node.kind == "all" else any(results)
-    lines.insert(place, Clause(depth, _("全部满足") if node.kind == "all" else _("满足任一"), holds))
+    words = {"all": _("全部满足"), "any": _("满足任一"), "at_least": _("至少满足 %(least)d 项") % {"least": node.least}}
+    wanted = {"all": len(results), "any": 1, "at_least": node.least}[node.kind]
+    holds = sum(results) >= wanted
+    lines.insert(place, Clause(depth, words[node.kind], holds))
     return holds
 
 
@@ -78,6 +82,11 @@ class _Facts:
         field = registry.get(leaf.field)
         if field.is_leaf_closed_to(leaf, self.asker):
             return _("您看不到这个字段的内容")
+        if field.type == ValueType.SHARE:
+            return _("客户编号 %(id)d") % {"id": self.root_id}
+        if field.type == ValueType.SEQUENCE:  # of the kinds asked for only: others may not be hers to see
+            events = field.read([self.root_id]).get(self.root_id) or []
+            return _latest_in_words(field, [event for event in events if event[0] in leaf.value])
         if leaf.field not in self.known:
             self.known[leaf.field] = self._read(field)
         return self.known[leaf.field]
@@ -102,6 +111,13 @@ def _in_words(field: Field, known: Any) -> str:
     if field.type == ValueType.MOMENT:
         return _when(known)
     return names.get(known, "") or str(localize(known))
+
+
+def _latest_in_words(field: Field, events: list[tuple[Any, datetime]]) -> str:
+    """The last few, as they happened."""
+    names = {option.value: str(option.label) for option in field.options()} if field.options else {}
+    latest = sorted(events, key=lambda event: event[1])[-_SHOWN_EVENTS:]
+    return "、".join(f"{names.get(kind, kind)} {_when(at)}" for kind, at in latest) or _("没有记录")
 
 
 def _when(at: datetime) -> str:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class ValueType(StrEnum):
-    """What a field says about a person. The first six are one value or none; the last two are rows."""
+    """What a field says about a person: one value or none; rows (SET, FACTS, SEQUENCE); or her place in a lot (SHARE)."""
 
     TEXT = "text"
     NUMBER = "number"
@@ -19,9 +19,11 @@ class ValueType(StrEnum):
     ANNIVERSARY = "anniversary"  # a date that returns every year
     SET = "set"  # any number of the field's options, each perhaps with an instant
     FACTS = "facts"  # dated happenings, perhaps with an amount
+    SEQUENCE = "sequence"  # dated happenings of the field's options, asked for in an order
+    SHARE = "share"  # where the lot of a seed puts her
 
 
-Wants = Literal["nothing", "text", "number", "numbers", "options", "days", "times", "money"]
+Wants = Literal["nothing", "text", "number", "numbers", "options", "days", "times", "money", "events", "share"]
 WindowUse = Literal["none", "optional", "required"]
 
 
@@ -92,6 +94,11 @@ OPERATORS: dict[ValueType, tuple[Operator, ...]] = {
         Operator("sum_at_most", _("金额合计不多于"), "money", "optional"),
         Operator("last_older_than", _("最近一次已过"), "days"),
     ),
+    ValueType.SEQUENCE: (
+        Operator("in_order", _("依次发生"), "events", "optional"),
+        Operator("not_in_order", _("没有依次发生"), "events", "optional"),
+    ),
+    ValueType.SHARE: (Operator("in_share", _("抽中"), "share"), Operator("not_in_share", _("没有抽中"), "share")),
 }
 NEEDS_AMOUNT = frozenset({"sum_at_least", "sum_at_most"})
 _BY_KEY = {kind: {operator.key: operator for operator in known} for kind, known in OPERATORS.items()}

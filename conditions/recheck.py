@@ -81,7 +81,7 @@ def _of_value(field: Field, now: datetime, delay: timedelta) -> Any:
 
 def _of_rows(field: Field, leaf: Leaf, now: datetime, delay: timedelta) -> Sequence[Any]:
     rows: QuerySet[Any] = field.rows_for(leaf).filter(**{f"{field.at}__gt": now - delay})
-    if field.type == ValueType.SET and isinstance(leaf.value, list):
+    if field.type != ValueType.FACTS and isinstance(leaf.value, list):
         rows = rows.filter(**{f"{field.value}__in": leaf.value})
     return [
         _shifted(

@@ -6,6 +6,8 @@ and `read`. It is not fast; tests and explanations use it.
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
+from fractions import Fraction
+from hashlib import md5
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -45,6 +47,8 @@ def holds(node: dict[str, Any], root_id: int, facts: Facts, now: datetime, zone:
         return all(holds(part, root_id, facts, now, zone) for part in node["all"])
     if "any" in node:
         return any(holds(part, root_id, facts, now, zone) for part in node["any"])
+    if "at_least" in node:
+        return sum(holds(part, root_id, facts, now, zone) for part in node["of"]) >= int(node["at_least"])
     if "not" in node:
         return not holds(node["not"], root_id, facts, now, zone)
     known = facts.of(node["field"], root_id)
@@ -53,6 +57,10 @@ def holds(node: dict[str, Any], root_id: int, facts: Facts, now: datetime, zone:
         return _set_holds(node, known or [], now, zone)
     if kind == "facts":
         return _facts_hold(node, known or [], now, zone)
+    if kind == "sequence":
+        return _in_order(node, known or [], now, zone) is (node["op"] == "in_order")
+    if kind == "share":
+        return _in_share(node["value"], root_id) is (node["op"] == "in_share")
     return _value_holds(node, known, kind, now, zone)
 
 
@@ -142,6 +150,23 @@ def _set_holds(node: dict[str, Any], rows: list[tuple[Any, datetime | None]], no
         case "not_empty":
             return bool(present)
     raise ValueError(node["op"])
+
+
+def _in_order(node: dict[str, Any], rows: list[tuple[Any, datetime]], now: datetime, zone: str) -> bool:
+    """Every event that may stand at a place, given those that may stand at the place before."""
+    inside = [(kind, at) for kind, at in rows if _in_window(at, node.get("window"), now, zone)]
+    gap = timedelta(days=node.get("gap") or 10_000)
+    ends = [at for kind, at in inside if kind == node["value"][0]]
+    for wanted in node["value"][1:]:
+        ends = [at for kind, at in inside if kind == wanted and any(before < at <= before + gap for before in ends)]
+    return bool(ends)
+
+
+def _in_share(value: dict[str, Any], root_id: int) -> bool:
+    place = Fraction(
+        int(md5(f"{value['seed']}:{root_id}".encode(), usedforsecurity=False).hexdigest()[:8], 16) * 100, 2**32
+    )
+    return Fraction(str(value["from"])) <= place < Fraction(str(value["to"]))
 
 
 def _facts_hold(node: dict[str, Any], rows: list[tuple[datetime, int]], now: datetime, zone: str) -> bool:

@@ -5,7 +5,7 @@ One value per person (TEXT NUMBER CHOICE FLAG MOMENT ANNIVERSARY): give `express
     register(Field("contact.stage", _("生命周期阶段"), _("客户"), ValueType.CHOICE,
                    expression=lambda now: F("stage_id"), read=read_stages, options=stage_options))
 
-Rows about a person (SET, FACTS): give `rows`, a queryset with a path `person` to Contact, `value` (SET) or `amount` (FACTS,
+Rows about a person (SET, FACTS, SEQUENCE): give `rows`, a queryset with a path `person` to Contact, `value` (SET, SEQUENCE) or `amount` (FACTS,
 optional) and `at`, the instant of the row. Rows of merged branches count for their root; the compiler sees to it.
 
     register(Field("order", _("订单"), _("消费"), ValueType.FACTS, rows=lambda: Order.objects.filter(status="paid"),
@@ -13,7 +13,7 @@ optional) and `at`, the instant of the row. Rows of merged branches count for th
 
 `read` is the reference reader: plain Python over loaded rows, given root ids, sharing nothing with `expression` or `rows`.
 It returns {root id: value}; a person without a value may be left out. For SET the value is a list of (option value, instant or
-None), for FACTS a list of (instant, amount), each including the branches' rows (conditions.people.branches).
+None), for SEQUENCE of (option value, instant), for FACTS of (instant, amount), each including the branches' rows (conditions.people.branches).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,8 +31,8 @@ from conditions.tree import Leaf
 Text = str | Promise
 Reader = Callable[[Sequence[int]], Mapping[int, Any]]
 
-ROWS = frozenset({ValueType.SET, ValueType.FACTS})
-_COST = {ValueType.SET: 2, ValueType.FACTS: 4}
+ROWS = frozenset({ValueType.SET, ValueType.FACTS, ValueType.SEQUENCE})
+_COST = {ValueType.SET: 2, ValueType.FACTS: 4, ValueType.SEQUENCE: 6}
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,8 @@ class Field:
     permissions: all of them are needed to ask about it; see_roles: and one of these roles, where there are any. Whoever may not see
     a value could find it out by asking. show(value): its value as people may read it, where that is not the whole of it.
     offered(scope): a query of the options' values that somebody sees of, where not everybody sees all of them.
+    leaf_permissions(leaf): what else it takes to ask just this, where that depends on the values asked for.
+    is_planned: a moment that is set beforehand, such as the end of a contract: a past day knew it.
     held(values): instead of `rows`, a SET kept in a column of the root: who has any of the values; with none given, any at all.
     """
 
@@ -100,6 +102,8 @@ class Field:
     unit: Text = ""
     order: int = 100
     permissions: tuple[str, ...] = ()
+    is_planned: bool = False
+    leaf_permissions: Callable[[Leaf], Iterable[str]] | None = None
     see_roles: frozenset[int] = frozenset()
     show: Callable[[Any], str] | None = None
     traits: tuple[Trait, ...] = ()
@@ -109,10 +113,12 @@ class Field:
         is_set = self.type == ValueType.SET
         has_rows = self.rows is not None or (is_set and self.held is not None)
         if has_rows != (self.type in ROWS) or (self.expression is None) != (self.type in ROWS):
-            raise ValueError(f"field {self.key}: rows belong to SET and FACTS, an expression to the other types")
-        if self.type == ValueType.FACTS and not self.at:
+            raise ValueError(
+                f"field {self.key}: rows belong to SET, FACTS and SEQUENCE, an expression to the other types"
+            )
+        if self.type in (ValueType.FACTS, ValueType.SEQUENCE) and not self.at:
             raise ValueError(f"field {self.key}: facts need an instant")
-        if self.type in (ValueType.CHOICE, ValueType.SET) and self.options is None:
+        if self.type in (ValueType.CHOICE, ValueType.SET, ValueType.SEQUENCE) and self.options is None:
             raise ValueError(f"field {self.key}: a choice needs options")
         if self.traits and self.rows is None:
             raise ValueError(f"field {self.key}: traits are of rows")
@@ -166,8 +172,10 @@ class Field:
 
     def is_leaf_closed_to(self, leaf: Leaf, asker: Asker) -> bool:
         """Whether what a leaf asks, its narrowing included, is not hers to see."""
-        traits = [trait for key in leaf.where or () if (trait := self.trait(key))]
-        return self.is_closed_to(asker) or any(not asker.permissions.issuperset(one.permissions) for one in traits)
+        needed = [name for key in leaf.where or () if (trait := self.trait(key)) for name in trait.permissions]
+        if self.leaf_permissions is not None:
+            needed += self.leaf_permissions(leaf)
+        return self.is_closed_to(asker) or not asker.permissions.issuperset(needed)
 
     @property
     def cost(self) -> int:

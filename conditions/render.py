@@ -30,6 +30,8 @@ def node_in_words(node: Node, *, nested: bool = False) -> str:
         return _("不满足(%(part)s)") % {"part": node_in_words(node.part)}
     words = [node_in_words(part, nested=True) for part in node.parts]
     text = (_(";且 ") if node.kind == "all" else _(";或 ")).join(words)
+    if node.kind == "at_least":
+        return _("至少满足 %(least)d 项(%(text)s)") % {"least": node.least, "text": ";".join(words)}
     return _("(%(text)s)") % {"text": text} if nested and len(words) > 1 else text
 
 
@@ -43,6 +45,8 @@ def leaf_in_words(leaf: Leaf) -> str:
     label = str(field.label) + _where_in_words(field, leaf)
     if field.type == ValueType.FACTS:
         return _facts_in_words(label, operator, leaf, window)
+    if field.type == ValueType.SEQUENCE:
+        return " ".join((label, _sequence_in_words(field, operator, leaf, window)))
     parts = [label]
     if field.type == ValueType.SET:
         parts.append(window)
@@ -94,11 +98,24 @@ def _facts_in_words(label: str, operator: Operator, leaf: Leaf, window: str) -> 
     return " ".join(part for part in (window, label, str(operator.label), amount) if part)
 
 
+def _sequence_in_words(field: Field, operator: Operator, leaf: Leaf, window: str) -> str:
+    """近 30 天 依次发生 「被添加」→「入群」,相邻两次不超过 7 天."""
+    names = [_names(field.options() if field.options else (), [item]) for item in leaf.value]
+    gap = _(",相邻两次不超过 %(days)d 天") % {"days": leaf.gap} if leaf.gap else ""
+    return " ".join(part for part in (window, str(operator.label), "→".join(names) + gap) if part)
+
+
 def _value_in_words(field: Field, operator: Operator, value: Any) -> str:
     if operator.wants == "options":
         return _names(field.options() if field.options else (), value)
     if operator.wants == "text":
         return f"「{value}」"
+    if operator.wants == "share":
+        return _("「%(seed)s」的 %(start)s%% 到 %(end)s%%") % {
+            "seed": value["seed"],
+            "start": value["from"],
+            "end": value["to"],
+        }
     if operator.wants == "numbers":
         return _("%(low)s 到 %(high)s") % {"low": value[0], "high": value[1]} + str(field.unit)
     if operator.wants == "days":

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from jsonschema.exceptions import ValidationError as ShapeError
 from conditions import registry
 from conditions.operators import Operator, ValueType
 from conditions.registry import Asker, Field, Option, Text
-from conditions.tree import leaves, parse
+from conditions.tree import PARTS, leaves, parse
 from scrm.lib.errors import UserError
 
 MAX_DEPTH = 6
@@ -114,8 +115,12 @@ def _limit_problems(root: dict[str, Any]) -> Iterator[Problem]:
 
 def _measure(node: dict[str, Any]) -> tuple[int, int, int]:
     """Depth (a leaf is 0), leaves, cost. Iterates no deeper than the shape allowed."""
-    parts = [node["not"]] if "not" in node else node.get("all", node.get("any"))
-    if parts is None:
+    name = next((name for kind, name in PARTS.items() if kind in node), None)
+    if "not" in node:
+        parts = [node["not"]]
+    elif name is not None:
+        parts = node[name]
+    else:
         field = registry.find(node["field"])
         return 0, 1, field.cost if field else 1
     measured = [_measure(part) for part in parts] or [(0, 0, 0)]
@@ -128,11 +133,14 @@ def _node_problems(node: dict[str, Any], path: str) -> Iterator[Problem]:
     elif "field" in node:
         yield from _leaf_problems(node, path)
     else:
-        kind = "all" if "all" in node else "any"
-        if not node[kind] and (path != "root" or kind == "any"):
-            yield Problem(f"{path}.{kind}", _("这一组里还没有条件,请添加条件或删除这一组"))
-        for index, part in enumerate(node[kind]):
-            yield from _node_problems(part, f"{path}.{kind}[{index}]")
+        name = next(name for kind, name in PARTS.items() if kind in node)
+        if not node[name] and (path != "root" or name == "any"):
+            yield Problem(f"{path}.{name}", _("这一组里还没有条件,请添加条件或删除这一组"))
+        if node.get("at_least", 0) > len(node[name]):
+            text = _("要满足 %(least)d 项,但这一组只有 %(count)d 项,请改小或再加条件")
+            yield Problem(f"{path}.at_least", text % {"least": node["at_least"], "count": len(node[name])})
+        for index, part in enumerate(node[name]):
+            yield from _node_problems(part, f"{path}.{name}[{index}]")
 
 
 def _leaf_problems(leaf: dict[str, Any], path: str) -> Iterator[Problem]:
@@ -153,6 +161,8 @@ def _leaf_problems(leaf: dict[str, Any], path: str) -> Iterator[Problem]:
         yield Problem(f"{path}.op", text % {"label": field.label, "op": leaf["op"], "allowed": allowed})
         return
     yield from _value_problems(field, operator, leaf, path)
+    if leaf.get("gap") is not None and operator.wants != "events":
+        yield Problem(f"{path}.gap", _("「%(label)s」不能限定相邻两次的间隔,请去掉") % {"label": field.label})
     yield from _window_problems(field, operator, leaf.get("window"), path)
     yield from _where_problems(field, leaf.get("where") or {}, path)
 
@@ -163,8 +173,10 @@ def _value_problems(field: Field, operator: Operator, leaf: dict[str, Any], path
             yield Problem(f"{path}.value", _("「%(op)s」不需要填值,请去掉") % {"op": operator.label})
         return
     value = leaf.get("value")
-    if operator.wants == "options":
-        yield from _option_problems(field, value, path)
+    if operator.wants in ("options", "events"):
+        yield from _option_problems(field, operator, value, path)
+    elif operator.wants == "share":
+        yield from _share_problems(field, value, path)
     elif not _fits(field, operator, value):
         yield Problem(f"{path}.value", _EXPECTED(operator, field) % {"label": field.label})
 
@@ -173,7 +185,7 @@ def _fits(field: Field, operator: Operator, value: Any) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     whole = number and isinstance(value, int)
     if operator.wants == "text":
-        return isinstance(value, str) and 0 < len(value) <= 100 and "\x00" not in value
+        return isinstance(value, str) and 0 < len(value) <= 100 and _is_storable(value)
     if operator.wants == "number":
         return number and abs(value) < 10**15
     if operator.wants == "numbers":
@@ -192,6 +204,29 @@ def _fits(field: Field, operator: Operator, value: Any) -> bool:
     return whole and 0 <= value < 10**15  # money, in minor units
 
 
+def _is_storable(text: str) -> bool:
+    """Whether PostgreSQL takes the text: no NUL, no half of a surrogate pair."""
+    return "\x00" not in text and not any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
+def _share_problems(field: Field, value: Any, path: str) -> Iterator[Problem]:
+    if not isinstance(value, dict):
+        yield Problem(f"{path}.value", _("「%(label)s」要填种子和起止百分比") % {"label": field.label})
+        return
+    if not _is_storable(value["seed"]):
+        yield Problem(f"{path}.value.seed", _("种子里有不能保存的字符,请换一个"))
+    for key in ("from", "to"):
+        if not _is_hundredths(value[key]):
+            yield Problem(f"{path}.value.{key}", _("百分比要在 0 到 100 之间,最多两位小数"))
+            return
+    if value["from"] >= value["to"]:
+        yield Problem(f"{path}.value.to", _("百分比的终点要大于起点"))
+
+
+def _is_hundredths(number: float) -> bool:
+    return 0 <= number <= 100 and Decimal(str(number)) * 100 % 1 == 0
+
+
 def _EXPECTED(operator: Operator, field: Field) -> str:
     return {
         "text": _("「%(label)s」要填 1 到 100 个字"),
@@ -205,9 +240,11 @@ def _EXPECTED(operator: Operator, field: Field) -> str:
     }[operator.wants]
 
 
-def _option_problems(field: Field, value: Any, path: str) -> Iterator[Problem]:
-    if not isinstance(value, list) or not value or len(value) > 500:
-        yield Problem(f"{path}.value", _("「%(label)s」要选 1 到 500 项") % {"label": field.label})
+def _option_problems(field: Field, operator: Operator, value: Any, path: str) -> Iterator[Problem]:
+    low, high = (2, 5) if operator.wants == "events" else (1, 500)
+    if not isinstance(value, list) or not low <= len(value) <= high:
+        text = _("「%(label)s」要选 %(low)d 到 %(high)d 项")
+        yield Problem(f"{path}.value", text % {"label": field.label, "low": low, "high": high})
         return
     assert field.options is not None
     yield from _unknown_options(field.options(), field.label, value, f"{path}.value")

@@ -5,27 +5,31 @@ from dataclasses import dataclass
 from typing import Any
 
 VERSION = 1
+# The kinds of groups, and the key under which the JSON form has their parts.
+PARTS = {"all": "all", "any": "any", "at_least": "of"}
 EVERYONE: dict[str, Any] = {"version": VERSION, "root": {"all": []}}
 
 
 @dataclass(frozen=True)
 class Leaf:
     """One statement about a person. window: see conditions.windows; None where the operator takes none. where: of fields about rows,
-    trait → the values of which a row must have one."""
+    trait → the values of which a row must have one. gap: of sequences, the most days from one event to the next."""
 
     field: str
     op: str
     value: Any = None
     window: dict[str, Any] | None = None
     where: dict[str, list[Any]] | None = None
+    gap: int | None = None
 
 
 @dataclass(frozen=True)
 class Group:
-    """`all`: every part holds (of no part: true). `any`: at least one holds (of no part: false)."""
+    """`all`: every part holds (of no part: true). `any`: at least one holds (of no part: false). `at_least`: `least` of them hold."""
 
     kind: str
     parts: tuple["Node", ...]
+    least: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,11 @@ def parse_node(raw: dict[str, Any]) -> Node:
     """A node from its JSON form."""
     if "not" in raw:
         return Negation(parse_node(raw["not"]))
-    for kind in ("all", "any"):
+    for kind, name in PARTS.items():
         if kind in raw:
-            return Group(kind, tuple(parse_node(part) for part in raw[kind]))
-    return Leaf(raw["field"], raw["op"], raw.get("value"), raw.get("window"), raw.get("where"))
+            least = int(raw[kind]) if kind == "at_least" else 0
+            return Group(kind, tuple(parse_node(part) for part in raw[name]), least)
+    return Leaf(raw["field"], raw["op"], raw.get("value"), raw.get("window"), raw.get("where"), raw.get("gap"))
 
 
 def leaves(node: Node) -> Iterator[Leaf]:

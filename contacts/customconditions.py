@@ -84,7 +84,7 @@ def _field(name: str, definition: CustomField | None) -> Field:
             **sight,
         )
     return Field(
-        key, label, _GROUP, kind, read=_reader(name, kind), expression=_expression(name, kind), narrow=_narrow(name), unavailable=unavailable, order=order,
+        key, label, _GROUP, kind, read=_reader(name, kind), expression=_expression(name, kind), narrow=_narrow(name), unavailable=unavailable, order=order, is_planned=True,
         options=_options(definition) if kind == ValueType.CHOICE else None, **sight,
     )  # fmt: skip
 

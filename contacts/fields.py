@@ -12,6 +12,7 @@ from accounts.scope import DataScope
 from conditions.operators import ValueType
 from conditions.people import branches
 from conditions.registry import Family, Field, Option, register, register_family
+from conditions.tree import Leaf
 from contacts import timeline
 from contacts.customconditions import custom_field, custom_fields
 from contacts.kinds import ADD_WAYS
@@ -185,6 +186,32 @@ def _event(key: str) -> Field | None:
     )
 
 
+def _kinds() -> list[Option]:
+    return [Option(kind.key, kind.label) for kind in timeline.all_kinds()]
+
+
+def _event_rows() -> QuerySet[Any]:
+    return TimelineEvent.objects.filter(contact__isnull=False)
+
+
+def _read_events(root_ids: Sequence[int]) -> Mapping[int, Any]:
+    root_of = branches(root_ids)
+    found: dict[int, list[tuple[str, datetime]]] = defaultdict(list)
+    for event in TimelineEvent.objects.filter(contact_id__in=list(root_of)):
+        found[root_of[event.contact_id or 0]].append((event.kind, event.occurred_at))
+    return found
+
+
+def _sees_kinds(leaf: Leaf) -> list[str]:
+    """Who asks for an order of events must be one who may see such events."""
+    needed = {kind.key: kind.permission for kind in timeline.all_kinds()}
+    return [needed[key] for key in leaf.value if key in needed]
+
+
+def _read_share(root_ids: Sequence[int]) -> Mapping[int, Any]:
+    return {pk: pk for pk in root_ids}
+
+
 def _event_fields() -> list[Field]:
     return [field for kind in timeline.all_kinds() if (field := _event(f"event.{kind.key}")) is not None]
 
@@ -235,6 +262,11 @@ FIELDS = (
         read=_set_reader(GroupMembership, "group_id", "joined_at", lambda row: row.left_at is None), rows=_present, value="group_id",
         at="joined_at", options=_groups, offered=visible_groups, order=50,
     ),
+    Field(
+        "events", _("行为先后"), FACTS, ValueType.SEQUENCE, read=_read_events, rows=_event_rows, value="kind", at="occurred_at",
+        options=_kinds, dirty_keys=lambda leaf: [f"event.{kind}" for kind in leaf.value], leaf_permissions=_sees_kinds, order=10,
+    ),
+    Field("share", _("随机分组"), PERSON, ValueType.SHARE, read=_read_share, expression=lambda _now: F("pk"), order=90),
 )  # fmt: skip
 
 

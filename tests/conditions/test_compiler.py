@@ -2,6 +2,7 @@
 
 import random
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from django.db import transaction
@@ -19,6 +20,7 @@ from tests.support.tagging import NOW, TEST_FIELDS, World, random_node, tree_of
 
 pytestmark = pytest.mark.django_db
 ZONE = "Asia/Shanghai"
+DAY = timedelta(days=1)
 EXAMPLES = settings(max_examples=often(20), deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -102,3 +104,38 @@ def test_a_rolling_window_ends_to_the_microsecond(acme):
     assert compiled(tree, NOW) == set()
     assert recheck_at(tree, [person.pk], NOW - tick) == {person.pk: NOW}
     assert recheck_at(tree, [person.pk], NOW) == {}
+
+
+def test_events_of_one_instant_are_in_no_order_and_a_gap_is_kept_to_the_microsecond(acme):
+    person = tagging.make_person()
+    branch = tagging.make_person(root=person)
+    world, tick = World(random.Random(1), size=0), timedelta(microseconds=1)
+    start = NOW - timedelta(days=9)
+    for who, status, at in (
+        (person, "paid", start),
+        (branch, "cancelled", start),
+        (person, "paid", start + DAY + tick),
+    ):
+        order = world.add_order(who, at=at)
+        order.status = status
+        order.save()
+    leaf = {"field": "t.events", "op": "in_order", "value": ["paid", "cancelled"]}
+    assert compiled(tree_of(leaf)) == set()
+    again = {**leaf, "value": ["cancelled", "paid"]}
+    assert compiled(tree_of(again)) == {person.pk}
+    assert compiled(tree_of({**again, "gap": 1})) == set()
+    assert compiled(tree_of({**again, "gap": 2})) == {person.pk}
+    assert compiled(tree_of({**leaf, "value": ["paid", "paid"]})) == {person.pk}
+    assert compiled(tree_of({**leaf, "value": ["paid", "paid", "paid"]})) == set()
+    assert compiled(tree_of({**again, "op": "not_in_order", "window": {"days": 9}})) == {person.pk}
+
+
+def test_shares_of_one_seed_cut_everybody_once(acme):
+    world = World(random.Random(3), size=40)
+    edges = (0, 12.5, 33.33, 66.67, 100)
+    cuts = [
+        compiled(tree_of({"field": "t.share", "op": "in_share", "value": {"seed": "春节A组", "from": low, "to": high}}))
+        for low, high in pairwise(edges)
+    ]
+    assert sorted(pk for cut in cuts for pk in cut) == sorted(world.roots)
+    assert len([cut for cut in cuts if cut]) > 1

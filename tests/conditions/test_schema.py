@@ -14,6 +14,7 @@ from tests.support.fuzzing import often
 from tests.support.tagging import tree_of
 
 pytestmark = pytest.mark.django_db
+SHARE = {"seed": "春节", "from": 0, "to": 10}
 LEAF = {"field": "t.name", "op": "is", "value": "王"}
 
 
@@ -49,6 +50,18 @@ def nested(depth):
         (tree_of({"field": "t.order", "op": "count_at_least", "value": 0}), "root.value", "从 1 起"),
         (tree_of({"field": "t.order", "op": "sum_at_least", "value": 1.5}), "root.value", "单位是分"),
         (tree_of({"all": [{"any": []}]}), "root.all[0].any", "还没有条件"),
+        (tree_of({"all": [{"at_least": 3, "of": [LEAF, LEAF]}]}), "root.all[0].at_least", "只有 2 项"),
+        (tree_of({"at_least": 1, "all": [LEAF]}), "root", "写法不对"),
+        (tree_of({"at_least": 1, "of": [{"not": {"field": "nope", "op": "is"}}]}), "root.of[0].not.field", "没有「nope」"),
+        (tree_of({"field": "t.events", "op": "in_order", "value": ["paid"]}), "root.value", "2 到 5 项"),
+        (tree_of({"field": "t.events", "op": "in_order", "value": ["paid", "x"]}), "root.value[1]", '没有 "x"'),
+        (tree_of({"field": "t.events", "op": "in_order", "value": ["paid"] * 2, "gap": 366}), "root.gap", "写法不对"),
+        (tree_of({"field": "t.tag", "op": "empty", "gap": 3}), "root.gap", "间隔"),
+        (tree_of({"field": "t.share", "op": "in_share", "value": 5}), "root.value", "种子"),
+        (tree_of({"field": "t.share", "op": "in_share", "value": SHARE | {"from": 20}}), "root.value.to", "大于起点"),
+        (tree_of({"field": "t.share", "op": "in_share", "value": SHARE | {"from": 1.125}}), "root.value.from", "两位小数"),
+        (tree_of({"field": "t.share", "op": "in_share", "value": SHARE | {"seed": "a\x00"}}), "root.value.seed", "换一个"),
+        (tree_of({"all": [{"field": "t.events", "op": "in_order", "value": ["paid"] * 2}] * 34}), "root", "太重"),
         (nested(MAX_DEPTH + 1), "root", "嵌套"),
         (tree_of({"all": [LEAF] * (MAX_LEAVES // 2) + [{"all": [LEAF] * 40}]}), "root", "最多 60 个"),
         (tree_of({"all": [{"field": "t.order", "op": "never"}] * 55}), "root", "太重"),
@@ -69,7 +82,7 @@ def test_a_tree_at_the_limits_is_taken():
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["version", "root", "all", "any", "not", "field", "op", "value", "window", "days"]), inner, max_size=4),
+    | st.dictionaries(st.sampled_from(["version", "root", "all", "any", "not", "field", "op", "value", "window", "days", "at_least", "of", "gap"]), inner, max_size=4),
     max_leaves=12,
 )  # fmt: skip
 

@@ -104,6 +104,15 @@ def _read_orders(root_ids: Sequence[int]) -> dict[int, Any]:
     return found
 
 
+def _read_statuses(root_ids: Sequence[int]) -> dict[int, Any]:
+    root_of = branches(root_ids)
+    found = defaultdict(list)
+    for order in Order.objects.all():
+        if order.contact_id in root_of:
+            found[root_of[order.contact_id]].append((order.status, order.ordered_at))
+    return found
+
+
 def _options(model: Any) -> Any:
     return lambda: [Option(row.pk, row.name) for row in model.objects.all()]
 
@@ -132,6 +141,11 @@ TEST_FIELDS = (
         "t.order", "订单", "测试", ValueType.FACTS, rows=lambda: Order.objects.filter(status="paid"), at="ordered_at",
         amount=F("total_minor") - F("refunded_minor"), read=_read_orders,
     ),
+    Field(
+        "t.events", "先后", "测试", ValueType.SEQUENCE, rows=Order.objects.all, value="status", at="ordered_at",
+        read=_read_statuses, options=lambda: [Option("paid", "付款"), Option("cancelled", "取消")],
+    ),
+    Field("t.share", "抽签", "测试", ValueType.SHARE, expression=lambda now: F("pk"), read=lambda ids: {pk: pk for pk in ids}),
 )  # fmt: skip
 
 
@@ -231,6 +245,8 @@ def random_leaf(dice: random.Random, fields: Sequence[Field]) -> dict[str, Any]:
             leaf["value"] = 1
         if field.takes_window(operator) and (operator.window == "required" or dice.random() < 0.6):
             leaf["window"] = _random_window(dice)
+        if operator.wants == "events" and dice.random() < 0.5:
+            leaf["gap"] = dice.choice((1, 2, 7))
         return leaf
     raise ValueError("nothing can be said")
 
@@ -240,7 +256,15 @@ def _random_value(dice: random.Random, field: Field, wants: str) -> Any:
         assert field.options is not None
         known = [option.value for option in field.options()]
         return dice.sample(known, dice.randint(1, min(3, len(known)))) if known else None
+    if wants == "events":
+        return (
+            dice.choices([option.value for option in field.options()], k=dice.randint(2, 4)) if field.options else None
+        )
     return {
+        "share": lambda: {
+            "seed": dice.choice(("春节", "b")),
+            **dict(zip(("from", "to"), _two_shares(dice), strict=True)),
+        },
         "nothing": lambda: None,
         "text": lambda: dice.choice(("王", "王姐", "%", "_", "A", "🌸", "小圆子")),
         "number": lambda: dice.randrange(3),
@@ -249,6 +273,11 @@ def _random_value(dice: random.Random, field: Field, wants: str) -> Any:
         "times": lambda: dice.randrange(3),
         "money": lambda: dice.choice((0, 100, 5000, 30000)),
     }[wants]()
+
+
+def _two_shares(dice: random.Random) -> tuple[float, float]:
+    low, high = sorted(dice.sample((0, 12.5, 33.33, 50, 66.6, 100), 2))
+    return low, high
 
 
 def _random_window(dice: random.Random) -> dict[str, Any]:
@@ -266,12 +295,13 @@ def _random_window(dice: random.Random) -> dict[str, Any]:
 
 def random_node(dice: random.Random, fields: Sequence[Field], depth: int = 3) -> dict[str, Any]:
     """A valid node no deeper than `depth`."""
-    kind = dice.choice(("leaf", "leaf", "all", "any", "not")) if depth else "leaf"
+    kind = dice.choice(("leaf", "leaf", "all", "any", "not", "at_least")) if depth else "leaf"
     if kind == "leaf":
         return random_leaf(dice, fields)
     if kind == "not":
         return {"not": random_node(dice, fields, depth - 1)}
-    return {kind: [random_node(dice, fields, depth - 1) for _ in range(dice.randint(1, 3))]}
+    parts = [random_node(dice, fields, depth - 1) for _ in range(dice.randint(1, 3))]
+    return {"at_least": dice.randint(1, len(parts)), "of": parts} if kind == "at_least" else {kind: parts}
 
 
 def tree_of(node: dict[str, Any]) -> dict[str, Any]:
