@@ -1,26 +1,30 @@
-"""The tree editor of the pages: a tree as form fields, and back. Works without scripts; htmx only makes it quick.
+"""The tree editor of the pages: a tree as boxes and rows, and back. How a posted form becomes one: conditions.posting; what its
+buttons do: conditions.moves.
 
 Every node has a path (`r`, `r.0`, `r.0.2`); its controls are named `<letter>:<path>`. The hidden field `shape` says which paths
-are groups. A group of the editor has one of four kinds, so that negation needs no node of its own.
+are groups. A group of the editor has one of five kinds, so that negation needs no node of its own.
 """
 
 import json
-from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from dataclasses import field as slot
+from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
-from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from accounts.scope import EVERYTHING, DataScope
 from conditions import registry
 from conditions.operators import Operator
-from conditions.registry import Asker, Field
+from conditions.registry import Asker, Field, Option, Text, Trait
+from conditions.schema import Problem
 
 KINDS = (
     ("all", _("全部满足")),
     ("any", _("满足任一")),
+    ("at_least", _("至少满足几项")),
     ("not_all", _("不同时满足")),
     ("not_any", _("一个也不满足")),
 )
@@ -31,18 +35,88 @@ WINDOWS = (
     ("hours", _("近 N 小时")),
     ("fixed", _("日期范围")),
 )
+FEW = 10  # options that stand beside each other; more are folded away, with a box to find one
+SHOWN = 200  # options of one row on one page; the rest is found by typing
+STEPS = (2, 5)  # places of a sequence
 
 
 @dataclass
-class EditorLeaf:
-    """A row of the editor: what is chosen, and what may be: by somebody with this scope, by default by nobody in particular."""
+class Choices:
+    """A list to choose from. name: of its control. groups: heading → (option, whether chosen); hidden: how many more there are."""
 
-    path: str
-    raw: dict[str, Any]
-    scope: DataScope = EVERYTHING
-    is_leaf: bool = True
+    name: str
+    groups: list[tuple[Text, list[tuple[Option, bool]]]]
+    chosen: list[Text]
+    total: int
+    hidden: int
+    query: str
 
     @property
+    def dom(self) -> str:
+        return _dom(self.name)
+
+    @property
+    def find_name(self) -> str:
+        """The control that finds: `q.v:r.0`, `q.origin:r.0`."""
+        letter, _colon, path = self.name.partition(":")
+        return f"q.{letter.removeprefix('t.')}:{path}"
+
+    @property
+    def is_long(self) -> bool:
+        return self.total > FEW
+
+
+def _choices(name: str, options: Iterable[Option], values: Sequence[Any], seen: Set[Any] | None, query: str) -> Choices:
+    """seen: what somebody sees of, None for everything; what is chosen already stands there all the same, also when it is gone."""
+    known = list(options)
+    gone = [value for value in values if all(option.value != value for option in known)]
+    offered = [option for option in known if option.value in values or seen is None or option.value in seen]
+    found = [Option(value, _("已删除(%(id)s)") % {"id": value}) for value in gone]
+    found += [
+        one for one in offered if one.value in values or query.casefold() in f"{one.group} {one.label}".casefold()
+    ]
+    shown = found if len(found) <= SHOWN else sorted(found, key=lambda one: one.value not in values)[:SHOWN]
+    groups: dict[str, tuple[Text, list[tuple[Option, bool]]]] = {}
+    for option in shown:
+        groups.setdefault(str(option.group), (option.group, []))[1].append((option, option.value in values))
+    chosen = [option.label for option in found if option.value in values]
+    total = len(offered) + len(gone)
+    return Choices(name, list(groups.values()), chosen, total, total - len(shown), query)
+
+
+@dataclass
+class EditorNode:
+    """What rows and boxes share. place: where the node stands in the tree, as problems name it (`root.all[0]`)."""
+
+    path: str
+    place: str = ""
+    problems: list[str] = slot(default_factory=list)
+    removed: int | None = None
+    is_first: bool = True
+    is_last: bool = True
+    is_nested: bool = False  # inside a box that is not the outermost
+    has_box_beside: bool = False
+
+    @property
+    def dom(self) -> str:
+        return _dom(self.path)
+
+
+@dataclass
+class EditorLeaf(EditorNode):
+    """A row of the editor: what is chosen, and what may be: by somebody with this scope, by default by nobody in particular.
+
+    traits: what `where` narrows by, in the order of its rows, those of which nothing is chosen yet too. queries: what is typed to find
+    an option, by the control's letter or by trait."""
+
+    raw: dict[str, Any] = slot(default_factory=dict)
+    scope: DataScope = EVERYTHING
+    traits: list[str] = slot(default_factory=list)
+    queries: Mapping[str, str] = slot(default_factory=dict)
+    number: int = 0
+    is_leaf: bool = True
+
+    @cached_property
     def field(self) -> Field | None:
         return registry.find(self.raw.get("field", ""))
 
@@ -55,15 +129,50 @@ class EditorLeaf:
         return self.operator.wants if self.operator else "nothing"
 
     @property
-    def options(self) -> list[tuple[Any, bool]]:
-        """(option, whether chosen)."""
-        known = self.field.options() if self.field and self.field.options else ()
-        chosen = self.raw.get("value") if isinstance(self.raw.get("value"), list) else []
-        rows = [(option, option.value in (chosen or [])) for option in known]
-        if self.field is None or self.field.offered is None or self.scope.sees_all:
-            return rows
-        seen = set(self.field.offered(self.scope).values_list("pk", flat=True))
-        return [(option, is_chosen) for option, is_chosen in rows if is_chosen or option.value in seen]
+    def choices(self) -> Choices:
+        """The options of the value."""
+        options = self.field.options() if self.field and self.field.options else ()
+        return self._choices(f"v:{self.path}", options, self.raw.get("value"), self.field, "v")
+
+    @property
+    def where(self) -> list[tuple[Trait, Choices]]:
+        """A row for each trait that narrows."""
+        found = []
+        for key in self.traits:
+            trait = self.field.trait(key) if self.field else None
+            if trait is not None:
+                chosen = (self.raw.get("where") or {}).get(key)
+                found.append((trait, self._choices(f"t.{key}:{self.path}", trait.options(), chosen, trait, key)))
+        return found
+
+    def _choices(
+        self, name: str, options: Iterable[Option], chosen: Any, source: Field | Trait | None, letter: str
+    ) -> Choices:
+        values = chosen if isinstance(chosen, list) else []
+        offered = source.offered if source else None
+        seen = None if offered is None or self.scope.sees_all else set(offered(self.scope).values_list("pk", flat=True))
+        return _choices(name, options, values, seen, self.queries.get(letter, ""))
+
+    @property
+    def more_traits(self) -> list[Trait]:
+        """By what else its rows can be narrowed."""
+        return [trait for trait in self.field.traits if trait.key not in self.traits] if self.field else []
+
+    @property
+    def steps(self) -> list[tuple[int, list[tuple[Text, list[tuple[Option, bool]]]]]]:
+        """The places of a sequence, each with its options: those that are filled and one more."""
+        value = self.raw.get("value")
+        chosen = value if isinstance(value, list) else []
+        options = list(self.field.options()) if self.field and self.field.options else []
+        count = min(max(len(chosen) + 1, STEPS[0]), STEPS[1])
+        rows = []
+        for index in range(count):
+            groups: dict[str, tuple[Text, list[tuple[Option, bool]]]] = {}
+            for option in options:
+                is_chosen = index < len(chosen) and chosen[index] == option.value
+                groups.setdefault(str(option.group), (option.group, []))[1].append((option, is_chosen))
+            rows.append((index + 1, list(groups.values())))
+        return rows
 
     @property
     def has_window(self) -> bool:
@@ -93,12 +202,12 @@ class EditorLeaf:
 
 
 @dataclass
-class EditorGroup:
-    """A box of the editor."""
+class EditorGroup(EditorNode):
+    """A box of the editor. at_least: of how many parts, for that kind."""
 
-    path: str
-    kind: str
-    children: list["EditorGroup | EditorLeaf"] = field(default_factory=list)
+    kind: str = "all"
+    children: list["EditorGroup | EditorLeaf"] = slot(default_factory=list)
+    at_least: Any = 1
     is_leaf: bool = False
 
     @property
@@ -106,162 +215,119 @@ class EditorGroup:
         return self.path == "r"
 
 
+Node = EditorGroup | EditorLeaf
+
+
 def from_tree(tree: dict[str, Any], scope: DataScope = EVERYTHING) -> EditorGroup:
-    """The editor's form of a valid tree, for somebody with this scope."""
-    root = _from_node(tree["root"], "r", scope)
-    return root if isinstance(root, EditorGroup) else EditorGroup("r", "all", [EditorLeaf("r.0", root.raw, scope)])
+    """The editor's form of a well-formed tree, for somebody with this scope."""
+    found = _from_node(tree["root"], scope)
+    root = found if isinstance(found, EditorGroup) else EditorGroup("r", kind="all", children=[found])
+    return settle(root)
 
 
-def _from_node(node: dict[str, Any], path: str, scope: DataScope) -> EditorGroup | EditorLeaf:
+def _from_node(node: dict[str, Any], scope: DataScope) -> Node:
     if "field" in node:
-        return EditorLeaf(path, dict(node), scope)
+        return EditorLeaf("", raw=dict(node), scope=scope, traits=list(node.get("where") or {}))
     inner, prefix = (node["not"], "not_") if "not" in node else (node, "")
-    kind = next((kind for kind in ("all", "any") if kind in inner), None)
-    if kind is None:  # the negation of a leaf or of a negation
-        return EditorGroup(path, "not_all", [_from_node(inner, f"{path}.0", scope)])
-    parts = [_from_node(part, f"{path}.{index}", scope) for index, part in enumerate(inner[kind])]
-    return EditorGroup(path, prefix + kind, parts)
+    if prefix and not ("all" in inner or "any" in inner):  # the negation of a leaf, of a negation, or of n of
+        return EditorGroup("", kind="not_all", children=[_from_node(inner, scope)])
+    if "of" in inner:
+        parts = [_from_node(part, scope) for part in inner["of"]]
+        return EditorGroup("", kind="at_least", children=parts, at_least=inner["at_least"])
+    kind = "all" if "all" in inner else "any"
+    return EditorGroup("", kind=prefix + kind, children=[_from_node(part, scope) for part in inner[kind]])
 
 
 def to_tree(root: EditorGroup) -> dict[str, Any]:
-    """The tree as it stands in the editor; perhaps not yet valid."""
-    return {"version": 1, "root": _to_node(root)}
+    """The tree as it stands in the editor; perhaps not yet valid. Notes each node's place in it."""
+    return {"version": 1, "root": _to_node(root, "root")}
 
 
-def _to_node(node: EditorGroup | EditorLeaf) -> dict[str, Any]:
+def _to_node(node: Node, place: str) -> dict[str, Any]:
+    node.place = place
     if isinstance(node, EditorLeaf):
-        return node.raw
-    kind = node.kind.removeprefix("not_")
-    group = {kind: [_to_node(child) for child in node.children]}
+        where = {key: values for key, values in (node.raw.get("where") or {}).items() if values}
+        rest = {key: part for key, part in node.raw.items() if key != "where"}
+        return {**rest, "where": where} if where else rest
+    if node.kind == "at_least" and node.children:
+        parts = [_to_node(child, f"{place}.of[{index}]") for index, child in enumerate(node.children)]
+        return {"at_least": node.at_least, "of": parts}
+    if node.kind == "not_all" and len(node.children) == 1 and _stands_alone(node.children[0]):
+        return {"not": _to_node(node.children[0], f"{place}.not")}
+    kind = "any" if node.kind in ("any", "not_any", "at_least") else "all"
+    inner = f"{place}.not.{kind}" if node.kind.startswith("not_") else f"{place}.{kind}"
+    group = {kind: [_to_node(child, f"{inner}[{index}]") for index, child in enumerate(node.children)]}
     return {"not": group} if node.kind.startswith("not_") else group
+
+
+def _stands_alone(node: Node) -> bool:
+    """Whether the negation of this node comes back as a box around it."""
+    return isinstance(node, EditorLeaf) or (node.kind not in ("all", "any") and bool(node.children))
+
+
+def settle(root: EditorGroup) -> EditorGroup:
+    """Paths, numbers and neighbours anew, after nodes moved."""
+    _place(root, "r", 0)
+    for number, leaf in enumerate(leaves_of(root), 1):
+        leaf.number = number
+    return root
+
+
+def _place(node: Node, path: str, depth: int) -> None:
+    node.path, node.is_nested = path, depth > 1
+    if isinstance(node, EditorLeaf):
+        return
+    for index, child in enumerate(node.children):
+        child.is_first, child.is_last = index == 0, index == len(node.children) - 1
+        beside = node.children[index + 1 : index + 2] + node.children[max(index - 1, 0) : index]
+        child.has_box_beside = any(isinstance(one, EditorGroup) for one in beside)
+        _place(child, f"{path}.{index}", depth + 1)
+
+
+def leaves_of(node: Node) -> Iterator[EditorLeaf]:
+    """Every row, from top to bottom."""
+    if isinstance(node, EditorLeaf):
+        yield node
+    else:
+        for child in node.children:
+            yield from leaves_of(child)
+
+
+def nodes_of(node: Node) -> Iterator[Node]:
+    """Every box and row, from top to bottom."""
+    yield node
+    if isinstance(node, EditorGroup):
+        for child in node.children:
+            yield from nodes_of(child)
+
+
+def note_problems(root: EditorGroup, problems: Iterable[Problem]) -> None:
+    """Each problem at the innermost node whose place it names. The places are those of the last to_tree."""
+    to_tree(root)
+    nodes = sorted(nodes_of(root), key=lambda node: -len(node.place))
+    for node in nodes:
+        node.problems = []
+    for problem in problems:
+        node = next((one for one in nodes if _is_at(problem.path, one.place)), root)
+        if not (node is root and problem.path == "root"):  # what is said of the whole stands above it
+            node.problems.append(problem.message)
+
+
+def _is_at(path: str, place: str) -> bool:
+    return path.startswith(place) and path[len(place) : len(place) + 1] in ("", ".", "[")
 
 
 def shape_of(root: EditorGroup) -> str:
     """The hidden field: nested lists, a leaf is 0."""
 
-    def shape(node: EditorGroup | EditorLeaf) -> Any:
+    def shape(node: Node) -> Any:
         return 0 if isinstance(node, EditorLeaf) else [shape(child) for child in node.children]
 
     return json.dumps(shape(root))
 
 
-def from_post(post: QueryDict) -> EditorGroup:
-    """The editor as posted, after the button pressed (`act`: add, group, delete or copy, with a path)."""
-    try:
-        shape = json.loads(post.get("shape", "[]"))
-    except ValueError:
-        shape = []
-    root = _read(shape if isinstance(shape, list) else [], "r", post, depth=0)
-    assert isinstance(root, EditorGroup)
-    verb, _colon, path = post.get("act", "").partition(":")
-    if verb:
-        _change(root, verb, path)
-    return from_tree(to_tree(root))  # paths anew
-
-
-def _read(shape: Any, path: str, post: QueryDict, depth: int) -> EditorGroup | EditorLeaf:
-    if not isinstance(shape, list) or depth > 12:
-        return EditorLeaf(path, _read_leaf(path, post))
-    kind = post.get(f"k:{path}", "all")
-    children = [_read(part, f"{path}.{index}", post, depth + 1) for index, part in enumerate(shape[:100])]
-    return EditorGroup(path, kind if kind in dict(KINDS) else "all", children)
-
-
-def new_leaf() -> dict[str, Any]:
-    """A row as it first appears: the first field that can be used."""
-    chosen = next((one for one in registry.all_fields() if not one.why_unavailable), None)
-    return {"field": chosen.key, "op": chosen.allowed[0].key} if chosen else {"field": "", "op": ""}
-
-
-def _read_leaf(path: str, post: QueryDict) -> dict[str, Any]:
-    chosen = registry.find(post.get(f"f:{path}", ""))
-    if chosen is None:
-        return {"field": post.get(f"f:{path}", ""), "op": post.get(f"o:{path}", "")}
-    operator = chosen.operator(post.get(f"o:{path}", "")) or chosen.allowed[0]
-    leaf: dict[str, Any] = {"field": chosen.key, "op": operator.key}
-    value = _read_value(chosen, operator, path, post)
-    if value is not None:
-        leaf["value"] = value
-    window = _read_window(path, post) if chosen.takes_window(operator) else None
-    if window is None and operator.window == "required":
-        window = {"days": 30}
-    if window is not None:
-        leaf["window"] = window
-    return leaf
-
-
-def _read_value(chosen: Field, operator: Operator, path: str, post: QueryDict) -> Any:
-    text = post.get(f"v:{path}", "").strip()
-    if operator.wants == "nothing":
-        return None
-    if operator.wants == "options":
-        known = {str(option.value): option.value for option in (chosen.options() if chosen.options else ())}
-        return [known[item] for item in post.getlist(f"v:{path}") if item in known]
-    if operator.wants == "text":
-        return text
-    if operator.wants == "numbers":
-        return [_number(post.get(f"v:{path}", "")), _number(post.get(f"v2:{path}", ""))]
-    if operator.wants == "money":
-        amount = _decimal(text)
-        return int(amount * 100) if amount is not None else ""
-    return _number(text)
-
-
-def _decimal(text: str) -> Decimal | None:
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        return None
-    return amount if amount.is_finite() else None
-
-
-def _number(text: str) -> Any:
-    """An int where it is one, a float, or the text itself for the validation to refuse."""
-    amount = _decimal(text.strip())
-    if amount is None or abs(amount) > 10**15:
-        return text
-    return int(amount) if amount == amount.to_integral_value() else float(amount)
-
-
-def _read_window(path: str, post: Mapping[str, Any]) -> dict[str, Any] | None:
-    kind = post.get(f"w:{path}", "")
-    first, second = _number(post.get(f"wd:{path}", "") or "30"), _number(post.get(f"ws:{path}", "") or "1")
-    if kind == "days":
-        return {"days": first}
-    if kind == "ago":
-        return {"days": first, "skip_days": second}
-    if kind == "hours":
-        return {"hours": first}
-    if kind == "fixed":
-        days = {"from": post.get(f"wf:{path}", ""), "to": post.get(f"wt:{path}", "")}
-        return {key: day for key, day in days.items() if day} or None
-    return None
-
-
-def _change(root: EditorGroup, verb: str, path: str) -> None:
-    if verb in ("add", "group"):
-        node = _at(root, path)
-        if isinstance(node, EditorGroup):
-            leaf = EditorLeaf("", new_leaf())
-            node.children.append(leaf if verb == "add" else EditorGroup("", "any", [leaf]))
-        return
-    parent = _at(root, path.rpartition(".")[0])
-    index = path.rpartition(".")[2]
-    if not isinstance(parent, EditorGroup) or not index.isdecimal() or int(index) >= len(parent.children):
-        return
-    if verb == "delete":
-        del parent.children[int(index)]
-    elif verb == "copy":
-        parent.children.insert(int(index), parent.children[int(index)])
-
-
-def _at(root: EditorGroup, path: str) -> EditorGroup | EditorLeaf | None:
-    node: EditorGroup | EditorLeaf | None = root
-    for step in path.split(".")[1:]:
-        if not isinstance(node, EditorGroup) or not step.isdecimal() or int(step) >= len(node.children):
-            return None
-        node = node.children[int(step)]
-    return node
+def _dom(name: str) -> str:
+    return name.replace(":", "-").replace(".", "-")
 
 
 def field_choices(asker: Asker, used: Set[str] = frozenset()) -> list[tuple[str, list[tuple[Field, str]]]]:

@@ -16,9 +16,12 @@ It returns {root id: value}; a person without a value may be left out. For SET t
 None), for SEQUENCE of (option value, instant), for FACTS of (instant, amount), each including the branches' rows (conditions.people.branches).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -211,13 +214,45 @@ def register_family(family: Family) -> None:
     _families[family.prefix] = family
 
 
+_page: ContextVar[dict[str, Field | None] | None] = ContextVar("condition_fields", default=None)
+
+
+@contextmanager
+def asked_once(known: dict[str, Field | None]) -> Iterator[None]:
+    """Within it, fields are looked up once and their lists of options asked for once, however many leaves speak of them; for the making
+    of one page. known: where they are kept, if the page is made in several steps."""
+    token = _page.set(known)
+    try:
+        yield
+    finally:
+        _page.reset(token)
+
+
+def _remembered(field: Field) -> Field:
+    """The same field; what it asks the database for, it asks for once."""
+    page = _page.get()
+    if page is None:
+        return field
+    known = page.get(field.key)
+    if known is None:
+        traits = tuple(replace(trait, options=cache(trait.options)) for trait in field.traits)
+        options, unavailable = field.options and cache(field.options), field.unavailable and cache(field.unavailable)
+        known = page[field.key] = replace(field, options=options, unavailable=unavailable, traits=traits)
+    return known
+
+
 def find(key: str) -> Field | None:
     """The field of a key, or None."""
+    page = _page.get()
+    if page is not None and key in page:
+        return page[key]
     known = _fields.get(key)
     if known is None:
         family = next((family for prefix, family in _families.items() if key.startswith(prefix)), None)
         known = family.get(key) if family else None
-    return known
+    if known is None and page is not None:
+        page[key] = None
+    return None if known is None else _remembered(known)
 
 
 def get(key: str) -> Field:
@@ -231,5 +266,6 @@ def get(key: str) -> Field:
 def all_fields() -> list[Field]:
     """Every field of the tenant, families included, by group in order of registration."""
     fields = [*_fields.values(), *(field for family in _families.values() for field in family.list())]
+    fields = [_remembered(field) for field in fields]
     groups = list(dict.fromkeys(str(field.group) for field in fields))
     return sorted(fields, key=lambda field: (groups.index(str(field.group)), field.order))

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from tagging.views import bulk, filtering, rfm, rules, segments, stages, tags
+from tagging.views import builder, bulk, filtering, rfm, rules, segments, stages, tags
 
 app_name = "tagging"
 urlpatterns = [
@@ -19,7 +19,7 @@ urlpatterns = [
     path("segments/rfm/", rfm.rfm_grid, name="rfm_grid"),
     path("segments/rfm/segment/", rfm.rfm_segment, name="rfm_segment"),
     path("segments/rfm/compute/", rfm.rfm_compute, name="rfm_compute"),
-    path("segments/preview/", segments.condition_preview, name="condition_preview"),
+    path("segments/preview/", builder.condition_preview, name="condition_preview"),
     path("segments/<int:pk>/", segments.segment_detail, name="segment_detail"),
     path("segments/<int:pk>/edit/", segments.segment_edit, name="segment_edit"),
     path("segments/<int:pk>/why/<int:contact_pk>/", segments.segment_why, name="segment_why"),

@@ -20,6 +20,7 @@ export function startHtmx(): void {
     allowEval: false,
     allowScriptTags: false,
     includeIndicatorStyles: false,
+    attributesToSettle: ["class", "width", "height"], // a style attribute would be refused
     historyCacheSize: 0, // personal data does not stay in the browser's storage
     refreshOnHistoryMiss: true,
     scrollIntoViewOnBoost: false,

@@ -1,6 +1,7 @@
 import "./app.css";
 import { startAlpine } from "./alpine";
 import { startBoard } from "./board";
+import { startBuilder } from "./builder";
 import { startCharts } from "./charts-loader";
 import { startConfirms } from "./confirm";
 import { startCopying } from "./copy";
@@ -18,5 +19,6 @@ startMenus();
 startCopying();
 startCharts();
 startBoard();
+startBuilder();
 void startToolbar();
 startAlpine();

@@ -14,7 +14,7 @@ from conditions.tree import EVERYONE, is_everyone
 from contacts import advanced
 from contacts.views.looking import Look, looked_at
 from scrm.lib.errors import UserError
-from tagging.views.segments import audience, builder_context, posted_tree
+from tagging.views.builder import audience, builder_answer, builder_context, posted_tree
 
 
 @require_http_methods(["GET", "POST"])
@@ -47,8 +47,9 @@ def contact_where(request: MemberRequest) -> HttpResponse:
         **builder,
         **audience(request, builder["tree"], _others(look)),
     }
-    template = "conditions/_builder.html" if "HX-Request" in request.headers else "tagging/contact_where.html"
-    return render(request, template, context, status=status)
+    if "HX-Request" in request.headers:
+        return builder_answer(request, context)
+    return render(request, "tagging/contact_where.html", context, status=status)
 
 
 def _others(look: Look) -> Any:

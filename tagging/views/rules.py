@@ -23,7 +23,7 @@ from tagging import actions
 from tagging.models import Rule, RuleMatch, TagGroup
 from tagging.queries import live_tags, recent_runs
 from tagging.services import rules
-from tagging.views.segments import audience, builder_context, posted_tree
+from tagging.views.builder import audience, builder_context, posted_tree
 
 TONES = {"draft": "idle", "on": "ok", "off": "idle", "broken": "bad"}
 

@@ -15,7 +15,7 @@ from contacts.services.stage_answers import unfinished
 from scrm.lib import clock
 from scrm.lib.errors import UserError
 from scrm.lib.numbers import whole_number
-from tagging.views.segments import audience, builder_context, posted_tree
+from tagging.views.builder import audience, builder_context, posted_tree
 
 
 @require_http_methods(["GET", "POST"])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conditions import editor
+from conditions import posting
 from conditions.schema import MAX_DEPTH, MAX_LEAVES, ConditionInvalid, problems_of, validate
 from tests.support import tagging
 from tests.support.fuzzing import often
@@ -109,5 +109,5 @@ def test_a_posted_editor_never_falls_over():
         "shape=[[[0]]]&act=delete:r.9.9",
         "shape=[0]&f:r.0=t.follows&v:r.0=abc&act=copy:r.0",
     ):
-        root = editor.from_post(QueryDict(query))
+        root = posting.from_post(QueryDict(query))
         assert root.is_root

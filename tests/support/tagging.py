@@ -13,7 +13,7 @@ from commerce.models import Order
 from conditions import registry
 from conditions.operators import ValueType
 from conditions.people import branches
-from conditions.registry import Field, Option
+from conditions.registry import Field, Option, Trait
 from contacts.models import Contact, Follow, Identity, Member, Stage
 from scrm.lib import clock
 from tagging.models import FollowTag, Tag, TagGroup
@@ -117,6 +117,10 @@ def _options(model: Any) -> Any:
     return lambda: [Option(row.pk, row.name) for row in model.objects.all()]
 
 
+def _origins() -> list[Option]:
+    return [Option(value, label) for value, label in FollowTag.Origin.choices]
+
+
 def _single(key: str, kind: ValueType, column: str, **extra: Any) -> Field:
     return Field(f"t.{key}", key, "测试", kind, expression=lambda now: F(column), read=_column(column), **extra)
 
@@ -135,7 +139,7 @@ TEST_FIELDS = (
     ),
     Field(
         "t.tag", "标签", "测试", ValueType.SET, rows=FollowTag.objects.all, value="tag_id", at="tagged_at", read=_read_tags,
-        options=_options(Tag),
+        options=_options(Tag), traits=(Trait("origin", "打标来源", "origin", _origins),),
     ),
     Field(
         "t.order", "订单", "测试", ValueType.FACTS, rows=lambda: Order.objects.filter(status="paid"), at="ordered_at",

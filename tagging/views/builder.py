@@ -1,0 +1,217 @@
+"""The builder of conditions, for every page that has one: what its form posts, what its template shows, who is meant, and its own
+answers to htmx (templates/conditions)."""
+
+import json
+from itertools import islice
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from accounts.access import MemberRequest, requires
+from conditions import editor, moves, registry
+from conditions.compiler import compile_tree
+from conditions.posting import DEEPEST, MOST, Posted, read_post
+from conditions.registry import Asker
+from conditions.render import in_words
+from conditions.schema import closed_to, is_shaped, problems_of
+from conditions.tree import EVERYONE, leaves, parse
+from contacts.counting import Count, count_rows
+from contacts.custom import asker_of
+from contacts.queries import visible_contacts
+from scrm.lib import clock
+from tagging import simple
+from tagging.matching import matching_people
+
+SAMPLE = 10
+
+
+def posted_tree(request: MemberRequest) -> tuple[dict[str, Any], list[str]]:
+    """The tree as edited (in whichever mode), and what is wrong with pasted JSON; to be saved, also what she may not ask about."""
+    with registry.asked_once(_fields_of(request)):
+        tree, errors = _posted(request)
+        if request.POST.get("save") and not errors:
+            errors = [problem.message for problem in closed_to(asker_of(request), tree)]
+    return tree, errors
+
+
+def _posted(request: MemberRequest) -> tuple[dict[str, Any], list[str]]:
+    post = request.POST
+    if post.get("mode", "simple") == "simple":
+        return simple.from_post(post).tree(), []
+    edited = editor.to_tree(read_post(post, request.scope).root)
+    if post.get("use_json"):
+        return _pasted(post.get("json", ""), edited)
+    if post.get("act") == "undo":
+        return _parsed(post.get("before", "")) or edited, []
+    return edited, []
+
+
+def _pasted(text: str, edited: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The pasted tree, where the editor can show it, also with its faults; else the tree that was there."""
+    try:
+        tree = json.loads(text)
+        problems = [str(problem) for problem in problems_of(tree)]
+    except json.JSONDecodeError as error:
+        at = {"line": error.lineno, "column": error.colno}
+        return edited, [_("粘贴的内容不是 JSON:第 %(line)d 行第 %(column)d 个字符处读不下去,请检查括号和引号") % at]
+    except (ValueError, RecursionError):
+        return edited, [_("粘贴的内容不是 JSON,请检查括号和引号")]
+    return (tree, problems) if _can_be_shown(tree) else (edited, problems)
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    try:
+        tree = json.loads(text)
+        return tree if _can_be_shown(tree) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _can_be_shown(tree: Any) -> bool:
+    """Whether it is well formed and the editor could read it back."""
+    if not is_shaped(tree):
+        return False
+    return len(list(islice(leaves(parse(tree)), MOST + 1))) <= MOST and _depth(tree["root"]) < DEEPEST
+
+
+def _depth(node: dict[str, Any]) -> int:
+    parts = [node["not"]] if "not" in node else node.get("all") or node.get("any") or node.get("of") or []
+    return 1 + max((_depth(part) for part in parts), default=0)
+
+
+def _fields_of(request: MemberRequest) -> dict[str, Any]:
+    """The fields that this page asked about, see registry.asked_once."""
+    known: dict[str, Any] = request.__dict__.setdefault("condition_fields", {})
+    return known
+
+
+def builder_context(
+    request: MemberRequest, tree: dict[str, Any], *, mode: str, preview_url: str = ""
+) -> dict[str, Any]:
+    """What templates/conditions/_builder.html needs. A tree that three sentences cannot say opens in the tree editor.
+
+    preview_url: what answers with the builder after a change; default the one for segments and rules.
+    """
+    with registry.asked_once(_fields_of(request)):
+        asker = asker_of(request)
+        is_sound = not problems_of(tree)
+        sentences = simple.from_tree(tree) if is_sound else None
+        if mode == "simple" and sentences is None:
+            mode = "tree"
+        posted = _posted_editor(request, tree)
+        root = posted.root if posted else editor.from_tree(tree, request.scope)
+        editor.note_problems(root, problems_of(tree, asker))
+        tree_json = json.dumps(tree, ensure_ascii=False, indent=2)
+        use_json = request.POST.get("use_json")
+        fields = editor.field_choices(asker, {leaf.field for leaf in leaves(parse(tree))})
+        return {
+            "mode": mode,
+            "preview_url": preview_url or reverse("tagging:condition_preview"),
+            "tree": tree,
+            "root": root,
+            "shape": editor.shape_of(root),
+            "kinds": editor.KINDS,
+            "windows": editor.WINDOWS,
+            "fields": fields,
+            "field_keys": {one.key for _heading, items in fields for one, _why in items},
+            "sentences": sentences,
+            "why_tree": "" if sentences or not is_sound else _why_tree(tree),
+            "simple_options": _simple_options(asker) if mode == "simple" else {},
+            "tree_json": tree_json,
+            "json_text": request.POST.get("json", "") if use_json else tree_json,
+            "json_open": bool(use_json),
+            **_last_step(request, posted),
+        }
+
+
+def _posted_editor(request: MemberRequest, tree: dict[str, Any]) -> Posted | None:
+    """The editor as posted, where it says this tree: it holds what a tree cannot, rows not yet filled and what is typed to find."""
+    if request.POST.get("mode") != "tree":
+        return None
+    posted = read_post(request.POST, request.scope)
+    return posted if editor.to_tree(posted.root) == tree else None
+
+
+def _last_step(request: MemberRequest, posted: Posted | None) -> dict[str, Any]:
+    """What the button did, the tree before it to undo it, and the control that has the focus now."""
+    post = request.POST
+    if posted is not None and posted.done:
+        before = editor.to_tree(posted.before) if posted.before else EVERYONE
+        focus = posted.focus
+        letter = "f" if posted.done in ("add", "group") else "h"
+        return {
+            "done": moves.DONE[posted.done],
+            "before": json.dumps(before, ensure_ascii=False),
+            "focus": f"{letter}-{focus.dom}" if focus is not None else "",
+        }
+    if post.get("mode") == "tree" and post.get("use_json") and posted is None:
+        before = editor.to_tree(read_post(post, request.scope).root)
+        return {"done": moves.DONE["json"], "before": json.dumps(before, ensure_ascii=False), "focus": ""}
+    return {"done": "", "before": "", "focus": ""}
+
+
+def _why_tree(tree: dict[str, Any]) -> str:
+    """Why three sentences cannot say a sound tree."""
+    parts = tree["root"].get("all")
+    if parts is None:
+        return _("最外层不是「全部满足」")
+    for index, part in enumerate(parts):
+        rest = [*parts[:index], *parts[index + 1 :]]
+        if simple.from_tree({**tree, "root": {"all": rest}}) is not None:
+            return _("三句话里没有「%(words)s」") % {"words": in_words({"version": 1, "root": part})}
+    return _("有几个条件不在三句话里")
+
+
+def _simple_options(asker: Asker) -> dict[str, list[Any]]:
+    found = {}
+    for name, key in (
+        ("stages", simple.STAGE),
+        ("tags", simple.TAG),
+        ("categories", simple.CATEGORY),
+        ("orders", simple.ORDER),
+    ):
+        known = registry.find(key)
+        usable = known is not None and not known.why_unavailable and not known.is_closed_to(asker)
+        found[name] = list(known.options()) if usable and known and known.options else ([True] if usable else [])
+    return found
+
+
+def audience(request: MemberRequest, tree: dict[str, Any], people: Any = None) -> dict[str, Any]:
+    """The live count within the scope, ten of them, the tree in words, or what is still missing. people: of whom; counted as the
+    customer list counts."""
+    with registry.asked_once(_fields_of(request)):
+        return _audience(request, tree, people)
+
+
+def _audience(request: MemberRequest, tree: dict[str, Any], people: Any) -> dict[str, Any]:
+    problems = problems_of(tree, asker_of(request))
+    if problems:
+        return {"problems": problems, "words": "", "count": None, "sample": [], "scope_is_all": request.scope.sees_all}
+    if people is None:
+        visible = visible_contacts(request.scope).filter(pk__in=matching_people(tree, clock.now()).values("pk"))
+        counted = Count(visible.count(), True)
+    else:
+        visible = people.filter(compile_tree(tree, clock.now()))
+        counted = count_rows(visible)
+    sample = list(visible.select_related("stage", "owner").order_by("-last_added_at", "-pk")[:SAMPLE])
+    found = {"count": counted.number, "is_about": not counted.is_exact, "sample": sample}
+    return {"problems": [], "words": in_words(tree), "scope_is_all": request.scope.sees_all, **found}
+
+
+def builder_answer(request: MemberRequest, context: dict[str, Any]) -> HttpResponse:
+    """The part of the builder that htmx asked for: after a value was filled in, all but the controls; else the whole."""
+    template = "conditions/_beside.html" if request.POST.get("part") == "audience" else "conditions/_builder.html"
+    return render(request, template, context)
+
+
+@require_POST
+@requires("segments.view")
+def condition_preview(request: MemberRequest) -> HttpResponse:
+    """The builder after a button or a change, with its count; for segments and rules."""
+    tree, errors = posted_tree(request)
+    builder = builder_context(request, tree, mode=request.POST.get("show") or request.POST.get("mode", "simple"))
+    return builder_answer(request, {"errors": errors, **builder, **audience(request, builder["tree"])})
