@@ -10,7 +10,7 @@ from campaigns.services import enrolling, sop_running, succeeding
 from conditions import consumers
 from contacts import successions, timeline
 from contacts.services import custom_fields, merging, stage_editing
-from tagging import segments
+from tagging import segments, tag_readers
 from tenants import lanes, quiet
 
 HEADING = _("触达")
@@ -55,6 +55,7 @@ def register() -> None:
     quiet.register("campaigns", tasks.count_due)
     timeline.on_recorded(enrolling.on_facts)
     segments.register_uses("campaigns", audience.uses_of_segment)
+    tag_readers.register("campaigns", audience.tag_readers)
     stage_editing.register_uses("campaigns", audience.uses_of_stage)
     custom_fields.register_uses("campaigns", audience.uses_of_field)
     successions.on_taken_over(succeeding.take_over)

@@ -36,7 +36,8 @@ class Reversal:
 
 @dataclass(frozen=True)
 class Kind:
-    """check(params) raises UserError before anything begins. run(params, root ids, by, at) changes what it can.
+    """check(params) raises UserError before anything begins. run(params, root ids, by, at) changes what it can; its
+    params carry the number of the change too, as `change`.
 
     undo(params, {root id: before}, by, done at) sets back whoever is still as the change made her. in_words(params): one line.
     """

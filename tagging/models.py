@@ -9,6 +9,19 @@ from scrm.lib.db.deletion import cascade_rows
 from wecom_bridge.models import Corp
 
 
+class Colour(models.TextChoices):
+    """What a tag may be marked with, beside its name: a colour never says anything alone."""
+
+    NONE = "", _("无色")
+    RED = "red", _("红")
+    ORANGE = "orange", _("橙")
+    GREEN = "green", _("绿")
+    TEAL = "teal", _("青")
+    BLUE = "blue", _("蓝")
+    PURPLE = "purple", _("紫")
+    GREY = "grey", _("灰")
+
+
 class TagGroup(models.Model):
     """标签组. corp tags mirror WeCom's; internal ones never reach it; personal ones are a guide's own, mirrored."""
 
@@ -23,9 +36,14 @@ class TagGroup(models.Model):
     name = models.CharField(max_length=64)
     order = models.BigIntegerField(default=0)  # WeCom: larger first
     is_exclusive = models.BooleanField(default=False)
+    # Made through our app, so that it may be renamed, moved and deleted here. None: made before this was noted; WeCom's answer tells.
+    is_ours = models.BooleanField(null=True, blank=True)
+    note = models.CharField(max_length=300, default="", db_default="", blank=True)
+    owner_id = models.BigIntegerField(null=True, blank=True)  # the user who answers for it
+    last_error = models.CharField(max_length=200, default="", db_default="", blank=True)  # why WeCom refused a change
     deleted_at = models.DateTimeField(null=True, blank=True)
 
-    NOT_PERSONAL = ("wecom_group_id", "name")
+    NOT_PERSONAL = ("wecom_group_id", "name", "note", "last_error")
 
     class Meta:
         constraints = [
@@ -50,9 +68,15 @@ class Tag(models.Model):
     last_error = models.CharField(
         max_length=200, default="", blank=True
     )  # why WeCom refused to create, rename or delete it
+    definition = models.CharField(
+        max_length=300, default="", db_default="", blank=True
+    )  # what it means, when to put it
+    owner_id = models.BigIntegerField(null=True, blank=True)  # the user who answers for it
+    colour = models.CharField(max_length=8, choices=Colour.choices, default="", db_default="", blank=True)
+    created_at = models.DateTimeField(null=True, blank=True)  # WeCom's time, or ours; None for those known before
     deleted_at = models.DateTimeField(null=True, blank=True)
 
-    NOT_PERSONAL = ("wecom_tag_id", "name", "last_error")
+    NOT_PERSONAL = ("wecom_tag_id", "name", "last_error", "definition", "colour")
 
     class Meta:
         constraints = [
@@ -99,8 +123,9 @@ class FollowTag(models.Model):
         null=True, blank=True
     )  # domain time of WeCom's last word; an older read says nothing
     last_error = models.CharField(max_length=200, default="", blank=True)  # why WeCom refused
+    via = models.CharField(max_length=40, null=True, blank=True)  # what put it, as "bulk:12" (tagging.sources)
 
-    NOT_PERSONAL = ("last_error",)
+    NOT_PERSONAL = ("last_error", "via")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["follow", "tag"], name="one_mark_per_tag")]

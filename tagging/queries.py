@@ -1,14 +1,18 @@
 """Reads of tags, segments and rules."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Coalesce
+from django.urls import reverse
+from django.utils.translation import gettext as _
 
-from contacts.models import Follow, Relation
+from contacts.models import Follow, Relation, Stage
+from tagging import actions
 from tagging.models import FollowTag, Rule, RuleMatch, Segment, SegmentEntry, Tag, TagGroup
+from tagging.tag_readers import Reader, tags_named
 
 CARRIED = (FollowTag.State.ON, FollowTag.State.ADDING)
 
@@ -35,9 +39,38 @@ def count_people_per_tag(tag_ids: Sequence[int]) -> dict[int, int]:
     return dict(rows.annotate(people=people).values_list("tag_id", "people"))
 
 
+def count_marks_by_origin(tag_id: int) -> list[tuple[str, int]]:
+    """How many relations carry the tag, by who put it, the most frequent first."""
+    rows = carried_marks().filter(tag_id=tag_id).values("origin").order_by().annotate(n=Count("pk"))
+    words = dict(FollowTag.Origin.choices)
+    return sorted(((str(words[row["origin"]]), row["n"]) for row in rows), key=lambda one: -one[1])
+
+
+def recent_marks(tag_id: int, people: QuerySet[Any], most: int) -> list[FollowTag]:
+    """The latest marks of a tag on some people (roots), standing or on their way, refused ones too. By number: a time order of a
+    tag that half of all carry would read them all."""
+    marks = FollowTag.objects.filter(tag_id=tag_id)
+    hers = Q(contact_id__in=people.values("pk")) | Q(contact__root_id__in=people.values("pk"))
+    rows = marks.filter(hers).select_related("contact__root", "follow__member", "rule", "tag__group")
+    return list(rows.order_by("-pk")[:most])
+
+
 def segment_members(segment: Segment) -> QuerySet[Any]:
     """Ids of the root contacts in a segment, as last computed (segment.fresh_at)."""
     return SegmentEntry.objects.filter(segment=segment).values_list("contact_id", flat=True)
+
+
+def tag_readers() -> Iterator[Reader]:
+    """Rules, live segments and stages that name tags. A draft or stopped rule counts: it may be enabled again."""
+    for rule in Rule.objects.order_by("pk"):
+        tags = tags_named(rule.tree).union(*map(actions.tags_of, rule.actions))
+        yield Reader(_("规则「%(name)s」") % {"name": rule.name}, reverse("tagging:rule_detail", args=[rule.pk]), tags)
+    for segment in live_segments().filter(kind="dynamic"):
+        url = reverse("tagging:segment_detail", args=[segment.pk])
+        yield Reader(_("人群「%(name)s」") % {"name": segment.name}, url, tags_named(segment.tree))
+    for stage in Stage.objects.filter(is_archived=False, rule__isnull=False):
+        url = reverse("tagging:stage_rule", args=[stage.pk])
+        yield Reader(_("阶段「%(name)s」的进入条件") % {"name": stage.name}, url, tags_named(stage.rule))
 
 
 def live_segments() -> QuerySet[Segment]:

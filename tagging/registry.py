@@ -12,14 +12,14 @@ from conditions import consumers
 from conditions.consumers import Consumer
 from contacts import bulk, panels, successions, timeline
 from contacts.services import custom_fields, merging, stage_editing
-from tagging import actions, comparing, erasers, fields, handlers, listing
+from tagging import actions, comparing, erasers, fields, handlers, listing, queries, sources, tag_readers
 from tagging import segments as listeners
 from tagging.models import RuleMatch, SegmentChange
 from tagging.services import inheriting, rfm, rules, segments
 from tagging.services.acting import STAGE, TAG
-from tagging.services.bulk import TAGS
-from tagging.services.dictionary import COMMANDS
+from tagging.services.bulk import TAGS, sources_of
 from tagging.services.marks import MARK_COMMAND
+from tagging.services.tag_commands import COMMANDS
 from tagging.views.tags import person_panel
 from tenants import lanes, quiet, retention
 from wecom_bridge.contracts import register_command
@@ -49,6 +49,8 @@ def register() -> None:
     )
     listing.register()
     bulk.register(TAGS)
+    sources.register("bulk", sources_of)
+    tag_readers.register("tagging", queries.tag_readers)
     erasers.register()
     panels.register(
         panels.Panel(

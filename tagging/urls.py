@@ -2,15 +2,23 @@
 
 from django.urls import path, re_path
 
-from tagging.views import builder, bulk, filtering, rfm, rules, segments, stages, tags
+from tagging.views import builder, bulk, dictionary, filtering, rfm, rules, segments, stages, tags
 
 app_name = "tagging"
 urlpatterns = [
-    path("tags/", tags.tag_list, name="tag_list"),
-    path("tags/groups/", tags.group_create, name="group_create"),
-    path("tags/groups/<int:pk>/tags/", tags.tag_create, name="tag_create"),
-    path("tags/<int:pk>/rename/", tags.tag_rename, name="tag_rename"),
-    path("tags/<int:pk>/delete/", tags.tag_delete, name="tag_delete"),
+    path("tags/", dictionary.tag_list, name="tag_list"),
+    path("tags/groups/", dictionary.group_create, name="group_create"),
+    path("tags/groups/<int:pk>/", dictionary.group_edit, name="group_edit"),
+    path("tags/groups/<int:pk>/tags/", dictionary.tag_create, name="tag_create"),
+    path("tags/groups/<int:pk>/order/", dictionary.group_order, name="group_order"),
+    path("tags/groups/<int:pk>/delete/", dictionary.group_delete, name="group_delete"),
+    path("tags/groups/<int:pk>/conflicts/", dictionary.group_conflicts, name="group_conflicts"),
+    path("tags/groups/<int:pk>/conflicts/latest/", dictionary.group_keep_latest, name="group_keep_latest"),
+    path("tags/<int:pk>/", dictionary.tag_detail, name="tag_detail"),
+    path("tags/<int:pk>/describe/", dictionary.tag_describe, name="tag_describe"),
+    path("tags/<int:pk>/rename/", dictionary.tag_rename, name="tag_rename"),
+    path("tags/<int:pk>/order/", dictionary.tag_order, name="tag_order"),
+    path("tags/<int:pk>/delete/", dictionary.tag_delete, name="tag_delete"),
     path("tags/bulk/", bulk.bulk_tag, name="bulk_tag"),
     path("contacts/where/", filtering.contact_where, name="contact_where"),
     path("contacts/<int:pk>/tags/<int:tag_pk>/", tags.person_tag, name="person_tag"),

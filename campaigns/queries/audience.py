@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db.models import QuerySet
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.scope import DataScope
@@ -18,6 +19,7 @@ from contacts.queries import visible_contacts, visible_groups
 from scrm.lib.errors import UserError
 from tagging.models import Segment
 from tagging.queries import segment_members
+from tagging.tag_readers import Reader, tags_named
 
 PEOPLE_SOURCES = ("segment", "tree", "contacts")
 NAMES_SHOWN = 10
@@ -106,16 +108,31 @@ def uses_of_field(key: str) -> Iterator[str]:
             yield _("群发「%(name)s」") % {"name": broadcast.name}
 
 
+def tag_readers() -> Iterator[Reader]:
+    """SOPs not ended and broadcasts not released, with the tags they name."""
+    for version in _latest_versions():
+        url = reverse("campaigns:sop_detail", args=[version.sop_id])
+        tags = tags_named(version.entry_tree) | tags_named(version.exit_tree)
+        yield Reader(_("SOP「%(name)s」") % {"name": version.sop.name}, url, tags)
+    for broadcast in _unreleased().filter(audience__has_key="tree"):
+        url = reverse("campaigns:broadcast_detail", args=[broadcast.pk])
+        yield Reader(_("群发「%(name)s」") % {"name": broadcast.name}, url, tags_named(broadcast.audience["tree"]))
+
+
 def _sops_reading(field: str, value: int) -> Iterator[str]:
     return _sops_whose(lambda tree: value in values_read(tree, field))
 
 
 def _sops_whose(holds: Callable[[dict[str, Any]], bool]) -> Iterator[str]:
-    versions = SopVersion.objects.exclude(sop__state="off").select_related("sop").order_by("sop_id", "-number")
-    for version in versions.distinct("sop_id"):
+    for version in _latest_versions():
         trees = [tree for tree in (version.entry_tree, version.exit_tree) if tree]
         if any(holds(tree) for tree in trees):
             yield _("SOP「%(name)s」") % {"name": version.sop.name}
+
+
+def _latest_versions() -> QuerySet[SopVersion]:
+    versions = SopVersion.objects.exclude(sop__state="off").select_related("sop").order_by("sop_id", "-number")
+    return versions.distinct("sop_id")
 
 
 def _unreleased() -> QuerySet[Broadcast]:

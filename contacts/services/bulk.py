@@ -139,7 +139,8 @@ def _run_part(change_id: int) -> bool:
     now = clock.now()
     ids, outcome = _lock_visible(part.contact_ids, change.scope), bulk.Outcome()
     if ids:
-        outcome = bulk.kind_of(change.kind).run(change.params, ids, _actor(change.created_by_id), now)
+        params = {**change.params, "change": change.pk}
+        outcome = bulk.kind_of(change.kind).run(params, ids, _actor(change.created_by_id), now)
     refused = dict.fromkeys(set(part.contact_ids) - set(ids), BulkReason.GONE) | outcome.refused
     part.done_at, part.before, part.refused = now, outcome.changed, refused
     part.save(update_fields=["done_at", "before", "refused"])

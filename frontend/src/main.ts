@@ -8,6 +8,7 @@ import { startCopying } from "./copy";
 import { startHtmx } from "./htmx";
 import { startMenus } from "./menus";
 import { startNavigation } from "./navigation";
+import { startSorting } from "./sorting";
 import { startToasts } from "./toasts";
 import { startToolbar } from "./toolbar-loader";
 
@@ -20,5 +21,6 @@ startCopying();
 startCharts();
 startBoard();
 startBuilder();
+startSorting();
 void startToolbar();
 startAlpine();

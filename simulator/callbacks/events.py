@@ -123,6 +123,11 @@ def change_tag(row_id: str, kind: str, change: str) -> Event:
     return Event("change_external_tag", [("Id", row_id), ("TagType", kind), ("ChangeType", change)])
 
 
+def shuffle_tags(group_id: str) -> Event:
+    """The tags of a group were put in another order; without an id, the groups themselves."""
+    return Event("change_external_tag", [("Id", group_id), ("ChangeType", "shuffle")])
+
+
 def change_contact(change: str, fields: list[tuple[str, Value]]) -> Event:
     """The directory changed: create_user, update_user, delete_user, create_party, …"""
     return Event("change_contact", [("ChangeType", change), *fields])

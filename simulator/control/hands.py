@@ -229,6 +229,12 @@ def console_rename_tag(sim: Simulator, corp: Corp, body: dict) -> dict:
     return console.rename_tag(sim, corp, body["id"], body["name"])
 
 
+@act("console_order_tags")
+def console_order_tags(sim: Simulator, corp: Corp, body: dict) -> dict:
+    """The administrator reorders the tags of a group (group: its id), or, without, the groups: ids."""
+    return console.order_tags(sim, corp, body.get("group") or "", body["ids"])
+
+
 @act("console_delete_tag")
 def console_delete_tag(sim: Simulator, corp: Corp, body: dict) -> dict:
     """The administrator deletes a tag or group: id."""

@@ -45,6 +45,17 @@ def rename_tag(sim: "Simulator", corp: "Corp", row_id: str, name: str) -> dict:
     return {}
 
 
+def order_tags(sim: "Simulator", corp: "Corp", group_id: str, ids: list[str]) -> dict:
+    """Put the tags of a group in this order, or the groups themselves when no group is named. One event tells of it."""
+    rows = corp.tags.tags if group_id else corp.tags.groups
+    for place, row_id in enumerate(reversed(ids)):
+        if row_id not in rows or rows[row_id].deleted:
+            raise HandError("没有这个标签")
+        rows[row_id].order = place
+    sim.emit(corp, events.shuffle_tags(group_id))
+    return {}
+
+
 def delete_tag(sim: "Simulator", corp: "Corp", row_id: str) -> dict:
     """Delete a tag, or a group; the group's tags give no event of their own."""
     if corp.tags.alive(row_id):

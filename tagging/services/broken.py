@@ -1,7 +1,6 @@
 """A deleted tag takes the rules and segments that read or put it to 需修复: they stop, and never act on half a condition."""
 
 from collections.abc import Collection
-from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -9,16 +8,17 @@ from conditions import boundaries
 from conditions.schema import problems_of
 from tagging import actions
 from tagging.models import Rule, Segment
+from tagging.tag_readers import tags_named
 
 
 def break_readers_of_tags(tag_ids: Collection[int]) -> None:
     """Check every live segment and enabled rule that names one of the tags. Called in the transaction that deletes them."""
     wanted = set(tag_ids)
     for segment in Segment.objects.filter(archived_at__isnull=True, kind="dynamic"):
-        if _names_tag(segment.tree, wanted):
+        if wanted & tags_named(segment.tree):
             check_segment(segment)
     for rule in Rule.objects.filter(state=Rule.State.ON):
-        if _names_tag(rule.tree, wanted) or any(wanted & actions.tags_of(action) for action in rule.actions):
+        if wanted & tags_named(rule.tree) or any(wanted & actions.tags_of(action) for action in rule.actions):
             check_rule(rule)
 
 
@@ -52,12 +52,3 @@ def break_rule(rule: Rule, reason: str) -> None:
     rule.state, rule.last_error = Rule.State.BROKEN, reason
     rule.save(update_fields=["state", "last_error"])
     boundaries.forget(f"rule:{rule.pk}")
-
-
-def _names_tag(node: Any, tag_ids: set[int]) -> bool:
-    """Whether a leaf of a tag field names one of the tags. Walks the JSON itself: the tree may no longer be valid."""
-    if isinstance(node, dict):
-        if str(node.get("field", "")).split(".")[0] == "tag" and isinstance(node.get("value"), list):
-            return bool(tag_ids & {item for item in node["value"] if isinstance(item, int)})
-        return any(_names_tag(part, tag_ids) for part in node.values())
-    return isinstance(node, list) and any(_names_tag(part, tag_ids) for part in node)

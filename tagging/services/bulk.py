@@ -1,19 +1,21 @@
 """Tags put on many people at once, or taken off, and taken back."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from contacts.bulk import Kind, Outcome, Params, Reversal
-from contacts.models import BulkReason, Follow, Relation
+from contacts.models import BulkChange, BulkReason, Follow, Relation
 from scrm.lib.errors import UserError
 from tagging.models import FollowTag, Tag
 from tagging.queries import CARRIED, follows_to_mark, live_tags
 from tagging.services.marks import mark_tags, refuse_tags
+from tagging.sources import Source
 from tenants.audit import Actor
 
 OPERATOR = FollowTag.Origin.OPERATOR
@@ -32,7 +34,9 @@ def _run(params: Params, ids: Sequence[int], by: Actor, at: datetime) -> Outcome
     follows = follows_to_mark(ids, params["whose"])
     flat = [pk for found in follows.values() for pk in found]
     before = _carried(flat)
-    mark_tags(flat, add=params["add"], remove=params["remove"], origin=OPERATOR, by=by, at=at)
+    mark_tags(
+        flat, add=params["add"], remove=params["remove"], origin=OPERATOR, by=by, at=at, via=f"bulk:{params['change']}"
+    )
     after, outcome = _carried(flat), Outcome()
     for root_id in ids:
         hers = follows.get(root_id, [])
@@ -84,6 +88,13 @@ def _carried(follow_ids: Iterable[int], since: datetime | None = None) -> Carrie
 
 def _tags_of(moves: Iterable[Any]) -> set[int]:
     return {pk for _follow, added, removed in moves for pk in (*added, *removed)}
+
+
+def sources_of(ids: Collection[int]) -> Mapping[int, Source]:
+    """What the changes are called on a tag they put on."""
+    titles = BulkChange.objects.filter(pk__in=ids).values_list("pk", "title")
+    words = _("批量操作「%(title)s」")
+    return {pk: Source(words % {"title": title}, reverse("contacts:bulk_change", args=[pk])) for pk, title in titles}
 
 
 def _in_words(params: Params) -> str:

@@ -4,24 +4,24 @@ WeCom lets an app edit and delete only the tags it created (is_ours); all others
 A corp tag without wecom_tag_id is on its way; a refused one says why in last_error.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from scrm.lib import clock
+from scrm.lib.db.bulk import clean_text
 from scrm.lib.errors import UserError
-from tagging.models import Tag, TagGroup
+from tagging.models import Colour, Tag, TagGroup
 from tagging.services.mirror import delete_tags
+from tagging.services.tag_commands import forget_group
 from tenants import audit
 from tenants.audit import Actor
 from wecom_bridge import commands
-from wecom_bridge.contracts import Call, CommandKind, Refusal
-from wecom_bridge.models import Corp, OutboundCommand
+from wecom_bridge.models import Corp
 
-NAME_LIMIT = 30
+NAME_LIMIT, TEXT_LIMIT = 30, 300
 
 
 @transaction.atomic
@@ -33,7 +33,7 @@ def create_group(*, name: str, tag_names: Sequence[str], corp: Corp | None, is_e
         raise UserError(
             _("已有名为「%(name)s」的标签组,请在那一组里添加标签") % {"name": name}, fields={"name": _("名字已被使用")}
         )
-    group = TagGroup.objects.create(kind=kind, corp=corp, name=name, is_exclusive=is_exclusive)
+    group = TagGroup.objects.create(kind=kind, corp=corp, name=name, is_exclusive=is_exclusive, is_ours=True)
     _create(group, names)
     audit.record("tag_group.created", group, by=by, tags=names)
     return group
@@ -58,7 +58,7 @@ def add_tags(group: TagGroup, tag_names: Sequence[str], *, by: Actor) -> None:
 def _create(group: TagGroup, names: Sequence[str]) -> None:
     is_corp = group.kind == TagGroup.Kind.CORP
     for name in names:  # WeCom takes several per call; one each lets one bad name fail alone
-        tag = Tag.objects.create(group=group, corp=group.corp, name=name, is_ours=is_corp)
+        tag = Tag.objects.create(group=group, corp=group.corp, name=name, is_ours=is_corp, created_at=clock.now())
         if is_corp:
             commands.enqueue(
                 "tag.create", corp=group.corp_id or 0, entity_key=f"taggroup:{group.pk}", subject_id=tag.pk, priority=20
@@ -74,7 +74,7 @@ def rename_tag(tag: Tag, name: str, *, by: Actor) -> None:
         raise UserError(_("这一组里已有标签:%(names)s") % {"names": tag.name}, fields={"name": _("名字重复")})
     tag.save(update_fields=["name"])
     if tag.group.kind == TagGroup.Kind.CORP:
-        _enqueue("tag.rename", tag, {"name": tag.name, "before": before})
+        tell_tag("tag.rename", tag, {"name": tag.name, "before": before})
     audit.record("tag.renamed", tag, by=by, before=before, after=tag.name)
 
 
@@ -83,17 +83,93 @@ def delete_tag(tag: Tag, *, by: Actor) -> None:
     """Internal: gone at once. Corp: gone when WeCom says so. Refused for tags made elsewhere."""
     tag = _editable(tag)
     if tag.group.kind == TagGroup.Kind.CORP and tag.wecom_tag_id:
-        _enqueue("tag.delete", tag, {})
+        tell_tag("tag.delete", tag, {})
     else:
         delete_tags([tag], clock.now())
     audit.record("tag.deleted", tag, by=by, name=tag.name)
 
 
 @transaction.atomic
-def set_exclusive(group: TagGroup, is_exclusive: bool, *, by: Actor) -> None:
-    """Whether a new tag of the group replaces the old one. Our own rule: WeCom knows none. Marks that stand stay."""
-    TagGroup.objects.filter(pk=group.pk).update(is_exclusive=is_exclusive)
-    audit.record("tag_group.exclusive", group, by=by, is_exclusive=is_exclusive)
+def describe_tag(tag: Tag, *, definition: str, owner_id: int | None, colour: str, by: Actor) -> None:
+    """What it means, who answers for it, its colour: our own notes, so a tag made elsewhere can have them too. Raises UserError."""
+    if colour not in Colour.values:
+        raise UserError(_("请从列出的颜色里选一种"), fields={"colour": _("没有这种颜色")})
+    values = {"definition": _text(definition, "definition"), "owner_id": owner_id, "colour": colour}
+    Tag.objects.filter(pk=tag.pk).update(**values)
+    audit.record("tag.described", tag, by=by, **values)
+
+
+# --- Groups -----------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def save_group(
+    group: TagGroup, *, name: str, note: str, owner_id: int | None, is_exclusive: bool, by: Actor
+) -> TagGroup:
+    """A group's name, in WeCom too, and our own notes about it. Marks that stand stay when it becomes exclusive. Raises UserError for
+    a new name of a group made elsewhere."""
+    group = locked_group(group)
+    before, values = group.name, {"note": _text(note, "note"), "owner_id": owner_id, "is_exclusive": is_exclusive}
+    name = name.strip()
+    if name != before:
+        _refuse_foreign(group)
+        values["name"] = name = _clean(name)
+        same = TagGroup.objects.filter(kind=group.kind, corp=group.corp_id, name=name, deleted_at__isnull=True)
+        if same.exclude(pk=group.pk).exists():
+            raise UserError(
+                _("已有名为「%(name)s」的标签组,请换一个名字") % {"name": name}, fields={"name": _("名字已被使用")}
+            )
+        tell_group("tag_group.edit", group, {"name": name, "before": before})
+    for key, value in values.items():
+        setattr(group, key, value)
+    group.save(update_fields=list(values))
+    audit.record("tag_group.saved", group, by=by, before=before, **values)
+    return group
+
+
+@transaction.atomic
+def delete_group(group: TagGroup, *, by: Actor) -> None:
+    """The group and its tags: internal ones at once, corp ones when WeCom says so. Refused for a group made elsewhere."""
+    group = locked_group(group)
+    _refuse_foreign(group)
+    if group.kind == TagGroup.Kind.CORP and group.wecom_group_id:
+        tell_group("tag_group.delete", group, {})
+    else:
+        forget_group(group)
+    audit.record("tag_group.deleted", group, by=by, name=group.name)
+
+
+def is_editable(group: TagGroup) -> bool:
+    """Whether it may be renamed, moved and deleted here; of one made before this was noted WeCom's answer tells."""
+    if group.kind == TagGroup.Kind.PERSONAL:
+        return False
+    return group.kind == TagGroup.Kind.INTERNAL or group.is_ours is not False
+
+
+def locked_group(group: TagGroup) -> TagGroup:
+    """The group for a change. Raises UserError when it is gone."""
+    group = TagGroup.objects.select_for_update().get(pk=group.pk)
+    if group.deleted_at:
+        raise UserError(_("这个标签组已被删除"))
+    return group
+
+
+def _refuse_foreign(group: TagGroup) -> None:
+    if not is_editable(group):
+        text = _("「%(name)s」不是本系统创建的,改名、移动和删除请到企业微信管理后台")
+        raise UserError(text % {"name": group.name})
+
+
+def tell_group(kind: str, group: TagGroup, payload: dict[str, Any]) -> None:
+    """A command about a group that WeCom knows."""
+    if group.kind == TagGroup.Kind.CORP and group.wecom_group_id:
+        key = f"taggroup:{group.pk}"
+        commands.enqueue(
+            kind, corp=group.corp_id or 0, entity_key=key, subject_id=group.pk, payload=payload, priority=20
+        )
+
+
+# --- Shared -----------------------------------------------------------------------------------------------------
 
 
 def _editable(tag: Tag) -> Tag:
@@ -107,7 +183,8 @@ def _editable(tag: Tag) -> Tag:
     return tag
 
 
-def _enqueue(kind: str, tag: Tag, payload: dict[str, Any]) -> None:
+def tell_tag(kind: str, tag: Tag, payload: dict[str, Any]) -> None:
+    """A command about a corp tag; those of one group come one after the other."""
     commands.enqueue(
         kind,
         corp=tag.corp_id or 0,
@@ -132,95 +209,8 @@ def _clean_all(names: Sequence[str]) -> list[str]:
     return found
 
 
-# --- The commands -----------------------------------------------------------------------------------------------
-
-
-def _tag(command: OutboundCommand) -> Tag | None:
-    return Tag.objects.select_related("group").filter(pk=command.subject_id or 0, deleted_at__isnull=True).first()
-
-
-def _build_create(command: OutboundCommand) -> Call | None:
-    tag = _tag(command)
-    if tag is None or tag.wecom_tag_id:
-        return None
-    where = {"group_id": tag.group.wecom_group_id} if tag.group.wecom_group_id else {"group_name": tag.group.name}
-    return Call("add_corp_tag", {**where, "tag": [{"name": tag.name}]})
-
-
-def _created(command: OutboundCommand, result: Mapping[str, Any]) -> None:
-    """WeCom's ids; a callback may have brought them already, then the mirrored row is this one."""
-    tag, made = _tag(command), result.get("tag_group") or {}
-    wecom_id = next((row["id"] for row in made.get("tag", []) if tag and row.get("name") == tag.name), None)
-    if tag is None or wecom_id is None:
-        return
-    TagGroup.objects.filter(pk=tag.group_id, wecom_group_id__isnull=True).update(wecom_group_id=made["group_id"])
-    Tag.objects.filter(pk=tag.pk, wecom_tag_id__isnull=True).update(wecom_tag_id=wecom_id, last_error="")
-
-
-def _note_refusal(command: OutboundCommand, refusal: Refusal) -> None:
-    reason = {40071: _("企业微信里已有同名标签"), 40126: _("企业标签已达上限")}.get(
-        refusal.errcode or 0, refusal.message
-    )
-    tag = _tag(command)
-    if tag is None:
-        return
-    tag.last_error = reason[:200]
-    if command.kind == "tag.rename":
-        tag.name = command.payload["before"]
-    tag.save(update_fields=["name", "last_error"])
-
-
-def _build_rename(command: OutboundCommand) -> Call | None:
-    tag = _tag(command)
-    return (
-        Call("edit_corp_tag", {"id": tag.wecom_tag_id, "name": command.payload["name"]})
-        if tag and tag.wecom_tag_id
-        else None
-    )
-
-
-def _renamed(command: OutboundCommand, result: Mapping[str, Any]) -> None:
-    Tag.objects.filter(pk=command.subject_id or 0).update(last_error="")
-
-
-def _build_delete(command: OutboundCommand) -> Call | None:
-    tag = _tag(command)
-    return Call("del_corp_tag", {"tag_id": [tag.wecom_tag_id]}) if tag and tag.wecom_tag_id else None
-
-
-def _deleted(command: OutboundCommand, result: Mapping[str, Any]) -> None:
-    tag = _tag(command)
-    if tag is not None:
-        delete_tags([tag], clock.now())
-
-
-COMMANDS = (
-    CommandKind(
-        "tag.create",
-        "idempotent",
-        _build_create,
-        _created,
-        _note_refusal,
-        priority=20,
-        label=gettext_lazy("新建企业标签"),
-    ),
-    CommandKind(
-        "tag.rename",
-        "idempotent",
-        _build_rename,
-        _renamed,
-        _note_refusal,
-        priority=20,
-        label=gettext_lazy("修改企业标签"),
-    ),
-    CommandKind(
-        "tag.delete",
-        "idempotent",
-        _build_delete,
-        _deleted,
-        _note_refusal,
-        already=frozenset({40068}),  # no such tag: an earlier call did it, or somebody in WeCom
-        priority=20,
-        label=gettext_lazy("删除企业标签"),
-    ),
-)
+def _text(text: str, key: str) -> str:
+    text = clean_text(text).strip()
+    if len(text) > TEXT_LIMIT:
+        raise UserError(_("说明最多 %(n)d 个字") % {"n": TEXT_LIMIT}, fields={key: _("太长了")})
+    return text

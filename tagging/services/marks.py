@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -47,14 +48,15 @@ def mark_tags(
     by: Actor,
     rule: Rule | None = None,
     at: datetime | None = None,
+    via: str | None = None,
 ) -> int:
     """Wish tags on and off follows; how many (follow, tag) pairs changed. Doing it again changes nothing.
 
-    Corp tags travel by command, internal ones stand at once. In an exclusive group the new tag replaces the old.
-    at: the domain instant of the wish, now by default. A rule does not repeat what WeCom refused it. Raises UserError for a tag that is deleted, personal, or of another corp only.
+    Corp tags travel by command, internal ones stand at once. In an exclusive group the new tag replaces the old; of two put on
+    at the same instant the later one stands. at: the domain instant of the wish, now by default. via: what put them (tagging.sources). A rule does not repeat what WeCom refused it. Raises UserError for a tag that is deleted, personal, or of another corp only.
     """
     tags = refuse_tags([*add, *remove])
-    follows = {row.pk: row for row in Follow.objects.filter(pk__in=list(follow_ids)).select_related("identity")}
+    follows = {row.pk: row for row in _follows(follow_ids, locked=any(tags[pk].group.is_exclusive for pk in add))}
     now = at or clock.now()
     marks = _lock_marks(follows)
     plan = _Plan(marks, rule)
@@ -63,13 +65,19 @@ def mark_tags(
             plan.add(follow, tags[tag_id])
         for tag_id in remove:
             plan.remove(follow, tags[tag_id])
-    plan.write(origin=origin, actor_id=by.id if by.kind == "user" else None, now=now)
+    plan.write(origin=origin, actor_id=by.id if by.kind == "user" else None, now=now, via=via)
     _enqueue(follows, plan)
     _note_internal(follows, plan, origin, now)
     dirty.mark(plan.people, "tag")
     if plan.changes and origin != FollowTag.Origin.RULE:
         audit.record("tags.marked", by=by, add=list(add), remove=list(remove), pairs=plan.changes, follows=len(follows))
     return plan.changes
+
+
+def _follows(follow_ids: Iterable[int], *, locked: bool) -> QuerySet[Follow]:
+    """The follows; locked: somebody else's tag of the same exclusive group is waited for, so that it is seen and replaced."""
+    follows = Follow.objects.filter(pk__in=list(follow_ids)).select_related("identity")
+    return follows.select_for_update(of=("self",), no_key=True).order_by("pk") if locked else follows
 
 
 def refuse_tags(tag_ids: Iterable[int]) -> dict[int, Tag]:
@@ -140,12 +148,13 @@ class _Plan:
         else:
             self.internal.append((follow.pk, tag, added))
 
-    def write(self, *, origin: str, actor_id: int | None, now: datetime) -> None:
+    def write(self, *, origin: str, actor_id: int | None, now: datetime, via: str | None) -> None:
         fields: dict[str, Any] = {
             "origin": origin,
             "rule": self.rule,
             "actor_id": actor_id,
             "tagged_at": now,
+            "via": via,
             "last_error": "",
         }
         FollowTag.objects.bulk_create(

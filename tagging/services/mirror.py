@@ -105,7 +105,12 @@ def _write_groups(corp: Corp, groups: Sequence[TagGroupInfo]) -> None:
     TagGroup.objects.bulk_create(
         [
             TagGroup(
-                kind=TagGroup.Kind.CORP, corp=corp, wecom_group_id=info.group_id, name=info.name[:64], order=info.order
+                kind=TagGroup.Kind.CORP,
+                corp=corp,
+                wecom_group_id=info.group_id,
+                name=info.name[:64],
+                order=info.order,
+                is_ours=False,
             )
             for info in groups
         ],
@@ -136,10 +141,18 @@ def _write_tags(corp: Corp, groups: Sequence[TagGroupInfo]) -> None:
     for tag in changed:
         tag.group_id, info = told[str(tag.wecom_tag_id)]
         tag.name, tag.order, tag.deleted_at = info.name[:64], info.order, None
-    Tag.objects.bulk_update(changed, ["group", "name", "order", "deleted_at"])
+        tag.created_at = tag.created_at or info.created_at
+    Tag.objects.bulk_update(changed, ["group", "name", "order", "created_at", "deleted_at"])
     Tag.objects.bulk_create(
         [
-            Tag(group_id=group_id, corp=corp, wecom_tag_id=wecom_id, name=info.name[:64], order=info.order)
+            Tag(
+                group_id=group_id,
+                corp=corp,
+                wecom_tag_id=wecom_id,
+                name=info.name[:64],
+                order=info.order,
+                created_at=info.created_at,
+            )
             for wecom_id, (group_id, info) in told.items()
             if wecom_id not in known
         ]
@@ -147,6 +160,8 @@ def _write_tags(corp: Corp, groups: Sequence[TagGroupInfo]) -> None:
 
 
 def _differs(tag: Tag, group_id: int, info: TagInfo) -> bool:
+    if tag.created_at is None and info.created_at is not None:
+        return True
     return (tag.group_id, tag.name, tag.order, tag.deleted_at) != (group_id, info.name[:64], info.order, None)
 
 

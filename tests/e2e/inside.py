@@ -168,6 +168,25 @@ def delete_corp_tag(tag: int) -> None:
     dictionary.delete_tag(Tag.objects.get(pk=tag), by=SYSTEM)
 
 
+def rename_corp_group(tag: int, name: str) -> None:
+    """Another name for the group of a tag, in WeCom too."""
+    from tagging.models import Tag
+    from tagging.services import dictionary
+    from tenants.audit import SYSTEM
+
+    group = Tag.objects.select_related("group").get(pk=tag).group
+    dictionary.save_group(group, name=name, note="", owner_id=None, is_exclusive=False, by=SYSTEM)
+
+
+def delete_corp_group(tag: int) -> None:
+    """Away with the group of a tag, in WeCom too."""
+    from tagging.models import Tag
+    from tagging.services import dictionary
+    from tenants.audit import SYSTEM
+
+    dictionary.delete_group(Tag.objects.select_related("group").get(pk=tag).group, by=SYSTEM)
+
+
 def wecom_tags() -> list[dict[str, Any]]:
     """The corp's tags as WeCom lists them now."""
     from dataclasses import asdict

@@ -66,11 +66,11 @@ def test_every_kind_is_settled_and_nothing_is_done_twice(stack):
     kill = Killer(stack)
     guide = next(row["userid"] for row in stack.wecom.ask("members")["members"] if row["contact"])
     tags = [
-        stack.inside("add_corp_tag", group=f"{name}组", name=name) for name in ("留", "删")
+        stack.inside("add_corp_tag", group=f"{name}组", name=name) for name in ("留", "删", "改组", "弃")
     ]  # a group each: an entity each
     made = "SELECT count(wecom_tag_id) FROM tagging_tag WHERE id = ANY(%s)"
-    wait_until("the tags to be made", lambda: stack.value(made, tags) == 2, 60)
-    kept, gone = tags
+    wait_until("the tags to be made", lambda: stack.value(made, tags) == 4, 60)
+    kept, gone, regrouped, dropped = tags
 
     def newcomer() -> str:
         """Welcomed and tagged."""
@@ -83,6 +83,8 @@ def test_every_kind_is_settled_and_nothing_is_done_twice(stack):
         "tag.create": "externalcontact/add_corp_tag",
         "tag.rename": "externalcontact/edit_corp_tag",
         "tag.delete": "externalcontact/del_corp_tag",
+        "tag_group.edit": "externalcontact/edit_corp_tag",
+        "tag_group.delete": "externalcontact/del_corp_tag",
         "tag.mark": "externalcontact/mark_tag",
         "groupmsg.create": "externalcontact/add_msg_template",
     }
@@ -91,10 +93,12 @@ def test_every_kind_is_settled_and_nothing_is_done_twice(stack):
         lambda: stack.inside("add_corp_tag", group="新组", name="新"),
         lambda: stack.inside("rename_corp_tag", tag=kept, name="留下"),
         lambda: stack.inside("delete_corp_tag", tag=gone),
+        lambda: stack.inside("rename_corp_group", tag=regrouped, name="改过组"),
+        lambda: stack.inside("delete_corp_group", tag=dropped),
         newcomer,
         burst.release,
         patient=True,
-    )[3]
+    )[5]
     stack.wecom.script("externalcontact/send_welcome_msg", delay=DELAY, corp_id=stack.wecom.corp_id)
     in_doubt = stack.wecom.hand("add", userid=guide, name="来客")["external_userid"]
     wait_until("the welcome", lambda: not stack.wecom.get("script")["scripts"], 60)
@@ -158,10 +162,12 @@ def _welcomes_came_once(stack: Any, *came: str) -> None:
 
 
 def _tags_are_as_wished(stack: Any) -> None:
-    """留 became 留下, 删 is gone, 新 is there, in our rows as in WeCom; the newcomers wear theirs."""
+    """留 became 留下, 删 and 弃's group are gone, 改组's group has its name, 新 is there, in our rows as in WeCom; the newcomers wear theirs."""
     ours = {row["name"] for row in stack.rows("SELECT name FROM tagging_tag WHERE deleted_at IS NULL")}
-    assert {"留下", "新", TAG} <= ours and not {"留", "删"} & ours
-    theirs = [tag["name"] for group in stack.inside("wecom_tags") for tag in group["tags"]]
+    assert {"留下", "新", TAG} <= ours and not {"留", "删", "弃"} & ours
+    groups = stack.inside("wecom_tags")
+    assert {"改过组"} == {group["name"] for group in groups} & {"改过组", "改组组", "弃组"}
+    theirs = [tag["name"] for group in groups for tag in group["tags"]]
     assert Counter(name for name in theirs if name in ("留", "删", "留下", "新")) == {"留下": 1, "新": 1}
     marks = "SELECT count(*) n FROM tagging_followtag ft JOIN tagging_tag t ON t.id = ft.tag_id WHERE t.name = %s AND ft.state = 'on'"
     assert stack.value(marks, TAG) == 2

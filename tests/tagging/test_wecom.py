@@ -10,8 +10,9 @@ from conditions.drain import drain_batch
 from conditions.models import DirtyMark
 from contacts.models import Follow, TimelineEvent
 from scrm.lib import clock
+from scrm.lib.errors import UserError
 from tagging.models import FollowTag, Tag, TagGroup
-from tagging.services import dictionary
+from tagging.services import dictionary, ordering
 from tagging.services.marks import mark_tags
 from tenants.audit import SYSTEM
 from wecom_bridge.contracts import TagGroupInfo, TagInfo, TagsBatch
@@ -33,6 +34,11 @@ def corp(wecom):
 
 def send():
     outbox.drain(clock.wall() + timedelta(seconds=20))
+
+
+def read_again(corp):
+    runs.start_sync(corp, by=SYSTEM)
+    drive.drain(clock.wall() + timedelta(seconds=60))
 
 
 def told(wecom, follow):
@@ -123,10 +129,51 @@ def test_tags_are_created_renamed_and_deleted_in_wecom(wecom, corp):
     dictionary.delete_tag(tags[1], by=SYSTEM)
     send()
     assert list(OutboundCommand.objects.exclude(state="done")) == []
-    runs.start_sync(corp, by=SYSTEM)
-    drive.drain(clock.wall() + timedelta(seconds=60))
+    read_again(corp)
     assert list(Tag.objects.filter(group=group, deleted_at__isnull=True).values_list("name", flat=True)) == ["到店"]
     assert TagGroup.objects.filter(name="会员日").count() == 1
+
+
+def test_groups_are_renamed_ordered_and_deleted_in_wecom_and_a_foreign_one_is_refused_in_words(wecom, corp):
+    group = dictionary.create_group(
+        name="会员日", tag_names=["甲", "乙", "丙"], corp=corp, is_exclusive=False, by=SYSTEM
+    )
+    send()
+    group.refresh_from_db()
+    names = dict(group.tags.values_list("name", "pk"))
+    ordering.order_tags(group, [names["丙"], names["甲"], names["乙"]], by=SYSTEM)
+    dictionary.save_group(group, name="到店日", note="", owner_id=None, is_exclusive=False, by=SYSTEM)
+    beside = list(ordering.groups_in_order(group).values_list("pk", flat=True))
+    ordering.order_groups(group, [group.pk, *(pk for pk in beside if pk != group.pk)], by=SYSTEM)
+    send()
+    read_again(corp)
+    group.refresh_from_db()
+    assert group.name == "到店日" and ordering.groups_in_order(group).first() == group and group.order > 0
+    assert [tag.name for tag in ordering.tags_in_order(group)] == ["丙", "甲", "乙"]
+
+    # The console reorders: one event without a TagType, and the list is read again.
+    told = [Tag.objects.get(pk=names[name]).wecom_tag_id for name in ("乙", "丙", "甲")]
+    before = len(wecom.calls("externalcontact/get_corp_tag_list"))
+    wecom.hand("console_order_tags", group=group.wecom_group_id, ids=told)
+    event = next(one["event"] for one in reversed(wecom.get("callbacks")["callbacks"]))
+    assert (event["ChangeType"], event["Id"], "TagType" in event) == ("shuffle", group.wecom_group_id, False)
+    read_again(corp)
+    assert len(wecom.calls("externalcontact/get_corp_tag_list")) > before
+    assert [tag.name for tag in ordering.tags_in_order(group)] == ["乙", "丙", "甲"]
+
+    # A group that turns out not to be ours: WeCom's no becomes a sentence, the name is as before, and it is not offered again.
+    wecom.script("externalcontact/edit_corp_tag", errcode=60011, times=1)
+    dictionary.save_group(group, name="别的名字", note="", owner_id=None, is_exclusive=False, by=SYSTEM)
+    send()
+    group.refresh_from_db()
+    assert (group.name, group.is_ours) == ("到店日", False) and "不是本系统创建" in group.last_error
+    with pytest.raises(UserError):
+        dictionary.delete_group(group, by=SYSTEM)
+    TagGroup.objects.filter(pk=group.pk).update(is_ours=True)
+    dictionary.delete_group(group, by=SYSTEM)
+    send()
+    assert not Tag.objects.filter(group=group, deleted_at__isnull=True).exists()
+    assert TagGroup.objects.get(pk=group.pk).deleted_at is not None
 
 
 def test_deleting_a_tag_that_wecom_no_longer_has_is_done(wecom, corp):
