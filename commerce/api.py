@@ -21,16 +21,19 @@ _MONEY = {"min_value": 0, "max_value": 10**12}
 
 
 class LineData(serializers.ModelSerializer[OrderLine]):
-    """A line: amount_minor is what all pieces cost."""
+    """A line: amount_minor is what all pieces cost. category: of the product, kept where it is left out."""
 
     product_code = serializers.CharField(
         source="product.code", max_length=64, required=False, allow_blank=True, default=""
+    )
+    category = serializers.CharField(
+        source="product.category", max_length=60, required=False, allow_blank=True, default=""
     )
     amount_minor = serializers.IntegerField(**_MONEY)
 
     class Meta:
         model = OrderLine
-        fields = ("name", "quantity", "amount_minor", "product_code")
+        fields = ("name", "quantity", "amount_minor", "product_code", "category")
 
 
 class RefundData(serializers.ModelSerializer[Refund]):
@@ -207,7 +210,11 @@ def _row(one: dict[str, Any], store_id: int | None, member_id: int | None) -> Or
         status=one["status"], phone=one["phone"], unionid=one["unionid"], external_userid=one["external_userid"],
         store_id=store_id, member_id=member_id,
         lines=None if lines is None else tuple(
-            LineRow(line["name"], line["quantity"], line["amount_minor"], line.get("product", {}).get("code", "")) for line in lines
+            LineRow(
+                line["name"], line["quantity"], line["amount_minor"], line.get("product", {}).get("code", ""),
+                line.get("product", {}).get("category", ""),
+            )
+            for line in lines
         ),
         refunds=None if refunds is None else tuple(RefundRow(**refund) for refund in refunds),
     )  # fmt: skip

@@ -66,7 +66,7 @@ def mark_selected(pairs: str, params: Sequence[Any]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {table} (contact_id, field_key, marked_at, is_backfill)"
-            f" SELECT contact_id, field_key, %s, %s FROM ({pairs}) AS told",
+            f" SELECT contact_id, field_key, %s, %s FROM ({pairs}) AS told (contact_id, field_key)",
             [clock.now(), _is_backfill.get(), *params],
         )
         found = cursor.rowcount

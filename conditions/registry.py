@@ -58,7 +58,7 @@ class Asker:
 @dataclass(frozen=True)
 class Trait:
     """What else is known of each row of a field, to narrow its rows by: `where: {"origin": ["rule"]}`. path: from the row's model.
-    permissions, offered: as a field's."""
+    permissions, offered: as a field's. keeps(values): instead of a path, where a row has many of them: a join would count it twice."""
 
     key: str
     label: Text
@@ -66,6 +66,11 @@ class Trait:
     options: Callable[[], Sequence[Option]]
     permissions: tuple[str, ...] = ()
     offered: Callable[[DataScope], QuerySet[Any]] | None = None
+    keeps: Callable[[Sequence[Any]], Q] | None = None
+
+    def kept(self, values: Sequence[Any]) -> Q:
+        """The rows that have one of the values."""
+        return self.keeps(values) if self.keeps else Q(**{f"{self.path}__in": values})
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,7 @@ class Field:
             trait = self.trait(key)
             if trait is None:
                 raise LookupError(f"{self.key} has no {key}")
-            rows = rows.filter(**{f"{trait.path}__in": values})
+            rows = rows.filter(trait.kept(values))
         return rows
 
     def trait(self, key: str) -> Trait | None:

@@ -11,11 +11,13 @@ from django.utils.translation import gettext_lazy as _
 
 from conditions.operators import ValueType
 from conditions.people import branches
-from conditions.registry import Field, Option, register
+from conditions.registry import Field, Option, Trait, register
 from conditions.tree import Leaf
+from contacts.conditionfields import options
 from contacts.models import Contact, Relation
+from contacts.queries import visible_members
 from tagging.models import FollowTag, SegmentEntry
-from tagging.queries import carried_marks, live_segments, live_tags
+from tagging.queries import carried_marks, list_groups, live_segments, live_tags
 
 
 def _tag_options() -> list[Option]:
@@ -23,6 +25,14 @@ def _tag_options() -> list[Option]:
         Option(tag.pk, tag.name, tag.group.name)
         for tag in live_tags().order_by("-group__order", "group_id", "-order", "pk")
     ]
+
+
+def _origins() -> list[Option]:
+    return [Option(value, label) for value, label in FollowTag.Origin.choices]
+
+
+def _groups() -> list[Option]:
+    return [Option(group.pk, group.name) for group in list_groups()]
 
 
 def _owner_s_marks() -> QuerySet[Any]:
@@ -69,6 +79,10 @@ def _read_segments(root_ids: Sequence[int]) -> Mapping[int, Any]:
     return found
 
 
+_ORIGIN = Trait("origin", _("打标来源"), "origin", _origins)
+_GROUP = Trait("group", _("标签组"), "tag__group", _groups)
+_MEMBER = Trait("member", _("打在哪位导购的关系上"), "follow__member", options.members, offered=visible_members)
+
 TAG = Field(
     "tag",
     _("标签"),
@@ -80,6 +94,7 @@ TAG = Field(
     at="tagged_at",
     options=_tag_options,
     dirty_keys=("tag", "follow.relation"),
+    traits=(_ORIGIN, _GROUP, _MEMBER),
     order=10,
     permissions=("tags.view",),
 )
@@ -94,6 +109,7 @@ OWNER_TAG = Field(
     at="tagged_at",
     options=_tag_options,
     dirty_keys=("tag", "follow.relation", "contact.owner"),
+    traits=(_ORIGIN, _GROUP),
     order=20,
     permissions=("tags.view",),
 )
@@ -105,8 +121,9 @@ SEGMENT = Field(
     read=_read_segments,
     rows=lambda: SegmentEntry.objects.filter(segment__archived_at__isnull=True),
     value="segment_id",
+    at="entered_at",
     options=_segment_options,
-    operators=("any", "all", "none"),
+    operators=("any", "all", "none"),  # of no segment at all: a segment that says so would be its own contrary
     dirty_keys=_segment_keys,
     order=30,
     permissions=("segments.view",),

@@ -1,6 +1,6 @@
 """The simple builder: 谁、买过什么、多久没买. Three sentence rows as a tree, and back when a tree is no more than that."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,10 +9,12 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from conditions import registry
-from conditions.registry import Asker
+from conditions.registry import Asker, Option
 from conditions.schema import problems_of
 
 STAGE, TAG, ADDED, ORDER, CATEGORY = "contact.stage", "tag", "contact.added_at", "order", "order.category"
+LINE = "order.line"
+PRODUCT, STORE = (LINE, "product"), (ORDER, "store")  # a field and the trait that narrows it
 
 
 @dataclass
@@ -22,9 +24,11 @@ class Sentences:
     stages: list[Any] = field(default_factory=list)
     tags: list[Any] = field(default_factory=list)
     added_days: int | None = None
-    bought: str = ""  # "", times, category, never
+    bought: str = ""  # "", times, category, product, store, never
     times: int | None = None
     categories: list[Any] = field(default_factory=list)
+    products: list[Any] = field(default_factory=list)
+    stores: list[Any] = field(default_factory=list)
     bought_days: int | None = None
     idle_from: int | None = None
     idle_to: int | None = None
@@ -49,6 +53,10 @@ class Sentences:
             return [{"field": ORDER, "op": "count_at_least", "value": self.times or 1, **window}]
         if self.bought == "category" and self.categories:
             return [{"field": CATEGORY, "op": "any", "value": self.categories, **window}]
+        if self.bought == "product" and self.products:
+            return [_once(PRODUCT, self.products, window)]
+        if self.bought == "store" and self.stores:
+            return [_once(STORE, self.stores, window)]
         if self.bought == "never":
             return [{"field": ORDER, "op": "never", **window}]
         return []
@@ -64,6 +72,12 @@ class Sentences:
         return found
 
 
+def _once(narrowed: tuple[str, str], values: list[Any], window: dict[str, Any]) -> dict[str, Any]:
+    """At least one row with one of the values."""
+    key, trait = narrowed
+    return {"field": key, "op": "count_at_least", "value": 1, **window, "where": {trait: values}}
+
+
 def from_post(post: QueryDict) -> Sentences:
     """The rows as posted."""
     return Sentences(
@@ -73,6 +87,8 @@ def from_post(post: QueryDict) -> Sentences:
         bought=post.get("bought", ""),
         times=_days(post.get("times", "")),
         categories=_chosen(CATEGORY, post.getlist("categories")),
+        products=_chosen_traits(PRODUCT, post.getlist("products")),
+        stores=_chosen_traits(STORE, post.getlist("stores")),
         bought_days=_days(post.get("bought_days", "")),
         idle_from=_days(post.get("idle_from", "")),
         idle_to=_days(post.get("idle_to", "")),
@@ -100,6 +116,10 @@ def _read(found: Sentences, part: dict[str, Any]) -> None:
             found.tags = part["value"]
         case "contact.added_at", "within":
             found.added_days = days
+        case "order.line", "count_at_least" if "product" in (part.get("where") or {}):
+            found.bought, found.products, found.bought_days = "product", part["where"]["product"], days
+        case "order", "count_at_least" if "store" in (part.get("where") or {}):
+            found.bought, found.stores, found.bought_days = "store", part["where"]["store"], days
         case "order", "count_at_least":
             found.bought, found.times, found.bought_days = "times", part["value"], days
         case "order", "never":
@@ -113,9 +133,19 @@ def _read(found: Sentences, part: dict[str, Any]) -> None:
 
 
 def _chosen(key: str, values: list[str]) -> list[Any]:
-    known = registry.find(key)
-    options = {str(option.value): option.value for option in known.options()} if known and known.options else {}
-    return [options[value] for value in values if value in options]
+    known = registry.find(key) if values else None
+    return _of(known.options() if known and known.options else (), values)
+
+
+def _chosen_traits(narrowed: tuple[str, str], values: list[str]) -> list[Any]:
+    known = registry.find(narrowed[0]) if values else None
+    trait = known.trait(narrowed[1]) if known else None
+    return _of(trait.options() if trait else (), values)
+
+
+def _of(options: Sequence[Option], values: list[str]) -> list[Any]:
+    known = {str(option.value): option.value for option in options}
+    return [known[value] for value in values if value in known]
 
 
 def _days(text: str) -> int | None:

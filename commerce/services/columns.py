@@ -30,6 +30,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "currency": ("币种", "currency"),
     "product": ("商品名称", "商品", "product"),
     "sku": ("商品编码", "货号", "sku"),
+    "category": ("商品品类", "商品分类", "品类", "类目", "category"),
     "quantity": ("数量", "件数", "quantity"),
 }
 REQUIRED = ("number", "ordered_at", "total")
@@ -233,4 +234,5 @@ def _quantity(value: str) -> Decimal:
 def _lines(cells: Mapping[str, Any], quantity: Decimal, total: int) -> tuple[LineRow, ...] | None:
     """One line per order where the file names a product."""
     name, code = _text(cells, "product"), _text(cells, "sku")
-    return (LineRow((name or code)[:120], quantity, total, code[:64]),) if name or code else None
+    category = _text(cells, "category")[:60]
+    return (LineRow((name or code)[:120], quantity, total, code[:64], category),) if name or code else None

@@ -11,10 +11,11 @@ from django.utils.translation import gettext as _
 
 from commerce import changes
 from commerce.changes import OrderChange
-from commerce.models import CreditSource, Order, OrderLine, Product
+from commerce.models import CreditSource, Order, OrderLine
 from commerce.services.attribution import attribute
 from commerce.services.binding import find_people
 from commerce.services.facts import record_orders
+from commerce.services.products import products_of
 from commerce.services.refunds import RefundBook, refunds_of, settle
 from commerce.services.rows import LineRow, OrderRow, RefundRow, Report
 from contacts import marks
@@ -175,7 +176,7 @@ def _write_lines(rows: Mapping[int, OrderRow], fresh: set[int]) -> set[int]:
     telling = {pk: row.lines for pk, row in rows.items() if row.lines is not None}
     if not telling:
         return set()
-    products = _products(line for lines in telling.values() for line in lines)
+    products = products_of(line for lines in telling.values() for line in lines)
     standing: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
     for line in OrderLine.objects.filter(order_id__in=set(telling) - fresh).order_by("position"):
         standing[line.order_id].append((line.product_id, line.name, line.quantity, line.amount_minor))
@@ -195,18 +196,6 @@ def _write_lines(rows: Mapping[int, OrderRow], fresh: set[int]) -> set[int]:
         for position, (product, name, quantity, amount) in enumerate(wanted[pk])
     ])  # fmt: skip
     return changed - fresh
-
-
-def _products(lines: Any) -> dict[str, int]:
-    """Product code → id; a code seen for the first time becomes a product under its line's name."""
-    names = {line.product_code: line.name for line in lines if line.product_code}
-    if not names:
-        return {}
-    found = dict(Product.objects.filter(code__in=names).values_list("code", "pk"))
-    missing = sorted(set(names) - set(found))
-    rows = [{"code": code, "name": clean_text(names[code], 120), "category": "", "is_active": True} for code in missing]
-    found |= {code: pk for pk, code in insert_rows(Product, rows, returning=("id", "code"))}
-    return found
 
 
 __all__ = ["LineRow", "OrderRow", "RefundRow", "Report", "upsert_orders"]

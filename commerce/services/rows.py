@@ -7,12 +7,13 @@ from decimal import Decimal
 
 @dataclass(frozen=True)
 class LineRow:
-    """A line: amount_minor is what the line cost, all pieces."""
+    """A line: amount_minor is what the line cost, all pieces. category: of the product, where the source tells it."""
 
     name: str
     quantity: Decimal
     amount_minor: int
     product_code: str = ""
+    category: str = ""
 
 
 @dataclass(frozen=True)

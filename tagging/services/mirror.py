@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.db import connection
 from django.db.models import Q, QuerySet
 
 from conditions import dirty
@@ -135,6 +136,7 @@ def _write_tags(corp: Corp, groups: Sequence[TagGroupInfo]) -> None:
     }
     known = {str(tag.wecom_tag_id): tag for tag in Tag.objects.filter(corp=corp, wecom_tag_id__in=told)}
     changed = [tag for wecom_id, tag in known.items() if _differs(tag, *told[wecom_id])]
+    moved = [tag.pk for tag in changed if tag.deleted_at or tag.group_id != told[str(tag.wecom_tag_id)][0]]
     for tag in changed:
         tag.name = f"~{tag.pk}"
     Tag.objects.bulk_update(changed, ["name"])
@@ -143,6 +145,7 @@ def _write_tags(corp: Corp, groups: Sequence[TagGroupInfo]) -> None:
         tag.name, tag.order, tag.deleted_at = info.name[:64], info.order, None
         tag.created_at = tag.created_at or info.created_at
     Tag.objects.bulk_update(changed, ["group", "name", "order", "created_at", "deleted_at"])
+    _mark_carriers(moved)
     Tag.objects.bulk_create(
         [
             Tag(
@@ -157,6 +160,13 @@ def _write_tags(corp: Corp, groups: Sequence[TagGroupInfo]) -> None:
             if wecom_id not in known
         ]
     )
+
+
+def _mark_carriers(tag_ids: Sequence[int]) -> None:
+    """Tags came back or into another group, which conditions may ask about: whoever carries them is looked at again."""
+    if tag_ids:
+        table = connection.ops.quote_name(FollowTag._meta.db_table)
+        dirty.mark_selected(f"SELECT DISTINCT contact_id, 'tag' FROM {table} WHERE tag_id = ANY(%s)", [list(tag_ids)])
 
 
 def _differs(tag: Tag, group_id: int, info: TagInfo) -> bool:

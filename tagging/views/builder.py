@@ -12,10 +12,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from accounts.access import MemberRequest, requires
+from accounts.scope import DataScope
 from conditions import editor, moves, registry
 from conditions.compiler import compile_tree
 from conditions.posting import DEEPEST, MOST, Posted, read_post
-from conditions.registry import Asker
+from conditions.registry import Asker, Option
 from conditions.render import in_words
 from conditions.schema import closed_to, is_shaped, problems_of
 from conditions.tree import EVERYONE, leaves, parse
@@ -99,7 +100,7 @@ def builder_context(
     with registry.asked_once(_fields_of(request)):
         asker = asker_of(request)
         is_sound = not problems_of(tree)
-        sentences = simple.from_tree(tree) if is_sound else None
+        sentences = _sentences(request, tree) if is_sound else None
         if mode == "simple" and sentences is None:
             mode = "tree"
         posted = _posted_editor(request, tree)
@@ -120,7 +121,7 @@ def builder_context(
             "field_keys": {one.key for _heading, items in fields for one, _why in items},
             "sentences": sentences,
             "why_tree": "" if sentences or not is_sound else _why_tree(tree),
-            "simple_options": _simple_options(asker) if mode == "simple" else {},
+            "simple_options": _simple_options(asker, request.scope, sentences) if mode == "simple" else {},
             "tree_json": tree_json,
             "json_text": request.POST.get("json", "") if use_json else tree_json,
             "json_open": bool(use_json),
@@ -166,7 +167,17 @@ def _why_tree(tree: dict[str, Any]) -> str:
     return _("有几个条件不在三句话里")
 
 
-def _simple_options(asker: Asker) -> dict[str, list[Any]]:
+def _sentences(request: MemberRequest, tree: dict[str, Any]) -> simple.Sentences | None:
+    """The sentences that say the tree. Where she just chose what to ask by and nothing yet of it, the tree says nothing of that."""
+    found = simple.from_tree(tree)
+    if found is None or request.method != "POST" or request.POST.get("mode", "simple") != "simple":
+        return found
+    posted = simple.from_post(request.POST)
+    return posted if posted.tree() == tree else found
+
+
+def _simple_options(asker: Asker, scope: DataScope, sentences: simple.Sentences | None) -> dict[str, list[Any]]:
+    """What the sentences offer; of products and stores only once she asks by them: there may be thousands."""
     found = {}
     for name, key in (
         ("stages", simple.STAGE),
@@ -177,7 +188,20 @@ def _simple_options(asker: Asker) -> dict[str, list[Any]]:
         known = registry.find(key)
         usable = known is not None and not known.why_unavailable and not known.is_closed_to(asker)
         found[name] = list(known.options()) if usable and known and known.options else ([True] if usable else [])
+    if found["orders"] and sentences is not None and sentences.bought in ("product", "store"):
+        narrowed = simple.PRODUCT if sentences.bought == "product" else simple.STORE
+        found[f"{sentences.bought}s"] = _offered(narrowed, scope, {*sentences.products, *sentences.stores})
     return found
+
+
+def _offered(narrowed: tuple[str, str], scope: DataScope, chosen: set[Any]) -> list[Option]:
+    """The values of a trait that somebody may choose, and those that stand there already."""
+    trait = registry.get(narrowed[0]).trait(narrowed[1])
+    assert trait is not None
+    if trait.offered is None or scope.sees_all:
+        return list(trait.options())
+    seen = {*trait.offered(scope).values_list("pk", flat=True), *chosen}
+    return [option for option in trait.options() if option.value in seen]
 
 
 def audience(request: MemberRequest, tree: dict[str, Any], people: Any = None) -> dict[str, Any]:

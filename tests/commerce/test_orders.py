@@ -12,6 +12,7 @@ from commerce.models import Order, OrderLine, Product, Refund
 from commerce.services.binding import bind_by_hand, bind_waiting
 from commerce.services.orders import upsert_orders
 from commerce.services.rows import LineRow, RefundRow
+from conditions.models import DirtyMark
 from contacts.models import Contact, ContactPhone, OwnershipChange, TimelineEvent
 from contacts.services.ownership import assign_owner
 from contacts.services.phones import add_phones
@@ -242,3 +243,22 @@ def test_an_order_and_its_buyers_phone_that_commit_side_by_side_find_each_other(
     second.result()
 
     assert Order.objects.get().contact == contact
+
+
+def test_a_line_puts_its_product_into_a_category_and_marks_whoever_bought_it() -> None:
+    """The first order makes the product, a later one moves it; a line that tells no category moves nothing."""
+    buyer = make_follow(added_at=at(0)).contact
+
+    def bring(number: str, category: str) -> None:
+        line = LineRow("修护精华", Decimal("1"), 10_000, "SKU1", category)
+        upsert_orders([order_row(number=number, lines=(line,))], source="pos", by=SYSTEM)
+
+    upsert_orders([order_row(number="A1", external_userid=buyer.identities.get().value,
+                             lines=(LineRow("修护精华", Decimal("1"), 10_000, "SKU1", "护肤"),))], source="pos", by=SYSTEM)  # fmt: skip
+    assert Product.objects.get().category == "护肤"
+    DirtyMark.objects.all().delete()
+    bring("A2", "")
+    assert not DirtyMark.objects.exists()
+    bring("A3", "精华")
+    assert Product.objects.get().category == "精华"
+    assert set(DirtyMark.objects.values_list("contact_id", "field_key")) == {(buyer.pk, "order.category")}

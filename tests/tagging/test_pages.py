@@ -4,14 +4,20 @@ import json
 
 import pytest
 
+from accounts.permissions import all_permissions
+from commerce.models import OrderLine, Product
 from conditions import registry
 from conditions.drain import drain_batch
+from conditions.registry import Asker
 from contacts.models import Stage
 from scrm.lib import clock
+from tagging import simple
 from tagging.models import FollowTag, Rule, Segment, Tag, TagGroup
 from tagging.services import segments
 from tenants.audit import SYSTEM
 from tests.support import tagging
+from tests.support.commerce import make_order
+from tests.support.contacts import make_store
 from tests.support.core import log_in
 from tests.support.tagging import tree_of
 from wecom_bridge.models import OutboundCommand
@@ -49,6 +55,33 @@ def test_a_segment_is_made_of_three_sentences_and_shows_who_and_why(acme_client,
     assert "满足" in why and "敏感肌" in why
     listed = acme_client.get("/segments/").content.decode()
     assert "敏感肌客户" in listed and "已更新" in listed
+
+
+def test_the_sentences_say_what_was_bought_by_category_product_and_store(acme_client, person):
+    """Choosing by what comes first, which of it after that; each is a tree that opens as the same sentences again."""
+    shop = make_store("南京路店")
+    order = make_order(person, store_id=shop.pk, ordered_at=clock.now())
+    cream = Product.objects.create(code="S1", name="面霜", category="护肤")
+    OrderLine.objects.create(order=order, position=0, product=cream, name="面霜", quantity=1, amount_minor=100)
+    for bought, name, value, leaf in (
+        ("category", "categories", "护肤", {"field": "order.category", "op": "any", "value": ["护肤"]}),
+        ("product", "products", cream.pk, {"field": "order.line", "op": "count_at_least", "value": 1, "where": {"product": [cream.pk]}}),
+        ("store", "stores", shop.pk, {"field": "order", "op": "count_at_least", "value": 1, "where": {"store": [shop.pk]}}),
+    ):  # fmt: skip
+        asked = acme_client.post("/segments/preview/", {"mode": "simple", "bought": bought})
+        assert f'name="{name}"' in asked.content.decode() and f'value="{value}"' in asked.content.decode()
+        told = acme_client.post(
+            "/segments/preview/", {"mode": "simple", "bought": bought, name: [value], "bought_days": "30"}
+        )
+        assert told.context["tree"] == tree_of({"all": [{**leaf, "window": {"days": 30}}]})
+        assert told.context["count"] == 1
+        assert told.context["sentences"] == simple.from_tree(told.context["tree"])
+
+
+def test_all_eight_ready_made_segments_can_be_used(acme):
+    assert len(simple.READY_MADE) == 8
+    everything = Asker(frozenset(one.code for one in all_permissions()), frozenset())
+    assert simple.available(everything) == list(simple.READY_MADE)
 
 
 def test_the_builder_counts_while_editing_and_grows_by_buttons(acme_client, tag, person):
