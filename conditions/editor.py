@@ -246,9 +246,7 @@ def to_tree(root: EditorGroup) -> dict[str, Any]:
 def _to_node(node: Node, place: str) -> dict[str, Any]:
     node.place = place
     if isinstance(node, EditorLeaf):
-        where = {key: values for key, values in (node.raw.get("where") or {}).items() if values}
-        rest = {key: part for key, part in node.raw.items() if key != "where"}
-        return {**rest, "where": where} if where else rest
+        return _filled(node.raw)
     if node.kind == "at_least" and node.children:
         parts = [_to_node(child, f"{place}.of[{index}]") for index, child in enumerate(node.children)]
         return {"at_least": node.at_least, "of": parts}
@@ -258,6 +256,16 @@ def _to_node(node: Node, place: str) -> dict[str, Any]:
     inner = f"{place}.not.{kind}" if node.kind.startswith("not_") else f"{place}.{kind}"
     group = {kind: [_to_node(child, f"{inner}[{index}]") for index, child in enumerate(node.children)]}
     return {"not": group} if node.kind.startswith("not_") else group
+
+
+def _filled(raw: dict[str, Any]) -> dict[str, Any]:
+    """A row without what is not yet filled in: traits of which nothing is chosen, a share without a seed or without its ends."""
+    found = {key: part for key, part in raw.items() if key not in ("where", "value")}
+    value, where = raw.get("value"), {key: values for key, values in (raw.get("where") or {}).items() if values}
+    if isinstance(value, dict):
+        ends = [value.get(end) for end in ("from", "to")]
+        value = value if value.get("seed") and all(isinstance(end, int | float) for end in ends) else None
+    return found | ({} if value is None else {"value": value}) | ({"where": where} if where else {})
 
 
 def _stands_alone(node: Node) -> bool:

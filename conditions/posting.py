@@ -16,6 +16,8 @@ from conditions.registry import Field
 
 MOST = 100  # parts of a group that are read
 DEEPEST = 12
+MOST_NEEDED = 60
+SEED = 40  # characters of a lot's name
 
 
 @dataclass
@@ -62,13 +64,9 @@ def _read(shape: Any, path: str, post: QueryDict, scope: DataScope, depth: int) 
         return _read_leaf(path, post, scope)
     kind = post.get(f"k:{path}", "all")
     children = [_read(part, f"{path}.{index}", post, scope, depth + 1) for index, part in enumerate(shape[:MOST])]
-    needed = _number(post.get(f"n:{path}", "") or "1")
-    return EditorGroup(
-        path,
-        kind=kind if kind in dict(KINDS) else "all",
-        children=children,
-        at_least=needed if isinstance(needed, int) else 1,
-    )
+    needed = _number(post.get(f"n:{path}", "") or "2")
+    least = min(max(needed, 1), MOST_NEEDED) if isinstance(needed, int) else 1
+    return EditorGroup(path, kind=kind if kind in dict(KINDS) else "all", children=children, at_least=least)
 
 
 def _read_leaf(path: str, post: QueryDict, scope: DataScope) -> EditorLeaf:
@@ -87,6 +85,8 @@ def _read_leaf(path: str, post: QueryDict, scope: DataScope) -> EditorLeaf:
         window = {"days": 30}
     if window is not None:
         raw["window"] = window
+    if operator.wants == "events" and (gap := post.get(f"g:{path}", "").strip()):
+        raw["gap"] = _number(gap)
     traits = _read_traits(chosen, path, post) if is_same else []
     where = {key: _values(chosen, key, path, post) for key in traits}
     if any(where.values()):
@@ -99,18 +99,23 @@ def _read_leaf(path: str, post: QueryDict, scope: DataScope) -> EditorLeaf:
 
 def _start(operator: Operator) -> Any:
     """The value with which a row begins, where one is sensible."""
-    return {"options": [], "days": 30, "times": 1}.get(operator.wants)
+    return {"options": [], "events": [], "days": 30, "times": 1, "share": {"seed": "", "from": 0, "to": 10}}.get(
+        operator.wants
+    )
 
 
 def _read_value(chosen: Field, operator: Operator, path: str, post: QueryDict) -> Any:
     text = post.get(f"v:{path}", "").strip()
     if operator.wants == "nothing":
         return None
-    if operator.wants == "options":
+    if operator.wants in ("options", "events"):
         known = {str(option.value): option.value for option in (chosen.options() if chosen.options else ())}
         return [known.get(item, _number(item)) for item in post.getlist(f"v:{path}")[:500] if item]
     if operator.wants == "text":
         return text
+    if operator.wants == "share":
+        ends = {end: _number(post.get(f"{letter}:{path}", "")) for end, letter in (("from", "v2"), ("to", "v3"))}
+        return {"seed": text[:SEED], **ends}
     if operator.wants == "numbers":
         return [_number(post.get(f"v:{path}", "")), _number(post.get(f"v2:{path}", ""))]
     if operator.wants == "money":

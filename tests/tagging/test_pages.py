@@ -209,6 +209,29 @@ def test_a_row_is_narrowed_by_traits(acme_client, own_fields, tag, person):
     assert acme_client.post("/segments/preview/", narrowed | {"act": "unwhere:r.0:origin"}).context["count"] == 1
 
 
+def test_events_in_an_order_and_a_share_of_people_are_filled_in(acme_client, own_fields, person):
+    row = {
+        "mode": "tree",
+        "shape": "[0]",
+        "f:r.0": "t.events",
+        "o:r.0": "not_in_order",
+        "v:r.0": ["paid", "", "cancelled"],
+    }
+    answer = acme_client.post("/segments/preview/", row | {"g:r.0": "7", "w:r.0": "days", "wd:r.0": "90"})
+    [leaf] = answer.context["tree"]["root"]["all"]
+    assert (leaf["value"], leaf["gap"], leaf["window"]) == (["paid", "cancelled"], 7, {"days": 90})
+    assert answer.context["count"] == 1
+    assert len(answer.context["root"].children[0].steps) == 3, "and one more"
+    assert acme_client.post("/segments/preview/", row | {"v:r.0": ["paid"]}).context["root"].children[0].problems
+    lot = {"mode": "tree", "shape": "[0]", "f:r.0": "share", "o:r.0": "in_share", "v2:r.0": "0", "v3:r.0": "100"}
+    nameless = acme_client.post("/segments/preview/", lot)
+    assert "要填种子" in nameless.context["root"].children[0].problems[0]
+    assert 'id="v3-r-0" name="v3:r.0" value="100"' in nameless.content.decode(), "the ends stay"
+    named = acme_client.post("/segments/preview/", lot | {"v:r.0": "春节A组"})
+    assert named.context["tree"]["root"]["all"][0]["value"] == {"seed": "春节A组", "from": 0, "to": 100}
+    assert named.context["count"] == 1
+
+
 def test_pasted_json_is_checked_and_names_the_path(acme_client, tag):
     bad = {"version": 1, "root": {"all": [{"field": "tag", "op": "any", "value": [tag.pk, 99]}]}}
     form = posted({"all": [name_is("王姐")]}, use_json="1")
