@@ -34,13 +34,14 @@ def recheck_expression(tree: dict[str, Any], now: datetime) -> Any | None:
     for leaf in leaves(parse(tree)):
         field = registry.find(leaf.field)
         if field is not None:
-            found += _boundaries(field, leaf, now)
+            found += boundaries_of(field, leaf, now)
     if not found:
         return None
     return found[0] if len(found) == 1 else Least(*found)
 
 
-def _boundaries(field: Field, leaf: Leaf, now: datetime) -> list[Any]:
+def boundaries_of(field: Field, leaf: Leaf, now: datetime) -> list[Any]:
+    """Expressions over root contacts, null for never, of which the earliest is when the leaf may answer otherwise."""
     own = [_if_ahead(field.boundary(now), now)] if field.boundary else []
     if field.type == ValueType.ANNIVERSARY:
         return own + ([_anniversary(field, leaf, now)] if leaf.op in ("upcoming", "not_upcoming") else [])

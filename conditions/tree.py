@@ -1,5 +1,6 @@
 """A condition tree as values. The JSON form is documented in docs/conditions.md and checked by conditions.schema."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,11 @@ class Leaf:
     window: dict[str, Any] | None = None
     where: dict[str, list[Any]] | None = None
     gap: int | None = None
+
+    @property
+    def key(self) -> str:
+        """The same for two leaves that ask the same."""
+        return json.dumps([self.field, self.op, self.value, self.window, self.where, self.gap], sort_keys=True)
 
 
 @dataclass(frozen=True)

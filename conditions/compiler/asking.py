@@ -1,7 +1,11 @@
 """What a tree is asked for: the instant, and how SQL is to find people."""
 
 from dataclasses import dataclass
+from dataclasses import field as member
 from datetime import datetime
+
+from conditions import registry
+from conditions.registry import Field
 
 
 @dataclass(frozen=True)
@@ -10,3 +14,10 @@ class Ask:
 
     now: datetime
     as_of: bool = False
+    known: dict[str, Field | None] = member(default_factory=dict, compare=False, repr=False)
+
+    def field(self, key: str) -> Field | None:
+        """The field of a key; one that the tenant's data define is looked up once."""
+        if key not in self.known:
+            self.known[key] = registry.find(key)
+        return self.known[key]

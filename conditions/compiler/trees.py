@@ -27,24 +27,25 @@ def compile_tree(tree: dict[str, Any], now: datetime, *, as_of: bool = False) ->
 
     as_of: seen from that instant in the past; docs/conditions.md says what that knows. Raises UnknownField.
     """
-    return _compile(parse(tree), Ask(now, as_of=as_of), negated=False)
+    return compile_node(parse(tree), Ask(now, as_of=as_of))
 
 
 def compile_leaf(leaf: Leaf, now: datetime, *, negated: bool = False) -> Q:
     """One statement, or its complement. Raises UnknownField."""
-    return _leaf(leaf, Ask(now), negated=negated)
+    return compile_node(leaf, Ask(now), negated=negated)
 
 
-def _compile(node: Node, ask: Ask, *, negated: bool) -> Q:
+def compile_node(node: Node, ask: Ask, *, negated: bool = False) -> Q:
+    """One node, or its complement. Raises UnknownField."""
     if isinstance(node, Negation):
-        return _compile(node.part, ask, negated=not negated)
+        return compile_node(node.part, ask, negated=not negated)
     if isinstance(node, Leaf):
         return _leaf(node, ask, negated=negated)
     return _group(node, ask, negated=negated)
 
 
 def _leaf(leaf: Leaf, ask: Ask, *, negated: bool) -> Q:
-    field = registry.find(leaf.field)
+    field = ask.field(leaf.field)
     if field is None or field.operator(leaf.op) is None:
         raise UnknownField(f"{leaf.field} {leaf.op}")
     how = of_rows if field.type in registry.ROWS else single
@@ -52,7 +53,7 @@ def _leaf(leaf: Leaf, ask: Ask, *, negated: bool) -> Q:
 
 
 def _group(node: Group, ask: Ask, *, negated: bool) -> Q:
-    parts = [_compile(part, ask, negated=negated) for part in node.parts]
+    parts = [compile_node(part, ask, negated=negated) for part in node.parts]
     least = {"all": len(parts), "any": 1, "at_least": node.least}[node.kind]
     if negated:  # not n of k: k - n + 1 do not hold
         least = len(parts) - least + 1

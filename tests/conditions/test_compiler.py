@@ -9,7 +9,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conditions import reference
+from conditions import matching, reference
 from conditions.compiler import compile_tree, recheck_at
 from conditions.people import people
 from conditions.schema import problems_of
@@ -22,6 +22,7 @@ pytestmark = pytest.mark.django_db
 ZONE = "Asia/Shanghai"
 DAY = timedelta(days=1)
 EXAMPLES = settings(max_examples=often(20), deadline=None, suppress_health_check=list(HealthCheck))
+FEWER = settings(EXAMPLES, max_examples=often(6))
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +68,24 @@ def test_the_answer_does_not_change_before_its_recheck_and_is_right_at_it(acme, 
                     assert (pk in reference.matching(tree, [pk], then, ZONE)) == (pk in before), (tree, pk, then)
                 if pk in due:
                     assert (pk in compiled(tree, until)) == (pk in reference.matching(tree, [pk], until, ZONE))
+        transaction.set_rollback(True)
+
+
+@given(seed=st.integers(0, 10**9))
+@FEWER
+def test_many_trees_at_once_answer_as_each_alone(acme, seed):
+    dice = random.Random(seed)
+    with transaction.atomic():
+        world = World(dice, size=8)
+        trees = {number: tree_of(random_node(dice, TEST_FIELDS, depth=2)) for number in range(12)}
+        trees["again"] = trees[3]
+        broken = {"broken": tree_of({"any": [trees[0]["root"], {"field": "gone", "op": "is", "value": 1}]})}
+        asked = [*world.roots, 10**12]
+        said = matching.matches_of({**trees, **broken}, asked, NOW)
+        assert said == {key: compiled(tree) for key, tree in trees.items()}
+        assert matching.rechecks_of(trees, asked, NOW) == {
+            key: recheck_at(tree, world.roots, NOW) for key, tree in trees.items()
+        }
         transaction.set_rollback(True)
 
 
