@@ -14,8 +14,8 @@ from contacts import bulk, panels, successions, timeline
 from contacts.services import custom_fields, merging, stage_editing
 from tagging import actions, comparing, erasers, fields, handlers, listing, queries, sources, tag_readers
 from tagging import segments as listeners
-from tagging.models import RuleMatch, SegmentChange
-from tagging.services import inheriting, rfm, rules, segments
+from tagging.models import RuleMatch, SegmentChange, SegmentSize
+from tagging.services import inheriting, rfm, rules, segment_building, segments, static_lists
 from tagging.services.acting import STAGE, TAG
 from tagging.services.bulk import TAGS, sources_of
 from tagging.services.marks import MARK_COMMAND
@@ -57,21 +57,35 @@ def register() -> None:
             "tags", gettext_lazy("标签"), 4, "tagging/_person_panel.html", person_panel, permission="tags.view"
         )
     )
+    listeners.register_uses("segments", segments.uses_of_segment)
     listeners.register_uses("rules", rules.uses_of_segment)
     stage_editing.register_uses("tagging", rules.uses_of_stage)
     custom_fields.register_uses("tagging", rules.uses_of_field)
     consumers.register(Consumer("segments", segments.reads, segments.consume, absorb=segments.absorb, order=200))
     consumers.register(Consumer("rules", rules.reads, rules.consume, absorb=rules.absorb, order=300))
-    lanes.register(lanes.Lane(segments.LANE, queue="segments", drain=segments.drain_builds, lease_seconds=300))
+    lanes.register(
+        lanes.Lane(
+            segments.LANE,
+            queue="segments",
+            drain=segments.drain_builds,
+            next_due=segment_building.next_due,
+            lease_seconds=300,
+            is_slow=True,
+        )
+    )
     lanes.register(lanes.Lane(rfm.LANE, queue="segments", drain=rfm.drain, next_due=rfm.next_due, lease_seconds=300))
     quiet.register("rfm_grid", rfm.count_due)
     merging.on_merged(rules.on_merged)
+    merging.on_merged(static_lists.on_merged)
     successions.on_taken_over(inheriting.take_over)
     quiet.register("segment_builds", _count_builds)
     retention.register(
         retention.Kind(
             "segment_changes", gettext_lazy("人群进出记录"), 400, retention.older(SegmentChange, "changed_at")
         )
+    )
+    retention.register(
+        retention.Kind("segment_sizes", gettext_lazy("人群人数记录"), 800, retention.older(SegmentSize, "counted_at"))
     )
     retention.register(
         retention.Kind("rule_matches", gettext_lazy("规则执行记录"), 400, retention.older(RuleMatch, "left_at"))
@@ -131,4 +145,4 @@ def _said(sentence: Any) -> Any:
 
 
 def _count_builds() -> int:
-    return int(segments.waiting_segments().count())
+    return len(segments.buildable())

@@ -59,7 +59,7 @@ def nudge_every_lane(tenant_id: int) -> None:
 def send_drain(tenant_id: int, lane: lanes.Lane) -> None:
     """Ask a worker to drain, unless a message that nobody took yet asks already. A broker that is down is no error."""
     if _claim_wake(tenant_id, lane.name):
-        sent = send("tenants.drain_lane", queue=lane.queue, kwargs={"tenant_id": tenant_id, "lane": lane.name})
+        sent = send(lane.task, queue=lane.queue, kwargs={"tenant_id": tenant_id, "lane": lane.name})
         if not sent:
             end_wake(tenant_id, lane.name)
 

@@ -25,6 +25,7 @@ class Lane:
     cannot wait (the welcome) is not exclusive: its drain claims single rows with SKIP LOCKED.
     looks_again: its drain ends only when a last look found nothing (or returns True), also of what it nudged itself meanwhile; so
     its own nudges wake nobody.
+    is_slow: one step of its drain may take half an hour, longer than the lease; its drain must then keep two workers apart by itself.
     sweep: whether the rolling sweep visits it (all but lanes that only follow a person's act).
     """
 
@@ -36,6 +37,12 @@ class Lane:
     lease_seconds: int = MIN_LEASE_SECONDS
     looks_again: bool = False
     sweep: bool = True
+    is_slow: bool = False
+
+    @property
+    def task(self) -> str:
+        """The Celery task that drains it."""
+        return "tenants.drain_slow_lane" if self.is_slow else "tenants.drain_lane"
 
 
 _lanes: dict[str, Lane] = {}

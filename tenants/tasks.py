@@ -42,6 +42,12 @@ def drain_lane(tenant_id: int, lane: str) -> None:
     drain_now(tenant_id, lanes.get(lane))
 
 
+@shared_task(base=PublicTask, name="tenants.drain_slow_lane", soft_time_limit=1740, time_limit=1800)
+def drain_slow_lane(tenant_id: int, lane: str) -> None:
+    """The same for a lane with a step that takes long and cannot be cut."""
+    drain_now(tenant_id, lanes.get(lane))
+
+
 @shared_task(base=PublicTask, name="tenants.provision")
 def provision_tenant(tenant_id: int) -> None:
     """Build a merchant's schema, or go on where an earlier attempt stopped."""

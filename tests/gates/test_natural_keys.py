@@ -352,6 +352,8 @@ ELSEWHERE = {
     "contacts.ContactMerge": "tests/contacts/test_merge_concurrency.py",
     "contacts.SharedPhone": "under the lock of people, as `phone`",
     "tagging.SegmentEntry": "tests/tagging/test_marks_at_once.py",
+    "tagging.SegmentPin": "under the lock of the marks' batches",
+    "tagging.SegmentSize": "written with ON CONFLICT by whoever changes the size",
     "tagging.RuleMatch": "tests/tagging/test_marks_at_once.py",
     "commerce.StoreDailySales": "written by the demo alone",
 }

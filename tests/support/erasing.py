@@ -38,7 +38,7 @@ from contacts.services import erasing
 from contacts.services.merging import merge_roots
 from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
-from tagging.models import FollowTag, Rule, RuleMatch, Segment, SegmentEntry
+from tagging.models import FollowTag, Rule, RuleMatch, Segment, SegmentEntry, SegmentPin
 from tenants import audit, erasure
 from tenants.audit import SYSTEM
 from tenants.ledger.models import IdempotentRequest, Job
@@ -199,6 +199,7 @@ def _tagged(person: Contact, follow: Follow) -> None:
     FollowTag.objects.create(follow=follow, contact=person, tag=make_tag("敏感肌"), origin="guide", tagged_at=now)
     segment = Segment.objects.create(name="老客", tree=tree_of({"all": []}), size=1, created_at=now)
     SegmentEntry.objects.create(segment=segment, contact=person, entered_at=now)
+    SegmentPin.objects.create(segment=segment, contact=person, is_in=True, reason=f"{PHONE} 来电", pinned_at=now)
     rule = Rule.objects.create(name="规则", tree=tree_of({"all": []}), actions=[], created_at=now)
     RuleMatch.objects.create(rule=rule, contact=person, rule_version=1, entered_at=now)
 

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from conditions import dirty
 from conditions.drain import next_due
 from conditions.models import DirtyMark
+from conditions.people import people
 from scrm.lib import clock
 from tagging import segments as listeners
 from tagging.models import FollowTag, Segment, SegmentChange, SegmentEntry
-from tagging.services import segments
+from tagging.services import segment_building, segment_pins, segment_state, segments
 from tenants.audit import SYSTEM
+from tenants.ledger.models import Job
 from tests.support import tagging
 from tests.support.consuming import built, members, named, settle
 from tests.support.fuzzing import often
@@ -77,32 +79,47 @@ def test_time_alone_moves_people_at_the_very_instant(at, acme, field, op, value,
 
 
 @given(seed=st.integers(0, 10**9))
-@settings(max_examples=often(10), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=often(4), deadline=None, suppress_health_check=list(HealthCheck))
 def test_increments_equal_a_full_build_after_any_history(acme, seed):
+    """Of conditions of every kind, one within another, some people pinned; entries, sizes and the instants to look again."""
     dice = random.Random(seed)
     with pytest.MonkeyPatch.context() as patch, transaction.atomic():
         now = NOW
         patch.setattr(clock, "now", lambda: now)
         world = World(dice, size=8)
-        kept = [built(f"人群{n}", tree_of(random_node(dice, TEST_FIELDS))) for n in range(4)]
+        kept = [built(f"人群{n}", tree_of(random_node(dice, TEST_FIELDS))) for n in range(3)]
+        kept += [built("下级", _reading(dice, kept[:2])), built("更下级", _reading(dice, kept[2:]))]
+        kept.append(built("最下级", _reading(dice, kept[-2:])))
         for _ in range(6):
             now += timedelta(hours=dice.choice((0, 6, 24, 72)))
-            _change_something(dice, world, now)
+            _change_something(dice, world, now, kept)
             if dice.random() < 0.5:
                 settle()
         settle()
         for segment in kept:
-            incremental = members(segment)
-            size = Segment.objects.get(pk=segment.pk).size
-            segments.build_segment(segment)
-            assert members(segment) == incremental, segment.tree
-            assert size == len(incremental)
+            incremental = _as_it_stands(segment)
+            assert segments.build_segment(segment)
+            assert _as_it_stands(segment) == incremental, segment.tree
         transaction.set_rollback(True)
 
 
-def _change_something(dice, world, now):
+def _reading(dice, parents):
+    """A condition about other segments and something else."""
+    leaf = {"field": "segment", "op": dice.choice(("any", "all", "none")), "value": [parent.pk for parent in parents]}
+    return tree_of({dice.choice(("all", "any")): [leaf, random_node(dice, TEST_FIELDS, 1)]})
+
+
+def _as_it_stands(segment):
+    entries = sorted(SegmentEntry.objects.filter(segment=segment).values_list("contact_id", "origin"))
+    assert Segment.objects.get(pk=segment.pk).size == len(entries)
+    due = DirtyMark.objects.filter(field_key=f"recheck:segment:{segment.pk}")
+    roots = people().values("pk")
+    return entries, sorted(due.filter(contact_id__in=roots).values_list("contact_id", "not_before"))
+
+
+def _change_something(dice, world, now, kept):
     person = dice.choice(world.people)
-    match dice.randrange(5):
+    match dice.randrange(7):
         case 0:
             person.name = dice.choice(tagging.NAMES)
             person.save()
@@ -128,6 +145,10 @@ def _change_something(dice, world, now):
         case 4:
             person = world.add_person()
             dirty.mark([person.pk], dirty.EVERYTHING)
+        case 5:
+            segment_pins.pin(dice.choice(kept), [person.pk], is_in=dice.random() < 0.5, reason="", by=SYSTEM)
+        case 6:
+            segment_pins.unpin(dice.choice(kept), [row.pk for row in world.people], by=SYSTEM)
 
 
 def test_a_segment_in_a_segment_follows_its_parent_and_a_circle_is_refused(at, acme):
@@ -159,41 +180,45 @@ def test_a_frozen_copy_does_not_move(at, acme):
 
 
 def test_a_segment_edited_while_it_is_built_is_built_again(at, acme, monkeypatch):
-    """The build of the old tree must not end as 已更新 under the new one."""
+    """The build of the old tree must not end as 已更新 under the new one, nor write what it found."""
     tagging.make_person("王姐")
     segment = segments.save_segment(None, name="人群", tree=named("王姐"), by=SYSTEM)
-    matching = segments.matching_people
+    claim = segment_building._claim
 
-    def edited_meanwhile(tree, now):
-        monkeypatch.setattr(segments, "matching_people", matching)
+    def edited_meanwhile(pk):
+        claimed = claim(pk)
         segments.save_segment(segment, name="人群", tree=named("别人"), by=SYSTEM)
-        return matching(tree, now)
+        return claimed
 
-    monkeypatch.setattr(segments, "matching_people", edited_meanwhile)
-    segments.build_segment(segment)
+    with monkeypatch.context() as patch:
+        patch.setattr(segment_building, "_claim", edited_meanwhile)
+        assert segments.build_segment(segment)
 
     segment.refresh_from_db()
-    assert segment.state in ("stale", "building") and segment in segments.waiting_segments()
+    assert (segment.state, members(segment)) == ("stale", set())
+    assert Job.objects.get(pk=segment.job_id).state == "cancelled"
     segments.build_segment(segment)
     segment.refresh_from_db()
-    assert segment.state == "fresh" and members(segment) == set()
+    assert (segment.state, segment.built_version, members(segment)) == ("fresh", 2, set())
 
 
-def test_a_segment_that_breaks_does_not_hold_up_the_others_of_the_same_people(at, acme, monkeypatch):
-    first, second = built("甲", named("王姐")), built("乙", named("王姐"))
+def test_a_segment_that_breaks_does_not_hold_up_the_others_of_the_same_people(at, acme):
+    first, *others = [built(name, named("王姐")) for name in "甲乙丙"]
     person = tagging.make_person("王姐")
-    decide = segments._decide
 
-    def breaks(segment, *rest):
-        if segment.pk == first.pk:
+    def breaks(change):
+        if change.segment_id == first.pk:
             raise RuntimeError("a listener broke")
-        return decide(segment, *rest)
 
-    monkeypatch.setattr(segments, "_decide", breaks)
-    dirty.mark([person.pk], "t.name")
-    settle()
-    assert (members(first), members(second)) == (set(), {person.pk})
-    monkeypatch.setattr(segments, "_decide", decide)
+    listeners.on_change("test", breaks)
+    try:
+        dirty.mark([person.pk], "t.name")
+        settle()
+        assert [members(one) for one in (first, *others)] == [set(), {person.pk}, {person.pk}]
+        first.refresh_from_db()
+        assert (first.size, segment_state.as_of(first, NOW + timedelta(hours=1))) == (0, NOW)
+    finally:
+        listeners._listeners.pop("test")
     at(NOW + segments.RETRY_AFTER)
     settle()
     assert members(first) == {person.pk}

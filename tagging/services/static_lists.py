@@ -1,0 +1,99 @@
+"""Fixed lists: segments whose entries are given, not computed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from django.db import connection, transaction
+from django.utils.translation import gettext as _
+
+from conditions.people import people, roots
+from contacts.services.merging import Merged
+from scrm.lib import clock
+from scrm.lib.errors import UserError
+from tagging.models import Segment, SegmentChange, SegmentEntry
+from tagging.services import segment_entries
+from tagging.services.segment_entries import moves_between
+from tenants import audit
+from tenants.audit import Actor
+
+How = Literal["add", "remove", "replace"]
+MOST = 1_000_000  # ids in one call
+Origin = SegmentEntry.Origin
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What became of the given ids. unknown: of nobody, or of somebody whose information was deleted."""
+
+    added: int
+    removed: int
+    unknown: int
+    size: int
+
+
+@transaction.atomic
+def fill_static(segment: Segment, contact_ids: Iterable[int], *, how: How, by: Actor) -> Filled:
+    """Add these people to a fixed list, take them from it, or make it exactly them. A merged one means her root.
+
+    Raises UserError for a dynamic or archived segment, or too many at once.
+    """
+    segment = Segment.objects.select_for_update().get(pk=segment.pk)
+    if segment.kind != "static" or segment.archived_at is not None:
+        raise UserError(_("只有在用的固定名单可以增减客户"))
+    given = set(contact_ids)
+    if len(given) > MOST:
+        raise UserError(_("一次最多处理 %(n)s 位客户,请分几次") % {"n": MOST})
+    root_of = roots(given)
+    living = set(people().filter(pk__in=set(root_of.values())).values_list("pk", flat=True))
+    unknown = sum(1 for pk in given if root_of.get(pk) not in living)
+    before = dict(_entries(segment, None if how == "replace" else living))
+    wanted = {} if how == "remove" else {(segment.pk, pk): before.get((segment.pk, pk), Origin.LIST) for pk in living}
+    moves = moves_between(before, wanted if how != "add" else {**before, **wanted})
+    segment_entries.move([segment], moves, SegmentChange.Cause.LIST, clock.now())
+    segment.refresh_from_db(fields=["size"])
+    filled = Filled(len(moves.came), len(moves.gone), unknown, segment.size)
+    audit.record("segment.filled", segment, by=by, how=how, added=filled.added, removed=filled.removed)
+    return filled
+
+
+def copy_entries(source: Segment, target: Segment, now: datetime) -> int:
+    """Everybody who is in the source now is on the list; how many. One statement over however many."""
+    entries = SegmentEntry.objects.filter(segment=source).values_list("contact_id")
+    sql, params = people().filter(pk__in=entries).values_list("pk").query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {segment_entries.table(SegmentEntry)} (segment_id, contact_id, entered_at, origin)"
+            f" SELECT %s, who.id, %s, 'list' FROM ({sql}) AS who (id)",
+            [target.pk, now, *params],
+        )
+        size = int(cursor.rowcount)
+    Segment.objects.filter(pk=target.pk).update(size=size)
+    segment_entries.note_sizes([target.pk], now)
+    return size
+
+
+def _entries(segment: Segment, contact_ids: set[int] | None) -> Iterable[tuple[tuple[int, int], str]]:
+    entries = SegmentEntry.objects.filter(segment=segment)
+    if contact_ids is not None:
+        entries = entries.filter(contact_id__in=contact_ids)
+    for contact_id, origin in entries.values_list("contact_id", "origin"):
+        yield (segment.pk, contact_id), origin
+
+
+def on_merged(merged: Merged) -> None:
+    """Two customers are one: where a fixed list has the one who went, it has the one who stays."""
+    rows = SegmentEntry.objects.filter(segment__kind="static", contact_id__in=[merged.kept, *merged.moved])
+    found = list(rows.values_list("segment_id", "contact_id", "origin"))
+    gone = {(segment_id, pk): origin for segment_id, pk, origin in found if pk != merged.kept}
+    if not gone:
+        return
+    present = {(segment_id, pk): origin for segment_id, pk, origin in found}
+    wanted = {
+        (segment_id, merged.kept): present.get((segment_id, merged.kept), origin)
+        for (segment_id, _pk), origin in gone.items()
+    }
+    wanted |= {pair: origin for pair, origin in present.items() if pair not in gone}
+    lists = list(Segment.objects.filter(pk__in={segment_id for segment_id, _pk in gone}))
+    segment_entries.move(lists, moves_between(present, wanted), SegmentChange.Cause.LIST, merged.at)
