@@ -19,6 +19,7 @@ from contacts.queries import visible_contacts, visible_groups
 from scrm.lib.errors import UserError
 from tagging.models import Segment
 from tagging.queries import segment_members
+from tagging.segments import Use
 from tagging.tag_readers import Reader, tags_named
 
 PEOPLE_SOURCES = ("segment", "tree", "contacts")
@@ -85,11 +86,12 @@ def ids_sql(queryset: QuerySet[Any]) -> Sql:
     return sql, tuple(params)
 
 
-def uses_of_segment(segment_id: int) -> Iterator[str]:
+def uses_of_segment(segment_id: int) -> Iterator[Use | str]:
     """SOPs not ended and broadcasts not released that read a segment."""
     yield from _sops_reading("segment", segment_id)
     for broadcast in _unreleased().filter(audience__segment=segment_id):
-        yield _("群发「%(name)s」") % {"name": broadcast.name}
+        words = _("群发「%(name)s」") % {"name": broadcast.name}
+        yield Use(words, reverse("campaigns:broadcast_detail", args=[broadcast.pk]))
 
 
 def uses_of_stage(stage_id: int) -> Iterator[str]:

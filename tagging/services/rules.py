@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Count
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from conditions import boundaries, dirty
@@ -26,6 +27,7 @@ from tagging import actions
 from tagging.matching import insert_select, matching_ids, matching_people, of_people
 from tagging.models import Rule, RuleMatch
 from tagging.queries import enabled_rules, live_segments
+from tagging.segments import Use
 from tagging.services.broken import break_rule, check_rule
 from tenants import audit, locks
 from tenants.audit import Actor
@@ -231,11 +233,11 @@ def on_merged(merged: Merged) -> None:
         taken |= set(open_matches.values_list("rule_id", flat=True))
 
 
-def uses_of_segment(segment_id: int) -> Iterator[str]:
+def uses_of_segment(segment_id: int) -> Iterator[Use]:
     """Enabled rules whose condition reads a segment."""
     for rule in enabled_rules():
         if segment_id in values_read(rule.tree, "segment"):
-            yield _("规则「%(name)s」") % {"name": rule.name}
+            yield Use(_("规则「%(name)s」") % {"name": rule.name}, reverse("tagging:rule_detail", args=[rule.pk]))
 
 
 def uses_of_field(key: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from scrm.lib import clock
 from scrm.lib.errors import UserError
 from tagging import segments as listeners
 from tagging.models import Segment, SegmentChange, SegmentEntry, SegmentSize
-from tagging.services import segment_building, segment_pins, segment_state, segments, static_lists
+from tagging.services import segment_building, segment_history, segment_pins, segment_state, segments, static_lists
 from tenants.audit import SYSTEM
 from tests.support import tagging
 from tests.support.consuming import built, members, named, settle
@@ -274,3 +274,40 @@ def test_a_fixed_list_has_the_one_who_stays_of_two_people_merged():
     merge_roots([(first.pk, second.pk)], now=clock.now())
     assert members(fixed) == members(both) == {first.pk}
     assert list(Segment.objects.filter(kind="static").values_list("size", flat=True)) == [1, 1]
+
+
+# --- What became of one -----------------------------------------------------------------------------------------
+
+
+def test_who_came_and_who_went_between_two_days_and_the_size_of_each(at):
+    stays, goes, comes, passes = (tagging.make_person(str(n)) for n in range(4))
+    gone_into, merged = tagging.make_person("m"), tagging.make_person("n")
+    fixed = segments.create_list(name="名单", by=SYSTEM)
+
+    def on(day, how, *people):
+        at(NOW + timedelta(days=day))
+        static_lists.fill_static(fixed, [one.pk for one in people], how=how, by=SYSTEM)
+
+    on(0, "add", stays, goes, merged)
+    on(1, "add", comes, passes)
+    on(2, "remove", goes, passes)
+    merge_roots([(gone_into.pk, merged.pk)], now=clock.now())
+    first = NOW.date()
+    found = segment_history.segment_diff(fixed, first, first + timedelta(days=2))
+    assert ([one.pk for one in found.came], [one.pk for one in found.went]) == ([comes.pk], [goes.pk])
+    assert {one.pk for one in segment_history.segment_diff(fixed, first - timedelta(days=1), first).came} == {
+        stays.pk, goes.pk, gone_into.pk,
+    }  # fmt: skip
+    days = segment_history.size_history(fixed, first - timedelta(days=1), first + timedelta(days=3))
+    assert [size for _day, size in days] == [None, 3, 5, 3, 3]
+    with pytest.raises(UserError, match="较早"):
+        segment_history.segment_diff(fixed, first, first)
+
+
+def test_what_uses_a_segment_is_named_with_its_page():
+    parent = built("上级", named("王姐"))
+    child = built("下级", reading(parent))
+    (use,) = listeners.uses_of(parent.pk)
+    assert (str(use), use.url) == ("人群「下级」", f"/segments/{child.pk}/")
+    with pytest.raises(UserError, match="下级"):
+        segments.archive_segment(parent, by=SYSTEM)
