@@ -74,6 +74,8 @@ class Tag(models.Model):
     owner_id = models.BigIntegerField(null=True, blank=True)  # the user who answers for it
     colour = models.CharField(max_length=8, choices=Colour.choices, default="", db_default="", blank=True)
     created_at = models.DateTimeField(null=True, blank=True)  # WeCom's time, or ours; None for those known before
+    # Merged into another: hidden, and whoever gets it gets the other. It still stands in WeCom, until it is deleted.
+    alias_of = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="aliases")
     deleted_at = models.DateTimeField(null=True, blank=True)
 
     NOT_PERSONAL = ("wecom_tag_id", "name", "last_error", "definition", "colour")
@@ -133,6 +135,67 @@ class FollowTag(models.Model):
             models.Index(fields=["tag", "contact"], name="follow_tag_tag"),
             models.Index(fields=["contact", "tag"], name="follow_tag_contact"),
         ]
+
+
+class TagMerge(models.Model):
+    """One tag merged into another: at one instant for us, follow by follow in WeCom afterwards; taken back the same way."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("排队中")
+        MOVING = "moving", _("合并中")
+        DONE = "done", _("已合并")
+        UNDOING = "undoing", _("撤销中")
+        UNDONE = "undone", _("已撤销")
+        FAILED = "failed", _("未合并")
+
+    old = models.ForeignKey(Tag, on_delete=models.CASCADE, related_name="+")
+    kept = models.ForeignKey(Tag, on_delete=models.CASCADE, related_name="+")
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
+    relations = models.BigIntegerField(default=0)  # moved by it
+    undone = models.BigIntegerField(default=0)  # of these, set back by the undo; the others had changed since
+    rewritten = models.JSONField(default=list, blank=True)  # rules, segments and stages, with what they said before
+    last_error = models.CharField(max_length=300, default="", blank=True)
+    job_id = models.BigIntegerField(null=True, blank=True)
+    undo_job_id = models.BigIntegerField(null=True, blank=True)
+    created_by_id = models.BigIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    moved_at = models.DateTimeField(null=True, blank=True)
+    undo_asked_at = models.DateTimeField(null=True, blank=True)
+
+    NOT_PERSONAL = ("rewritten", "last_error")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["old"],
+                condition=Q(state__in=["waiting", "moving", "done", "undoing"]),
+                name="merged_into_one_tag",
+            ),
+            models.CheckConstraint(condition=~Q(old=models.F("kept")), name="merged_into_another"),
+        ]
+
+
+class TagMergeMove(models.Model):
+    """A relation whose tag a merge moved, with what the old mark said."""
+
+    merge = models.ForeignKey(TagMerge, on_delete=models.CASCADE, related_name="moves", db_index=False)
+    follow = models.ForeignKey(Follow, on_delete=models.CASCADE, related_name="+")
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="+")
+    had_kept = models.BooleanField()  # she carried the kept one already
+    origin = models.CharField(max_length=8, choices=FollowTag.Origin.choices)
+    rule_id = models.BigIntegerField(null=True, blank=True)
+    actor_id = models.BigIntegerField(null=True, blank=True)
+    via = models.CharField(max_length=40, null=True, blank=True)
+    tagged_at = models.DateTimeField()
+    moved_at = models.DateTimeField()
+    is_told = models.BooleanField(default=False)  # the command that tells WeCom is written
+    is_undone = models.BooleanField(null=True, blank=True)  # None: nobody asked; False: changed since
+
+    NOT_PERSONAL = ("via",)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["merge", "follow"], name="moved_once_per_merge")]
+        indexes = [models.Index(fields=["merge", "id"], condition=Q(is_told=False), name="tag_moves_to_tell")]
 
 
 class Segment(models.Model):

@@ -23,8 +23,9 @@ def carried_marks() -> QuerySet[FollowTag]:
 
 
 def live_tags() -> QuerySet[Tag]:
-    """Tags that may be put and filtered by, with their groups."""
-    return Tag.objects.filter(deleted_at__isnull=True, group__deleted_at__isnull=True).select_related("group")
+    """Tags that may be put and filtered by, with their groups. Those merged into another are not among them."""
+    standing = Tag.objects.filter(deleted_at__isnull=True, group__deleted_at__isnull=True, alias_of__isnull=True)
+    return standing.select_related("group")
 
 
 def list_groups() -> QuerySet[TagGroup]:
@@ -64,13 +65,15 @@ def tag_readers() -> Iterator[Reader]:
     """Rules, live segments and stages that name tags. A draft or stopped rule counts: it may be enabled again."""
     for rule in Rule.objects.order_by("pk"):
         tags = tags_named(rule.tree).union(*map(actions.tags_of, rule.actions))
-        yield Reader(_("规则「%(name)s」") % {"name": rule.name}, reverse("tagging:rule_detail", args=[rule.pk]), tags)
+        yield Reader(
+            "rule", _("规则「%(name)s」") % {"name": rule.name}, reverse("tagging:rule_detail", args=[rule.pk]), tags
+        )
     for segment in live_segments().filter(kind="dynamic"):
         url = reverse("tagging:segment_detail", args=[segment.pk])
-        yield Reader(_("人群「%(name)s」") % {"name": segment.name}, url, tags_named(segment.tree))
+        yield Reader("segment", _("人群「%(name)s」") % {"name": segment.name}, url, tags_named(segment.tree))
     for stage in Stage.objects.filter(is_archived=False, rule__isnull=False):
         url = reverse("tagging:stage_rule", args=[stage.pk])
-        yield Reader(_("阶段「%(name)s」的进入条件") % {"name": stage.name}, url, tags_named(stage.rule))
+        yield Reader("stage", _("阶段「%(name)s」的进入条件") % {"name": stage.name}, url, tags_named(stage.rule))
 
 
 def live_segments() -> QuerySet[Segment]:

@@ -10,12 +10,13 @@ from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
 from conditions import consumers
 from conditions.consumers import Consumer
-from contacts import bulk, panels, successions, timeline
-from contacts.services import custom_fields, merging, stage_editing
+from contacts import bulk, longjobs, panels, successions, timeline
+from contacts.services import custom_fields, stage_editing
+from contacts.services.merging import on_merged
 from tagging import actions, comparing, erasers, fields, handlers, listing, queries, sources, tag_readers
 from tagging import segments as listeners
-from tagging.models import RuleMatch, SegmentChange, SegmentSize
-from tagging.services import inheriting, rfm, rules, segment_building, segments, static_lists
+from tagging.models import RuleMatch, SegmentChange, SegmentSize, TagMergeMove
+from tagging.services import inheriting, merging, rfm, rules, segment_building, segments, static_lists
 from tagging.services.acting import STAGE, TAG
 from tagging.services.bulk import TAGS, sources_of
 from tagging.services.marks import MARK_COMMAND
@@ -50,6 +51,10 @@ def register() -> None:
     listing.register()
     bulk.register(TAGS)
     sources.register("bulk", sources_of)
+    sources.register("merge", merging.sources_of)
+    sources.register("alias", merging.aliases_of)
+    longjobs.register(merging.JOB, merging.step)
+    longjobs.register(merging.UNDO_JOB, merging.undo_step)
     tag_readers.register("tagging", queries.tag_readers)
     erasers.register()
     panels.register(
@@ -75,8 +80,8 @@ def register() -> None:
     )
     lanes.register(lanes.Lane(rfm.LANE, queue="segments", drain=rfm.drain, next_due=rfm.next_due, lease_seconds=300))
     quiet.register("rfm_grid", rfm.count_due)
-    merging.on_merged(rules.on_merged)
-    merging.on_merged(static_lists.on_merged)
+    on_merged(rules.on_merged)
+    on_merged(static_lists.on_merged)
     successions.on_taken_over(inheriting.take_over)
     quiet.register("segment_builds", _count_builds)
     retention.register(
@@ -86,6 +91,9 @@ def register() -> None:
     )
     retention.register(
         retention.Kind("segment_sizes", gettext_lazy("人群人数记录"), 800, retention.older(SegmentSize, "counted_at"))
+    )
+    retention.register(
+        retention.Kind("tag_merge_moves", gettext_lazy("标签合并的明细"), 60, retention.older(TagMergeMove, "moved_at"))
     )
     retention.register(
         retention.Kind("rule_matches", gettext_lazy("规则执行记录"), 400, retention.older(RuleMatch, "left_at"))

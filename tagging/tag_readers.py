@@ -12,8 +12,10 @@ FIELDS = ("tag", "tag.owner")
 
 @dataclass(frozen=True)
 class Reader:
-    """text: what an operator calls it (规则「…」); url: where it is changed; tags: ids of those it names."""
+    """kind: rule, segment, stage, sop, broadcast; text: what an operator calls it (规则「…」); url: where it is changed; tags: ids of
+    those it names."""
 
+    kind: str
     text: str
     url: str
     tags: frozenset[int]

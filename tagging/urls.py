@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from tagging.views import builder, bulk, dictionary, filtering, rfm, rules, segments, stages, tags
+from tagging.views import builder, bulk, dictionary, filtering, merging, rfm, rules, segments, stages, tags
 
 app_name = "tagging"
 urlpatterns = [
@@ -14,6 +14,12 @@ urlpatterns = [
     path("tags/groups/<int:pk>/delete/", dictionary.group_delete, name="group_delete"),
     path("tags/groups/<int:pk>/conflicts/", dictionary.group_conflicts, name="group_conflicts"),
     path("tags/groups/<int:pk>/conflicts/latest/", dictionary.group_keep_latest, name="group_keep_latest"),
+    path("tags/merges/", merging.merge_list, name="merge_list"),
+    path("tags/merges/<int:pk>/", merging.tag_merge, name="tag_merge"),
+    path("tags/merges/<int:pk>/status/", merging.merge_status, name="merge_status"),
+    path("tags/merges/<int:pk>/undo/", merging.merge_undo, name="merge_undo"),
+    path("tags/merges/<int:pk>/delete-old/", merging.merge_delete_old, name="merge_delete_old"),
+    path("tags/<int:pk>/merge/", merging.merge_tag, name="merge_tag"),
     path("tags/<int:pk>/", dictionary.tag_detail, name="tag_detail"),
     path("tags/<int:pk>/describe/", dictionary.tag_describe, name="tag_describe"),
     path("tags/<int:pk>/rename/", dictionary.tag_rename, name="tag_rename"),

@@ -115,10 +115,12 @@ def tag_readers() -> Iterator[Reader]:
     for version in _latest_versions():
         url = reverse("campaigns:sop_detail", args=[version.sop_id])
         tags = tags_named(version.entry_tree) | tags_named(version.exit_tree)
-        yield Reader(_("SOP「%(name)s」") % {"name": version.sop.name}, url, tags)
+        yield Reader("sop", _("SOP「%(name)s」") % {"name": version.sop.name}, url, tags)
     for broadcast in _unreleased().filter(audience__has_key="tree"):
         url = reverse("campaigns:broadcast_detail", args=[broadcast.pk])
-        yield Reader(_("群发「%(name)s」") % {"name": broadcast.name}, url, tags_named(broadcast.audience["tree"]))
+        yield Reader(
+            "broadcast", _("群发「%(name)s」") % {"name": broadcast.name}, url, tags_named(broadcast.audience["tree"])
+        )
 
 
 def _sops_reading(field: str, value: int) -> Iterator[str]:

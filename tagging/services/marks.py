@@ -27,6 +27,7 @@ from wecom_bridge.models import OutboundCommand
 
 State = FollowTag.State
 COMMAND = "tag.mark"
+MERGE = "merge:"  # how FollowTag.via of what a merge of tags moved begins
 
 
 class FollowKeys(NamedTuple):
@@ -80,9 +81,23 @@ def _follows(follow_ids: Iterable[int], *, locked: bool) -> QuerySet[Follow]:
     return follows.select_for_update(of=("self",), no_key=True).order_by("pk") if locked else follows
 
 
+@transaction.atomic
+def move_marks(follow_ids: Iterable[int], old: Tag, kept: Tag, *, origin: str, via: str) -> None:
+    """Somebody put a tag that was merged into another: the other instead, on our side in this transaction, in WeCom by one call a
+    relation."""
+    follows = {row.pk: row for row in _follows(follow_ids, locked=kept.group.is_exclusive)}
+    plan = _Plan(_lock_marks(follows), None)
+    for follow in follows.values():
+        plan.add(follow, kept)
+        plan.remove(follow, old)
+    plan.write(origin=origin, actor_id=None, now=clock.now(), via=via)
+    _enqueue(follows, plan)
+    dirty.mark(plan.people, "tag")
+
+
 def refuse_tags(tag_ids: Iterable[int]) -> dict[int, Tag]:
-    """The tags by id. Raises UserError for one that nobody here can put on or take off."""
-    tags = {tag.pk: tag for tag in Tag.objects.filter(pk__in=set(tag_ids)).select_related("group")}
+    """The tags by id; one that was merged into another stands for that. Raises UserError for one that nobody here can put on or take off."""
+    tags = {tag.pk: kept_tag(tag) for tag in Tag.objects.filter(pk__in=set(tag_ids)).select_related("group")}
     for tag_id in set(tag_ids):
         tag = tags.get(tag_id)
         if tag is None or tag.deleted_at or tag.group.deleted_at:
@@ -92,6 +107,15 @@ def refuse_tags(tag_ids: Iterable[int]) -> dict[int, Tag]:
         if tag.group.kind == TagGroup.Kind.CORP and not tag.wecom_tag_id:
             raise UserError(_("「%(name)s」还在企业微信里创建,请稍后再打") % {"name": tag.name})
     return tags
+
+
+def kept_tag(tag: Tag) -> Tag:
+    """The tag itself, or what it was merged into, that too perhaps into another."""
+    seen = {tag.pk}
+    while tag.alias_of_id and tag.alias_of_id not in seen:
+        seen.add(tag.alias_of_id)
+        tag = Tag.objects.select_related("group").get(pk=tag.alias_of_id)
+    return tag
 
 
 def _lock_marks(follows: Iterable[int]) -> dict[tuple[int, int], FollowTag]:
@@ -257,9 +281,11 @@ def _wished(command: OutboundCommand, side: str, state: str) -> list[FollowTag]:
 def _on_result(command: OutboundCommand, result: Mapping[str, Any]) -> None:
     now = clock.now()
     added, removed = _wished(command, "add", State.ADDING), _wished(command, "remove", State.REMOVING)
+    # Where two tags became one nobody tagged anybody: the fact is written, no rule acts on it.
+    source = "backfill" if command.payload.get("merged") else "product"
     timeline.record_events(
-        [tag_event(mark.follow, mark.tag, added=True, at=now, source="product", why=mark.origin) for mark in added]
-        + [tag_event(mark.follow, mark.tag, added=False, at=now, source="product", why=mark.origin) for mark in removed]
+        [tag_event(mark.follow, mark.tag, added=True, at=now, source=source, why=mark.origin) for mark in added]
+        + [tag_event(mark.follow, mark.tag, added=False, at=now, source=source, why=mark.origin) for mark in removed]
     )
     FollowTag.objects.filter(pk__in=[mark.pk for mark in added]).update(state=State.ON, settled_at=now, last_error="")
     FollowTag.objects.filter(pk__in=[mark.pk for mark in removed]).delete()

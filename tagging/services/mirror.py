@@ -15,7 +15,7 @@ from scrm.lib import clock
 from scrm.lib.db.bulk import insert_rows
 from tagging.models import FollowTag, Tag, TagGroup
 from tagging.services.broken import break_readers_of_tags
-from tagging.services.marks import COMMAND, FollowKeys, tag_event
+from tagging.services.marks import COMMAND, MERGE, FollowKeys, kept_tag, move_marks, tag_event
 from wecom_bridge.contracts import PeopleBatch, TagGroupInfo, TagInfo, TagsBatch
 from wecom_bridge.models import Corp, OutboundCommand
 
@@ -187,6 +187,7 @@ class _Diff:
     fresh: list[tuple[FollowKeys, Tag]] = field(default_factory=list)
     confirmed: list[FollowTag] = field(default_factory=list)
     gone: list[FollowTag] = field(default_factory=list)
+    merged: list[FollowTag] = field(default_factory=list)  # standing marks of tags that were merged into others
 
 
 def apply_people_tags(batch: PeopleBatch) -> None:
@@ -222,6 +223,27 @@ def apply_people_tags(batch: PeopleBatch) -> None:
         wanted += [personal_tags[name] for name in personal.get(pair) or () if name in personal_tags]
         _compare(diff, follow, wanted, marks.get(follow.pk, []), batch.read_at, knows_personal=pair in personal)
     _write(diff, batch)
+    _replace_aliases(diff)
+
+
+def _source_of(mark: FollowTag, batch: PeopleBatch) -> str:
+    """Where two tags became one nobody tagged anybody: no rule acts on it."""
+    return "backfill" if (mark.via or "").startswith(MERGE) else batch.source
+
+
+def _replace_aliases(diff: _Diff) -> None:
+    """Tags that were merged into others, put on in WeCom since: they count as those, here at once, there by command."""
+    again: dict[int, list[int]] = {}
+    for follow_id, tag in [
+        *((follow.pk, tag) for follow, tag in diff.fresh),
+        *((mark.follow_id, mark.tag) for mark in [*diff.confirmed, *diff.merged]),
+    ]:
+        if tag.alias_of_id:
+            again.setdefault(tag.pk, []).append(follow_id)
+    for tag in Tag.objects.filter(pk__in=again).select_related("group"):
+        kept = kept_tag(tag)
+        if kept.deleted_at is None:
+            move_marks(again[tag.pk], tag, kept, origin=FollowTag.Origin.SYNC, via=f"alias:{tag.pk}")
 
 
 def follows_read_before(corp: Corp, pairs: Iterable[Pair], read_at: datetime) -> dict[Pair, FollowKeys]:
@@ -279,6 +301,8 @@ def _compare(
             diff.fresh.append((follow, tag))
         elif mark.state in (State.ADDING, State.FAILED):
             diff.confirmed.append(mark)
+        elif mark.state == State.ON and tag.alias_of_id:
+            diff.merged.append(mark)
     for mark in marks:
         kind = mark.tag.group.kind
         mirrored = kind == TagGroup.Kind.CORP or (kind == TagGroup.Kind.PERSONAL and knows_personal)
@@ -319,7 +343,7 @@ def _write(diff: _Diff, batch: PeopleBatch) -> None:
         for follow, tag in diff.fresh
     ]
     events += [
-        tag_event(follows[mark.follow_id], mark.tag, added=True, at=at, source=batch.source, why=mark.origin)
+        tag_event(follows[mark.follow_id], mark.tag, added=True, at=at, source=_source_of(mark, batch), why=mark.origin)
         for mark in diff.confirmed
     ]
     events += [

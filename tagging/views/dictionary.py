@@ -200,6 +200,8 @@ def tag_detail(request: MemberRequest, pk: int) -> HttpResponse:
         "owners": list_users().prefetch_related(None),
         "colours": Colour.choices,
         "can_edit": "tags.edit" in request.permissions,
+        "can_merge": tag.group.kind != TagGroup.Kind.PERSONAL and "tags.edit" in request.permissions and request.scope.sees_all,
+        "aliases": list(tag.aliases.filter(deleted_at__isnull=True).values_list("name", flat=True)),
         "is_editable": tag.group.kind == TagGroup.Kind.INTERNAL or tag.is_ours,
         "as_of": clock.now(),
     }  # fmt: skip

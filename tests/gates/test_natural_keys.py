@@ -25,6 +25,7 @@ from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
 from tagging.models import Tag
 from tagging.services import marks, rules, segments
+from tagging.services import merging as tag_merging
 from tenants.audit import SYSTEM, Actor
 from tests.support import contacts as make
 from tests.support import handover
@@ -125,6 +126,12 @@ def a_mark() -> Write:
     a_dictionary_of_tags()()
     follow, tag = make.make_follow(), Tag.objects.get(wecom_tag_id="et1")
     return lambda: marks.mark_tags([follow.pk], add=[tag.pk], origin="operator", by=SYSTEM)
+
+
+def a_merge_of_tags() -> Write:
+    a_dictionary_of_tags()()
+    kept, old = Tag.objects.get(wecom_tag_id="et1"), Tag.objects.get(wecom_tag_id="et2")
+    return lambda: tag_merging.start(old, kept, by=SYSTEM)
 
 
 def an_order_with_lines() -> Write:
@@ -293,6 +300,7 @@ CASES = {
     "directory": Case(a_directory, contacts__Member=1, contacts__Department=1),
     "tags": Case(a_dictionary_of_tags, tagging__TagGroup=1, tagging__Tag=2),
     "mark": Case(a_mark, tagging__FollowTag=1),
+    "merge of tags": Case(a_merge_of_tags, refuses=True, tagging__TagMerge=1),
     "order": Case(an_order_with_lines, commerce__Order=1, commerce__OrderLine=1, commerce__Product=1),
     "refund": Case(a_refund, commerce__Order=1, commerce__Refund=1),
     "store": Case(a_store, refuses=True, contacts__Store=1, contacts__StorePlacement=1),
@@ -351,6 +359,7 @@ ELSEWHERE = {
     "contacts.ErasedKey": "its request, which is taken by a lock: `erasure`",
     "contacts.ContactMerge": "tests/contacts/test_merge_concurrency.py",
     "contacts.SharedPhone": "under the lock of people, as `phone`",
+    "tagging.TagMergeMove": "its merge's job",
     "tagging.SegmentEntry": "tests/tagging/test_marks_at_once.py",
     "tagging.SegmentPin": "under the lock of the marks' batches",
     "tagging.SegmentSize": "written with ON CONFLICT by whoever changes the size",

@@ -317,6 +317,12 @@ TENANT_ROUTES: dict[str, Expect] = {
         tag_rename=Route(pk="tagging.Tag"),
         tag_delete=Route(pk="tagging.Tag"),
         tag_detail=Route(pk="tagging.Tag"),
+        merge_list=Route(),
+        merge_tag=Route(pk="tagging.Tag"),
+        tag_merge=Route(pk="tagging.TagMerge"),
+        merge_status=Route(pk="tagging.TagMerge"),
+        merge_undo=Route(pk="tagging.TagMerge"),
+        merge_delete_old=Route(pk="tagging.TagMerge"),
         tag_describe=Route(pk="tagging.Tag"),
         tag_order=Route(pk="tagging.Tag"),
         group_edit=Route(pk="tagging.TagGroup"),
@@ -569,6 +575,12 @@ def _tag() -> Any:
     return tagging.make_tag("油皮")
 
 
+def _tag_merge() -> Any:
+    from tagging.models import TagMerge
+
+    return TagMerge.objects.create(old=_tag(), kept=_tag(), state="done", created_at=clock.now(), moved_at=clock.now())
+
+
 def _rule() -> Any:
     from tagging.models import Rule
     from tests.support.tagging import tree_of
@@ -638,6 +650,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "commerce.OrderImport": _order_import,
     "tagging.Tag": _tag,
     "tagging.TagGroup": lambda: _tag().group,
+    "tagging.TagMerge": _tag_merge,
     "tagging.Rule": _rule,
     "tagging.Segment": _segment,
     "campaigns.Approval": _approval,

@@ -38,7 +38,7 @@ from contacts.services import erasing
 from contacts.services.merging import merge_roots
 from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
-from tagging.models import FollowTag, Rule, RuleMatch, Segment, SegmentEntry, SegmentPin
+from tagging.models import FollowTag, Rule, RuleMatch, Segment, SegmentEntry, SegmentPin, TagMerge, TagMergeMove
 from tenants import audit, erasure
 from tenants.audit import SYSTEM
 from tenants.ledger.models import IdempotentRequest, Job
@@ -197,6 +197,10 @@ def _bought(person: Contact) -> None:
 def _tagged(person: Contact, follow: Follow) -> None:
     now = clock.now()
     FollowTag.objects.create(follow=follow, contact=person, tag=make_tag("敏感肌"), origin="guide", tagged_at=now)
+    merge = TagMerge.objects.create(old=make_tag("敏感皮"), kept=make_tag("敏感肤质"), created_at=now)
+    TagMergeMove.objects.create(
+        merge=merge, follow=follow, contact=person, had_kept=False, origin="guide", tagged_at=now, moved_at=now
+    )
     segment = Segment.objects.create(name="老客", tree=tree_of({"all": []}), size=1, created_at=now)
     SegmentEntry.objects.create(segment=segment, contact=person, entered_at=now)
     SegmentPin.objects.create(segment=segment, contact=person, is_in=True, reason=f"{PHONE} 来电", pinned_at=now)
