@@ -10,6 +10,7 @@ from accounts.scope import DataScope
 from contacts import export_columns, listing
 from contacts.models import Contact
 from tagging.queries import carried_marks, live_tags
+from tagging.views import lists
 from tagging.views.bulk import ask
 
 SHOWN = 3
@@ -70,3 +71,6 @@ def register() -> None:
         listing.Column("tags", _("标签"), 45, "tagging/_cell_tags.html", _names, css="wide", permission="tags.view")
     )
     listing.register_bulk_action(listing.BulkAction("tag", _("打标签"), 10, "tag", "tags.edit", ask))
+    listing.register_bulk_action(
+        listing.BulkAction("list", _("加入名单"), 30, "users-round", "segments.edit", lists.ask)
+    )

@@ -12,13 +12,15 @@ from conditions import consumers
 from conditions.consumers import Consumer
 from contacts import bulk, longjobs, panels, successions, timeline
 from contacts.services import custom_fields, stage_editing
+from contacts.services.imports.registry import register_import_kind
 from contacts.services.merging import on_merged
 from tagging import actions, comparing, erasers, fields, handlers, listing, queries, sources, tag_readers
 from tagging import segments as listeners
 from tagging.models import RuleMatch, SegmentChange, SegmentSize, TagMergeMove
-from tagging.services import inheriting, merging, rfm, rules, segment_building, segments, static_lists
+from tagging.services import inheriting, list_imports, merging, rfm, rules, segment_building, segments, static_lists
 from tagging.services.acting import STAGE, TAG
 from tagging.services.bulk import TAGS, sources_of
+from tagging.services.bulk_lists import LISTS
 from tagging.services.marks import MARK_COMMAND
 from tagging.services.tag_commands import COMMANDS
 from tagging.views.tags import person_panel
@@ -50,6 +52,8 @@ def register() -> None:
     )
     listing.register()
     bulk.register(TAGS)
+    bulk.register(LISTS)
+    register_import_kind(list_imports.KIND)
     sources.register("bulk", sources_of)
     sources.register("merge", merging.sources_of)
     sources.register("alias", merging.aliases_of)

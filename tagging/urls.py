@@ -2,7 +2,20 @@
 
 from django.urls import path, re_path
 
-from tagging.views import builder, bulk, dictionary, filtering, merging, rfm, rules, segments, stages, tags
+from tagging.views import (
+    builder,
+    bulk,
+    dictionary,
+    filtering,
+    lists,
+    merging,
+    rfm,
+    rules,
+    segment_history,
+    segments,
+    stages,
+    tags,
+)
 
 app_name = "tagging"
 urlpatterns = [
@@ -34,7 +47,13 @@ urlpatterns = [
     path("segments/rfm/segment/", rfm.rfm_segment, name="rfm_segment"),
     path("segments/rfm/compute/", rfm.rfm_compute, name="rfm_compute"),
     path("segments/preview/", builder.condition_preview, name="condition_preview"),
+    path("segments/lists/new/", lists.list_new, name="list_new"),
+    path("segments/lists/bulk/", lists.bulk_list, name="bulk_list"),
+    path("segments/<int:pk>/upload/", lists.list_upload, name="list_upload"),
+    path("segments/<int:pk>/remove/<int:contact_pk>/", lists.list_remove, name="list_remove"),
+    path("segments/<int:pk>/pin/<int:contact_pk>/", lists.segment_pin, name="segment_pin"),
     path("segments/<int:pk>/", segments.segment_detail, name="segment_detail"),
+    path("segments/<int:pk>/history/", segment_history.segment_history, name="segment_history"),
     path("segments/<int:pk>/edit/", segments.segment_edit, name="segment_edit"),
     path("segments/<int:pk>/why/<int:contact_pk>/", segments.segment_why, name="segment_why"),
     re_path(r"^segments/(?P<pk>\d+)/(?P<act>rebuild|freeze|archive)/$", segments.segment_act, name="segment_act"),

@@ -27,7 +27,7 @@ class ImportRun(models.Model):
     """A file on its way in. read = created + updated + unchanged + rejected, in the trial as in the run.
 
     mapping: column key → position in the file. scope: the part of the organisation whose people its owner may change.
-    applied_line: rows up to this line of the file are in (or taken back, while it is undone).
+    aim: the id of what all rows go into, where the kind has such a thing (a fixed list). applied_line: rows up to this line of the file are in (or taken back, while it is undone).
     """
 
     kind = models.CharField(max_length=24)
@@ -38,6 +38,7 @@ class ImportRun(models.Model):
     heads = models.JSONField(default=list)
     mapping = models.JSONField(default=dict)
     scope = models.JSONField(default=dict)
+    aim = models.BigIntegerField(null=True, blank=True)
     acts = models.BooleanField(default=False)  # rules, stages by condition and SOPs take its changes as news
     job_id = models.BigIntegerField(null=True, blank=True)
     staged_line = models.BigIntegerField(default=0)

@@ -33,7 +33,7 @@ _AT_WORK = (ImportState.CHECKING, ImportState.RUNNING, ImportState.UNDOING)
 @requires("contacts.import")
 def import_list(request: MemberRequest) -> HttpResponse:
     """Bring in a file; the imports so far."""
-    kinds = import_kinds(request.permissions)
+    kinds = [kind for kind in import_kinds(request.permissions) if not kind.is_aimed]
     form = ImportFileForm(
         request.POST or None, request.FILES or None, kinds=kinds, initial={"kind": request.GET.get("kind")}
     )

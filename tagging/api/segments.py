@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import Http404
 from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers
 from rest_framework.exceptions import ValidationError
@@ -174,7 +175,7 @@ class FieldList(ApiViewSet):
 
     required_scope = "segments"
 
-    @extend_schema(responses=serializers.JSONField)
+    @extend_schema(responses=OpenApiTypes.OBJECT)
     def list(self, request: Request) -> Response:
         """Every field of this merchant; an unavailable one says why."""
         return Response({"results": [_field_data(field) for field in registry.all_fields()]})

@@ -20,10 +20,11 @@ from contacts.queries import visible_contacts
 from scrm.lib import clock
 from scrm.lib.errors import UserError
 from scrm.lib.paging import keyset_page
+from tagging import segments as listeners
 from tagging import simple
-from tagging.models import Segment, SegmentEntry
+from tagging.models import Segment, SegmentEntry, SegmentPin
 from tagging.queries import live_segments
-from tagging.services import segments
+from tagging.services import segment_state, segments
 from tagging.views.builder import audience, builder_context, posted_tree
 from tenants.ledger.models import Job
 
@@ -34,8 +35,9 @@ TONES = {"fresh": "ok", "building": "run", "stale": "wait", "failed": "bad"}
 @requires("segments.view")
 def segment_list(request: MemberRequest) -> HttpResponse:
     rows: list[Any] = list(live_segments())
+    known = segment_state.as_of_many(rows, clock.now())
     for row in rows:
-        row.tone, row.words = TONES[row.state], _words(row)
+        row.tone, row.words, row.as_of = TONES[row.state], _words(row), known[row.pk]
     context = {
         "rows": rows,
         "ready_made": simple.available(asker_of(request)),
@@ -55,8 +57,14 @@ def segment_detail(request: MemberRequest, pk: int) -> HttpResponse:
         ("-entered_at", "-pk"),
         request.GET.get("cursor", ""),
     )
+    now = clock.now()
     context = {
         "segment": segment,
+        "as_of": segment_state.as_of(segment, now),
+        "is_stale": segment.archived_at is None and segment_state.is_stale(segment, now),
+        "uses": list(listeners.uses_of(segment.pk)),
+        "pins": SegmentPin.objects.filter(segment=segment).count(),
+        "can_import": "contacts.import" in request.permissions,
         "tone": TONES[segment.state],
         "words": _words(segment),
         "entries": page.rows,
@@ -111,17 +119,25 @@ def segment_why(request: MemberRequest, pk: int, contact_pk: int) -> HttpRespons
     segment = get_object_or_404(Segment, pk=pk)
     contact = get_object_or_404(visible_contacts(request.scope), pk=contact_pk)
     entry = SegmentEntry.objects.filter(segment=segment, contact=contact).first()
-    return _why(request, segment, contact, entry.entered_at if entry else None, clock.now())
+    pinned = SegmentPin.objects.filter(segment=segment, contact_id__in=contact.family_ids).order_by("is_in").first()
+    return _why(request, segment, contact, entry, pinned, clock.now())
 
 
 def _why(
-    request: MemberRequest, segment: Segment, contact: Any, entered_at: datetime | None, now: datetime
+    request: MemberRequest,
+    segment: Segment,
+    contact: Any,
+    entry: SegmentEntry | None,
+    pinned: SegmentPin | None,
+    now: datetime,
 ) -> HttpResponse:
     problems = problems_of(segment.tree)
     context = {
         "segment": segment,
         "contact": contact,
-        "entered_at": entered_at,
+        "entered_at": entry.entered_at if entry else None,
+        "pin": pinned,
+        "can_pin": segment.kind == "dynamic" and segment.archived_at is None and "segments.edit" in request.permissions,
         "clauses": []
         if problems or segment.kind == "static"
         else explain(segment.tree, contact.pk, now, asker_of(request)),

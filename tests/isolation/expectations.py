@@ -337,6 +337,12 @@ TENANT_ROUTES: dict[str, Expect] = {
         segment_new=Route(),
         condition_preview=Route(),
         rfm_grid=Route(),
+        list_new=Route(),
+        segment_history=Route(pk="tagging.Segment"),
+        bulk_list=Route(),
+        list_upload=Route(pk="tagging.Segment", own={404}),  # a dynamic one
+        list_remove=Route(pk="tagging.Segment", ids={"contact_pk": "contacts.Contact"}, own={404}),
+        segment_pin=Route(pk="tagging.Segment", ids={"contact_pk": "contacts.Contact"}, body={"pin": "in"}),
         rfm_segment=Route(),
         rfm_compute=Route(),
         segment_detail=Route(pk="tagging.Segment"),

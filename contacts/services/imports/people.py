@@ -46,14 +46,19 @@ _IDENTITIES = ("external", "unionid")
 # --- Columns --------------------------------------------------------------------------------------------------------
 
 
-def columns(heads: Sequence[str]) -> list[Column]:
-    """What a file may say of people. Custom fields come in by heads such as `custom.skin`."""
-    keys = [
+def key_columns() -> list[Column]:
+    """What says whose row it is; of several the first that is filled in."""
+    return [
         Column("id", (_("客户编号"), "id", "contact_id"), lambda: _number, is_key=True),
         Column("external", ("external_userid", "外部联系人ID", "客户ID"), lambda: _identity, is_key=True, sample="wmAAAA"),
         Column("unionid", ("unionid", "union_id"), lambda: _identity, is_key=True),
         Column("by_phone", (_("手机号"), "手机", "会员手机", "mobile"), lambda: cells.phone, is_key=True),
     ]  # fmt: skip
+
+
+def columns(heads: Sequence[str]) -> list[Column]:
+    """What a file may say of people. Custom fields come in by heads such as `custom.skin`."""
+    keys = key_columns()
     fields = [
         Column("birthday", (_("生日"), "出生日期", "birthday"), cells.day(_("生日"), last=_today), sample="1990-05-20"),
         Column("stage", (_("阶段"), "客户阶段", "生命周期阶段", "stage"), cells.choice(_("阶段"), _stages, _("请写使用中的阶段名"))),
@@ -177,6 +182,14 @@ def _stale(part: Slice) -> tuple[list[int], bool]:
     return lines, len(lines) == len(rows)
 
 
+def judge_keys(part: Slice, change: str) -> None:
+    """Find the people of a slice's rows for a kind that does one thing with them. change: SQL over placed.root, a column → [before, after]
+    as jsonb, empty where nothing is to be done for her."""
+    sql, params = _judging(part, None, change)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+
+
 def _judge(part: Slice, lines: list[int] | None = None) -> bool:
     """Judge the slice, or only these lines of it; whether one of them means somebody else than was written."""
     sql, params = _judging(part, lines)
@@ -185,7 +198,7 @@ def _judge(part: Slice, lines: list[int] | None = None) -> bool:
         return any(has_moved for (has_moved,) in cursor.fetchall())
 
 
-def _judging(part: Slice, lines: list[int] | None) -> tuple[str, list[Any]]:
+def _judging(part: Slice, lines: list[int] | None, change: str = "") -> tuple[str, list[Any]]:
     """The statement that finds the person of each row and compares what it wants with what stands. Its parts are materialised:
     folded into each other, each comparison would be made as often as its answer is looked at.
 
@@ -200,6 +213,8 @@ def _judging(part: Slice, lines: list[int] | None) -> tuple[str, list[Any]]:
     changes = [piece for column, piece in _CHANGES.items() if column in part.run.mapping]
     if any(key.startswith("custom.") for key in part.run.mapping):
         changes.append(_CUSTOM_CHANGE)
+    if change:
+        changes.append(change)
     changed = " || ".join(changes) or "'{}'::jsonb"
     lasts = (
         "owner" not in part.run.mapping and scope_from_json(part.run.scope).sees_all and len(_scopes("external")[0]) < 2

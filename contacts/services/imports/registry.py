@@ -81,6 +81,9 @@ class Kind:
     slice_rows: int = 10_000  # a slice is done within some seconds
     narrow: Callable[[Slice], int] | None = None  # its last line, where some rows are far more work than others
     may_act: bool = False  # rules and stages by condition can take its changes as news
+    is_aimed: bool = (
+        False  # every row goes into one thing, ImportRun.aim: begun on that thing's page, and a key alone says enough
+    )
 
 
 Provider = Callable[[Sequence[str]], Sequence[Column]]

@@ -37,8 +37,9 @@ _FIGURES = ("rows_created", "rows_updated", "rows_unchanged", "rows_rejected")
 # --- What an operator does ----------------------------------------------------------------------------------------------
 
 
-def take_upload(kind: Kind, upload: Any, scope: DataScope, *, by: Actor) -> ImportRun:
+def take_upload(kind: Kind, upload: Any, scope: DataScope, *, by: Actor, aim: int | None = None) -> ImportRun:
     """Keep the file and guess its columns; nothing is read further until somebody confirms them. Raises UserError."""
+    assert (aim is not None) == kind.is_aimed
     path, digest = files.keep(upload)
     try:
         heads = files.heads_of(path)
@@ -46,7 +47,7 @@ def take_upload(kind: Kind, upload: Any, scope: DataScope, *, by: Actor) -> Impo
         path.unlink(missing_ok=True)
         raise
     return ImportRun.objects.create(
-        kind=kind.key, file_name=upload.name[:200], file_path=str(path.relative_to(settings.MEDIA_ROOT)), file_digest=digest,
+        kind=kind.key, aim=aim, file_name=upload.name[:200], file_path=str(path.relative_to(settings.MEDIA_ROOT)), file_digest=digest,
         heads=heads, mapping=files.guessed(kind, heads), scope=scope_as_json(scope),
         created_by_id=by.id if by.kind == "user" else None, created_at=clock.now(),
     )  # fmt: skip
@@ -129,7 +130,7 @@ def _refuse_poor(kind: Kind, heads: list[str], mapping: dict[str, int]) -> None:
         raise UserError(_("请至少对应一列来认出每一行:%(names)s。") % {"names": names})
     if missing:
         raise UserError(_("缺少必需的列:%(columns)s。") % {"columns": "、".join(missing)})
-    if all(one.is_key for one in chosen):
+    if not kind.is_aimed and all(one.is_key for one in chosen):
         raise UserError(_("没有要写入的列,请至少对应一列。"))
 
 
