@@ -10,10 +10,11 @@ from conditions.registry import Field
 
 @dataclass(frozen=True)
 class Ask:
-    """now: the domain instant. as_of: what happened after it is not known yet."""
+    """now: the domain instant. as_of: what happened after it is not known yet. sweep: the whole table is asked, not a few people."""
 
     now: datetime
     as_of: bool = False
+    sweep: bool = False
     known: dict[str, Field | None] = member(default_factory=dict, compare=False, repr=False)
 
     def field(self, key: str) -> Field | None:

@@ -1,7 +1,7 @@
 """Rows about a person → Q. Built of EXISTS and coalesced sums, which are never null."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import reduce
 from operator import and_, or_
 from typing import Any
@@ -13,6 +13,7 @@ from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 from conditions import windows
 from conditions.compiler.asking import Ask
 from conditions.compiler.sequences import InOrder
+from conditions.compiler.sweeping import Swept, negate
 from conditions.operators import ValueType
 from conditions.registry import Field
 from conditions.tree import Leaf
@@ -22,7 +23,7 @@ def of_rows(field: Field, leaf: Leaf, ask: Ask, *, negated: bool) -> Q:
     """A statement about rows, or its complement."""
     how = {ValueType.SET: _set, ValueType.FACTS: _facts, ValueType.SEQUENCE: _sequence}[field.type]
     found = how(field, leaf, ask)
-    return ~found if negated else found
+    return negate(found) if negated else found
 
 
 def rows_of(field: Field, leaf: Leaf, ask: Ask) -> QuerySet[Any]:
@@ -31,14 +32,6 @@ def rows_of(field: Field, leaf: Leaf, ask: Ask) -> QuerySet[Any]:
     if leaf.window is not None:
         rows = rows.filter(windows.rows_within(field.at, windows.span(leaf.window, ask.now)))
     return rows.exclude(**{f"{field.at}__gt": ask.now}) if ask.as_of and field.at else rows
-
-
-def _paths(field: Field) -> tuple[str, str]:
-    return field.person, f"{field.person}__root"
-
-
-def _exists(field: Field, rows: QuerySet[Any]) -> Q:
-    return reduce(or_, (Q(Exists(rows.filter(**{path: OuterRef("pk")}))) for path in _paths(field)))
 
 
 def _held(field: Field, leaf: Leaf) -> Q:
@@ -55,27 +48,56 @@ def _set(field: Field, leaf: Leaf, ask: Ask) -> Q:
         return _held(field, leaf)
     rows = rows_of(field, leaf, ask)
     if leaf.op in ("empty", "not_empty"):
-        found = _exists(field, rows)
-        return found if leaf.op == "not_empty" else ~found
+        found = _exists(field, rows, ask)
+        return found if leaf.op == "not_empty" else negate(found)
     if leaf.op == "all":
-        return reduce(and_, (_exists(field, rows.filter(**{field.value: value})) for value in leaf.value))
-    found = _exists(field, rows.filter(**{f"{field.value}__in": leaf.value}))
-    return found if leaf.op == "any" else ~found
+        return reduce(and_, (_exists(field, rows.filter(**{field.value: value}), ask) for value in leaf.value))
+    found = _exists(field, rows.filter(**{f"{field.value}__in": leaf.value}), ask)
+    return found if leaf.op == "any" else negate(found)
 
 
 def _facts(field: Field, leaf: Leaf, ask: Ask) -> Q:
     rows = rows_of(field, leaf, ask)
     if leaf.op == "never" or (leaf.op == "count_at_most" and leaf.value == 0):
-        return ~_exists(field, rows)
+        return negate(_exists(field, rows, ask))
     if leaf.op == "count_at_least" and leaf.value == 1:
-        return _exists(field, rows)
+        return _exists(field, rows, ask)
     if leaf.op == "last_older_than":
-        return _exists(field, rows) & ~_exists(
-            field, rows.filter(**{f"{field.at}__gt": ask.now - timedelta(days=leaf.value)})
-        )
+        return _last_older_than(field, rows, ask.now - timedelta(days=leaf.value), ask)
+    if ask.sweep:
+        return _swept_total(field, rows, leaf)
     compare = GreaterThanOrEqual if leaf.op.endswith("at_least") else LessThanOrEqual
     measure = Sum(field.amount) if leaf.op.startswith("sum") else Count("*")
     return Q(compare(_total(field, rows, measure), Value(leaf.value)))
+
+
+def _sequence(field: Field, leaf: Leaf, ask: Ask) -> Q:
+    rows = rows_of(field, leaf, ask).filter(**{f"{field.value}__in": leaf.value})
+    if ask.sweep:
+        found = Q(Swept(rows.values_list(field.person, field.value, field.at), leaf=leaf))
+    else:
+        hers = [rows.filter(**{path: OuterRef("pk")}).values_list(field.value, field.at) for path in _paths(field)]
+        found = Q(InOrder(hers, leaf))
+    return negate(found) if leaf.op == "not_in_order" else found
+
+
+# --- Is there a row, and how much is it all together? --------------------------------------------------------------
+
+
+def _paths(field: Field) -> tuple[str, str]:
+    return field.person, f"{field.person}__root"
+
+
+def _exists(field: Field, rows: QuerySet[Any], ask: Ask) -> Q:
+    if ask.sweep:
+        return Q(Swept(rows.values_list(field.person)))
+    return reduce(or_, (Q(Exists(rows.filter(**{path: OuterRef("pk")}))) for path in _paths(field)))
+
+
+def _last_older_than(field: Field, rows: QuerySet[Any], at: datetime, ask: Ask) -> Q:
+    if ask.sweep:
+        return Q(Swept(rows.values_list(field.person, field.at), having="max(measured) <= %s", given=[at]))
+    return _exists(field, rows, ask) & ~_exists(field, rows.filter(**{f"{field.at}__gt": at}), ask)
 
 
 def _total(field: Field, rows: QuerySet[Any], measure: Any) -> Any:
@@ -93,8 +115,12 @@ def _total(field: Field, rows: QuerySet[Any], measure: Any) -> Any:
     return parts[0] + parts[1]
 
 
-def _sequence(field: Field, leaf: Leaf, ask: Ask) -> Q:
-    rows = rows_of(field, leaf, ask).filter(**{f"{field.value}__in": leaf.value})
-    hers = [rows.filter(**{path: OuterRef("pk")}).values_list(field.value, field.at) for path in _paths(field)]
-    found = Q(InOrder(hers, leaf))
-    return ~found if leaf.op == "not_in_order" else found
+def _swept_total(field: Field, rows: QuerySet[Any], leaf: Leaf) -> Q:
+    """Of whoever has no rows no group is made: where 0 would do, the people whose total would not are sought and left out."""
+    is_sum, is_least = leaf.op.startswith("sum"), leaf.op.endswith("at_least")
+    measure = "COALESCE(sum(measured), 0)" if is_sum else "count(*)"
+    with_none = 0 >= leaf.value if is_least else 0 <= leaf.value
+    compare = (">=" if is_least else "<=") if not with_none else ("<" if is_least else ">")
+    asked = rows.values_list(field.person, field.amount if is_sum else Value(1))
+    found = Q(Swept(asked, having=f"{measure} {compare} %s", given=[leaf.value]))
+    return negate(found) if with_none else found

@@ -12,7 +12,7 @@ from django.db.models import BooleanField, Expression, QuerySet
 from conditions.tree import Leaf
 
 # Up to the last instant before the event's own: instants have microseconds.
-_BEFORE = "(ORDER BY at RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL '1 microsecond' PRECEDING)"
+_BEFORE = "ORDER BY at RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL '1 microsecond' PRECEDING"
 
 
 class InOrder(Expression):
@@ -40,15 +40,20 @@ class InOrder(Expression):
         return f"EXISTS({sql})", params
 
 
-def in_order(events: str, params: Sequence[Any], leaf: Leaf) -> tuple[str, list[Any]]:
-    """A SELECT of the events that end such a sequence; `events` is one of rows (kind, at)."""
+def in_order(events: str, params: Sequence[Any], leaf: Leaf, whose: str = "") -> tuple[str, list[Any]]:
+    """A SELECT of the events that end such a sequence; `events` is one of rows (kind, at). whose: the column of a person, where the
+    events are many people's, rows (person, kind, at); then it selects her.
+    """
     near, gap = ("", []) if leaf.gap is None else (" AND at <= before + %s", [timedelta(days=leaf.gap)])
     first, *middle = leaf.value[:-1]
     rule = "kind = %s"
-    sql, found = f"SELECT kind, at FROM ({events}) AS rows (kind, at)", list(params)
+    columns, frame = (
+        (f"{whose}, kind, at", f"(PARTITION BY {whose} {_BEFORE})") if whose else ("kind, at", f"({_BEFORE})")
+    )
+    sql, found = f"SELECT {columns} FROM ({events}) AS rows ({columns})", list(params)
     given: list[Any] = [first]
     for following in [*middle, leaf.value[-1]]:
-        sql = f"SELECT kind, at, max(CASE WHEN {rule} THEN at END) OVER {_BEFORE} AS before FROM ({sql}) AS place"
+        sql = f"SELECT {columns}, max(CASE WHEN {rule} THEN at END) OVER {frame} AS before FROM ({sql}) AS place"
         found = [*given, *found]
         rule, given = f"kind = %s AND before IS NOT NULL{near}", [following, *gap]
-    return f"SELECT 1 FROM ({sql}) AS place WHERE {rule}", [*found, *given]
+    return f"SELECT {whose or 1} FROM ({sql}) AS place WHERE {rule}", [*found, *given]

@@ -11,6 +11,7 @@ from django.db.models.lookups import GreaterThanOrEqual
 from conditions import registry
 from conditions.compiler.asking import Ask
 from conditions.compiler.rows import of_rows
+from conditions.compiler.sweeping import join
 from conditions.compiler.values import single
 from conditions.tree import Group, Leaf, Negation, Node, parse
 
@@ -22,12 +23,13 @@ class UnknownField(LookupError):
     """A leaf names a field or operator that is not registered. Validated trees have none, until an app goes."""
 
 
-def compile_tree(tree: dict[str, Any], now: datetime, *, as_of: bool = False) -> Q:
+def compile_tree(tree: dict[str, Any], now: datetime, *, sweep: bool = False, as_of: bool = False) -> Q:
     """The people a valid tree holds for at a domain instant, as a Q over conditions.people.people().
 
-    as_of: seen from that instant in the past; docs/conditions.md says what that knows. Raises UnknownField.
+    sweep: for work over the whole table, not for a few people: the same answer, found by hashing (wants work_mem, see
+    conditions.sweeping). as_of: seen from that instant in the past; docs/conditions.md says what that knows. Raises UnknownField.
     """
-    return compile_node(parse(tree), Ask(now, as_of=as_of))
+    return join(compile_node(parse(tree), Ask(now, as_of=as_of, sweep=sweep)))
 
 
 def compile_leaf(leaf: Leaf, now: datetime, *, negated: bool = False) -> Q:
