@@ -44,7 +44,7 @@ def keep(results: list[Result], path: Path = RESULTS) -> None:
 
 def show(result: Result, *, quick: bool) -> None:
     """One line per benchmark."""
-    verdict = "smoke test, not judged" if quick else "ok" if result.ok else "MISSED"
+    verdict = "not judged at this size" if quick else "ok" if result.ok else "MISSED"
     sign = "<=" if result.detail["better"] == "lower" else ">="
     print(
         f"{result.name:<20} ratio {result.ratio:<7} goal {sign} {result.goal:<5} spread {result.detail['spread']:<6} "

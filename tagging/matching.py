@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
-from django.db.models import BooleanField, Case, Model, Q, QuerySet, Value, When
+from django.db.models import Model, Q, QuerySet
 
 from conditions.compiler import compile_tree
 from conditions.people import people
@@ -29,23 +29,6 @@ def matching_sql(tree: dict[str, Any], now: datetime) -> tuple[str, Sequence[Any
 def matching_ids(tree: dict[str, Any], contact_ids: Iterable[int], now: datetime) -> set[int]:
     """Those of the given roots a tree holds for. One query."""
     return set(matching_people(tree, now).filter(pk__in=list(contact_ids)).values_list("pk", flat=True))
-
-
-def matches_of(trees: Mapping[int, dict[str, Any]], root_ids: Iterable[int], now: datetime) -> dict[int, set[int]]:
-    """Key → those of the given roots its tree holds for, of many trees. One query. Raises conditions.compiler.UnknownField."""
-    columns = {f"_tree{key}": _holds(compile_tree(tree, now)) for key, tree in trees.items()}
-    found: dict[int, set[int]] = {key: set() for key in trees}
-    for root_id, *truths in people().filter(pk__in=list(root_ids)).annotate(**columns).values_list("pk", *columns):
-        for key, holds in zip(trees, truths, strict=True):
-            if holds:
-                found[key].add(root_id)
-    return found
-
-
-def _holds(condition: Q) -> Any:
-    if not condition:
-        return Value(True)
-    return Case(When(condition, then=Value(True)), default=Value(False), output_field=BooleanField())
 
 
 def of_people(root_ids: Sequence[int], path: str = "contact") -> Q:

@@ -16,10 +16,10 @@ from django.utils.translation import gettext as _
 
 from conditions import dirty
 from conditions.compiler import UnknownField
+from conditions.matching import matches_of
 from conditions.people import branches
 from conditions.reading import values_read
 from conditions.schema import ConditionInvalid
-from tagging import matching
 from tagging.models import Segment, SegmentChange, SegmentEntry, SegmentPin
 from tagging.services import segment_boundaries, segment_entries
 from tagging.services.broken import fail_segment
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 RETRY_AFTER = timedelta(minutes=1)
 # People of a segment that is being built come again when it is built, which makes their marks due; or else after this long.
 PUT_OFF = timedelta(minutes=10)
-CHUNK = 50  # segments decided in one statement
+CHUNK = 100  # segments decided together
 State = Segment.State
 Origin = SegmentEntry.Origin
 
@@ -117,11 +117,12 @@ class _Batch:
     def _decide(self, segments: Sequence[Segment]) -> set[int]:
         if not self.contact_ids:
             self.contact_ids = sorted({*self.root_ids, *branches(self.root_ids)})
-        trees = {segment.pk: segment.tree for segment in segments}
-        matched = matching.matches_of(trees, self.root_ids, self.now)
+        matched = matches_of({segment.pk: segment.tree for segment in segments}, self.root_ids, self.now)
+        segments = self._answered(segments, matched)
+        ids = [segment.pk for segment in segments]
         wanted = {(pk, contact_id): str(Origin.TREE) for pk, ids in matched.items() for contact_id in ids}
-        self._pin(wanted, list(trees))
-        entries = SegmentEntry.objects.filter(contact_id__in=self.contact_ids, segment_id__in=list(trees))
+        self._pin(wanted, ids)
+        entries = SegmentEntry.objects.filter(contact_id__in=self.contact_ids, segment_id__in=ids)
         present = {
             (pk, contact_id): origin
             for pk, contact_id, origin in entries.values_list("segment_id", "contact_id", "origin")
@@ -129,6 +130,12 @@ class _Batch:
         segment_boundaries.schedule(segments, self.root_ids, self.now)
         moves = segment_entries.moves_between(present, wanted)
         return segment_entries.move(segments, moves, SegmentChange.Cause.CHANGE, self.now)
+
+    def _answered(self, segments: Sequence[Segment], matched: Mapping[int, set[int]]) -> Sequence[Segment]:
+        for segment in segments:
+            if segment.pk not in matched:
+                self._give_up(segment, UnknownField(_("条件里有已不存在的字段")))
+        return [segment for segment in segments if segment.pk in matched]
 
     def _pin(self, wanted: dict[Pair, str], segment_ids: Sequence[int]) -> None:
         """What somebody decided by hand wins over the conditions."""
