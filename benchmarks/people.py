@@ -1,6 +1,6 @@
 """Merchants with many customers, for benchmarks of lists: the same shape at every size, so that only the number differs."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from benchmarks.tenant import make_tenant
@@ -19,7 +19,7 @@ INSERT INTO contacts_contact (name, avatar_url, gender, kind, corp_name, stage_i
 SELECT name, '', 0, 1, '', stages.ids[1 + n %% cardinality(stages.ids)], at, members.ids[1 + n %% {stores}],
     stores.ids[1 + n %% {stores}], '{{}}', '', at, at, (n %% {ended} > 0)::int, lower(name) || ' ' || {inner} || ' ' || phone, at, at
 FROM (
-    SELECT n, %(until)s::timestamptz - n * interval '1 minute' AS at, lpad((n::bigint * 7919 %% 10000)::text, 4, '0') AS phone,
+    SELECT n, %(until)s::timestamptz - n * %(step)s::interval AS at, lpad((n::bigint * 7919 %% 10000)::text, 4, '0') AS phone,
         CASE WHEN n %% %(every)s = 0 THEN '欧阳晓雨' ELSE
             (SELECT string_agg(substr(%(signs)s, 1 + (('x' || substr(md5(n::text), 1 + 4 * k, 4))::bit(16)::int %% %(count)s), 1), '')
              FROM generate_series(0, 3) AS k) END AS name
@@ -41,8 +41,10 @@ FROM contacts_contact AS c JOIN contacts_identity AS i ON i.contact_id = c.id
 """
 
 
-def make_merchant(slug: str, size: int, until: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> Any:
-    """A merchant with so many customers in 50 stores, with a guide each, NAMED of them called 欧阳晓雨; one came each minute until then."""
+def make_merchant(
+    slug: str, size: int, until: datetime = datetime(2026, 1, 1, tzinfo=UTC), step: timedelta = timedelta(minutes=1)
+) -> Any:
+    """A merchant with so many customers in 50 stores, with a guide each, NAMED of them called 欧阳晓雨; one came each step until then."""
     from django.db import connection
 
     from contacts.models import Member, Store
@@ -58,7 +60,14 @@ def make_merchant(slug: str, size: int, until: datetime = datetime(2026, 1, 1, t
             Member.objects.create(
                 corp=corp, userid=f"guide{number}", name=f"导购{number}", store=store, status="active"
             )
-        given = {"until": until, "size": size, "every": size // NAMED, "signs": _SIGNS, "count": len(_SIGNS)}
+        given = {
+            "until": until,
+            "step": step,
+            "size": size,
+            "every": size // NAMED,
+            "signs": _SIGNS,
+            "count": len(_SIGNS),
+        }
         with connection.cursor() as cursor:
             cursor.execute(_PEOPLE.format(stores=STORES, ended=ENDED, inner=_INNER), given)
             cursor.execute(_IDENTITIES, {"corp_id": corp.corp_id})

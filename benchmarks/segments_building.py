@@ -79,7 +79,7 @@ class SegmentSql(Benchmark):
 
     def compare(self) -> None:
         self.detail["entries"] = self.found["subject"]
-        if self.found["subject"] != self.found["yardstick"] or not all(self.found["subject"]):
+        if self.found["subject"] != self.found["yardstick"] or not any(self.found["subject"]):
             raise Unfair(f"not the same people: {self.found}")
 
     def _inside(self):  # type: ignore[no-untyped-def]

@@ -51,6 +51,7 @@ def typical(world: World) -> list[Typical]:
     def ids(values: list[int]) -> str:
         return ", ".join(map(str, values))
 
+    often = f"{orders(365)} GROUP BY 1 HAVING count(*) >= 3"
     tag, stage, store, member = world.tags, world.stages, world.stores, world.members
     every: list[tuple[str, list[Any], str]] = [
         (
@@ -59,8 +60,7 @@ def typical(world: World) -> list[Typical]:
         ),
         (
             "高价值", [_leaf("order", "sum_at_least", 60000, 365)],
-            f"c.id IN (SELECT {_ROOT} FROM {_ORDERS} AND o.ordered_at > {ago(365)} AND o.ordered_at <= %(now)s"
-            " GROUP BY 1 HAVING sum(o.total_minor - o.refunded_minor) >= 60000)",
+            f"c.id IN ({orders(365)} GROUP BY 1 HAVING sum(o.total_minor - o.refunded_minor) >= 60000)",
         ),
         (
             "沉睡", [_leaf("order", "last_older_than", 180)],
@@ -68,8 +68,8 @@ def typical(world: World) -> list[Typical]:
         ),
         ("有任一标签", [_leaf("tag", "any", tag[:3])], f"c.id IN ({marks(*tag[:3])})"),
         (
-            "两个标签都有、没有另一个", [_leaf("tag", "any", [tag[0]]), _leaf("tag", "any", [tag[1], tag[33]]), _leaf("tag", "none", [tag[5]])],
-            f"c.id IN ({marks(tag[0])}) AND c.id IN ({marks(tag[1], tag[33])}) AND NOT EXISTS (SELECT 1 FROM ({marks(tag[5])}) AS x (id) WHERE x.id = c.id)",
+            "两个标签都有、没有另一个", [_leaf("tag", "any", [tag[0]]), _leaf("tag", "any", [tag[1], tag[67]]), _leaf("tag", "none", [tag[134]])],
+            f"c.id IN ({marks(tag[0])}) AND c.id IN ({marks(tag[1], tag[67])}) AND NOT EXISTS (SELECT 1 FROM ({marks(tag[134])}) AS x (id) WHERE x.id = c.id)",
         ),
         (
             "阶段与门店", [_leaf("contact.stage", "in", stage[:2]), _leaf("contact.store", "in", store[:10])],
@@ -81,7 +81,7 @@ def typical(world: World) -> list[Typical]:
         ),
         (
             "半年内两单", [_leaf("order", "count_at_least", 2, 180)],
-            f"c.id IN (SELECT {_ROOT} FROM {_ORDERS} AND o.ordered_at > {ago(180)} AND o.ordered_at <= %(now)s GROUP BY 1 HAVING count(*) >= 2)",
+            f"c.id IN ({orders(180)} GROUP BY 1 HAVING count(*) >= 2)",
         ),
         (
             "收到群发未回购", [_leaf("event.push.sent", "count_at_least", 1, 60), _leaf("order", "never", days=60)],
@@ -97,8 +97,7 @@ def typical(world: World) -> list[Typical]:
         ),
         (
             "标签或多次消费", [{"any": [_leaf("tag", "any", tag[10:12]), _leaf("order", "count_at_least", 3, 365)]}, _leaf("contact.stage", "not_in", stage[:1])],
-            f"c.id IN ({marks(*tag[10:12])} UNION ALL SELECT {_ROOT} FROM {_ORDERS} AND o.ordered_at > {ago(365)} AND o.ordered_at <= %(now)s"
-            f" GROUP BY 1 HAVING count(*) >= 3) AND (c.stage_id NOT IN ({ids(stage[:1])}) OR c.stage_id IS NULL)",
+            f"c.id IN ({marks(*tag[10:12])} UNION ALL {often}) AND (c.stage_id NOT IN ({ids(stage[:1])}) OR c.stage_id IS NULL)",
         ),
     ]  # fmt: skip
     return [(name, {"version": 1, "root": {"all": parts}}, f"{_PEOPLE} AND {sql}") for name, parts, sql in every]

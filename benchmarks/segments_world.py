@@ -73,11 +73,14 @@ def world(size: int) -> World:
 
     merchants.migrate_public()
     now = clock.now()
-    tenant = people.make_merchant(f"bench-segments-{size}", size, until=now - timedelta(hours=1))
+    tenant = people.make_merchant(
+        f"bench-segments-{size}", size, until=now - timedelta(hours=1), step=timedelta(days=700) / size
+    )
     atexit.register(drop_tenant, tenant)
     with tenant_scope(tenant):
         groups = [TagGroup.objects.create(kind="internal", name=f"标签组{n}") for n in range(GROUPS)]
         Tag.objects.bulk_create(Tag(group=groups[n % GROUPS], name=f"标签{n}") for n in range(TAGS))
+        Member.objects.update(has_customer_contact=True)
         given = {"size": size, "now": now, "tags": TAGS}
         with connection.cursor() as cursor:
             cursor.execute(_OTHER_FOLLOWS.replace("%%", "%"))
