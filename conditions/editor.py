@@ -114,11 +114,11 @@ class EditorLeaf(EditorNode):
     traits: list[str] = slot(default_factory=list)
     queries: Mapping[str, str] = slot(default_factory=dict)
     number: int = 0
+    field_options: str = ""  # HTML, see tagging.views.builder
     is_leaf: bool = True
 
-    @cached_property
-    def field(self) -> Field | None:
-        return registry.find(self.raw.get("field", ""))
+    def __post_init__(self) -> None:
+        self.field: Field | None = registry.find(self.raw.get("field", ""))
 
     @property
     def operator(self) -> Operator | None:
@@ -128,13 +128,13 @@ class EditorLeaf(EditorNode):
     def wants(self) -> str:
         return self.operator.wants if self.operator else "nothing"
 
-    @property
+    @cached_property
     def choices(self) -> Choices:
         """The options of the value."""
         options = self.field.options() if self.field and self.field.options else ()
         return self._choices(f"v:{self.path}", options, self.raw.get("value"), self.field, "v")
 
-    @property
+    @cached_property
     def where(self) -> list[tuple[Trait, Choices]]:
         """A row for each trait that narrows."""
         found = []
@@ -149,8 +149,7 @@ class EditorLeaf(EditorNode):
         self, name: str, options: Iterable[Option], chosen: Any, source: Field | Trait | None, letter: str
     ) -> Choices:
         values = chosen if isinstance(chosen, list) else []
-        offered = source.offered if source else None
-        seen = None if offered is None or self.scope.sees_all else set(offered(self.scope).values_list("pk", flat=True))
+        seen = registry.seen_values(source, self.scope) if source else None
         return _choices(name, options, values, seen, self.queries.get(letter, ""))
 
     @property
@@ -158,7 +157,7 @@ class EditorLeaf(EditorNode):
         """By what else its rows can be narrowed."""
         return [trait for trait in self.field.traits if trait.key not in self.traits] if self.field else []
 
-    @property
+    @cached_property
     def steps(self) -> list[tuple[int, list[tuple[Text, list[tuple[Option, bool]]]]]]:
         """The places of a sequence, each with its options: those that are filled and one more."""
         value = self.raw.get("value")
@@ -299,6 +298,13 @@ def leaves_of(node: Node) -> Iterator[EditorLeaf]:
     else:
         for child in node.children:
             yield from leaves_of(child)
+
+
+def ask_options(root: EditorGroup) -> None:
+    """The lists that the rows choose from, now: inside registry.asked_once each costs one query, however many rows have it."""
+    for leaf in leaves_of(root):
+        for name in ("where", {"options": "choices", "events": "steps"}.get(leaf.wants, "where")):
+            getattr(leaf, name)
 
 
 def nodes_of(node: Node) -> Iterator[Node]:

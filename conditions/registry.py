@@ -22,7 +22,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import Q, QuerySet
 from django.utils.functional import Promise
@@ -219,11 +219,11 @@ def register_family(family: Family) -> None:
     _families[family.prefix] = family
 
 
-_page: ContextVar[dict[str, Field | None] | None] = ContextVar("condition_fields", default=None)
+_page: ContextVar[dict[Any, Any] | None] = ContextVar("condition_fields", default=None)
 
 
 @contextmanager
-def asked_once(known: dict[str, Field | None]) -> Iterator[None]:
+def asked_once(known: dict[Any, Any]) -> Iterator[None]:
     """Within it, fields are looked up once and their lists of options asked for once, however many leaves speak of them; for the making
     of one page. known: where they are kept, if the page is made in several steps."""
     token = _page.set(known)
@@ -238,7 +238,7 @@ def _remembered(field: Field) -> Field:
     page = _page.get()
     if page is None:
         return field
-    known = page.get(field.key)
+    known: Field | None = page.get(field.key)
     if known is None:
         traits = tuple(replace(trait, options=cache(trait.options)) for trait in field.traits)
         options, unavailable = field.options and cache(field.options), field.unavailable and cache(field.unavailable)
@@ -246,11 +246,25 @@ def _remembered(field: Field) -> Field:
     return known
 
 
+def seen_values(source: Field | Trait, scope: DataScope) -> frozenset[Any] | None:
+    """The options' values that somebody sees of, None: of all."""
+    if source.offered is None or scope.sees_all:
+        return None
+    page = _page.get()
+    key = (source.offered, scope)
+    if page is not None and key in page:
+        return cast("frozenset[Any]", page[key])
+    seen = frozenset(source.offered(scope).values_list("pk", flat=True))
+    if page is not None:
+        page[key] = seen
+    return seen
+
+
 def find(key: str) -> Field | None:
     """The field of a key, or None."""
     page = _page.get()
     if page is not None and key in page:
-        return page[key]
+        return cast("Field | None", page[key])
     known = _fields.get(key)
     if known is None:
         family = next((family for prefix, family in _families.items() if key.startswith(prefix)), None)

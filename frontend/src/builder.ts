@@ -106,6 +106,13 @@ export function startBuilder(): void {
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.target as HTMLElement).matches?.("[data-find]")) event.preventDefault();
   });
+  // A count of a tree that is changing is of no use any more.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const from = event.target as HTMLElement;
+    if (!from.closest?.(BUILDER) || from.closest("#audience")) return;
+    window.clearTimeout(pause);
+    document.getElementById("audience")?.dispatchEvent(new Event("htmx:abort"));
+  });
   document.addEventListener("htmx:beforeSwap", (event) => {
     const target = (event as CustomEvent<{ target: HTMLElement }>).detail.target;
     if (target.matches(BUILDER)) keep(target);

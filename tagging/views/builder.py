@@ -2,12 +2,15 @@
 answers to htmx (templates/conditions)."""
 
 import json
+from functools import cache
 from itertools import islice
 from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
@@ -16,18 +19,19 @@ from accounts.scope import DataScope
 from conditions import editor, moves, registry
 from conditions.compiler import compile_tree
 from conditions.posting import DEEPEST, MOST, Posted, read_post
-from conditions.registry import Asker, Option
+from conditions.registry import Asker, Field, Option
 from conditions.render import in_words
 from conditions.schema import closed_to, is_shaped, problems_of
 from conditions.tree import EVERYONE, leaves, parse
-from contacts.counting import Count, count_rows
+from contacts.counting import count_rows
 from contacts.custom import asker_of
 from contacts.queries import visible_contacts
 from scrm.lib import clock
+from scrm.lib.db.patience import TookTooLong, at_most
 from tagging import simple
-from tagging.matching import matching_people
 
 SAMPLE = 10
+ABOUT_SECONDS, EXACT_SECONDS = 5, 15  # what a number may take; the second is below the time-out of scripts (htmx.ts)
 
 
 def posted_tree(request: MemberRequest) -> tuple[dict[str, Any], list[str]]:
@@ -109,6 +113,9 @@ def builder_context(
         tree_json = json.dumps(tree, ensure_ascii=False, indent=2)
         use_json = request.POST.get("use_json")
         fields = editor.field_choices(asker, {leaf.field for leaf in leaves(parse(tree))})
+        if mode == "tree":
+            editor.ask_options(root)
+            _put_field_options(root, fields)
         return {
             "mode": mode,
             "preview_url": preview_url or reverse("tagging:condition_preview"),
@@ -117,8 +124,6 @@ def builder_context(
             "shape": editor.shape_of(root),
             "kinds": editor.KINDS,
             "windows": editor.WINDOWS,
-            "fields": fields,
-            "field_keys": {one.key for _heading, items in fields for one, _why in items},
             "sentences": sentences,
             "why_tree": "" if sentences or not is_sound else _why_tree(tree),
             "simple_options": _simple_options(asker, request.scope, sentences) if mode == "simple" else {},
@@ -127,6 +132,38 @@ def builder_context(
             "json_open": bool(use_json),
             **_last_step(request, posted),
         }
+
+
+def _put_field_options(root: editor.EditorGroup, fields: list[tuple[str, list[tuple[Field, str]]]]) -> None:
+    """Each row's select of fields. Built here: as a template, it would take most of the time of a page with many rows."""
+    known = [
+        (escape(heading), [(one.key, escape(one.key), escape(_with_reason(one, why)), bool(why)) for one, why in items])
+        for heading, items in fields
+    ]
+
+    @cache
+    def options(chosen: str, label: str) -> SafeString:
+        lines = [] if any(chosen == key for _h, items in known for key, *_ in items) else [_gone(chosen, label)]
+        for heading, items in known:
+            lines.append(f'<optgroup label="{heading}">')
+            for key, value, text, is_closed in items:
+                state = " selected" if key == chosen else " disabled" if is_closed else ""
+                lines.append(f'<option value="{value}"{state}>{text}</option>')
+            lines.append("</optgroup>")
+        return SafeString("".join(lines))  # every part is escaped above
+
+    for leaf in editor.leaves_of(root):
+        leaf.field_options = options(leaf.raw.get("field", ""), str(leaf.field.label) if leaf.field else "")
+
+
+def _with_reason(field: Field, why: str) -> str:
+    return f"{field.label}({why})" if why else str(field.label)
+
+
+def _gone(key: str, label: str) -> str:
+    return format_html(
+        '<option value="{}" selected>{}</option>', key, _("已不存在的字段 %(key)s") % {"key": label or key}
+    )
 
 
 def _posted_editor(request: MemberRequest, tree: dict[str, Any]) -> Posted | None:
@@ -205,31 +242,41 @@ def _offered(narrowed: tuple[str, str], scope: DataScope, chosen: set[Any]) -> l
 
 
 def audience(request: MemberRequest, tree: dict[str, Any], people: Any = None) -> dict[str, Any]:
-    """The live count within the scope, ten of them, the tree in words, or what is still missing. people: of whom; counted as the
-    customer list counts."""
+    """How many are meant within the scope, ten of them, the tree in words, or what is still missing. people: of whom, in place of
+    everybody she sees. About how many at once; exactly when that is asked for, as the page does by itself after it."""
     with registry.asked_once(_fields_of(request)):
-        return _audience(request, tree, people)
+        found = {"sample": [], "words": "", "scope_is_all": request.scope.sees_all, "count": None, "is_slow": False}
+        problems = problems_of(tree, asker_of(request))
+        if problems:
+            return {**found, "problems": problems}
+        matching = compile_tree(tree, clock.now())
+        rows = (visible_contacts(request.scope) if people is None else people).filter(matching)
+        return {**found, "problems": [], "words": in_words(tree), **_counted(request, rows)}
 
 
-def _audience(request: MemberRequest, tree: dict[str, Any], people: Any) -> dict[str, Any]:
-    problems = problems_of(tree, asker_of(request))
-    if problems:
-        return {"problems": problems, "words": "", "count": None, "sample": [], "scope_is_all": request.scope.sees_all}
-    if people is None:
-        visible = visible_contacts(request.scope).filter(pk__in=matching_people(tree, clock.now()).values("pk"))
-        counted = Count(visible.count(), True)
-    else:
-        visible = people.filter(compile_tree(tree, clock.now()))
-        counted = count_rows(visible)
-    sample = list(visible.select_related("stage", "owner").order_by("-last_added_at", "-pk")[:SAMPLE])
-    found = {"count": counted.number, "is_about": not counted.is_exact, "sample": sample}
-    return {"problems": [], "words": in_words(tree), "scope_is_all": request.scope.sees_all, **found}
+def _counted(request: MemberRequest, rows: Any) -> dict[str, Any]:
+    wants_exact = request.POST.get("part") == "count" or "exact" in request.POST
+    try:
+        with at_most(EXACT_SECONDS if wants_exact else ABOUT_SECONDS):
+            counted = count_rows(rows, exact=wants_exact)
+            found = {"count": counted.number, "is_about": not counted.is_exact}
+            if request.POST.get("part") == "count":
+                return found
+            return {**found, "sample": list(rows.select_related("stage").order_by("-last_added_at", "-pk")[:SAMPLE])}
+    except TookTooLong:
+        return {"is_slow": True, "seconds": EXACT_SECONDS if wants_exact else ABOUT_SECONDS}
 
 
 def builder_answer(request: MemberRequest, context: dict[str, Any]) -> HttpResponse:
-    """The part of the builder that htmx asked for: after a value was filled in, all but the controls; else the whole."""
-    template = "conditions/_beside.html" if request.POST.get("part") == "audience" else "conditions/_builder.html"
-    return render(request, template, context)
+    """The part of the builder that htmx asked for: all but the controls, after a value was filled in; the exact number; or the whole."""
+    part = request.POST.get("part")
+    if part == "count":
+        template = "conditions/_slow.html" if context["is_slow"] else "conditions/_count.html"
+        answer = render(request, template, context)
+        if context["is_slow"]:
+            answer["HX-Retarget"] = "#audience-exact"  # the number that is known stays
+        return answer
+    return render(request, "conditions/_beside.html" if part == "audience" else "conditions/_builder.html", context)
 
 
 @require_POST

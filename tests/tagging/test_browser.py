@@ -161,10 +161,10 @@ def test_every_page_fits_and_reads(chromium, site, world, width):
 def test_a_segment_is_built_by_clicking_with_its_count_beside(chromium, site, world):
     page = open_page(chromium, site, log_in("hq"))
     page.goto(f"{site}/segments/new/")
-    expect(page.locator("#audience-head + strong")).to_have_text("6 人")
+    expect(page.locator("#audience-count strong")).to_have_text("6 人")
     page.get_by_text("有任一标签").click()
     page.get_by_text("敏感肌", exact=True).click()
-    expect(page.locator("#audience-head + strong")).not_to_have_text("6 人")
+    expect(page.locator("#audience-count strong")).not_to_have_text("6 人")
     page.get_by_role("button", name="高级").click()
     page.get_by_role("button", name="添加条件").click()
     row = page.locator(".condition-leaf").nth(1)

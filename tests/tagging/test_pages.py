@@ -3,17 +3,19 @@
 import json
 
 import pytest
+from django.db import connection
 
 from accounts.permissions import all_permissions
 from commerce.models import OrderLine, Product
 from conditions import registry
 from conditions.drain import drain_batch
 from conditions.registry import Asker
-from contacts.models import Stage
+from contacts.models import Stage, Store
 from scrm.lib import clock
 from tagging import simple
 from tagging.models import FollowTag, Rule, Segment, Tag, TagGroup
 from tagging.services import segments
+from tagging.views import builder
 from tenants.audit import SYSTEM
 from tests.support import tagging
 from tests.support.commerce import make_order
@@ -232,6 +234,37 @@ def test_events_in_an_order_and_a_share_of_people_are_filled_in(acme_client, own
     assert named.context["count"] == 1
 
 
+def test_a_long_list_is_counted_about_at_once_and_exactly_after(acme_client, person, monkeypatch):
+    monkeypatch.setattr("contacts.counting.EXACT", 2)
+    for number in range(4):
+        tagging.make_person(f"客户{number}", active_follows=1)
+    form = posted({"all": []})
+    about = acme_client.post("/segments/preview/", form)
+    assert about.context["is_about"] and len(about.context["sample"]) == 5
+    assert "正在数准确人数" in about.content.decode()
+    exact = acme_client.post("/segments/preview/", form | {"part": "count"}, HTTP_HX_REQUEST="true")
+    assert "5 人" in exact.content.decode() and "约" not in exact.content.decode()
+    assert acme_client.post("/segments/new/", form | {"exact": "1"}).context["count"] == 5, (
+        "without scripts, by a button"
+    )
+
+
+def test_a_count_that_takes_too_long_is_stopped_and_says_so(acme_client, person, monkeypatch):
+    def slowly(rows, *, exact=False):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(5)")
+
+    monkeypatch.setattr(builder, "count_rows", slowly)
+    monkeypatch.setattr(builder, "EXACT_SECONDS", 0.05)
+    form = posted({"all": [name_is("王姐")]}, part="count")
+    answer = acme_client.post("/segments/preview/", form, HTTP_HX_REQUEST="true")
+    assert "秒内没有数完" in answer.content.decode()
+    assert answer["HX-Retarget"] == "#audience-exact"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('statement_timeout')")
+        assert cursor.fetchone() == ("0",)
+
+
 def test_pasted_json_is_checked_and_names_the_path(acme_client, tag):
     bad = {"version": 1, "root": {"all": [{"field": "tag", "op": "any", "value": [tag.pk, 99]}]}}
     form = posted({"all": [name_is("王姐")]}, use_json="1")
@@ -359,6 +392,23 @@ def test_pages_cost_a_constant_number_of_queries(acme_client, corp, guide, djang
     for url, limit in (("/tags/", 14), ("/segments/", 22)):
         with django_assert_max_num_queries(limit):
             acme_client.get(url)
+
+
+def test_thirty_rows_of_the_builder_ask_for_each_list_once(acme, guide, tag, django_assert_max_num_queries):
+    client = log_in("growth", scope=Store.objects.create(code="s1", name="静安店"))
+    rows = [
+        {"field": "tag", "op": "any", "value": [tag.pk]},
+        {"field": "contact.owner", "op": "in", "value": [guide.pk]},
+        {"field": "follow.member", "op": "none", "value": [guide.pk]},
+        {"field": "contact.store", "op": "empty"},
+        {"field": "events", "op": "in_order", "value": ["follow.added", "follow.added"]},
+        {"field": "custom.gone", "op": "is", "value": "x"},
+    ]
+    for count in (6, 30):
+        tree = {"version": 1, "root": {"all": rows * (count // 6)}}
+        form = {"mode": "tree", "use_json": "1", "json": json.dumps(tree)}
+        with django_assert_max_num_queries(24):
+            assert client.post("/segments/preview/", form).status_code == 200
 
 
 def test_every_registered_field_can_be_shown_in_the_editor(acme_client):
