@@ -29,6 +29,11 @@ def told_by(source: str) -> Iterator[None]:
         _is_backfill.reset(token)
 
 
+def is_backfill() -> bool:
+    """Whether what is written here only the first sync tells (`told_by`)."""
+    return _is_backfill.get()
+
+
 EVERYTHING = "*"  # a person appeared, or two became one: whatever a consumer reads may have changed
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.http import QueryDict
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
@@ -18,7 +19,10 @@ from tagging.models import Rule
 @dataclass(frozen=True)
 class Kind:
     """problems(action): sentences, empty when it can run. in_words(action): 打标签「老客」. run(rule, root ids, action, now): root id
-    → what was done, for the record; a person left out got nothing. reads(action): ids of tags it names."""
+    → what was done, for the record; a person left out got nothing. tags(action): ids of tags it names. claims(action): what of a
+    person it decides, and how: of two actions with one key and different values only one can be had. calls(action, root ids): how
+    often WeCom is called. template: its part of the form, drawn with options(the action as it is), read by from_post (None: not
+    wanted)."""
 
     key: str
     label: str | Promise
@@ -26,6 +30,11 @@ class Kind:
     in_words: Callable[[Mapping[str, Any]], str]
     run: Callable[[Rule, Sequence[int], Mapping[str, Any], datetime], Mapping[int, Any]]
     tags: Callable[[Mapping[str, Any]], set[int]] = lambda action: set()
+    claims: Callable[[Mapping[str, Any]], Mapping[Any, Any]] = lambda action: {}
+    calls: Callable[[Mapping[str, Any], Sequence[int]], int] = lambda action, root_ids: 0
+    template: str = ""
+    options: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda action: {}
+    from_post: Callable[[QueryDict], dict[str, Any] | None] = lambda post: None
 
 
 _kinds: dict[str, Kind] = {}
@@ -69,3 +78,15 @@ def tags_of(action: Any) -> set[int]:
     """Ids of tags the action names."""
     kind = _kinds.get(action.get("kind", "")) if isinstance(action, dict) else None
     return kind.tags(action) if kind else set()
+
+
+def claims_of(action: Any) -> Mapping[Any, Any]:
+    """What of a person an action decides."""
+    kind = _kinds.get(action.get("kind", "")) if isinstance(action, dict) else None
+    return kind.claims(action) if kind else {}
+
+
+def from_post(post: QueryDict) -> list[dict[str, Any]]:
+    """The actions of a posted form, in the order of the kinds."""
+    found = [(kind.key, kind.from_post(post)) for kind in all_kinds()]
+    return [{"kind": key, **action} for key, action in found if action is not None]

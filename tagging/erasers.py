@@ -31,4 +31,5 @@ def register() -> None:
             lambda subject: of_contact(subject) & Q(left_at__isnull=True),
             blank={"left_at": lambda row, subject: subject.at},
         ),
+        Eraser("tagging.RuleEvent", _("规则事件"), of_contact),
     )

@@ -37,19 +37,28 @@ def of_people(root_ids: Sequence[int], path: str = "contact") -> Q:
 
 
 def insert_select(
-    model: type[Model], rows: QuerySet[Any], constants: Mapping[str, Any], *, suffix: str = "ON CONFLICT DO NOTHING"
+    model: type[Model],
+    rows: QuerySet[Any],
+    constants: Mapping[str, Any],
+    *,
+    suffix: str = "ON CONFLICT DO NOTHING",
+    keyed: tuple[str, str] | None = None,
 ) -> list[int]:
-    """INSERT … SELECT a row per person of `rows` (a queryset of contacts) with the same constants; the people written."""
+    """INSERT … SELECT a row per person of `rows` (a queryset of contacts) with the same constants; the people written.
+
+    keyed: a text column that gets a prefix and the person's id.
+    """
     sql, params = rows.values_list("pk").query.sql_with_params()
     quote = connection.ops.quote_name
     names = ", ".join(
-        quote(str(getattr(model._meta.get_field(name), "column", name))) for name in ("contact", *constants)
+        quote(str(getattr(model._meta.get_field(name), "column", name)))
+        for name in ("contact", *constants, *([keyed[0]] if keyed else []))
     )
-    marks = "".join(", %s" for _ in constants)
+    marks = "".join(", %s" for _ in constants) + (", %s || matched.id" if keyed else "")
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {quote(model._meta.db_table)} ({names}) SELECT matched.id{marks}"
             f" FROM ({sql}) AS matched (id) {suffix} RETURNING contact_id",
-            [*constants.values(), *params],
+            [*constants.values(), *([keyed[1]] if keyed else []), *params],
         )
         return [pk for (pk,) in cursor.fetchall()]

@@ -82,8 +82,8 @@ def live_segments() -> QuerySet[Segment]:
 
 
 def enabled_rules() -> QuerySet[Rule]:
-    """Rules that act."""
-    return Rule.objects.filter(state=Rule.State.ON).order_by("id")
+    """Rules that act, in the order in which they take their turn."""
+    return Rule.objects.filter(state=Rule.State.ON).order_by("position", "id")
 
 
 def recent_runs(rule: Rule) -> QuerySet[RuleMatch]:

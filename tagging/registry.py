@@ -16,8 +16,21 @@ from contacts.services.imports.registry import register_import_kind
 from contacts.services.merging import on_merged
 from tagging import actions, comparing, erasers, fields, handlers, listing, queries, sources, tag_readers
 from tagging import segments as listeners
-from tagging.models import RuleMatch, SegmentChange, SegmentSize, TagMergeMove
-from tagging.services import inheriting, list_imports, merging, rfm, rules, segment_building, segments, static_lists
+from tagging.models import RuleEvent, RuleMatch, SegmentChange, SegmentSize, TagMergeMove
+from tagging.services import (
+    inheriting,
+    list_imports,
+    merging,
+    rfm,
+    rule_events,
+    rule_running,
+    rule_schedule,
+    rule_uses,
+    rules,
+    segment_building,
+    segments,
+    static_lists,
+)
 from tagging.services.acting import STAGE, TAG
 from tagging.services.bulk import TAGS, sources_of
 from tagging.services.bulk_lists import LISTS
@@ -67,11 +80,16 @@ def register() -> None:
         )
     )
     listeners.register_uses("segments", segments.uses_of_segment)
-    listeners.register_uses("rules", rules.uses_of_segment)
-    stage_editing.register_uses("tagging", rules.uses_of_stage)
-    custom_fields.register_uses("tagging", rules.uses_of_field)
+    listeners.register_uses("rules", rule_uses.uses_of_segment)
+    listeners.on_change("rules", rule_events.on_segment_change)
+    stage_editing.register_uses("tagging", rule_uses.uses_of_stage)
+    stage_editing.register_movers("rules", rules.movers_back)
+    custom_fields.register_uses("tagging", rule_uses.uses_of_field)
+    timeline.on_recorded(rule_events.on_facts)
     consumers.register(Consumer("segments", segments.reads, segments.consume, absorb=segments.absorb, order=200))
-    consumers.register(Consumer("rules", rules.reads, rules.consume, absorb=rules.absorb, order=300))
+    consumers.register(
+        Consumer("rules", rule_running.reads, rule_running.consume, absorb=rule_running.absorb, order=300)
+    )
     lanes.register(
         lanes.Lane(
             segments.LANE,
@@ -84,8 +102,12 @@ def register() -> None:
     )
     lanes.register(lanes.Lane(rfm.LANE, queue="segments", drain=rfm.drain, next_due=rfm.next_due, lease_seconds=300))
     quiet.register("rfm_grid", rfm.count_due)
-    on_merged(rules.on_merged)
+    on_merged(rule_running.on_merged)
     on_merged(static_lists.on_merged)
+    lanes.register(
+        lanes.Lane(rule_schedule.LANE, queue="segments", drain=rule_schedule.drain, next_due=rule_schedule.next_due)
+    )
+    quiet.register("rules", rule_schedule.count_due)
     successions.on_taken_over(inheriting.take_over)
     quiet.register("segment_builds", _count_builds)
     retention.register(
@@ -101,6 +123,9 @@ def register() -> None:
     )
     retention.register(
         retention.Kind("rule_matches", gettext_lazy("规则执行记录"), 400, retention.older(RuleMatch, "left_at"))
+    )
+    retention.register(
+        retention.Kind("rule_events", gettext_lazy("规则事件记录"), 400, retention.older(RuleEvent, "settled_at"))
     )
 
 

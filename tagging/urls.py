@@ -61,8 +61,12 @@ urlpatterns = [
     path("stages/<int:pk>/rule/apply/", stages.stage_rule_apply, name="stage_rule_apply"),
     path("rules/", rules.rule_list, name="rule_list"),
     path("rules/new/", rules.rule_edit, name="rule_new"),
+    path("rules/trigger/", rules.rule_trigger, name="rule_trigger"),
+    path("rules/cap/", rules.rule_cap, name="rule_cap"),
     path("rules/<int:pk>/", rules.rule_detail, name="rule_detail"),
+    path("rules/<int:pk>/history/", rules.rule_history, name="rule_history"),
+    path("rules/<int:pk>/retry/<int:contact_pk>/", rules.rule_retry, name="rule_retry"),
     path("rules/<int:pk>/edit/", rules.rule_edit, name="rule_edit"),
     path("rules/<int:pk>/why/<int:contact_pk>/", rules.rule_why, name="rule_why"),
-    re_path(r"^rules/(?P<pk>\d+)/(?P<act>enable|disable)/$", rules.rule_act, name="rule_act"),
+    re_path(r"^rules/(?P<pk>\d+)/(?P<act>enable|disable|earlier|later)/$", rules.rule_act, name="rule_act"),
 ]

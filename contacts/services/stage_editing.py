@@ -34,6 +34,21 @@ def register_uses(name: str, find: Uses) -> None:
     _uses[name] = find
 
 
+Movers = Callable[[], Iterable[str]]
+_movers: dict[str, Movers] = {}
+
+
+def register_movers(name: str, find: Movers) -> None:
+    """`find()` names what of an app may move on people whom somebody moved by hand (规则「…」), to warn whoever is about to."""
+    _movers[name] = find
+
+
+def movers() -> Iterator[str]:
+    """Everything that may."""
+    for find in _movers.values():
+        yield from find()
+
+
 def uses_of(stage_id: int) -> Iterator[str]:
     """Everything that uses the stage."""
     for stage in standing_stages():

@@ -134,7 +134,8 @@ def stage_restore(request: MemberRequest, pk: int) -> HttpResponse:
 def ask(request: HttpRequest, people: Any, chosen: listing.Selection) -> HttpResponse:
     """To which stage, and why."""
     stages = Stage.objects.filter(is_archived=False)
-    return render(request, "contacts/bulk_stage.html", {"chosen": chosen, "count": people.count(), "stages": stages})
+    context = {"chosen": chosen, "count": people.count(), "stages": stages, "movers": list(stage_editing.movers())}
+    return render(request, "contacts/bulk_stage.html", context)
 
 
 @require_POST

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from contacts.models import Stage
+from contacts.models import Contact, Stage
 from contacts.services.stages import change_stage
 from tagging.actions import Kind
 from tagging.models import FollowTag, Rule, TagGroup
@@ -52,7 +53,40 @@ def _run_tag(rule: Rule, root_ids: Sequence[int], action: Mapping[str, Any], now
     return {root_id: {"kind": "tag", "follows": len(follows.get(root_id, []))} for root_id in root_ids}
 
 
-TAG = Kind("tag", gettext_lazy("打标签"), problems=_tag_problems, in_words=_tag_words, run=_run_tag, tags=_tag_ids)
+def _tag_claims(action: Mapping[str, Any]) -> dict[Any, Any]:
+    """Each tag on or off; and of an exclusive group, which one."""
+    found: dict[Any, Any] = {("tag", pk): side for side in ("add", "remove") for pk in action.get(side) or []}
+    exclusive = live_tags().filter(pk__in=action.get("add") or [], group__is_exclusive=True)
+    return found | {("tags of", group_id): pk for pk, group_id in exclusive.values_list("pk", "group_id")}
+
+
+def _tag_calls(action: Mapping[str, Any], root_ids: Sequence[int]) -> int:
+    """WeCom's mark_tag knows one guide and one customer; internal tags never reach it."""
+    if not live_tags().filter(pk__in=_tag_ids(action), group__kind=TagGroup.Kind.CORP).exists():
+        return 0
+    return sum(len(follows) for follows in follows_to_mark(root_ids, action.get("whose", "owner")).values())
+
+
+def _tag_from_post(post: QueryDict) -> dict[str, Any] | None:
+    chosen = {side: [int(pk) for pk in post.getlist(f"tags_{side}") if pk.isdecimal()] for side in ("add", "remove")}
+    found = {side: pks for side, pks in chosen.items() if pks}
+    return {"whose": "all" if post.get("whose") == "all" else "owner", **found} if found else None
+
+
+def _tag_options(action: Mapping[str, Any]) -> dict[str, Any]:
+    tags = live_tags().exclude(group__kind=TagGroup.Kind.PERSONAL)
+    return {
+        "tag_choices": list(tags.order_by("-group__order", "group_id", "-order", "pk")),
+        "adds": action.get("add") or [],
+        "removes": action.get("remove") or [],
+        "whose": action.get("whose", "owner"),
+    }
+
+
+TAG = Kind(
+    "tag", gettext_lazy("打标签"), problems=_tag_problems, in_words=_tag_words, run=_run_tag, tags=_tag_ids,
+    claims=_tag_claims, calls=_tag_calls, template="tagging/actions/tag.html", options=_tag_options, from_post=_tag_from_post,
+)  # fmt: skip
 
 
 def _stage(action: Mapping[str, Any]) -> Stage | None:
@@ -71,8 +105,20 @@ def _stage_words(action: Mapping[str, Any]) -> str:
 def _run_stage(rule: Rule, root_ids: Sequence[int], action: Mapping[str, Any], now: datetime) -> Mapping[int, Any]:
     stage = _stage(action)
     assert stage is not None  # checked before the rule ran
+    before = dict(Contact.objects.filter(pk__in=root_ids).values_list("pk", "stage_id"))
     moved = change_stage(root_ids, stage, source="rule", reason=rule.name, by=SYSTEM, at=now)
-    return {root_id: {"kind": "stage", "stage": stage.pk, "moved": root_id in moved} for root_id in root_ids}
+    return {pk: {"kind": "stage", "stage": stage.pk, "moved": pk in moved, "from": before.get(pk)} for pk in root_ids}
 
 
-STAGE = Kind("stage", gettext_lazy("改阶段"), problems=_stage_problems, in_words=_stage_words, run=_run_stage)
+def _stage_from_post(post: QueryDict) -> dict[str, Any] | None:
+    chosen = str(post.get("stage") or "")
+    return {"stage": int(chosen)} if chosen.isdecimal() else None
+
+
+STAGE = Kind(
+    "stage", gettext_lazy("改阶段"), problems=_stage_problems, in_words=_stage_words, run=_run_stage,
+    claims=lambda action: {("stage",): action.get("stage")},
+    template="tagging/actions/stage.html",
+    options=lambda action: {"stages": Stage.objects.filter(is_archived=False), "stage_chosen": action.get("stage")},
+    from_post=_stage_from_post,
+)  # fmt: skip

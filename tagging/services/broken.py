@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 
 from conditions import boundaries
 from conditions.schema import problems_of
-from tagging import actions
+from tagging import actions, triggers
 from tagging.models import Rule, Segment
 from tagging.tag_readers import tags_named
 
@@ -42,6 +42,7 @@ def fail_segment(segment: Segment, reason: str) -> None:
 def check_rule(rule: Rule) -> bool:
     """Whether tree and actions still mean something; if not, the rule stops at once."""
     reasons = [problem.message for problem in problems_of(rule.tree)] + actions.problems_of(rule.actions)
+    reasons += triggers.problems_of(rule.when)
     if reasons:
         break_rule(rule, reasons[0])
     return not reasons

@@ -18,6 +18,7 @@ from contacts import timeline
 from contacts.models import Follow, Relation
 from scrm.lib import clock
 from scrm.lib.errors import UserError
+from tagging import causes
 from tagging.models import FollowTag, Rule, Tag, TagGroup
 from tenants import audit
 from tenants.audit import Actor
@@ -50,17 +51,20 @@ def mark_tags(
     rule: Rule | None = None,
     at: datetime | None = None,
     via: str | None = None,
+    again: bool = False,
 ) -> int:
     """Wish tags on and off follows; how many (follow, tag) pairs changed. Doing it again changes nothing.
 
     Corp tags travel by command, internal ones stand at once. In an exclusive group the new tag replaces the old; of two put on
-    at the same instant the later one stands. at: the domain instant of the wish, now by default. via: what put them (tagging.sources). A rule does not repeat what WeCom refused it. Raises UserError for a tag that is deleted, personal, or of another corp only.
+    at the same instant the later one stands. at: the domain instant of the wish, now by default. via: what put them
+    (tagging.sources). A rule does not repeat what WeCom refused it, unless asked to (again). Raises UserError for a tag that is
+    deleted, personal, or of another corp only.
     """
     tags = refuse_tags([*add, *remove])
     follows = {row.pk: row for row in _follows(follow_ids, locked=any(tags[pk].group.is_exclusive for pk in add))}
     now = at or clock.now()
     marks = _lock_marks(follows)
-    plan = _Plan(marks, rule)
+    plan = _Plan(marks, rule, again=again)
     for follow in follows.values():
         for tag_id in add:
             plan.add(follow, tags[tag_id])
@@ -130,8 +134,8 @@ def _lock_marks(follows: Iterable[int]) -> dict[tuple[int, int], FollowTag]:
 class _Plan:
     """What has to change, collected before anything is written."""
 
-    def __init__(self, marks: dict[tuple[int, int], FollowTag], rule: Rule | None) -> None:
-        self.marks, self.rule = marks, rule
+    def __init__(self, marks: dict[tuple[int, int], FollowTag], rule: Rule | None, *, again: bool = False) -> None:
+        self.marks, self.rule, self.again = marks, rule, again
         self.to_create: list[tuple[Follow, Tag]] = []
         self.to_add: list[FollowTag] = []
         self.to_remove: list[FollowTag] = []
@@ -147,7 +151,8 @@ class _Plan:
         mark = self.marks.get((follow.pk, tag.pk))
         if not _can_carry(follow, tag) or (mark and mark.state in (State.ON, State.ADDING)):
             return
-        if mark and mark.state == State.FAILED and self.rule is not None and mark.rule_id == self.rule.pk:
+        refused_it = mark and mark.state == State.FAILED and self.rule is not None and mark.rule_id == self.rule.pk
+        if refused_it and not self.again:
             return
         if mark:
             self.to_add.append(mark)
@@ -208,12 +213,13 @@ def _first_state(tag: Tag) -> str:
 
 
 def _enqueue(follows: Mapping[int, Follow], plan: _Plan) -> None:
+    cause = {"cause": sorted(causes.chain())} if causes.chain() else {}
     wishes = [
         commands.Wish(
             corp_id=follows[follow_id].corp_id,
             entity_key=f"follow:{follow_id}",
             subject_id=follow_id,
-            payload={"add": add, "remove": remove},
+            payload={"add": add, "remove": remove, **cause},
         )
         for follow_id, (add, remove) in plan.wishes.items()
     ]
@@ -283,10 +289,14 @@ def _on_result(command: OutboundCommand, result: Mapping[str, Any]) -> None:
     added, removed = _wished(command, "add", State.ADDING), _wished(command, "remove", State.REMOVING)
     # Where two tags became one nobody tagged anybody: the fact is written, no rule acts on it.
     source = "backfill" if command.payload.get("merged") else "product"
-    timeline.record_events(
-        [tag_event(mark.follow, mark.tag, added=True, at=now, source=source, why=mark.origin) for mark in added]
-        + [tag_event(mark.follow, mark.tag, added=False, at=now, source=source, why=mark.origin) for mark in removed]
-    )
+    with causes.within(command.payload.get("cause", ())):
+        timeline.record_events(
+            [tag_event(mark.follow, mark.tag, added=True, at=now, source=source, why=mark.origin) for mark in added]
+            + [
+                tag_event(mark.follow, mark.tag, added=False, at=now, source=source, why=mark.origin)
+                for mark in removed
+            ]
+        )
     FollowTag.objects.filter(pk__in=[mark.pk for mark in added]).update(state=State.ON, settled_at=now, last_error="")
     FollowTag.objects.filter(pk__in=[mark.pk for mark in removed]).delete()
 

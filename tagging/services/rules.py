@@ -1,63 +1,62 @@
-"""Rules: when a person starts to match, the actions run once, in the transaction that notes the match.
+"""Rules: saved as versions, put in order, switched on and off. What they do is rule_running's.
 
 Enabling notes everybody who matches already (a baseline without actions), so that a rule speaks of what happens from then on.
 Facts of the first sync are noted the same way.
 """
 
-import logging
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count
-from django.urls import reverse
+from django.db.models import Max
 from django.utils.translation import gettext as _
 
 from conditions import boundaries, dirty
-from conditions.compiler import UnknownField
 from conditions.drain import LOCK
-from conditions.reading import field_keys, reads_field, values_read
+from conditions.reading import field_keys
 from conditions.schema import validate
 from conditions.tree import is_everyone
-from contacts.services.merging import Merged
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
-from tagging import actions
-from tagging.matching import insert_select, matching_ids, matching_people, of_people
-from tagging.models import Rule, RuleMatch
-from tagging.queries import enabled_rules, live_segments
-from tagging.segments import Use
-from tagging.services.broken import break_rule, check_rule
+from scrm.lib.numbers import whole_number
+from tagging import actions, triggers
+from tagging.matching import insert_select, matching_people
+from tagging.models import Rule, RuleMatch, RuleVersion
+from tagging.policy import MOST_RUNS_A_DAY
+from tagging.queries import enabled_rules
+from tagging.services import rule_events, rule_schedule
+from tagging.services.broken import check_rule
+from tagging.services.rule_running import reader
 from tenants import audit, locks
 from tenants.audit import Actor
+from tenants.services.policies import change_policy
 
-logger = logging.getLogger(__name__)
 State = Rule.State
-# A rule and a counter-rule may chase each other, and WeCom may refuse what a rule wishes: so often a day it acts on one person.
-RUNS_A_DAY = 3
-RETRY_AFTER = timedelta(minutes=1)
-
-
-def reader(rule: Rule) -> str:
-    """The rule's name among readers of boundaries."""
-    return f"rule:{rule.pk}"
-
+ORDER_LOCK = "rule_order"
 
 # --- Saved, enabled, disabled -----------------------------------------------------------------------------------
 
 
 @transaction.atomic
 def save_rule(
-    rule: Rule | None, *, name: str, tree: dict[str, Any], rule_actions: list[dict[str, Any]], by: Actor
+    rule: Rule | None,
+    *,
+    name: str,
+    tree: dict[str, Any],
+    rule_actions: list[dict[str, Any]],
+    by: Actor,
+    trigger: dict[str, Any] | None = None,
+    daily_cap: int | None = None,
+    takes_back: bool = False,
 ) -> Rule:
-    """Create or change a rule; a changed one is a draft again until enabled. Raises ConditionInvalid or UserError."""
+    """Create or change a rule, as a new version; a changed one is a draft again until enabled. trigger None: starts to match.
+
+    Raises ConditionInvalid or UserError.
+    """
     validate(tree)
-    if is_everyone(tree):
-        raise UserError(_("规则要有条件,请至少添加一条"), fields={"tree": _("还没有条件")})
-    reasons = actions.problems_of(rule_actions)
-    if reasons:
-        raise UserError(reasons[0], fields={"actions": reasons[0]})
+    when = trigger or {"kind": "match"}
+    is_match = when.get("kind") == "match"
+    _check(when, tree, rule_actions, daily_cap, takes_back=takes_back)
     name = name.strip()
     if not name or len(name) > 60:
         raise UserError(_("请给规则起一个 60 字以内的名字"), fields={"name": _("1 到 60 个字")})
@@ -66,20 +65,90 @@ def save_rule(
         raise UserError(
             _("已有名为「%(name)s」的规则,请换一个名字") % {"name": name}, fields={"name": _("名字已被使用")}
         )
-    values = {"name": name, "tree": tree, "actions": rule_actions, "field_keys": sorted(field_keys(tree))}
+    now = clock.now()
+    values = {
+        "name": name, "tree": tree, "actions": rule_actions, "field_keys": sorted(field_keys(tree)),
+        "trigger": None if is_match else when, "daily_cap": daily_cap, "takes_back": takes_back,
+    }  # fmt: skip
     if rule is None:
         actor_id = by.id if by.kind == "user" else None
-        rule = Rule.objects.create(created_at=clock.now(), created_by_id=actor_id, **values)
+        last = Rule.objects.aggregate(last=Max("position"))["last"]
+        rule = Rule.objects.create(created_at=now, created_by_id=actor_id, position=(last or 0) + 1, **values)
     else:
+        locks.lock_in_transaction(LOCK)  # what runs of it now ends before it is another
         rule = Rule.objects.select_for_update().get(pk=rule.pk)
+        _keep_version(rule, saved_by_id=rule.created_by_id)  # of before versions were kept
         rule.version += 1
-        rule.state, rule.last_error = State.DRAFT, ""
+        rule.state, rule.last_error, rule.next_run_at = State.DRAFT, "", None
         for key, value in values.items():
             setattr(rule, key, value)
-        rule.save(update_fields=["version", "state", "last_error", *values])
+        rule.save(update_fields=["version", "state", "last_error", "next_run_at", *values])
         boundaries.forget(reader(rule))
+        rule_events.drop_waiting(rule, "off", now)
+    _keep_version(rule, saved_by_id=by.id if by.kind == "user" else None)
     audit.record("rule.saved", rule, by=by, version=rule.version)
     return rule
+
+
+def _check(
+    when: dict[str, Any], tree: dict[str, Any], rule_actions: list[dict[str, Any]], cap: int | None, *, takes_back: bool
+) -> None:
+    reasons = triggers.problems_of(when)
+    if reasons:
+        raise UserError(reasons[0], fields={"trigger": reasons[0]})
+    is_match = when["kind"] == "match"
+    if is_match and is_everyone(tree):
+        raise UserError(_("规则要有条件,请至少添加一条"), fields={"tree": _("还没有条件")})
+    if takes_back and not is_match:
+        raise UserError(_("「不再符合时撤销」只用于「客户开始符合条件」的规则,请取消勾选。"))
+    if cap is not None and not 1 <= cap <= MOST_RUNS_A_DAY:
+        raise UserError(_("每位客户每天的次数请写 1 到 %(most)d,或留空") % {"most": MOST_RUNS_A_DAY})
+    reasons = actions.problems_of(rule_actions)
+    if reasons:
+        raise UserError(reasons[0], fields={"actions": reasons[0]})
+
+
+def _keep_version(rule: Rule, *, saved_by_id: int | None) -> None:
+    """Keep the rule as it is under its number, unless that is kept already."""
+    RuleVersion.objects.bulk_create(
+        [
+            RuleVersion(
+                rule=rule, number=rule.version, trigger=rule.trigger, tree=rule.tree, actions=rule.actions,
+                daily_cap=rule.daily_cap, takes_back=rule.takes_back, saved_at=clock.now(), saved_by_id=saved_by_id,
+            )
+        ],
+        ignore_conflicts=True,
+    )  # fmt: skip
+
+
+@transaction.atomic
+def shift_rule(rule_id: int, *, later: bool, by: Actor) -> None:
+    """One place up or down in the order; at its end nothing moves."""
+    locks.lock_in_transaction(ORDER_LOCK)
+    ids = list(Rule.objects.order_by("position", "pk").values_list("pk", flat=True))
+    at = ids.index(rule_id)
+    to = at + 1 if later else at - 1
+    if not 0 <= to < len(ids):
+        return
+    ids[at], ids[to] = ids[to], ids[at]
+    place_rules(ids)
+    audit.record("rule.moved", Rule.objects.get(pk=rule_id), by=by, place=to + 1)
+
+
+def place_rules(ids: Sequence[int]) -> None:
+    """Number the rules in this order."""
+    Rule.objects.bulk_update([Rule(pk=pk, position=place) for place, pk in enumerate(ids, start=1)], ["position"])
+
+
+@transaction.atomic
+def save_default_cap(given: str, *, by: Actor) -> int:
+    """How often within 24 hours a rule acts on one person where it says nothing itself. Raises UserError."""
+    most = whole_number(given)
+    if most is None or not 1 <= most <= MOST_RUNS_A_DAY:
+        raise UserError(_("每位客户每天的次数请写 1 到 %(most)d") % {"most": MOST_RUNS_A_DAY})
+    change_policy("tagging", runs_a_day=most)
+    audit.record("rule.cap_saved", None, by=by, runs_a_day=most)
+    return most
 
 
 def count_matching(rule: Rule) -> int:
@@ -101,8 +170,20 @@ def enable_rule(rule: Rule, *, act_on_existing: bool = False, expected: int | No
         raise UserError(rule.last_error)
     now = clock.now()
     rule.state, rule.enabled_at, rule.last_error = State.ON, now, ""
-    rule.save(update_fields=["state", "enabled_at", "last_error"])
+    rule.next_run_at = rule_schedule.next_slot(rule.when, now)
+    rule.save(update_fields=["state", "enabled_at", "last_error", "next_run_at"])
     RuleMatch.objects.filter(rule=rule, left_at__isnull=True).update(left_at=now)
+    rule_events.drop_waiting(rule, "off", now)
+    if rule.is_match:
+        _note_who_matches(rule, act_on_existing=act_on_existing, expected=expected)
+    else:
+        rule_schedule.plan(rule)
+    audit.record("rule.enabled", rule, by=by, version=rule.version, act_on_existing=act_on_existing and rule.is_match)
+    return rule
+
+
+def _note_who_matches(rule: Rule, *, act_on_existing: bool, expected: int | None) -> None:
+    now = clock.now() if rule.enabled_at is None else rule.enabled_at
     matched = matching_people(rule.tree, now)
     if act_on_existing:
         ids = list(matched.values_list("pk", flat=True))
@@ -116,146 +197,51 @@ def enable_rule(rule: Rule, *, act_on_existing: bool = False, expected: int | No
             RuleMatch, matched, {"rule": rule.pk, "rule_version": rule.version, "entered_at": now, "outcome": note}
         )
     boundaries.schedule(reader(rule), rule.tree, None, now)
-    audit.record("rule.enabled", rule, by=by, version=rule.version, act_on_existing=act_on_existing)
-    return rule
 
 
 @transaction.atomic
 def disable_rule(rule: Rule, *, by: Actor) -> None:
-    """Off at once: a batch that runs now is waited for, none after it acts."""
+    """Off at once: a batch that runs now is waited for, none after it acts, and what waits for the rule is never done."""
     locks.lock_in_transaction(LOCK)
-    Rule.objects.filter(pk=rule.pk, state=State.ON).update(state=State.OFF)
+    Rule.objects.filter(pk=rule.pk, state=State.ON).update(state=State.OFF, next_run_at=None)
     boundaries.forget(reader(rule))
+    rule_events.drop_waiting(rule, "off", clock.now())
     audit.record("rule.disabled", rule, by=by)
 
 
-# --- Consuming marks --------------------------------------------------------------------------------------------
+# --- Contradictions ---------------------------------------------------------------------------------------------
 
 
-def reads() -> set[str]:
-    """Every key some enabled rule reads."""
-    found: set[str] = set()
-    for rule in Rule.objects.filter(state=State.ON).only("pk", "field_keys"):
-        found |= {*rule.field_keys, boundaries.recheck_key(reader(rule))}
+def conflicts_among(wanted: Sequence[Rule]) -> dict[int, list[tuple[Rule, str, bool]]]:
+    """Of these rules, those whose actions contradict a live rule's: rule id → (the other, its action in words, whether the first of the
+    two is this one and so wins)."""
+    live = list(enabled_rules())
+    claims = {rule.pk: [(action, actions.claims_of(action)) for action in rule.actions] for rule in {*wanted, *live}}
+    found: dict[int, list[tuple[Rule, str, bool]]] = {}
+    for rule in wanted:
+        mine: dict[Any, set[Any]] = {}
+        for _action, decided in claims[rule.pk]:
+            for key, value in decided.items():
+                mine.setdefault(key, set()).add(value)
+        for other in live:
+            against = [
+                action
+                for action, theirs in claims[other.pk]
+                if any(mine.get(key, {value}) != {value} for key, value in theirs.items())
+            ]
+            if other.pk != rule.pk and against:
+                wins = (rule.position, rule.pk) < (other.position, other.pk)
+                found.setdefault(rule.pk, []).append((other, actions.in_words(against), wins))
     return found
 
 
-def consume(root_ids: Sequence[int], keys: frozenset[str], now: datetime) -> None:
-    """Decide the rules that read what changed, and act for whoever starts to match."""
-    _decide_all(root_ids, keys, now, acting=True)
+def moves_back(rule: Rule) -> bool:
+    """Whether it reads the stage and sets one: what somebody moves by hand may make it act, once other facts change."""
+    return "contact.stage" in rule.field_keys and any(action.get("kind") == "stage" for action in rule.actions)
 
 
-def absorb(root_ids: Sequence[int], keys: frozenset[str], now: datetime) -> None:
-    """The same for facts of the first sync: noted, without actions."""
-    _decide_all(root_ids, keys, now, acting=False)
-
-
-def _decide_all(root_ids: Sequence[int], keys: frozenset[str], now: datetime, *, acting: bool) -> None:
-    for rule in Rule.objects.filter(state=State.ON).order_by("pk"):
-        if keys & {*rule.field_keys, boundaries.recheck_key(reader(rule)), "consumer:rules"}:
-            _attempt(rule, root_ids, now, acting=acting)
-
-
-def _attempt(rule: Rule, root_ids: Sequence[int], now: datetime, *, acting: bool) -> None:
-    """A rule that cannot work stops with its reason; one that stumbles comes again; neither holds up the others."""
-    try:
-        with transaction.atomic():
-            _decide(rule, root_ids, now, acting=acting)
-    except (UnknownField, UserError) as error:
-        break_rule(rule, _("需修复:%(reason)s") % {"reason": error})
-    except Exception:
-        logger.exception("rule %s failed for %d people; repeated in %s", rule.pk, len(root_ids), RETRY_AFTER)
-        key = boundaries.recheck_key(reader(rule))
-        dirty.mark(root_ids, key, not_before=now + RETRY_AFTER, backfill=not acting)
-
-
-def _decide(rule: Rule, root_ids: Sequence[int], now: datetime, *, acting: bool) -> None:
-    matched = matching_ids(rule.tree, root_ids, now)
-    open_matches = RuleMatch.objects.filter(of_people(root_ids), rule=rule, left_at__isnull=True)
-    present = {match.contact_id: match.contact.root_id for match in open_matches.select_related("contact")}
-    left = set(present) - matched
-    RuleMatch.objects.filter(rule=rule, contact_id__in=left, left_at__isnull=True).update(left_at=now)
-    boundaries.schedule(reader(rule), rule.tree, root_ids, now)
-    entered = sorted(matched - set(present))
-    if entered:
-        carried = {root_id for root_id in present.values() if root_id}  # matched as somebody since merged into her
-        _enter(rule, entered, carried, now, acting=acting)
-
-
-def _enter(rule: Rule, entered: Sequence[int], carried: set[int], now: datetime, *, acting: bool) -> None:
-    outcomes: dict[int, dict[str, Any]] = {pk: {"baseline": "merged"} for pk in entered if pk in carried}
-    fresh = [pk for pk in entered if pk not in carried]
-    if acting:
-        tired = _acted_too_often(rule, fresh, now)
-        outcomes |= {pk: {"skipped": "loop"} for pk in tired}
-        outcomes |= _act(rule, [pk for pk in fresh if pk not in tired], now)
-    else:
-        outcomes |= {pk: {"baseline": "first_sync"} for pk in fresh}
-    RuleMatch.objects.bulk_create(
-        [
-            RuleMatch(rule=rule, contact_id=pk, rule_version=rule.version, entered_at=now, outcome=outcomes[pk])
-            for pk in entered
-        ],
-        batch_size=2000,
-    )
-
-
-def _acted_too_often(rule: Rule, root_ids: Sequence[int], now: datetime) -> set[int]:
-    recent = RuleMatch.objects.filter(
-        rule=rule, contact_id__in=root_ids, entered_at__gt=now - timedelta(days=1), outcome__has_key="actions"
-    )
-    counted = recent.values("contact_id").annotate(runs=Count("pk")).filter(runs__gte=RUNS_A_DAY).order_by()
-    return set(counted.values_list("contact_id", flat=True))
-
-
-def _act(rule: Rule, root_ids: Sequence[int], now: datetime) -> dict[int, dict[str, Any]]:
-    done: dict[int, dict[str, Any]] = {pk: {"actions": []} for pk in root_ids}
-    if not root_ids:
-        return done
-    reasons = actions.problems_of(rule.actions)
-    if reasons:
-        raise UserError(reasons[0])
-    for action in rule.actions:
-        kind = actions.find(action["kind"])
-        assert kind is not None
-        for pk, note in kind.run(rule, root_ids, action, now).items():
-            done[pk]["actions"].append(note)
-    return done
-
-
-def on_merged(merged: Merged) -> None:
-    """Two customers are one: of two open matches of a rule hers stays, and the other ends. A single one stays open, so that
-    the rule does not act on her once more."""
-    taken: set[int] = set()
-    for contact_id in (merged.kept, *merged.moved):
-        open_matches = RuleMatch.objects.filter(contact_id=contact_id, left_at__isnull=True)
-        open_matches.filter(rule_id__in=taken).update(left_at=merged.at)
-        taken |= set(open_matches.values_list("rule_id", flat=True))
-
-
-def uses_of_segment(segment_id: int) -> Iterator[Use]:
-    """Enabled rules whose condition reads a segment."""
+def movers_back() -> Iterator[str]:
+    """The enabled rules of that sort, for whoever is about to move people by hand."""
     for rule in enabled_rules():
-        if segment_id in values_read(rule.tree, "segment"):
-            yield Use(_("规则「%(name)s」") % {"name": rule.name}, reverse("tagging:rule_detail", args=[rule.pk]))
-
-
-def uses_of_field(key: str) -> Iterator[str]:
-    """Enabled rules and live segments whose condition reads a field."""
-    for rule in enabled_rules():
-        if reads_field(rule.tree, key):
-            yield _("规则「%(name)s」") % {"name": rule.name}
-    for segment in live_segments().filter(kind="dynamic"):
-        if reads_field(segment.tree, key):
-            yield _("人群「%(name)s」") % {"name": segment.name}
-
-
-def uses_of_stage(stage_id: int) -> Iterator[str]:
-    """Enabled rules whose condition reads a stage or whose action leads to it, and segments that read it."""
-    for rule in enabled_rules():
-        leads = any(one.get("kind") == "stage" and one.get("stage") == stage_id for one in rule.actions)
-        if leads or stage_id in values_read(rule.tree, "contact.stage"):
-            yield _("规则「%(name)s」") % {"name": rule.name}
-    for segment in live_segments().filter(kind="dynamic"):
-        if stage_id in values_read(segment.tree, "contact.stage"):
-            yield _("人群「%(name)s」") % {"name": segment.name}
+        if moves_back(rule):
+            yield _("规则「%(name)s」:%(then)s") % {"name": rule.name, "then": actions.in_words(rule.actions)}

@@ -364,6 +364,9 @@ ELSEWHERE = {
     "tagging.SegmentPin": "under the lock of the marks' batches",
     "tagging.SegmentSize": "written with ON CONFLICT by whoever changes the size",
     "tagging.RuleMatch": "tests/tagging/test_marks_at_once.py",
+    "tagging.RuleVersion": "its rule, locked by whoever saves it",
+    "tagging.RuleEvent": "its fact, which one transaction writes; or its schedule, under the lock of the loop",
+    "tagging.RuleSlot": "the lane of rules: one worker's, by its lease, and under the lock of the loop",
     "commerce.StoreDailySales": "written by the demo alone",
 }
 

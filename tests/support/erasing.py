@@ -38,7 +38,17 @@ from contacts.services import erasing
 from contacts.services.merging import merge_roots
 from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
-from tagging.models import FollowTag, Rule, RuleMatch, Segment, SegmentEntry, SegmentPin, TagMerge, TagMergeMove
+from tagging.models import (
+    FollowTag,
+    Rule,
+    RuleEvent,
+    RuleMatch,
+    Segment,
+    SegmentEntry,
+    SegmentPin,
+    TagMerge,
+    TagMergeMove,
+)
 from tenants import audit, erasure
 from tenants.audit import SYSTEM
 from tenants.ledger.models import IdempotentRequest, Job
@@ -206,6 +216,9 @@ def _tagged(person: Contact, follow: Follow) -> None:
     SegmentPin.objects.create(segment=segment, contact=person, is_in=True, reason=f"{PHONE} 来电", pinned_at=now)
     rule = Rule.objects.create(name="规则", tree=tree_of({"all": []}), actions=[], created_at=now)
     RuleMatch.objects.create(rule=rule, contact=person, rule_version=1, entered_at=now)
+    RuleEvent.objects.create(
+        rule=rule, contact=person, rule_version=1, trigger_key=f"fact:{person.pk}", happened_at=now, written_at=now
+    )
 
 
 def _written_to(person: Contact, follow: Follow, lin: Any) -> None:

@@ -1,12 +1,21 @@
 """Rules act once on who starts to match, never on what only the first sync told, and do not chase each other."""
 
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
 import pytest
 from django.db import transaction
 
 from conditions import dirty
+from conditions.tree import EVERYONE
+from contacts.models import Contact, Stage
+from contacts.services.stages import change_stage
+from contacts.timeline import NewEvent, record_events
+from scrm.lib import clock
 from scrm.lib.errors import UserError
-from tagging.models import FollowTag, Rule, RuleMatch
-from tagging.services import rules, segments
+from tagging.models import FollowTag, Rule, RuleEvent, RuleMatch, RuleSlot, RuleVersion
+from tagging.policy import RUNS_A_DAY
+from tagging.services import rule_schedule, rules, segments
 from tagging.services.marks import mark_tags
 from tenants.audit import SYSTEM
 from tests.support import tagging
@@ -106,7 +115,7 @@ def test_a_rule_and_something_that_undoes_it_do_not_chase_each_other_for_ever(at
     for _ in range(5):
         mark_tags([follow.pk], remove=[tag.pk], origin="operator", by=SYSTEM)
         settle()
-    assert RuleMatch.objects.filter(outcome__has_key="actions").count() == rules.RUNS_A_DAY
+    assert RuleMatch.objects.filter(outcome__has_key="actions").count() == RUNS_A_DAY
     assert RuleMatch.objects.filter(outcome={"skipped": "loop"}).count() == 1
     assert not FollowTag.objects.exists()
 
@@ -159,3 +168,235 @@ def test_off_means_off(at, corp, guide):
     settle()
     assert not FollowTag.objects.exists()
     assert Rule.objects.get().state == "off"
+
+
+# --- What happens to people -------------------------------------------------------------------------------------
+
+
+def _happened(person, kind="consent.given", key="k1", source="callback", at=tagging.NOW, **more):
+    return record_events([NewEvent(kind, at, source, key, contact_id=person.pk, **more)])
+
+
+def _listening(trigger, actions, name="规则", tree=EVERYONE, **more):
+    rule = rules.save_rule(None, name=name, tree=tree, rule_actions=actions, trigger=trigger, by=SYSTEM, **more)
+    return rules.enable_rule(rule, by=SYSTEM)
+
+
+CONSENT = {"kind": "event", "event": "consent.given"}
+
+
+def test_a_rule_acts_once_on_each_event_that_is_news_and_matches_when_it_is_worked_off(at, corp, guide):
+    tag = tagging.make_tag("老客")
+    old, new, other = (tagging.make_person(name) for name in ("王姐", "王姐", "别人"))
+    follows = [tagging.make_relation(person, guide) for person in (old, new, other)]
+    _happened(old, key="before")
+    rule = _listening(CONSENT, tag_action(tag), tree=named("王姐"))
+    _happened(new, key="now")
+    _happened(new, key="now")  # told twice
+    _happened(other, key="stranger")
+    _happened(old, key="history", source="backfill")
+    _happened(old, key="earlier", at=tagging.NOW - timedelta(days=1))
+    assert not FollowTag.objects.exists()  # never in the transaction of the fact
+    settle()
+    assert list(FollowTag.objects.values_list("follow_id", "rule_id")) == [(follows[1].pk, rule.pk)]
+    assert dict(RuleEvent.objects.values_list("contact_id", "state")) == {new.pk: "done", other.pk: "skipped"}
+    assert RuleEvent.objects.get(contact=other).outcome == {"skipped": "unmatched"}
+
+
+def test_what_waits_for_a_rule_that_is_switched_off_is_never_done(at, corp, guide):
+    tag = tagging.make_tag("老客")
+    person = tagging.make_person()
+    tagging.make_relation(person, guide)
+    rule = _listening(CONSENT, tag_action(tag))
+    _happened(person)
+    rules.disable_rule(rule, by=SYSTEM)
+    at(tagging.NOW + timedelta(minutes=1))
+    rules.enable_rule(rule, by=SYSTEM)
+    settle()
+    assert RuleEvent.objects.get().outcome == {"skipped": "off"} and not FollowTag.objects.exists()
+
+
+def test_a_rule_answers_by_the_hour_at_which_it_happened(at, corp, guide):
+    tag = tagging.make_tag("周日中午")
+    person = tagging.make_person()
+    tagging.make_relation(person, guide)
+    _listening({**CONSENT, "weekdays": [7], "from": "12:00", "to": "13:00"}, tag_action(tag))  # NOW is noon on a Sunday
+    at(tagging.NOW + timedelta(hours=9))
+    _happened(person, key="late", at=tagging.NOW + timedelta(hours=1))
+    assert not RuleEvent.objects.exists()
+    _happened(person, key="noon", at=tagging.NOW + timedelta(minutes=59))
+    assert RuleEvent.objects.count() == 1
+
+
+def test_entering_and_leaving_a_segment_and_a_stage_and_paying_wake_their_rules(at, corp, guide):
+    tags = [tagging.make_tag(f"标签{n}") for n in range(4)]
+    segment = built("王姐们", named("王姐"))
+    first, second = (Stage.objects.create(key=key, name=key, order=n) for n, key in enumerate(("甲", "乙"), start=90))
+    person = tagging.make_person("别人", stage=first)
+    tagging.make_relation(person, guide)
+    _listening({"kind": "segment", "segment": segment.pk, "way": "enter"}, tag_action(tags[0]), "进入")
+    _listening({"kind": "segment", "segment": segment.pk, "way": "leave"}, tag_action(tags[1]), "离开")
+    _listening({"kind": "stage", "stage": first.pk, "way": "leave"}, tag_action(tags[2]), "离开甲")
+    _listening({"kind": "order", "at_least": 10_000}, tag_action(tags[3]), "大单")
+
+    def carried():
+        settle()
+        return set(FollowTag.objects.values_list("tag__name", flat=True))
+
+    Contact.objects.filter(pk=person.pk).update(name="王姐")
+    dirty.mark([person.pk], "t.name")
+    assert carried() == {"标签0"}
+    Contact.objects.filter(pk=person.pk).update(name="别人")
+    dirty.mark([person.pk], "t.name")
+    assert carried() == {"标签0", "标签1"}
+    change_stage([person.pk], second, source="manual", reason="", by=SYSTEM, at=tagging.NOW)
+    assert carried() == {"标签0", "标签1", "标签2"}
+    _happened(person, "order.paid", "small", payload={"amount_minor": 9_999})
+    assert carried() == {"标签0", "标签1", "标签2"}
+    _happened(person, "order.paid", "large", "import", payload={"amount_minor": 10_000})
+    assert carried() == {"标签0", "标签1", "标签2", "标签3"}
+    with pytest.raises(UserError, match="规则「进入」"):
+        segments.archive_segment(segment, by=SYSTEM)
+
+
+def test_a_rule_does_not_answer_to_itself_nor_to_what_came_of_it(at, corp, guide):
+    tags = [tagging.make_tag(name) for name in ("甲", "乙")]
+    person = tagging.make_person()
+    follow = tagging.make_relation(person, guide)
+    added = {"kind": "event", "event": "tag.added"}
+    ring = {"kind": "event", "event": "tag.removed"}
+    _listening(added, [{"kind": "tag", "remove": [tags[0].pk], "add": [tags[1].pk], "whose": "all"}], "有新标签就换")
+    _listening(ring, [{"kind": "tag", "add": [tags[0].pk], "whose": "all"}], "去掉就加回", daily_cap=50)
+    mark_tags([follow.pk], add=[tags[0].pk], origin="operator", by=SYSTEM)
+    settle()
+    outcomes = list(RuleEvent.objects.order_by("pk").values_list("rule__name", "outcome__skipped"))
+    assert ("有新标签就换", None) in outcomes and ("去掉就加回", None) in outcomes
+    assert ("有新标签就换", "ring") in outcomes  # its own second tag, and the first one that came back
+    assert RuleEvent.objects.filter(state="done").count() == 2
+
+
+def test_a_rule_acts_so_often_a_day_on_one_person_and_says_when_it_did_not(at, corp, guide):
+    person = tagging.make_person()
+    tagging.make_relation(person, guide)
+    _listening(CONSENT, tag_action(tagging.make_tag("老客")), daily_cap=2)
+    for number in range(3):
+        _happened(person, key=f"k{number}")
+    settle()
+    assert sorted(str(outcome.get("skipped")) for outcome in RuleEvent.objects.values_list("outcome", flat=True)) == [
+        "None", "None", "loop",
+    ]  # fmt: skip
+
+
+# --- Schedules --------------------------------------------------------------------------------------------------
+
+
+def test_a_schedule_acts_once_per_time_on_all_who_match_then_and_skips_what_is_too_late(at, corp, guide):
+    tag = tagging.make_tag("每天")
+    people = [tagging.make_person(name) for name in ("王姐", "王姐", "别人")]
+    for person in people:
+        tagging.make_relation(person, guide)
+    rule = _listening({"kind": "schedule", "every": "day", "time": "12:30"}, tag_action(tag), tree=named("王姐"))
+    deadline = clock.wall() + timedelta(minutes=1)
+    rule_schedule.drain(deadline)
+    assert not RuleSlot.objects.exists()  # half an hour too early
+    at(tagging.NOW + timedelta(hours=6, minutes=29))  # late, and in time
+    for _ in range(2):
+        rule_schedule.drain(deadline)
+    assert RuleEvent.objects.filter(state="done").count() == FollowTag.objects.count() == 2
+    at(tagging.NOW + timedelta(days=2))  # 12:30 of yesterday was missed
+    rule_schedule.drain(deadline)
+    assert list(RuleSlot.objects.order_by("slot_at").values_list("is_missed", "people")) == [(False, 2), (True, 0)]
+    assert rule_schedule.next_due() == tagging.NOW + timedelta(days=2, minutes=30)
+    rules.disable_rule(rule, by=SYSTEM)
+    assert rule_schedule.next_due() is None
+
+
+@pytest.mark.parametrize(
+    ("when", "after", "expected"),
+    [
+        (
+            {"every": "day", "time": "02:30"},
+            "2026-03-28T23:00",
+            "2026-03-29T01:30",
+        ),  # 02:30 does not exist: 03:30 summer time
+        ({"every": "day", "time": "02:30"}, "2026-10-24T23:00", "2026-10-25T00:30"),  # twice: the first
+        ({"every": "day", "time": "02:30"}, "2026-10-25T00:30", "2026-10-26T01:30"),
+        ({"every": "week", "weekday": 1, "time": "09:00"}, "2026-03-02T08:00", "2026-03-09T08:00"),
+        ({"every": "month", "day": 31, "time": "00:00"}, "2026-01-30T23:00", "2026-02-27T23:00"),
+    ],
+)
+def test_a_schedule_keeps_the_merchants_clock_through_summer_time_and_short_months(monkeypatch, when, after, expected):
+    monkeypatch.setattr(rule_schedule, "zone", lambda: ZoneInfo("Europe/Berlin"))
+    read = lambda text: datetime.fromisoformat(text).replace(tzinfo=UTC)  # noqa: E731
+    assert rule_schedule.next_slot({"kind": "schedule", **when}, read(after)) == read(expected)
+
+
+# --- Order, contradictions, taking back -------------------------------------------------------------------------
+
+
+def test_of_two_rules_that_contradict_each_other_the_first_wins_and_the_other_says_so(at, corp, guide):
+    tag = tagging.make_tag("老客")
+    person = tagging.make_person()
+    follow = tagging.make_relation(person, guide)
+    taking = _listening(CONSENT, [{"kind": "tag", "remove": [tag.pk], "whose": "all"}], "去掉")
+    putting = _listening(CONSENT, tag_action(tag), "打上")
+    assert rules.conflicts_among([putting])[putting.pk] == [(taking, "去掉标签「老客」(全部好友关系)", False)]
+    rules.shift_rule(putting.pk, later=False, by=SYSTEM)
+    _happened(person)
+    settle()
+    assert FollowTag.objects.get().follow_id == follow.pk
+    assert RuleEvent.objects.get(rule=taking).outcome == {"lost": [{"kind": "tag", "to": "打上"}]}
+
+
+def test_a_rule_takes_off_its_own_tags_alone_when_she_stops_matching(at, corp, guide):
+    tag, other = tagging.make_tag("老客"), tagging.make_tag("别的")
+    mine, hers = tagging.make_person(), tagging.make_person("王姐")
+    follows = [tagging.make_relation(person, guide) for person in (mine, hers)]
+    rule = rules.save_rule(None, name="r", tree=named("王姐"), rule_actions=tag_action(tag), takes_back=True, by=SYSTEM)
+    rules.enable_rule(rule, by=SYSTEM)
+    mark_tags([follows[0].pk], add=[other.pk], origin="operator", by=SYSTEM)
+    mark_tags([follows[1].pk], add=[tag.pk], origin="operator", by=SYSTEM)
+    for person, name in ((mine, "王姐"), (mine, "别人"), (hers, "别人")):
+        Contact.objects.filter(pk=person.pk).update(name=name)
+        dirty.mark([person.pk], "t.name")
+        settle()
+    assert set(FollowTag.objects.values_list("follow_id", "tag_id")) == {
+        (follows[0].pk, other.pk),
+        (follows[1].pk, tag.pk),
+    }
+    assert RuleMatch.objects.get(contact=mine).outcome["taken_back"] == 1
+
+
+def test_a_stage_set_by_hand_stands_until_something_else_makes_her_match(at, corp, guide):
+    first, second = (Stage.objects.create(key=key, name=key, order=n) for n, key in enumerate(("甲", "乙"), start=90))
+    person = tagging.make_person("王姐", stage=second)
+    tree = tree_of(
+        {
+            "all": [
+                {"field": "t.name", "op": "is", "value": "王姐"},
+                {"field": "contact.stage", "op": "in", "value": [first.pk]},
+            ]
+        }
+    )
+    enabled(tree, [{"kind": "stage", "stage": second.pk}])
+    change_stage([person.pk], first, source="manual", reason="", by=SYSTEM, at=tagging.NOW)
+    settle()
+    person.refresh_from_db()
+    assert person.stage_id == first.pk and RuleMatch.objects.get().outcome == {"held": True}
+    for name in ("别人", "王姐"):
+        Contact.objects.filter(pk=person.pk).update(name=name)
+        dirty.mark([person.pk], "t.name")
+        settle()
+    person.refresh_from_db()
+    assert person.stage_id == second.pk
+
+
+def test_each_saved_change_is_a_version_that_stays_as_it_was(at, corp, guide):
+    tag = tagging.make_tag("老客")
+    rule = rules.save_rule(None, name="r", tree=named("王姐"), rule_actions=tag_action(tag), by=SYSTEM)
+    rules.save_rule(rule, name="r", tree=EVERYONE, rule_actions=tag_action(tag), trigger=CONSENT, by=SYSTEM)
+    assert list(RuleVersion.objects.order_by("number").values_list("number", "trigger", "tree")) == [
+        (1, None, named("王姐")), (2, CONSENT, EVERYONE),
+    ]  # fmt: skip
+    with pytest.raises(UserError, match="要有条件"):
+        rules.save_rule(rule, name="r", tree=EVERYONE, rule_actions=tag_action(tag), by=SYSTEM)
