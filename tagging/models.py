@@ -139,6 +139,14 @@ class FollowTag(models.Model):
         ]
 
 
+class TagCapacity(models.Model):
+    """The number of corp tags at which WeCom refused one more."""
+
+    corp = models.OneToOneField(Corp, on_delete=cascade_rows, related_name="+")
+    limit = models.IntegerField()
+    learnt_at = models.DateTimeField()
+
+
 class TagMerge(models.Model):
     """One tag merged into another: at one instant for us, follow by follow in WeCom afterwards; taken back the same way."""
 

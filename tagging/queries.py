@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -54,6 +54,20 @@ def recent_marks(tag_id: int, people: QuerySet[Any], most: int) -> list[FollowTa
     hers = Q(contact_id__in=people.values("pk")) | Q(contact__root_id__in=people.values("pk"))
     rows = marks.filter(hers).select_related("contact__root", "follow__member", "rule", "tag__group")
     return list(rows.order_by("-pk")[:most])
+
+
+def unused_tags(since: datetime) -> QuerySet[Tag]:
+    """Tags that nobody put on anybody since an instant and that were there before it. Whether something names them is asked of
+    tag_readers."""
+    marks = FollowTag.objects.filter(tag=OuterRef("pk"), tagged_at__gt=since)
+    old = Q(created_at__lte=since) | Q(created_at__isnull=True)
+    return live_tags().filter(old, ~Exists(marks)).exclude(group__kind=TagGroup.Kind.PERSONAL)
+
+
+def last_marked(tag_ids: Sequence[int]) -> dict[int, datetime]:
+    """Tag id → when it was last put, of marks that stand."""
+    rows = FollowTag.objects.filter(tag_id__in=tag_ids).order_by().values("tag_id").annotate(at=Max("tagged_at"))
+    return dict(rows.values_list("tag_id", "at"))
 
 
 def segment_members(segment: Segment) -> QuerySet[Any]:

@@ -15,6 +15,7 @@ from tagging.views import (
     segments,
     stages,
     tags,
+    upkeep,
 )
 
 app_name = "tagging"
@@ -27,6 +28,8 @@ urlpatterns = [
     path("tags/groups/<int:pk>/delete/", dictionary.group_delete, name="group_delete"),
     path("tags/groups/<int:pk>/conflicts/", dictionary.group_conflicts, name="group_conflicts"),
     path("tags/groups/<int:pk>/conflicts/latest/", dictionary.group_keep_latest, name="group_keep_latest"),
+    path("tags/unused/", upkeep.tag_unused, name="tag_unused"),
+    path("tags/similar/", upkeep.tag_similar, name="tag_similar"),
     path("tags/merges/", merging.merge_list, name="merge_list"),
     path("tags/merges/<int:pk>/", merging.tag_merge, name="tag_merge"),
     path("tags/merges/<int:pk>/status/", merging.merge_status, name="merge_status"),

@@ -319,6 +319,7 @@ def _reason(refusal: Refusal) -> str:
         84061: _("已不是好友,不能打标签"),
         40068: _("企业微信里已没有这个标签"),
         40096: _("企业微信不认识这位客户"),
+        40126: _("这位客户身上的标签已达企业微信的上限"),
         60111: _("企业微信里没有这位导购"),
     }
     return (known.get(refusal.errcode or 0) or refusal.message)[:200]

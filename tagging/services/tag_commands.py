@@ -9,10 +9,12 @@ from django.utils.translation import gettext_lazy
 
 from scrm.lib import clock
 from tagging.models import Tag, TagGroup
+from tagging.services.capacity import learn_full
 from tagging.services.mirror import delete_tags
 from wecom_bridge.contracts import Call, CommandKind, Refusal
 from wecom_bridge.models import OutboundCommand
 
+TOO_MANY = 40126
 NOT_OURS = (60011, 301002)  # no permission on this tag; an app other than the one that made it
 
 
@@ -28,7 +30,7 @@ def _reason(refusal: Refusal) -> str:
     known = {
         40068: _("企业微信里已没有这个标签或标签组"),
         40071: _("企业微信里已有同名标签"),
-        40126: _("企业标签已达上限"),
+        TOO_MANY: _("企业标签已达上限,请先删除不用的标签"),
         **dict.fromkeys(NOT_OURS, _("不是本系统创建的,企业微信不允许在这里改,请到企业微信管理后台修改")),
     }
     return (known.get(refusal.errcode or 0) or refusal.message)[:200]
@@ -85,6 +87,8 @@ def _refused(command: OutboundCommand, refusal: Refusal) -> None:
     if tag is None:
         return
     tag.last_error = _reason(refusal)
+    if refusal.errcode == TOO_MANY:
+        learn_full(command.corp_id)
     if refusal.errcode in NOT_OURS:
         tag.is_ours = False
     if "before" in command.payload:

@@ -16,10 +16,11 @@ from accounts.queries import list_users
 from contacts.queries import visible_contacts
 from scrm.lib import clock
 from scrm.lib.numbers import whole_number
-from tagging import sources, tag_readers
+from tagging import similar, sources, tag_readers
 from tagging.models import Colour, TagGroup
 from tagging.queries import count_marks_by_origin, count_people_per_tag, list_groups, live_tags, recent_marks
 from tagging.services import dictionary, exclusive, ordering
+from tagging.services.capacity import capacities
 from wecom_bridge.models import Corp
 
 RECENT = 30
@@ -57,6 +58,7 @@ def tag_list(request: MemberRequest) -> HttpResponse:
         "kinds": TagGroup.Kind.choices,
         "onlies": list(zip(ONLY, (_("可改名"), _("只读"), _("同组只留一个"), _("没有说明"), _("有错误")), strict=True)),
         "is_narrowed": is_narrowed,
+        "capacities": capacities(clock.now()),
         "can_edit": "tags.edit" in request.permissions,
         "as_of": clock.now(),
     }
@@ -96,6 +98,8 @@ def _owner_names(rows: Sequence[Any]) -> dict[int | None, str]:
 def group_create(request: MemberRequest) -> HttpResponse:
     corp_id = request.POST.get("corp", "")
     corp = get_object_or_404(Corp, pk=int(corp_id)) if corp_id.isdecimal() else None
+    if asked := _ask_about_near(request, request.POST.get("tags", "").splitlines()):
+        return asked
     dictionary.create_group(
         name=request.POST.get("name", ""),
         tag_names=request.POST.get("tags", "").splitlines(),
@@ -165,6 +169,20 @@ def _wanted_order(request: HttpRequest, known: Sequence[int], pk: int) -> list[i
     return ordering.shifted(known, pk, later=request.POST.get("to") == "later")
 
 
+def _ask_about_near(request: HttpRequest, names: Sequence[str], *, but: int | None = None) -> HttpResponse | None:
+    """Whether she still wants new names that resemble tags which stand; None when there is nothing to ask. It never refuses."""
+    if request.POST.get("anyway"):
+        return None
+    index = similar.Index(live_tags().exclude(group__kind=TagGroup.Kind.PERSONAL))
+    near = [one for name in names if name.strip() for one in index.like(name, but=but)]
+    if not near:
+        return None
+    posted = [
+        (key, value) for key in request.POST if key != "csrfmiddlewaretoken" for value in request.POST.getlist(key)
+    ]
+    return render(request, "tagging/tag_ask.html", {"near": near, "posted": posted, "action": request.path})
+
+
 # --- Tags -------------------------------------------------------------------------------------------------------
 
 
@@ -172,6 +190,8 @@ def _wanted_order(request: HttpRequest, known: Sequence[int], pk: int) -> list[i
 @requires("tags.edit")
 def tag_create(request: MemberRequest, pk: int) -> HttpResponse:
     group = get_object_or_404(list_groups(), pk=pk)
+    if asked := _ask_about_near(request, request.POST.get("tags", "").splitlines()):
+        return asked
     dictionary.add_tags(group, request.POST.get("tags", "").splitlines(), by=request.actor)
     return _back(request, _("标签已添加"))
 
@@ -226,7 +246,10 @@ def tag_describe(request: MemberRequest, pk: int) -> HttpResponse:
 @require_POST
 @requires("tags.edit")
 def tag_rename(request: MemberRequest, pk: int) -> HttpResponse:
-    dictionary.rename_tag(get_object_or_404(live_tags(), pk=pk), request.POST.get("name", ""), by=request.actor)
+    tag = get_object_or_404(live_tags(), pk=pk)
+    if asked := _ask_about_near(request, [request.POST.get("name", "")], but=tag.pk):
+        return asked
+    dictionary.rename_tag(tag, request.POST.get("name", ""), by=request.actor)
     return _back(request, _("标签已改名"))
 
 

@@ -389,7 +389,7 @@ def test_pages_cost_a_constant_number_of_queries(acme_client, corp, guide, djang
         segments.save_segment(
             None, name=f"s{n}", tree=tree_of({"field": "tag", "op": "any", "value": [tags[n].pk]}), by=SYSTEM
         )
-    for url, limit in (("/tags/", 14), ("/segments/", 22)):
+    for url, limit in (("/tags/", 16), ("/segments/", 22)):
         with django_assert_max_num_queries(limit):
             acme_client.get(url)
 
