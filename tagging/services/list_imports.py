@@ -43,7 +43,7 @@ class _Listing:
         fill_static(self._list(part), self._people(part), how="remove", by=by)
 
     def _list(self, part: Slice) -> Segment:
-        return Segment.objects.select_for_update().get(pk=part.run.aim)
+        return Segment.objects.select_for_update().get(pk=part.run.aim or 0)
 
     def _people(self, part: Slice) -> list[Any]:
         return [row.target_id for row in to_do(part)]
