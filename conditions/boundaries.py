@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import Min
 
+from conditions import sweeps
 from conditions.dirty import LANE
 from conditions.models import DirtyMark
 from conditions.people import people
@@ -31,11 +32,10 @@ def schedule(reader: str, tree: dict[str, Any], contact_ids: Iterable[int] | Non
     if ids is not None:
         old = old.filter(contact_id__in=ids)
     old.delete()
-    expression = recheck_expression(tree, now)
-    if expression is None:
+    ahead = sweeps.rechecks(tree, now) if ids is None else _ahead(tree, ids, now)
+    if ahead is None:
         return
-    rows = people() if ids is None else people().filter(pk__in=ids)
-    sql, params = rows.annotate(_at=expression).values_list("pk", "_at").query.sql_with_params()
+    sql, params = ahead
     table = connection.ops.quote_name(DirtyMark._meta.db_table)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -46,6 +46,15 @@ def schedule(reader: str, tree: dict[str, Any], contact_ids: Iterable[int] | Non
     earliest = DirtyMark.objects.filter(field_key=key, not_before__isnull=False).aggregate(at=Min("not_before"))["at"]
     if earliest is not None:
         jobs.nudge(LANE, due_at=earliest)
+
+
+def _ahead(tree: dict[str, Any], ids: list[int], now: datetime) -> tuple[str, Any] | None:
+    expression = recheck_expression(tree, now)
+    if expression is None:
+        return None
+    rows = people().filter(pk__in=ids).annotate(_at=expression)
+    sql, params = rows.values_list("pk", "_at").query.sql_with_params()
+    return sql, params
 
 
 def forget(reader: str) -> None:

@@ -9,12 +9,11 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from django.db.models import BooleanField, Case, Value, When
-from django.db.models.functions import Least
 
 from conditions.compiler.asking import Ask
 from conditions.compiler.trees import EVERYBODY, UnknownField, compile_node
 from conditions.people import people
-from conditions.recheck import boundaries_of
+from conditions.recheck import boundaries_of, earliest
 from conditions.tree import Group, Leaf, Negation, Node, leaves, parse
 
 LEAVES = 50
@@ -54,7 +53,7 @@ def rechecks_of(trees: Mapping[Key, Tree], root_ids: Collection[int], now: datet
         field = ask.field(leaf.field)
         expressions = boundaries_of(field, leaf, now) if field else []
         if expressions:
-            columns[leaf.key] = expressions[0] if len(expressions) == 1 else Least(*expressions)
+            columns[leaf.key] = earliest(expressions)
     timed = {key: {leaf.key for leaf in leaves(node)} & columns.keys() for key, node in nodes.items()}
     found: dict[Key, dict[int, datetime]] = {key: {} for key in nodes}
     if columns:

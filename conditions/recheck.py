@@ -35,22 +35,40 @@ def recheck_expression(tree: dict[str, Any], now: datetime) -> Any | None:
         field = registry.find(leaf.field)
         if field is not None:
             found += boundaries_of(field, leaf, now)
-    if not found:
-        return None
-    return found[0] if len(found) == 1 else Least(*found)
+    return earliest(found) if found else None
+
+
+def earliest(expressions: Sequence[Any]) -> Any:
+    """The least of them that is not null."""
+    return expressions[0] if len(expressions) == 1 else Least(*expressions)
 
 
 def boundaries_of(field: Field, leaf: Leaf, now: datetime) -> list[Any]:
     """Expressions over root contacts, null for never, of which the earliest is when the leaf may answer otherwise."""
+    found = of_values(field, leaf, now)
+    for rows, delay in rows_ahead(field, leaf, now):
+        found += _of_rows(field, rows, delay)
+    return found
+
+
+def of_values(field: Field, leaf: Leaf, now: datetime) -> list[Any]:
+    """Those that columns of the root tell."""
     own = [_if_ahead(field.boundary(now), now)] if field.boundary else []
-    if field.type == ValueType.ANNIVERSARY:
-        return own + ([_anniversary(field, leaf, now)] if leaf.op in ("upcoming", "not_upcoming") else [])
-    delays = _delays(leaf, now)
-    if not delays:
-        return own
-    if field.type in registry.ROWS:
-        return own + [boundary for delay in delays for boundary in _of_rows(field, leaf, now, delay)]
-    return own + [_of_value(field, now, delay) for delay in delays if field.type == ValueType.MOMENT]
+    if field.type == ValueType.ANNIVERSARY and leaf.op in ("upcoming", "not_upcoming"):
+        own.append(_anniversary(field, leaf, now))
+    if field.type == ValueType.MOMENT:
+        own += [_of_value(field, now, delay) for delay in _delays(leaf, now)]
+    return own
+
+
+def rows_ahead(field: Field, leaf: Leaf, now: datetime) -> list[tuple[QuerySet[Any], timedelta]]:
+    """(rows, delay) of a leaf about rows: so long after the instant of each of these it may answer otherwise."""
+    if field.type not in registry.ROWS:
+        return []
+    rows = [(field.rows_for(leaf).filter(**{f"{field.at}__gt": now - delay}), delay) for delay in _delays(leaf, now)]
+    if field.type == ValueType.FACTS or not isinstance(leaf.value, list):
+        return rows
+    return [(one.filter(**{f"{field.value}__in": leaf.value}), delay) for one, delay in rows]
 
 
 def _if_ahead(boundary: Any, now: datetime) -> Any:
@@ -80,10 +98,7 @@ def _of_value(field: Field, now: datetime, delay: timedelta) -> Any:
     )
 
 
-def _of_rows(field: Field, leaf: Leaf, now: datetime, delay: timedelta) -> Sequence[Any]:
-    rows: QuerySet[Any] = field.rows_for(leaf).filter(**{f"{field.at}__gt": now - delay})
-    if field.type != ValueType.FACTS and isinstance(leaf.value, list):
-        rows = rows.filter(**{f"{field.value}__in": leaf.value})
+def _of_rows(field: Field, rows: QuerySet[Any], delay: timedelta) -> list[Any]:
     return [
         _shifted(
             Subquery(

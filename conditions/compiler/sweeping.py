@@ -52,7 +52,9 @@ class Swept(Expression):
         if self.having:
             sql = counted_for_roots(rows, "person, measured")
             return f"SELECT person FROM ({sql}) AS facts GROUP BY person HAVING {self.having}", [*params, *self.given]
-        return counted_for_roots(rows, "person"), params
+        sql = counted_for_roots(rows, "person")
+        # Under OR it becomes a table in memory, which the planner refuses to make when it expects too many rows.
+        return (sql if self.joined else f"SELECT DISTINCT person FROM ({sql}) AS facts"), params
 
 
 def negate(found: Q) -> Q:

@@ -26,8 +26,8 @@ class UnknownField(LookupError):
 def compile_tree(tree: dict[str, Any], now: datetime, *, sweep: bool = False, as_of: bool = False) -> Q:
     """The people a valid tree holds for at a domain instant, as a Q over conditions.people.people().
 
-    sweep: for work over the whole table, not for a few people: the same answer, found by hashing (wants work_mem, see
-    conditions.sweeping). as_of: seen from that instant in the past; docs/conditions.md says what that knows. Raises UnknownField.
+    sweep: for work over the whole table, not for a few people: the same answer, found by hashing (in
+    conditions.sweeps.room()). as_of: seen from that instant in the past; docs/conditions.md says what that knows. Raises UnknownField.
     """
     return join(compile_node(parse(tree), Ask(now, as_of=as_of, sweep=sweep)))
 

@@ -5,11 +5,11 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conditions import matching, reference
+from conditions import matching, reference, sweeps
 from conditions.compiler import compile_tree, recheck_at
 from conditions.people import people
 from conditions.schema import problems_of
@@ -33,6 +33,15 @@ def _fields(monkeypatch):
 
 def compiled(tree, now=NOW, **how):
     return set(people().filter(compile_tree(tree, now, **how)).values_list("pk", flat=True))
+
+
+def swept_rechecks(tree):
+    found = sweeps.rechecks(tree, NOW)
+    if found is None:
+        return {}
+    with sweeps.room(), connection.cursor() as cursor:
+        cursor.execute(*found)
+        return dict(cursor.fetchall())
 
 
 @given(seed=st.integers(0, 10**9))
@@ -61,6 +70,7 @@ def test_the_answer_does_not_change_before_its_recheck_and_is_right_at_it(acme, 
         for _ in range(4):
             tree = tree_of(random_node(dice, timed, depth=2))
             due = recheck_at(tree, world.roots, NOW)
+            assert swept_rechecks(tree) == due, tree
             assert all(at > NOW for at in due.values())
             before = reference.matching(tree, world.roots, NOW, ZONE)
             for pk in world.roots:

@@ -122,7 +122,7 @@ def _change_something(dice, world, now, kept):
     match dice.randrange(7):
         case 0:
             person.name = dice.choice(tagging.NAMES)
-            person.save()
+            person.save(update_fields=["name"])  # what is recounted meanwhile is not hers to take back
             dirty.mark([person.pk], "t.name")
         case 1:
             world.add_order(person, at=now - timedelta(hours=dice.choice((0, 24, 160))))
@@ -140,7 +140,7 @@ def _change_something(dice, world, now, kept):
                 for row in world.people:
                     if row.root_id == person.pk or row.pk == person.pk:
                         row.root = into
-                        row.save()
+                        row.save(update_fields=["root"])
                 dirty.mark([person.pk, into.pk], dirty.EVERYTHING)
         case 4:
             person = world.add_person()
