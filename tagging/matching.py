@@ -20,7 +20,8 @@ def matching_people(tree: dict[str, Any], now: datetime) -> QuerySet[Any]:
 def matching_sql(tree: dict[str, Any], now: datetime) -> tuple[str, Sequence[Any]]:
     """A SELECT of the ids of all whom the tree holds for, for statements over everybody. Raises conditions.compiler.UnknownField."""
     try:
-        sql, params = matching_people(tree, now).values_list("pk").query.sql_with_params()
+        found = people().filter(compile_tree(tree, now, sweep=True))
+        sql, params = found.values_list("pk").query.sql_with_params()
     except EmptyResultSet:
         return "SELECT NULL::bigint WHERE false", ()
     return sql, params

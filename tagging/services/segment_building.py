@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from conditions import boundaries, dirty
+from conditions import boundaries, dirty, sweeps
 from conditions.compiler import UnknownField
 from conditions.drain import LOCK
 from conditions.models import DirtyMark
@@ -181,8 +181,9 @@ def _build(claim: Claim) -> int:
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL statement_timeout = {int(LEASE.total_seconds() * 1000)}")
     validate(segment.tree)
-    came, went = _fill(claim)
-    boundaries.schedule(reader(segment.pk), segment.tree, None, now)
+    with sweeps.room():
+        came, went = _fill(claim)
+        boundaries.schedule(reader(segment.pk), segment.tree, None, now)
     change = listeners.Change(segment.pk, Cause.BUILD, now, came, went, build=claim.job.pk)
     listeners.tell(change)
     is_told = _tell_readers(change)
