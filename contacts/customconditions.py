@@ -1,4 +1,5 @@
-"""Custom fields as condition fields `custom.<key>`, typed by their definitions. A key that nobody defined holds text.
+"""Custom fields as condition fields `custom.<key>`, typed by their definitions. A key that nobody defined holds text. A date is
+also `yearly.<key>`: the same day of every year.
 
 A value of another kind than the type wants (written before the field was defined, by a program of old) counts as none.
 Equality is answered by the index of values; every other positive statement looks only at people who have any custom value.
@@ -6,12 +7,13 @@ Equality is answered by the index of values; every other positive statement look
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time
 from functools import reduce
 from operator import or_
 from typing import Any
 
-from django.db.models import BooleanField, Case, CharField, DateTimeField, FloatField, Func, Q, Value, When
+from django.db.models import BooleanField, Case, CharField, DateField, DateTimeField, FloatField, Func, Q, Value, When
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Cast
 from django.db.models.lookups import Exact
@@ -23,9 +25,10 @@ from conditions.operators import ValueType
 from conditions.registry import Field, Option
 from conditions.tree import Leaf
 from contacts import custom
+from contacts.conditionfields.times import midnight
 from contacts.models import Contact, CustomField
 
-PREFIX = "custom."
+PREFIX, YEARLY = "custom.", "yearly."
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _GROUP = gettext_lazy("自定义字段")
@@ -89,6 +92,28 @@ def _field(name: str, definition: CustomField | None) -> Field:
     )  # fmt: skip
 
 
+def yearly_field(key: str) -> Field | None:
+    """A date that returns every year, None where no field of that key is a date. One query."""
+    name = key.removeprefix(YEARLY)
+    definition = CustomField.objects.filter(key=name, type=Type.DATE).first() if _KEY.fullmatch(name) else None
+    return _yearly(definition) if definition else None
+
+
+def yearly_fields() -> list[Field]:
+    """The dates in use, in their order. One query."""
+    return [_yearly(one) for one in CustomField.objects.filter(type=Type.DATE, archived_at__isnull=True)]
+
+
+def _yearly(definition: CustomField) -> Field:
+    dated = _field(definition.key, definition)
+    read = _reader(definition.key, ValueType.ANNIVERSARY)
+    return replace(
+        dated, key=YEARLY + definition.key, label=gettext_lazy("%(label)s(每年)") % {"label": definition.label},
+        type=ValueType.ANNIVERSARY, read=read, expression=_expression(definition.key, ValueType.ANNIVERSARY),
+        dirty_keys=(dated.key,),
+    )  # fmt: skip
+
+
 def _options(definition: CustomField | None) -> Callable[[], list[Option]]:
     """Those out of use too: people may still have them."""
     known = definition.options if definition else []
@@ -127,18 +152,18 @@ def _expression(name: str, kind: ValueType) -> Callable[[datetime], Any]:
                 When(custom__contains={name: True}, then=Value(True)), default=Value(False), output_field=BooleanField()
             )
         if kind == ValueType.MOMENT:
-            return of_kind("string", _midnight(text), DateTimeField())
+            return of_kind("string", _if_day(text, midnight(text), DateTimeField()), DateTimeField())
+        if kind == ValueType.ANNIVERSARY:
+            return of_kind("string", _if_day(text, Cast(text, DateField()), DateField()), DateField())
         return of_kind("string", text, CharField())
 
     return expression
 
 
-def _midnight(text: Any) -> Any:
-    """The beginning of a day in the merchant's zone."""
+def _if_day(text: Any, then: Any, output: Any) -> Any:
+    """A cast is tried only of what is a day: it would raise of any other text."""
     is_real = Func(text, Value("date"), function="pg_input_is_valid", output_field=BooleanField())
-    local = Func(text, template="((%(expressions)s)::date::timestamp)", output_field=DateTimeField())
-    at = Func(Value(str(windows.zone())), local, function="timezone", output_field=DateTimeField())
-    return Case(When(Q(_IsDay(text)) & Q(is_real), then=at), output_field=DateTimeField())
+    return Case(When(Q(_IsDay(text)) & Q(is_real), then=then), output_field=output)
 
 
 def _narrow(name: str) -> Callable[[Leaf], Q]:
@@ -180,6 +205,9 @@ def _known(value: Any, kind: ValueType) -> Any:
         return value if isinstance(value, int | float) and not isinstance(value, bool) else None
     if not isinstance(value, str):
         return None
+    if kind == ValueType.ANNIVERSARY:
+        day = _day(value)
+        return day.date() if day else None
     return _day(value) if kind == ValueType.MOMENT else value
 
 

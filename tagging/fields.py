@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F, QuerySet
-from django.db.models.functions import Coalesce
+from django.db.models import Case, F, QuerySet, When
 from django.utils.translation import gettext_lazy as _
 
 from conditions.operators import ValueType
@@ -36,7 +35,10 @@ def _groups() -> list[Option]:
 
 
 def _owner_s_marks() -> QuerySet[Any]:
-    return carried_marks().filter(follow__member_id=Coalesce(F("contact__root__owner_id"), F("contact__owner_id")))
+    """The root's owner counts: that of a merged row is of before."""
+    owner = Case(When(contact__root__isnull=True, then=F("contact__owner_id")), default=F("contact__root__owner_id"))
+    # Filtered by directly, the way to the root would be an inner join, which most have none for.
+    return carried_marks().annotate(_owner=owner).filter(follow__member_id=F("_owner"))
 
 
 def _read(root_ids: Sequence[int], *, by_owner: bool) -> dict[int, list[tuple[int, datetime]]]:

@@ -107,4 +107,5 @@ def group_tags() -> list[Option]:
 
 def decisions() -> list[Option]:
     """What a record of consent says."""
-    return [Option(value, label) for value, label in ConsentRecord.Decision.choices]
+    asked = (ConsentRecord.Decision.GIVEN, ConsentRecord.Decision.WITHDRAWN)
+    return [Option(decision.value, decision.label) for decision in asked]

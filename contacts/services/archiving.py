@@ -8,6 +8,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from contacts import marks
 from contacts.models import Contact, Dealer, Department, Member, Region, Store
 from scrm.lib import clock
 from scrm.lib.errors import UserError
@@ -32,6 +33,7 @@ def archive(row: Place, *, by: Actor) -> None:
             raise UserError(str(sentence), code="in_use")
     row.archived_at = clock.now()
     row.save(update_fields=["archived_at"])
+    _mark(row)
     audit.record(f"{row._meta.model_name}.archived", row, by=by)
 
 
@@ -48,7 +50,14 @@ def restore(row: Place, *, by: Actor) -> None:
         )
     row.archived_at = None
     row.save(update_fields=["archived_at"])
+    _mark(row)
     audit.record(f"{row._meta.model_name}.restored", row, by=by)
+
+
+def _mark(row: Place) -> None:
+    """Conditions ask whether a customer's store is in use."""
+    if isinstance(row, Store):
+        marks.mark_rows(Contact.objects.filter(store=row, root__isnull=True), "contact.store_open")
 
 
 def _above(row: Any) -> list[Region | Dealer]:

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
+from contacts import marks
 from contacts.models import ConsentRecord, Contact
 from contacts.services.locking import lock_person
 from contacts.services.opt_out import lift_opt_out, set_opt_out
@@ -67,6 +68,7 @@ def record_consent(
         NewEvent(kind, record.decided_at, "product", f"consent:{record.pk}", contact_id=person.pk, member_id=person.owner_id,
                  actor=actor_label(by), subject=f"consent:{record.pk}", payload={"purpose": str(purpose)})
     ])  # fmt: skip
+    marks.mark([person.pk], f"consent.{purpose}")
     audit.record(kind, person, by=by, consent=record.pk, purpose=str(purpose))
     if purpose == Purpose.MESSAGES:
         _gate(person, by=by, at=at)

@@ -260,11 +260,16 @@ def _mark_changes(changes: Iterable[tuple[int, Mapping[str, Any], Follow | None]
         ("added_at", "contact.added_at"),
         ("add_way", "follow.add_way"),
         ("state", "follow.state"),
+        ("remark", "follow.remark"),
     )
     for contact_id, row, before in changes:
         for column, key in watched:
             if before is None or getattr(before, column) != row[column]:
                 by_field[key].add(contact_id)
+    _mark(by_field)
+
+
+def _mark(by_field: Mapping[str, set[int]]) -> None:
     roots = roots_of(set().union(*by_field.values())) if by_field else {}
     for key, contact_ids in sorted(by_field.items()):
         marks.mark({roots[pk] for pk in contact_ids}, key)
@@ -274,6 +279,7 @@ def _write_periods(pairs: Sequence[_Pair], outcome: Outcome) -> None:
     closing: list[dict[str, Any]] = []
     opening: list[dict[str, Any]] = []
     fresh: list[tuple[_Pair, Period]] = []
+    told: dict[str, set[int]] = defaultdict(set)
     for pair in pairs:
         follow = pair.written
         if follow is None or pair.known is None:
@@ -289,11 +295,15 @@ def _write_periods(pairs: Sequence[_Pair], outcome: Outcome) -> None:
             else:
                 continue
             outcome.touched.add(follow.contact_id)
+            if not _is_new(pair):
+                told["follow.added"] |= {follow.contact_id} if row is None else set()
+                told["follow.ended"] |= {follow.contact_id} if row is not None or one.ended_at else set()
     # Closing first: a relation has at most one open period at any moment.
     update_rows(FollowPeriod, closing)
     update_rows(FollowPeriod, opening)
     places = Places.of({pair.member_id for pair, _one in fresh})
     insert_rows(FollowPeriod, [_period_row(pair, one, places) for pair, one in fresh])
+    _mark(told)
 
 
 def _period_row(pair: _Pair, one: Period, places: Places) -> dict[str, Any]:

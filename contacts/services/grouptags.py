@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from contacts.models import GroupChat, GroupTag, GroupTagging, GroupTagSet
+from contacts import marks
+from contacts.models import GroupChat, GroupMembership, GroupTag, GroupTagging, GroupTagSet
 from scrm.lib import clock
 from scrm.lib.db.bulk import clean_text
 from scrm.lib.errors import UserError
@@ -41,6 +42,7 @@ def put_on(groups: Sequence[GroupChat], tag: GroupTag, *, by: Actor) -> int:
             raise UserError(text % {"group": group.name or group.chat_id, "n": MAX_PER_GROUP})
     now = clock.now()
     GroupTagging.objects.bulk_create([GroupTagging(tag=tag, group=group, tagged_at=now) for group in fresh])
+    _mark([group.pk for group in fresh])
     for group in fresh:
         audit.record("group.tagged", group, by=by, tag=tag.name)
     return len(fresh)
@@ -52,6 +54,7 @@ def take_off(groups: Sequence[GroupChat], tag_id: int, *, by: Actor) -> int:
     locks.lock_in_transaction(LOCK)
     taggings = list(GroupTagging.objects.filter(group__in=groups, tag=tag_id).select_related("tag", "group"))
     GroupTagging.objects.filter(pk__in=[row.pk for row in taggings]).delete()
+    _mark([row.group_id for row in taggings])
     for row in taggings:
         audit.record("group.untagged", row.group, by=by, tag=row.tag.name)
     return len(taggings)
@@ -136,7 +139,15 @@ def delete_tag(tag: GroupTag, *, by: Actor) -> None:
     """Off every group, and gone."""
     locks.lock_in_transaction(LOCK)
     audit.record("group_tag.deleted", tag, by=by, name=tag.name, groups=tag.taggings.count())
+    _mark(list(tag.taggings.values_list("group_id", flat=True)))
     tag.delete()
+
+
+def _mark(group_ids: Sequence[int]) -> None:
+    """Conditions ask who joined a group that has a tag."""
+    if group_ids:
+        joinings = GroupMembership.objects.filter(group__in=group_ids, contact__isnull=False)
+        marks.mark_rows(joinings, "group.tag", "contact_id")
 
 
 def _clean(name: str) -> str:

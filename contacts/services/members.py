@@ -1,6 +1,6 @@
 """The directory of a corp: departments, members, who works where from when."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -29,9 +29,19 @@ def apply_members(batch: MembersBatch) -> None:
     _write_departments(batch)
     _write_members(batch)
     if batch.left_userids:
-        _of(batch.corp).filter(userid__in=batch.left_userids).exclude(status=Member.Status.LEFT).update(
+        leavers = _of(batch.corp).filter(userid__in=batch.left_userids).exclude(status=Member.Status.LEFT)
+        leaving = set(leavers.values_list("pk", flat=True))
+        leavers.update(
             status=Member.Status.LEFT, has_customer_contact=False, left_at=batch.read_at, synced_at=batch.read_at
         )
+        _mark_customers(leaving)
+
+
+def _mark_customers(member_ids: Collection[int]) -> None:
+    """Conditions ask whether a customer's guide is still there."""
+    if member_ids:
+        owned = Contact.objects.filter(owner_id__any_of=set(member_ids), root__isnull=True)
+        marks.mark_rows(owned, "contact.owner_left")
 
 
 def ensure_members(corp: Corp, userids: Iterable[str]) -> dict[str, int]:
@@ -100,6 +110,8 @@ def _write_members(batch: MembersBatch) -> None:
             changed.append({"id": row.pk} | values | {"left_at": None, "archived_at": None, "synced_at": batch.read_at})
     insert_rows(Member, fresh, ignore_conflicts=True)
     update_rows(Member, changed)
+    statuses = {row.pk: row.status for row in known.values()}
+    _mark_customers({row["id"] for row in changed if row["status"] != statuses[row["id"]]})
 
 
 def member_values(info: MemberInfo) -> dict[str, Any]:

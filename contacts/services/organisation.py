@@ -20,6 +20,8 @@ from tenants import audit, locks
 from tenants.audit import Actor
 from wecom_bridge.models import Corp
 
+_OPENING = ("is_open", "opened_on", "closed_on")  # what says whether a store is in use
+
 
 @transaction.atomic
 def save_store(store: Store, *, by: Actor, seen: str | None = None) -> Store:
@@ -42,7 +44,9 @@ def save_store(store: Store, *, by: Actor, seen: str | None = None) -> Store:
         _place_store(store, now)
     elif before and (before.region_id, before.dealer_id) != (store.region_id, store.dealer_id):
         _place_store(store, now)
-        marks.mark(Contact.objects.filter(store=store, root__isnull=True).values_list("pk", flat=True), "contact.store")
+        marks.mark_rows(Contact.objects.filter(store=store, root__isnull=True), "contact.store")
+    if before and any(getattr(before, name) != getattr(store, name) for name in _OPENING):
+        marks.mark_rows(Contact.objects.filter(store=store, root__isnull=True), "contact.store_open")
     audit.record("store.created" if is_new else "store.changed", store, by=by, code=store.code,
                  region=store.region_id, dealer=store.dealer_id)  # fmt: skip
     return store

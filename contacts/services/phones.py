@@ -4,11 +4,14 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 
-from contacts import arrivals
+from contacts import arrivals, marks
 from contacts.arrivals import NewKey
 from contacts.models import ContactPhone
 from contacts.phones import normalise_phone
+from contacts.timeline import roots_of
 from scrm.lib.db.bulk import insert_rows
+
+MARK = "contact.has_phone"
 
 
 def sync_remark_mobiles(
@@ -35,8 +38,9 @@ def sync_remark_mobiles(
     gone = {key: pk for key, pk in standing.items() if key not in wanted}
     if gone:
         ContactPhone.objects.filter(pk__in=gone.values()).delete()
+        marks.mark(roots_of(contact_id for contact_id, _phone, _source in gone).values(), MARK)
     fresh = sorted(wanted - set(standing))
-    add_phones(fresh, now=now)
+    add_phones(fresh, now=now, all_new=all_new)
     lost: dict[str, set[int]] = defaultdict(set)
     for contact_id, phone, _source in gone:
         lost[phone].add(contact_id)
@@ -44,8 +48,13 @@ def sync_remark_mobiles(
     return {contact_id for contact_id, _phone, _source in [*gone, *fresh]}
 
 
-def add_phones(phones: list[tuple[int, str, str]], *, now: datetime) -> None:
-    """Note phones, (contact id, E.164, source) each, and tell who binds by them. Known ones change nothing."""
+def add_phones(phones: list[tuple[int, str, str]], *, now: datetime, all_new: bool = False) -> None:
+    """Note phones, (contact id, E.164, source) each, and tell who binds by them. Known ones change nothing.
+
+    all_new: of people of whom everything was marked when they were made, in this transaction.
+    """
     rows = [{"contact_id": c, "phone": phone, "source": source, "created_at": now} for c, phone, source in phones]
     written = insert_rows(ContactPhone, rows, ignore_conflicts=True, returning=("contact_id", "phone"))
+    if not all_new:
+        marks.mark(roots_of(contact_id for contact_id, _phone in written).values(), MARK)
     arrivals.tell([NewKey("phone", phone, contact_id) for contact_id, phone in written])

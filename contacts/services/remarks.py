@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from contacts import marks
 from contacts.models import Contact, Follow, Relation, RemarkEdit
 from contacts.phones import normalise_phone, show_phone
 from contacts.services.inbound import lock_people
@@ -183,7 +184,10 @@ def _on_result(command: OutboundCommand, result: Mapping[str, Any]) -> None:
     follow.save(update_fields=[*changes, "remarked_at"])
     if "remark_mobiles" in changes:
         sync_remark_mobiles({follow.pk: (follow.contact_id, tuple(follow.remark_mobiles))}, now=now)
-    refresh_search(roots_of([follow.contact_id]).values())
+    roots = set(roots_of([follow.contact_id]).values())
+    refresh_search(roots)
+    if "remark" in changes:
+        marks.mark(roots, "follow.remark")
     _end(edit, State.DONE)
     by = Actor("user", edit.actor_id) if edit.actor_id else Actor("system")
     record_events([

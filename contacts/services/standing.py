@@ -52,7 +52,16 @@ def refresh_standing(
             rows.append({"id": root_id, **row, "updated_at": now})
     update_rows(Contact, rows)
     marks.mark(moved, "contact.owner", "contact.store", backfill=backfill)
+    # A first or last adding that another one took the place of; whoever had none before is marked by her new relation.
+    redated = [row["id"] for row in rows if _is_redated(people[row["id"]].root, row)]
+    marks.mark(redated, "contact.added_at", backfill=backfill)
     return set(moved)
+
+
+def _is_redated(before: Contact | None, row: Mapping[str, Any]) -> bool:
+    return before is not None and any(
+        getattr(before, name) not in (None, row[name]) for name in ("first_added_at", "last_added_at")
+    )
 
 
 def foresee_owner(

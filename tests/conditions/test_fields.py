@@ -12,20 +12,26 @@ from conditions.render import in_words
 from conditions.schema import problems_of
 from scrm.lib import clock
 from tests.support import tagging
-from tests.support.tagging import NOW, World, random_leaf, tree_of
+from tests.support.fieldworld import FullWorld
+from tests.support.tagging import NOW, random_leaf, tree_of
 
 pytestmark = pytest.mark.django_db
 
 
+SPOKEN_OF = ("event.opt_out.set", "event.follow.added")  # of one family whose fields differ by nothing but the kind
+
+
 def usable_fields():
-    return [field for field in registry.all_fields() if not field.why_unavailable]
+    """Those that can be asked about; of the kinds of events two."""
+    known = [field for field in registry.all_fields() if not field.why_unavailable]
+    return [field for field in known if not field.key.startswith("event.") or field.key in SPOKEN_OF]
 
 
 @pytest.fixture
 def world(acme, monkeypatch):
     tagging.register_test_fields()
     monkeypatch.setattr(clock, "now", lambda: NOW)
-    return World(random.Random(11), size=14)
+    return FullWorld(random.Random(11), size=14)
 
 
 def test_every_field_agrees_with_its_reference_reader_for_every_operator(world):
@@ -33,7 +39,7 @@ def test_every_field_agrees_with_its_reference_reader_for_every_operator(world):
     dice = random.Random(5)
     tried = set()
     for field in usable_fields():
-        for _ in range(12):
+        for _ in range(6):
             leaf = _leaf_of(dice, field)
             if leaf is None:
                 continue
@@ -43,7 +49,8 @@ def test_every_field_agrees_with_its_reference_reader_for_every_operator(world):
                 assert problems_of(tree) == [], tree
                 sql = set(people().filter(compile_tree(tree, NOW)).values_list("pk", flat=True))
                 assert sql == reference.matching(tree, world.roots, NOW, "Asia/Shanghai"), tree
-    assert {key for key, _op in tried} >= {"tag", "tag.owner", "t.order"}
+    silent = {field.key for field in usable_fields()} - {key for key, _op in tried}
+    assert not silent, "nothing was asked of these"
 
 
 def test_every_field_is_readable_tells_its_keys_and_survives_the_editor(world):
