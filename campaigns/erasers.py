@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from campaigns import changes
 from campaigns.models import Delivery, Dispatch, Enrollment, WelcomeSend
+from campaigns.services.marking import settle
 from campaigns.services.sop_running import leave_all
 from campaigns.states import DeliveryState, DispatchState
 from contacts.erasers import of_contact
@@ -62,7 +63,7 @@ def _leave(subject: Subject) -> None:
     early = [unit.pk for unit in units if unit.state in _BEFORE_A_TASK]
     shrinking = theirs.filter(Q(dispatch_id__in=early) | Q(dispatch__isnull=True))
     pushes = set(shrinking.values_list("push_id", flat=True))
-    shrinking.update(state=DeliveryState.SKIPPED, reason="opt_out", settled_at=subject.at)
+    settle(shrinking, state=DeliveryState.SKIPPED, reason="opt_out", settled_at=subject.at)
     changes.tell(pushes)
 
 

@@ -3,7 +3,7 @@
 from django.utils.translation import gettext_lazy as _
 
 from accounts import navigation, permissions
-from campaigns import customer_figures, erasers, tasks, welcome_figures
+from campaigns import customer_figures, erasers, fields, tasks, welcome_figures
 from campaigns.handlers import groupmsg, ledger, welcome
 from campaigns.queries import audience
 from campaigns.services import enrolling, sop_running, succeeding
@@ -72,5 +72,6 @@ def register() -> None:
     welcome_figures.register()
     customer_figures.register()
     erasers.register()
+    fields.fill()
     timeline.register_kind("push.sent", _("群发发送成功"), "send")
     timeline.register_kind("push.failed", _("群发没有发成"), "circle-alert")

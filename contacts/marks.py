@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db.models import CharField, QuerySet, Value
 
 from conditions import dirty
@@ -23,7 +24,11 @@ def mark(contact_ids: Iterable[int], *field_keys: str, backfill: bool | None = N
 def mark_rows(rows: QuerySet[Any], field_key: str, path: str = "pk") -> None:
     """Mark a field of everybody whom a query finds, at `path` of its rows, in one statement in the transaction of the change."""
     told = rows.order_by().values_list(path, Value(field_key, CharField())).distinct()
-    dirty.mark_selected(*told.query.sql_with_params())
+    try:
+        sql, params = told.query.sql_with_params()
+    except EmptyResultSet:  # it asks for one of no ids
+        return
+    dirty.mark_selected(sql, params)
 
 
 def mark_selected(pairs: str, params: Sequence[Any]) -> None:

@@ -173,6 +173,10 @@ class Delivery(models.Model):
                 fields=["contact", "-sent_at"], condition=Q(sent_at__isnull=False), name="delivery_contact_sent"
             ),
             models.Index(fields=["group", "-sent_at"], condition=Q(group__isnull=False), name="delivery_group_sent"),
+            # What was meant for a person, whatever became of it: conditions ask.
+            models.Index(
+                fields=["contact", "frozen_at"], condition=Q(contact__isnull=False), name="delivery_contact_frozen"
+            ),
         ]
 
 

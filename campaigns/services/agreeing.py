@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from campaigns import changes
 from campaigns.models import Delivery, Dispatch
 from campaigns.services.broadcasts import LANE
+from campaigns.services.marking import settle
 from campaigns.states import SKIP_REASONS, DeliveryState, DispatchState
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
@@ -59,9 +60,8 @@ def skip(dispatch_id: int, *, member_ids: Collection[int], reason: str, note: st
     dispatch.state, dispatch.reason, dispatch.note = DispatchState.SKIPPED, reason, note.strip()[:200]
     dispatch.ended_at, dispatch.agreed_at, dispatch.agreed_by_id = now, None, None  # 已同意 does not count her
     dispatch.save(update_fields=["state", "reason", "note", "ended_at", "agreed_at", "agreed_by_id"])
-    Delivery.objects.filter(dispatch=dispatch, state=DeliveryState.PLANNED).update(
-        state=DeliveryState.SKIPPED, reason="guide_skipped", settled_at=now
-    )
+    planned = Delivery.objects.filter(dispatch=dispatch, state=DeliveryState.PLANNED)
+    settle(planned, state=DeliveryState.SKIPPED, reason="guide_skipped", settled_at=now)
     audit.record("dispatch.skipped", dispatch, by=by, push=dispatch.push_id, reason=reason)
     changes.tell([dispatch.push_id])
     jobs.nudge(LANE)
@@ -80,9 +80,10 @@ def exclude(
         raise UserError(_("请写一句不发给这位客户的原因。"), code="no_reason", fields={"reason": "required"})
     dispatch = _own(dispatch_id, member_ids)
     _check_waiting(dispatch)
-    left_out = Delivery.objects.filter(dispatch=dispatch, pk__in=delivery_ids, state=DeliveryState.PLANNED).update(
-        state=DeliveryState.SKIPPED, reason="guide_excluded", note=reason.strip()[:60], settled_at=clock.now()
-    )
+    left_out = settle(
+        Delivery.objects.filter(dispatch=dispatch, pk__in=delivery_ids, state=DeliveryState.PLANNED),
+        state=DeliveryState.SKIPPED, reason="guide_excluded", note=reason.strip()[:60], settled_at=clock.now(),
+    )  # fmt: skip
     if left_out:
         Dispatch.objects.filter(pk=dispatch.pk).update(planned=F("planned") - left_out)
         audit.record("dispatch.excluded", dispatch, by=by, push=dispatch.push_id, count=left_out)

@@ -12,6 +12,7 @@ from campaigns.policy import SendPolicy, send_policy
 from campaigns.queries.verdicts import Frame, delivery_verdicts, group_delivery_verdicts
 from campaigns.services.broadcasts import LANE
 from campaigns.services.ledger import LAST_CALL, corps_to_wait_for
+from campaigns.services.marking import mark_people
 from campaigns.states import DeliveryState, DispatchState, PushTarget
 from campaigns.times import is_quiet
 from scrm.lib import clock
@@ -103,10 +104,13 @@ def shrink(push: Push, dispatch_ids: list[int], *, now: datetime, policy: SendPo
     with connection.cursor() as cursor:
         cursor.execute(
             f"{statement} UPDATE {table} SET state = 'skipped', reason = verdict.reason, settled_at = %(now)s FROM verdict"
-            f" WHERE {table}.id = verdict.delivery_id AND verdict.reason <> '' AND {table}.state = 'planned'",
+            f" WHERE {table}.id = verdict.delivery_id AND verdict.reason <> '' AND {table}.state = 'planned'"
+            f" RETURNING {table}.contact_id",
             params | {"now": now},
         )
-        return int(cursor.rowcount)
+        left_out = [contact_id for (contact_id,) in cursor.fetchall()]
+    mark_people(left_out)
+    return len(left_out)
 
 
 def _planned_counts(units: list[Dispatch]) -> dict[int, int]:

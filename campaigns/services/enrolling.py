@@ -10,6 +10,7 @@ from campaigns.models import Enrollment, EnrollmentStep, SopStep, SopVersion
 from campaigns.policy import SendPolicy, send_policy
 from campaigns.schedule import slot_of
 from campaigns.services.broadcasts import LANE
+from campaigns.services.marking import mark_runs
 from campaigns.triggers import LIVE_SOURCES, all_triggers
 from conditions.compiler import compile_tree
 from conditions.people import people
@@ -109,6 +110,7 @@ def _schedule(version: SopVersion, trigger_keys: Sequence[str], now: datetime) -
     steps, policy = list(version.steps.all()), send_policy()
     planned = [_step(enrollment, step, now, policy) for enrollment in fresh for step in steps]
     EnrollmentStep.objects.bulk_create(planned, batch_size=1000)
+    mark_runs(fresh)
     move_on(fresh, now)
     for slot in {step.slot_at for step in planned if step.state == "due"}:
         jobs.nudge(LANE, due_at=slot)
@@ -128,8 +130,10 @@ def move_on(enrollments: Sequence[Enrollment], now: datetime) -> None:
     rows = EnrollmentStep.objects.filter(enrollment__in=[row.pk for row in enrollments], state="due")
     for enrollment_id, slot_at in rows.values_list("enrollment_id", "slot_at"):
         due[enrollment_id] = min(slot_at, due.get(enrollment_id, slot_at))
+    over = [row for row in enrollments if row.pk not in due and row.state == Enrollment.State.RUNNING]
     for row in enrollments:
         row.next_due_at = due.get(row.pk)
-        if row.next_due_at is None and row.state == Enrollment.State.RUNNING:
-            row.state, row.ended_at, row.end_reason = Enrollment.State.DONE, now, "finished"
+    for row in over:
+        row.state, row.ended_at, row.end_reason = Enrollment.State.DONE, now, "finished"
+    mark_runs(over)
     Enrollment.objects.bulk_update(enrollments, ["next_due_at", "state", "ended_at", "end_reason"], batch_size=1000)

@@ -6,6 +6,7 @@ from typing import Any
 from django.db import connection
 
 from campaigns.models import Delivery, Push
+from campaigns.services.marking import mark_deliveries
 from campaigns.states import DeliveryState
 
 _TABLE = Delivery._meta.db_table
@@ -61,6 +62,7 @@ def _run(push: Push, sql: str, params: dict[str, Any]) -> Frozen:
             [push.pk],
         )
         count, digest = cursor.fetchone()
+    mark_deliveries(Delivery.objects.filter(push=push))
     return Frozen(count, digest)
 
 

@@ -12,6 +12,7 @@ from campaigns.models import Delivery, Dispatch
 from campaigns.services import stopping
 from campaigns.services.asking import ask_results, ask_task, first_poll, has_sent, late_look, next_poll
 from campaigns.services.broadcasts import LANE
+from campaigns.services.marking import mark_people, settle
 from campaigns.states import FINAL_DISPATCH, DeliveryState, DispatchState, PushTarget
 from contacts.models import FactSource
 from contacts.services.inbound import apply_not_friends
@@ -71,7 +72,7 @@ def record_refusal(dispatch_id: int, *, message: str) -> None:
 
 def _record_failed(deliveries: Any, reason: str, now: datetime) -> None:
     rows = list(deliveries.select_related("dispatch"))
-    deliveries.update(state=DeliveryState.FAILED, reason=reason, settled_at=now)
+    settle(deliveries, state=DeliveryState.FAILED, reason=reason, settled_at=now)
     _tell("push.failed", rows, now, reason)
 
 
@@ -143,9 +144,8 @@ def record_no_answer(dispatch_id: int, *, after_stop: bool) -> None:
         return  # poll_due has set the next late look
     now = clock.now()
     if unit.state == DispatchState.STOPPING and after_stop:
-        Delivery.objects.filter(dispatch=unit, state=DeliveryState.TASKED).update(
-            state=DeliveryState.UNKNOWN, reason="no_result", settled_at=now
-        )
+        at_wecom = Delivery.objects.filter(dispatch=unit, state=DeliveryState.TASKED)
+        settle(at_wecom, state=DeliveryState.UNKNOWN, reason="no_result", settled_at=now)
         stopping.settle_stopped(unit, now)
         _look_late(unit, now)
         return
@@ -186,7 +186,7 @@ def _end_confirmed(unit: Dispatch, now: datetime) -> None:
             unit.save(update_fields=["poll_at"])
             jobs.nudge(LANE, due_at=unit.poll_at)
             return
-        unsettled.update(state=DeliveryState.UNKNOWN, reason="no_result", settled_at=now)
+        settle(unsettled, state=DeliveryState.UNKNOWN, reason="no_result", settled_at=now)
     unit.state, unit.ended_at = DispatchState.DONE, now
     unit.save(update_fields=["state", "ended_at"])
     _look_late(unit, now)
@@ -217,6 +217,7 @@ def _settle(unit: Dispatch, answers: Mapping[str, Mapping[str, Any]], now: datet
         ["state", "reason", "sent_at", "settled_at"],
         batch_size=1000,
     )
+    mark_people([row.contact_id for rows in changed.values() for row in rows])
     if any(changed.values()):
         changes.tell([unit.push_id])
     for kind, rows in changed.items():

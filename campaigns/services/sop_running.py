@@ -20,6 +20,7 @@ from campaigns.services.broadcasts import LANE
 from campaigns.services.cutting import cut_dispatches
 from campaigns.services.enrolling import holdout_key, move_on
 from campaigns.services.freezing import freeze_people
+from campaigns.services.marking import mark_runs, settle
 from campaigns.states import DeliveryState, DispatchState, PushKind, PushTarget
 from campaigns.times import default_confirm_by
 from conditions.compiler import compile_tree
@@ -201,6 +202,7 @@ def _leave(enrollments: Sequence[Enrollment], reason: str | dict[int, str], now:
         why = reason if isinstance(reason, str) else reason[row.pk]
         row.state, row.ended_at, row.end_reason, row.next_due_at = Enrollment.State.EXITED, now, why, None
     Enrollment.objects.bulk_update(enrollments, ["state", "ended_at", "end_reason", "next_due_at"], batch_size=1000)
+    mark_runs(enrollments)
     EnrollmentStep.objects.filter(enrollment__in=enrollments, state="due").update(state="skipped", reason="exited")
     versions = {row.version_id for row in enrollments}
     theirs = Delivery.objects.filter(
@@ -212,7 +214,7 @@ def _leave(enrollments: Sequence[Enrollment], reason: str | dict[int, str], now:
     open_units = [unit.pk for unit in units if unit.state in (DispatchState.WAITING, DispatchState.AGREED)]
     shrinking = theirs.filter(dispatch_id__in=open_units)
     pushes = set(shrinking.values_list("push_id", flat=True))
-    shrinking.update(state=DeliveryState.SKIPPED, reason="exited", settled_at=now)
+    settle(shrinking, state=DeliveryState.SKIPPED, reason="exited", settled_at=now)
     changes.tell(pushes)
 
 

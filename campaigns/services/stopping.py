@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from campaigns import changes
 from campaigns.models import Delivery, Dispatch, Push
 from campaigns.services.broadcasts import LANE
+from campaigns.services.marking import settle
 from campaigns.states import OPEN_DELIVERY, DeliveryState, DispatchState, PushState
 from scrm.lib import clock
 from scrm.lib.errors import Conflict
@@ -90,9 +91,8 @@ def _end_here(units: Iterable[Dispatch], now: datetime) -> None:
     for push, ids in by_push.items():
         unit_state, delivery_state, reason = _outcome(push)
         Dispatch.objects.filter(pk__in=ids).update(state=unit_state, reason=reason, ended_at=now, poll_at=None)
-        Delivery.objects.filter(dispatch_id__in=ids, state__in=OPEN_DELIVERY).update(
-            state=delivery_state, reason=reason, settled_at=now
-        )
+        still_open = Delivery.objects.filter(dispatch_id__in=ids, state__in=OPEN_DELIVERY)
+        settle(still_open, state=delivery_state, reason=reason, settled_at=now)
     changes.tell(push.pk for push in by_push)
 
 
@@ -161,9 +161,8 @@ def _settle_unsent(unit: Dispatch, command: OutboundCommand | None, now: datetim
 
 def end_in_doubt(unit: Dispatch, now: datetime) -> None:
     """The call may have made a task, and nobody will find out soon: its people are 未知, and stay with this guide."""
-    Delivery.objects.filter(dispatch=unit, state__in=OPEN_DELIVERY).update(
-        state=DeliveryState.UNKNOWN, reason="no_result", settled_at=now
-    )
+    still_open = Delivery.objects.filter(dispatch=unit, state__in=OPEN_DELIVERY)
+    settle(still_open, state=DeliveryState.UNKNOWN, reason="no_result", settled_at=now)
     unit.state, unit.reason, unit.ended_at, unit.poll_at = DispatchState.FAILED, "no_result", now, None
     unit.save(update_fields=["state", "reason", "ended_at", "poll_at"])
     changes.tell([unit.push_id])

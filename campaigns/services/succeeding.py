@@ -16,6 +16,7 @@ from campaigns.models import Delivery, Dispatch, Enrollment, EnrollmentStep, Pus
 from campaigns.policy import send_policy
 from campaigns.services.broadcasts import LANE
 from campaigns.services.enrolling import move_on
+from campaigns.services.marking import mark_runs, settle
 from campaigns.states import DeliveryState, DispatchState, PushKind
 from campaigns.times import next_slot
 from contacts.models import Follow, Member, Relation
@@ -101,7 +102,7 @@ def _leave_units(delivery_ids: Collection[int], unit_ids: Collection[int], now: 
         return
     leaving = Delivery.objects.filter(pk__in=delivery_ids, state=_D.PLANNED)
     pushes = set(leaving.values_list("push_id", flat=True))
-    leaving.update(state=_D.SKIPPED, reason="handed_over", settled_at=now)
+    settle(leaving, state=_D.SKIPPED, reason="handed_over", settled_at=now)
     left = Delivery.objects.filter(dispatch=OuterRef("pk"), state=_D.PLANNED)
     Dispatch.objects.filter(~Exists(left), pk__in=unit_ids).update(
         state=DispatchState.DONE, reason="nobody_left", ended_at=now
@@ -150,5 +151,6 @@ def _due_again(steps: Sequence[EnrollmentStep], now: datetime) -> None:
     coming.update(state="due", reason="")
     for run in runs:
         run.state, run.ended_at, run.end_reason = _S.RUNNING, None, ""
+    mark_runs(runs)
     move_on(runs, now)
     jobs.nudge(LANE, due_at=slot)

@@ -1,8 +1,10 @@
 """What every registered field promises. Fields that apps add later are tested here without a word more."""
 
 import random
+import re
 
 import pytest
+from django.conf import settings
 
 from conditions import editor, reference, registry
 from conditions.compiler import compile_tree, recheck_at
@@ -10,6 +12,8 @@ from conditions.people import people
 from conditions.reading import field_keys
 from conditions.render import in_words
 from conditions.schema import problems_of
+from conditions.tree import Leaf
+from contacts.models import GroupTagging
 from scrm.lib import clock
 from tests.support import tagging
 from tests.support.fieldworld import FullWorld
@@ -84,6 +88,66 @@ def test_a_field_without_its_source_says_so(world):
         assert "需开通会话存档" in problem.message
     finally:
         registry._fields.pop("t.unconnected")
+
+
+def test_a_field_whose_source_is_not_connected_says_so(acme):
+    """No product has a category yet: the condition says what to do."""
+    [problem] = problems_of(tree_of({"field": "order.category", "op": "empty"}))
+    assert "商品品类" in problem.message
+
+
+# --- The catalogue in docs/conditions.md ----------------------------------------------------------------------------
+
+IN_THE_WORKS = {"share", "events"}  # their types come with the compiler's
+FAMILIES = ("custom.", "yearly.", "event.", "consent.")
+
+
+def _catalogue():
+    """Section 8 as it stands: field key → traits. Of a family its prefix and `<`."""
+    text = (settings.BASE_DIR / "docs" / "conditions.md").read_text(encoding="utf-8")
+    found = {}
+    for line in text.split("## 8. The fields")[1].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) != 3 or not cells[0].startswith("`"):
+            continue
+        _before, _word, traits = cells[2].partition("trait")
+        for key in re.findall(r"`([^`]+)`", cells[0]):
+            found[key.split("<")[0]] = set(re.findall(r"`([a-z_]+)`", re.sub(r"\([^)]*\)", "", traits)))
+    return found
+
+
+def test_every_field_and_trait_stands_in_the_catalogue_and_nothing_else_does(world):
+    told = {key: traits for key, traits in _catalogue().items() if key not in IN_THE_WORKS}
+    known = {}
+    for field in registry.all_fields():
+        prefix = next((one for one in FAMILIES if field.key.startswith(one)), field.key)
+        if not prefix.startswith("t."):
+            known.setdefault(prefix, set()).update(trait.key for trait in field.traits)
+    assert known == told
+
+
+def test_every_trait_keeps_the_rows_that_have_it_and_none_else(world):
+    """Each value of each trait, against the attribute of each row; several values are any of them."""
+    asked = 0
+    for field in usable_fields():
+        for trait in field.traits:
+            for value in [option.value for option in trait.options()][:6]:
+                leaf = Leaf(field.key, field.allowed[0].key, None, None, {trait.key: [value]})
+                kept = {row.pk for row in field.rows_for(leaf)}
+                wanted = {row.pk for row in field.rows() if value in _of(row, trait)}
+                assert kept == wanted, (field.key, trait.key, value)
+                asked += bool(wanted)
+    assert asked > 30
+
+
+def _of(row, trait):
+    if trait.key == "tag":
+        return {tagging.tag_id for tagging in GroupTagging.objects.filter(group=row.group_id)}
+    if trait.key == "broadcast":
+        return {row.push.source_id} if row.push.kind == "broadcast" else set()
+    for part in trait.path.split("__"):
+        row = getattr(row, part) if row is not None else None
+    return {getattr(row, "pk", row)}
 
 
 def _leaf_of(dice, field):

@@ -4,6 +4,7 @@ from datetime import timedelta
 from itertools import count
 from typing import Any
 
+from campaigns.models import Delivery, Enrollment, Push, Sop, SopVersion
 from commerce.models import Order, OrderLine, Product, Refund
 from contacts.models import (
     ConsentRecord,
@@ -36,6 +37,7 @@ class FullWorld(World):
         self._purchases()
         self._notes()
         self._segments()
+        self._touches()
 
     def _places(self) -> None:
         today = NOW.date()
@@ -128,6 +130,31 @@ class FullWorld(World):
             segment = Segment.objects.create(name=name, kind="static", state="fresh", created_at=NOW)
             for root in self.dice.sample(self.roots, len(self.roots) // 2):
                 SegmentEntry.objects.create(segment=segment, contact_id=root, entered_at=random_instant(self.dice))
+
+    def _touches(self) -> None:
+        pushes = [
+            Push.objects.create(
+                kind=kind, target="people", source_id=number, source_version=1, title="推", message_class="content",
+                notify_at=NOW, confirm_by=NOW + timedelta(days=1), frozen_at=NOW,
+            )
+            for number, kind in enumerate(("broadcast", "sop"), 1)
+        ]  # fmt: skip
+        sops = [Sop.objects.create(name=f"SOP{n}", state="on", created_at=NOW) for n in range(2)]
+        versions = [
+            SopVersion.objects.create(sop=sop, number=1, trigger="follow_added", created_at=NOW) for sop in sops
+        ]
+        for person in self.people:
+            for push in self.dice.sample(pushes, self.dice.randrange(3)):
+                state, reason = self.dice.choice((("sent", ""), ("excluded", "cap"), ("planned", "")))
+                Delivery.objects.create(
+                    push=push, target=f"c{person.pk}", contact=person, state=state, reason=reason,
+                    frozen_at=random_instant(self.dice),
+                )  # fmt: skip
+            for version in self.dice.sample(versions, self.dice.randrange(3)):
+                Enrollment.objects.create(
+                    version=version, sop=version.sop, target=f"c{person.pk}", contact=person, trigger_key=f"k{person.pk}",
+                    state=self.dice.choice(("running", "done")), entered_at=random_instant(self.dice),
+                )  # fmt: skip
 
     @property
     def somebody(self) -> Contact:
