@@ -7,10 +7,11 @@ from campaigns import customer_figures, erasers, fields, tasks, welcome_figures
 from campaigns.handlers import groupmsg, ledger, welcome
 from campaigns.queries import audience
 from campaigns.services import enrolling, sop_running, succeeding
+from campaigns.services.rule_action import SOP
 from conditions import consumers
 from contacts import successions, timeline
 from contacts.services import custom_fields, merging, stage_editing
-from tagging import segments, tag_readers
+from tagging import actions, segments, tag_readers
 from tenants import lanes, quiet
 
 HEADING = _("触达")
@@ -54,6 +55,7 @@ def register() -> None:
     lanes.register(lanes.Lane("campaigns", queue="campaigns", drain=tasks.drain, next_due=tasks.next_due))
     quiet.register("campaigns", tasks.count_due)
     timeline.on_recorded(enrolling.on_facts)
+    actions.register(SOP)
     segments.register_uses("campaigns", audience.uses_of_segment)
     tag_readers.register("campaigns", audience.tag_readers)
     stage_editing.register_uses("campaigns", audience.uses_of_stage)

@@ -15,6 +15,8 @@ from conditions.models import DirtyMark
 DEEPEST = 5  # rules that may follow from each other
 EVERYTHING = "cause:*"  # in no mark: seen by whoever is told of everything, whose causes are not known
 _PREFIX = "cause:"
+LOW = 70  # priority of what a backfill asks of WeCom: behind everything that people and live rules wish
+_in_no_haste: ContextVar[bool] = ContextVar("rules_in_no_haste", default=False)
 _chain: ContextVar[frozenset[int]] = ContextVar("rules_that_act", default=frozenset())
 
 
@@ -31,6 +33,21 @@ def within(rule_ids: Iterable[int]) -> Iterator[None]:
         yield
     finally:
         _chain.reset(token)
+
+
+@contextmanager
+def in_no_haste() -> Iterator[None]:
+    """Around what a backfill does: its calls to WeCom come last."""
+    token = _in_no_haste.set(True)
+    try:
+        yield
+    finally:
+        _in_no_haste.reset(token)
+
+
+def priority() -> int | None:
+    """Of commands written now; None for that of their kind."""
+    return LOW if _in_no_haste.get() else None
 
 
 def key_of(rule_id: int) -> str:

@@ -22,6 +22,8 @@ from tagging.services import (
     list_imports,
     merging,
     rfm,
+    rule_backfill,
+    rule_dry_run,
     rule_events,
     rule_running,
     rule_schedule,
@@ -32,6 +34,7 @@ from tagging.services import (
     static_lists,
 )
 from tagging.services.acting import STAGE, TAG
+from tagging.services.acting_people import FIELD, OWNER, TODO
 from tagging.services.bulk import TAGS, sources_of
 from tagging.services.bulk_lists import LISTS
 from tagging.services.marks import MARK_COMMAND
@@ -51,7 +54,7 @@ def register() -> None:
     comparing.register()
     for command in (MARK_COMMAND, *COMMANDS):
         register_command(command)
-    for action in (TAG, STAGE):
+    for action in (TAG, STAGE, FIELD, OWNER, TODO):
         actions.register(action)
     timeline.register_kind(
         "tag.added", gettext_lazy("打标签"), "tag", _said(gettext_lazy("打上标签「%(tag)s」")), permission="tags.view"
@@ -108,6 +111,9 @@ def register() -> None:
         lanes.Lane(rule_schedule.LANE, queue="segments", drain=rule_schedule.drain, next_due=rule_schedule.next_due)
     )
     quiet.register("rules", rule_schedule.count_due)
+    longjobs.register(rule_dry_run.KIND, rule_dry_run.step)
+    longjobs.register(rule_backfill.RUN, rule_backfill.step)
+    longjobs.register(rule_backfill.UNDO, rule_backfill.undo_step)
     successions.on_taken_over(inheriting.take_over)
     quiet.register("segment_builds", _count_builds)
     retention.register(

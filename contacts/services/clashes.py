@@ -133,11 +133,11 @@ def handle(clashes: QuerySet[Clash], pk: int, *, by: Actor) -> Clash:
 
 def _write(clashes: Sequence[Clash]) -> Mapping[int, Sequence[Message]]:
     """A message to the guides, who know the person, and one to the managers, who may only see the list."""
-    managers = _managers({store for one in clashes for store in (one.member.store_id, one.other.store_id) if store})
+    managers = managers_of({store for one in clashes for store in (one.member.store_id, one.other.store_id) if store})
     return {clash.pk: _messages(clash, managers) for clash in clashes}
 
 
-def _managers(store_ids: Iterable[int]) -> dict[int, list[Member]]:
+def managers_of(store_ids: Iterable[int]) -> dict[int, list[Member]]:
     """Store → the members of whoever is 店长 there."""
     grants = RoleGrant.objects.filter(
         role__key=MANAGER_ROLE, scope_kind=RoleGrant.Scope.STORE, scope_id__in=set(store_ids), user__is_active=True

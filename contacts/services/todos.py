@@ -1,9 +1,11 @@
 """待办: what a guide is to do for a person, done by whom and when."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Count
 from django.utils.translation import gettext as _
 
 from contacts.models import Follow, Member, Todo
@@ -50,6 +52,43 @@ def add_todo(
     if remind_at:
         jobs.nudge(LANE, due_at=remind_at)
     return todo
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a rule gives somebody to do."""
+
+    text: str
+    due_at: datetime
+    author_name: str
+
+
+@transaction.atomic
+def add_by_rule(whom: Mapping[int, int], wanted: Wanted, *, author_id: int, at: datetime) -> set[int]:
+    """Give each member (root contact → member) the same to do for her person, reminded when it is due; for whom. Who has too many
+    open ones gets none. author_id: who made the rule, 0 for nobody. A number of statements that does not depend on how many there are."""
+    open_ones = Todo.objects.filter(contact_id__in=whom, done_at=None).values("contact_id").annotate(n=Count("pk"))
+    full = set(open_ones.filter(n__gte=OPEN_AT_MOST).order_by().values_list("contact_id", flat=True))
+    remind_at = working_instant(wanted.due_at)
+    todos = Todo.objects.bulk_create(
+        [
+            Todo(
+                contact_id=pk, member_id=member_id, text=wanted.text, due_at=wanted.due_at, remind_at=remind_at, created_at=at,
+                reminder=_Reminder.WAITING, author_id=author_id, author_name=wanted.author_name[:40],
+            )
+            for pk, member_id in sorted(whom.items())
+            if pk not in full
+        ],
+        batch_size=1000,
+    )  # fmt: skip
+    record_events([
+        NewEvent("todo.created", at, "product", f"todo:{todo.pk}", contact_id=todo.contact_id, member_id=todo.member_id,
+                 actor=actor_label(SYSTEM), subject=f"todo:{todo.pk}", payload={})
+        for todo in todos
+    ])  # fmt: skip
+    if todos:
+        jobs.nudge(LANE, due_at=remind_at)
+    return {todo.contact_id for todo in todos}
 
 
 @transaction.atomic

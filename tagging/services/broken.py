@@ -39,10 +39,15 @@ def fail_segment(segment: Segment, reason: str) -> None:
     )
 
 
+def reasons_against(rule: Rule) -> list[str]:
+    """Why trigger, tree or actions mean nothing any more."""
+    found = [problem.message for problem in problems_of(rule.tree)] + actions.problems_of(rule.actions)
+    return found + triggers.problems_of(rule.when)
+
+
 def check_rule(rule: Rule) -> bool:
-    """Whether tree and actions still mean something; if not, the rule stops at once."""
-    reasons = [problem.message for problem in problems_of(rule.tree)] + actions.problems_of(rule.actions)
-    reasons += triggers.problems_of(rule.when)
+    """Whether trigger, tree and actions still mean something; if not, the rule stops at once."""
+    reasons = reasons_against(rule)
     if reasons:
         break_rule(rule, reasons[0])
     return not reasons

@@ -220,6 +220,7 @@ def _enqueue(follows: Mapping[int, Follow], plan: _Plan) -> None:
             entity_key=f"follow:{follow_id}",
             subject_id=follow_id,
             payload={"add": add, "remove": remove, **cause},
+            priority=causes.priority(),
         )
         for follow_id, (add, remove) in plan.wishes.items()
     ]

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from conditions import dirty
 from conditions.tree import EVERYONE
-from contacts.models import Contact, Stage
+from contacts.models import Contact, CustomField, Stage, Todo
 from contacts.services.stages import change_stage
 from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
@@ -400,3 +400,25 @@ def test_each_saved_change_is_a_version_that_stays_as_it_was(at, corp, guide):
     ]  # fmt: skip
     with pytest.raises(UserError, match="要有条件"):
         rules.save_rule(rule, name="r", tree=EVERYONE, rule_actions=tag_action(tag), by=SYSTEM)
+
+
+def test_a_rule_fills_a_field_credits_a_guide_and_gives_somebody_something_to_do(at, corp, guide):
+    CustomField.objects.create(key="level", label="等级", type="text", section="", created_at=tagging.NOW)
+    person, stranger = tagging.make_person(owner=guide), tagging.make_person()
+    colleague = tagging.make_member(corp)
+    for member in (guide, colleague):
+        tagging.make_relation(person, member)
+    _listening(CONSENT, [
+        {"kind": "field", "key": "level", "value": "金卡"}, {"kind": "owner", "member": colleague.pk},
+        {"kind": "todo", "text": "打个电话", "hours": 24, "to": "guide"},
+    ])  # fmt: skip
+    _happened(person)
+    _happened(stranger, key="k2")
+    settle()
+    person.refresh_from_db()
+    assert (person.custom, person.owner_id) == ({"level": "金卡"}, colleague.pk)
+    todo = Todo.objects.get()
+    assert (todo.contact_id, todo.member_id, todo.author_name) == (person.pk, colleague.pk, "规则「规则」")
+    assert RuleEvent.objects.get(contact=stranger).outcome["actions"][1:] == [
+        {"kind": "owner", "moved": False, "stranger": True}, {"kind": "todo", "given": False},
+    ]  # fmt: skip
