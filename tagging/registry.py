@@ -34,7 +34,7 @@ from tagging.services import (
     static_lists,
 )
 from tagging.services.acting import STAGE, TAG
-from tagging.services.acting_people import FIELD, OWNER, TODO
+from tagging.services.acting_people import FIELD, OWNER, SEGMENT, TODO
 from tagging.services.bulk import TAGS, sources_of
 from tagging.services.bulk_lists import LISTS
 from tagging.services.marks import MARK_COMMAND
@@ -54,7 +54,7 @@ def register() -> None:
     comparing.register()
     for command in (MARK_COMMAND, *COMMANDS):
         register_command(command)
-    for action in (TAG, STAGE, FIELD, OWNER, TODO):
+    for action in (TAG, STAGE, FIELD, OWNER, TODO, SEGMENT):
         actions.register(action)
     timeline.register_kind(
         "tag.added", gettext_lazy("打标签"), "tag", _said(gettext_lazy("打上标签「%(tag)s」")), permission="tags.view"

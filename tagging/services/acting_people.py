@@ -1,9 +1,10 @@
-"""Actions on the person: a custom field, 业绩归属, and a 待办 for her guide or the store's manager."""
+"""Actions on the person: a custom field, 业绩归属, a 待办 for her guide or the store's manager, a fixed list."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -17,7 +18,9 @@ from contacts.services.todos import LONGEST, Wanted, add_by_rule
 from scrm.lib.errors import UserError
 from scrm.lib.numbers import whole_number
 from tagging.actions import Kind
-from tagging.models import Rule
+from tagging.models import Rule, Segment
+from tagging.queries import live_segments
+from tagging.services.static_lists import fill_static
 from tenants.audit import SYSTEM
 
 HOURS_MOST = 24 * 30
@@ -156,4 +159,39 @@ TODO = Kind(
     template="tagging/actions/todo.html",
     options=lambda action: {"text": action.get("text", ""), "hours": action.get("hours", 24), "to": action.get("to", "guide")},
     from_post=_todo_from_post,
+)  # fmt: skip
+
+# --- Fixed lists ------------------------------------------------------------------------------------------------
+
+
+def _lists() -> QuerySet[Segment]:
+    return live_segments().filter(kind="static")
+
+
+def _list_words(action: Action) -> str:
+    words = _("加入固定名单「%(name)s」") if action.get("way") == "add" else _("移出固定名单「%(name)s」")
+    return words % {"name": _lists().filter(pk=action.get("segment") or 0).first() or _("已归档")}
+
+
+def _list_problems(action: Action) -> list[str]:
+    good = action.get("way") in ("add", "remove") and _lists().filter(pk=action.get("segment") or 0).exists()
+    return [] if good else [_("请选择在用的固定名单")]
+
+
+def _run_list(rule: Rule, root_ids: Sequence[int], action: Action, now: datetime) -> Mapping[int, Any]:
+    segment = _lists().get(pk=action["segment"])
+    fill_static(segment, root_ids, how=action["way"], by=SYSTEM)
+    return {pk: {"kind": "segment", "segment": segment.pk} for pk in root_ids}
+
+
+def _list_from_post(post: QueryDict) -> dict[str, Any] | None:
+    pk = whole_number(post.get("list_segment"))
+    return {"segment": pk, "way": str(post.get("list_way") or "add")} if pk else None
+
+
+SEGMENT = Kind(
+    "segment", gettext_lazy("加入或移出固定名单"), problems=_list_problems, in_words=_list_words, run=_run_list,
+    claims=lambda action: {("segment", action.get("segment")): action.get("way")}, template="tagging/actions/segment.html",
+    options=lambda action: {"lists": _lists(), "segment": action.get("segment"), "way": action.get("way")},
+    from_post=_list_from_post,
 )  # fmt: skip

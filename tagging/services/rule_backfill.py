@@ -27,7 +27,7 @@ from tagging.services.taking_back import take_back_tags
 from tenants import audit, locks
 from tenants.audit import SYSTEM, Actor
 from tenants.ledger.models import Job
-from wecom_bridge.governor import limits
+from wecom_bridge.paces import least_seconds
 
 RUN, UNDO = "tagging.rule_backfill", "tagging.rule_backfill_undo"
 BATCH = 200
@@ -203,13 +203,4 @@ def count_at_wecom(rule: Rule) -> int:
 
 def seconds_for(calls: int) -> float:
     """How long so many calls take at least under the rate governor, when nothing else is asked."""
-    table = limits.in_force()
-    known, level = table.of(API), limits.level_of(causes.LOW)
-    return max(
-        (
-            calls * seconds / table.part(level, limit)
-            for seconds, limit in ((60, known.minute), (3600, known.hour))
-            if limit
-        ),
-        default=0.0,
-    )
+    return least_seconds(API, calls, priority=causes.LOW)

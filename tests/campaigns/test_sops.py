@@ -14,10 +14,14 @@ from campaigns.policy import SendPolicy, send_policy
 from campaigns.schedule import slot_of
 from campaigns.services import sop_running, sops
 from campaigns.services.sops import Plan, Step
+from conditions.drain import drain_batch
+from conditions.tree import EVERYONE
 from contacts.services.merging import merge_roots
 from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, NotAllowed, UserError
+from tagging.services import rules
+from tenants.audit import SYSTEM
 from tests.support import campaigns as make
 from tests.support import contacts as people
 from tests.support import core
@@ -412,3 +416,30 @@ def test_a_slot_locks_the_runs_before_their_steps(guide):
 
     locks = [query["sql"] for query in seen.captured_queries if "FOR UPDATE" in query["sql"]]
     assert 'FROM "campaigns_enrollment" ' in locks[0] and 'FROM "campaigns_enrollmentstep" ' in locks[1]
+
+
+def test_a_rule_enrols_people_once_and_takes_them_out(guide):
+    version = running()
+    person = people.make_contact("王姐", owner=guide)
+    follow = people.make_follow(person, guide)
+
+    def ruled(way, name):
+        action = {"kind": "sop", "sop": version.sop_id, "way": way}
+        consent = {"kind": "event", "event": "consent.given" if way == "in" else "consent.withdrawn"}
+        rule = rules.save_rule(None, name=name, tree=EVERYONE, rule_actions=[action], trigger=consent, by=SYSTEM)
+        rules.enable_rule(rule, by=SYSTEM)
+
+    def happened(kind, key):
+        record_events([NewEvent(kind, clock.now(), "product", key, contact_id=person.pk)])
+        while drain_batch():
+            pass
+
+    ruled("in", "加入")
+    ruled("out", "退出")
+    happened("consent.given", "a")
+    happened("consent.given", "b")
+    run = Enrollment.objects.get()
+    assert (run.state, run.follow_id, run.steps.count()) == ("running", follow.pk, 2)
+    happened("consent.withdrawn", "c")
+    run.refresh_from_db()
+    assert (run.state, run.end_reason) == ("exited", "rule")
