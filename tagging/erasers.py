@@ -22,6 +22,7 @@ def register() -> None:
     """Tell the registry."""
     erasure.register(
         Eraser("tagging.FollowTag", _("客户标签"), of_contact),
+        Eraser("tagging.PreTag", _("预打标签"), lambda subject: of_contact(subject) | Q(value__in=subject.texts())),
         Eraser("tagging.TagMergeMove", _("标签合并的明细"), of_contact),
         Eraser("tagging.SegmentEntry", _("所在人群"), of_contact, afterwards=_shrink),
         Eraser("tagging.SegmentPin", _("人群手动调整"), of_contact),

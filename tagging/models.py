@@ -147,6 +147,40 @@ class TagCapacity(models.Model):
     learnt_at = models.DateTimeField()
 
 
+class PreTag(models.Model):
+    """Tags for somebody who is not here yet, by phone (E.164) or unionid: put on when she arrives, once."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("等客户来")
+        APPLIED = "applied", _("已打上")
+        CLASH = "clash", _("有多位客户")
+        VOID = "void", _("标签已删除")
+
+    import_id = models.BigIntegerField()  # the ImportRun that brought it
+    kind = models.CharField(max_length=8, choices=[("phone", _("手机号")), ("unionid", "unionid")])
+    value = models.CharField(max_length=130)
+    tag_ids = models.JSONField(default=list)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
+    contact = models.ForeignKey(Contact, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    consumed_at = models.DateTimeField(null=True, blank=True)
+
+    PERSONAL = ("value",)
+    NOT_PERSONAL = ("tag_ids",)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["import_id", "kind", "value"], name="pre_tagged_once_per_file"),
+            models.CheckConstraint(
+                condition=~Q(state="applied") | Q(consumed_at__isnull=False), name="an_applied_pre_tag_says_when"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["kind", "value"], condition=Q(state__in=["waiting", "clash"]), name="pre_tag_open"),
+        ]
+
+
 class TagMerge(models.Model):
     """One tag merged into another: at one instant for us, follow by follow in WeCom afterwards; taken back the same way."""
 

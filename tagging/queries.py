@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from contacts.models import Follow, Relation, Stage
 from tagging import actions
-from tagging.models import FollowTag, Rule, RuleMatch, Segment, SegmentEntry, Tag, TagGroup
+from tagging.models import FollowTag, PreTag, Rule, RuleMatch, Segment, SegmentEntry, Tag, TagGroup
 from tagging.tag_readers import Reader, tags_named
 
 CARRIED = (FollowTag.State.ON, FollowTag.State.ADDING)
@@ -85,6 +85,11 @@ def tag_readers() -> Iterator[Reader]:
     for segment in live_segments().filter(kind="dynamic"):
         url = reverse("tagging:segment_detail", args=[segment.pk])
         yield Reader("segment", _("人群「%(name)s」") % {"name": segment.name}, url, tags_named(segment.tree))
+    waiting = (
+        PreTag.objects.filter(state__in=("waiting", "clash")).order_by().values_list("tag_ids", flat=True).distinct()
+    )
+    if tags := frozenset(pk for ids in waiting for pk in ids):
+        yield Reader("pretag", _("预打标签"), reverse("tagging:pretag_list"), tags)
     for stage in Stage.objects.filter(is_archived=False, rule__isnull=False):
         url = reverse("tagging:stage_rule", args=[stage.pk])
         yield Reader("stage", _("阶段「%(name)s」的进入条件") % {"name": stage.name}, url, tags_named(stage.rule))

@@ -10,17 +10,19 @@ from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
 from conditions import consumers
 from conditions.consumers import Consumer
-from contacts import bulk, longjobs, panels, successions, timeline
+from contacts import arrivals, bulk, longjobs, panels, successions, timeline
 from contacts.services import custom_fields, stage_editing
 from contacts.services.imports.registry import register_import_kind
 from contacts.services.merging import on_merged
 from tagging import actions, comparing, erasers, fields, handlers, listing, queries, sources, tag_readers
 from tagging import segments as listeners
-from tagging.models import RuleEvent, RuleMatch, SegmentChange, SegmentSize, TagMergeMove
+from tagging.imports import KIND
+from tagging.models import PreTag, RuleEvent, RuleMatch, SegmentChange, SegmentSize, TagMergeMove
 from tagging.services import (
     inheriting,
     list_imports,
     merging,
+    pretags,
     rfm,
     rule_backfill,
     rule_dry_run,
@@ -71,6 +73,10 @@ def register() -> None:
     bulk.register(LISTS)
     register_import_kind(list_imports.KIND)
     sources.register("bulk", sources_of)
+    sources.register("pretag", pretags.sources_of)
+    register_import_kind(KIND)
+    arrivals.on_new_keys(pretags.on_new_keys)
+    timeline.on_recorded(pretags.on_added)
     sources.register("merge", merging.sources_of)
     sources.register("alias", merging.aliases_of)
     longjobs.register(merging.JOB, merging.step)
@@ -123,6 +129,9 @@ def register() -> None:
     )
     retention.register(
         retention.Kind("segment_sizes", gettext_lazy("人群人数记录"), 800, retention.older(SegmentSize, "counted_at"))
+    )
+    retention.register(
+        retention.Kind("pre_tags", gettext_lazy("过了有效期的预打标签"), 30, retention.older(PreTag, "expires_at"))
     )
     retention.register(
         retention.Kind("tag_merge_moves", gettext_lazy("标签合并的明细"), 60, retention.older(TagMergeMove, "moved_at"))

@@ -16,7 +16,8 @@ from tagging.tag_readers import tags_named, with_tags_replaced
 from tenants import audit, jobs
 from tenants.audit import SYSTEM
 
-KINDS = ("rule", "segment", "stage")  # Reader.kind of what follows a merge by itself
+# Reader.kind of what follows a merge by itself; pre-tags look the tag up when somebody arrives.
+KINDS = ("rule", "segment", "stage", "pretag")
 BASELINE = '{"baseline": "tags_merged"}'
 
 

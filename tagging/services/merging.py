@@ -38,6 +38,7 @@ from wecom_bridge import commands
 
 JOB, UNDO_JOB = "tagging.merge", "tagging.merge_undo"
 PART = 1_000
+PRIORITY = 80  # after what people do meanwhile
 UNDO_WITHIN = timedelta(days=30)
 CALLS_A_SECOND = 5  # what the governor lets mark_tag have beside everything else (docs/bridge.md)
 State = TagMerge.State
@@ -191,7 +192,7 @@ def _tell_some(merge: TagMerge, *, back: bool) -> int:
     on, off = (merge.old_id, merge.kept_id) if back else (merge.kept_id, merge.old_id)
     if merge.old.group.kind == TagGroup.Kind.CORP:
         wishes = [
-            commands.Wish(corps[one.follow_id], f"follow:{one.follow_id}", _payload(one, on, off, back=back), one.follow_id)
+            commands.Wish(corps[one.follow_id], f"follow:{one.follow_id}", _payload(one, on, off, back=back), one.follow_id, priority=PRIORITY)
             for one in moves
         ]  # fmt: skip
         commands.enqueue_many(COMMAND, wishes)

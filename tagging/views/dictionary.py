@@ -58,6 +58,7 @@ def tag_list(request: MemberRequest) -> HttpResponse:
         "kinds": TagGroup.Kind.choices,
         "onlies": list(zip(ONLY, (_("可改名"), _("只读"), _("同组只留一个"), _("没有说明"), _("有错误")), strict=True)),
         "is_narrowed": is_narrowed,
+        "can_pretag": "tags.edit" in request.permissions and request.scope.sees_all,
         "capacities": capacities(clock.now()),
         "can_edit": "tags.edit" in request.permissions,
         "as_of": clock.now(),

@@ -360,6 +360,8 @@ ELSEWHERE = {
     "contacts.ContactMerge": "tests/contacts/test_merge_concurrency.py",
     "contacts.SharedPhone": "under the lock of people, as `phone`",
     "tagging.TagMergeMove": "its merge's job",
+    "tagging.TagCapacity": "what a refusal of WeCom says, command after command",
+    "tagging.PreTag": "its import's job",
     "tagging.SegmentEntry": "tests/tagging/test_marks_at_once.py",
     "tagging.SegmentPin": "under the lock of the marks' batches",
     "tagging.SegmentSize": "written with ON CONFLICT by whoever changes the size",

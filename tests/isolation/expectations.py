@@ -183,8 +183,6 @@ TENANT_ROUTES: dict[str, Expect] = {
         merge_pick=Route(pk="contacts.Contact"),
         merge=Route(pk="contacts.Contact", ids={"other_pk": "contacts.Contact"}),
         merge_list=Route(),
-        tag_unused=Route(),
-        tag_similar=Route(),
         merge_undo=Route(pk="contacts.ContactMerge"),
         duplicate_list=Route(),
         duplicate_search=Route(),
@@ -320,6 +318,10 @@ TENANT_ROUTES: dict[str, Expect] = {
         tag_delete=Route(pk="tagging.Tag"),
         tag_detail=Route(pk="tagging.Tag"),
         merge_list=Route(),
+        pretag_list=Route(),
+        pretag_paste=Route(),
+        pretag_retry=Route(),
+        pretag_stop=Route(),
         tag_unused=Route(),
         tag_similar=Route(),
         merge_tag=Route(pk="tagging.Tag"),
@@ -592,6 +594,12 @@ def _tag() -> Any:
     return tagging.make_tag("油皮")
 
 
+def _group_tag() -> Any:
+    from contacts.models import GroupTag
+
+    return GroupTag.objects.create(name="新客群", created_at=clock.now())
+
+
 def _tag_merge() -> Any:
     from tagging.models import TagMerge
 
@@ -668,6 +676,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "tagging.Tag": _tag,
     "tagging.TagGroup": lambda: _tag().group,
     "tagging.TagMerge": _tag_merge,
+    "contacts.GroupTag": _group_tag,
     "tagging.Rule": _rule,
     "tagging.Segment": _segment,
     "campaigns.Approval": _approval,

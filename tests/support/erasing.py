@@ -40,6 +40,7 @@ from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
 from tagging.models import (
     FollowTag,
+    PreTag,
     Rule,
     RuleEvent,
     RuleMatch,
@@ -207,6 +208,7 @@ def _bought(person: Contact) -> None:
 def _tagged(person: Contact, follow: Follow) -> None:
     now = clock.now()
     FollowTag.objects.create(follow=follow, contact=person, tag=make_tag("敏感肌"), origin="guide", tagged_at=now)
+    PreTag.objects.create(import_id=1, kind="phone", value=PHONE, created_at=now, expires_at=now)
     merge = TagMerge.objects.create(old=make_tag("敏感皮"), kept=make_tag("敏感肤质"), created_at=now)
     TagMergeMove.objects.create(
         merge=merge, follow=follow, contact=person, had_kept=False, origin="guide", tagged_at=now, moved_at=now
