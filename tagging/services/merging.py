@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -290,12 +290,7 @@ def _switch_back(merge_id: int) -> None:
     tags = Tag.objects.select_for_update(of=("self",)).select_related("group").in_bulk([merge.old_id, merge.kept_id])
     old, kept, now = tags[merge.old_id], tags[merge.kept_id], clock.now()
     is_corp = old.group.kind == TagGroup.Kind.CORP
-    still = FollowTag.objects.filter(tag=kept, state__in=CARRIED)
-    given = still.filter(via=f"{MERGE}{merge.pk}").values("follow_id")
-    same = Q(had_kept=False, follow_id__in=given) | Q(had_kept=True, follow_id__in=still.values("follow_id"))
-    friends = Q(follow__relation=Relation.ACTIVE) if is_corp else Q()
-    back = TagMergeMove.objects.filter(same, friends, merge=merge)
-    merge.undone = TagMergeMove.objects.filter(pk__in=back.values("pk")).update(is_undone=True, is_told=False)
+    merge.undone = _note_undone(merge, is_corp)
     merge.moves.filter(is_undone__isnull=True).update(is_undone=False)
     _put_back(merge, old.pk, "adding" if is_corp else "on")
     taken = FollowTag.objects.filter(
@@ -311,6 +306,17 @@ def _switch_back(merge_id: int) -> None:
     merged_readers.settle([old.pk, kept.pk], now)
     merge.save(update_fields=["undone"])
     audit.record("tag.unmerged", old, by=SYSTEM, kept=kept.pk, relations=merge.undone)
+
+
+def _note_undone(merge: TagMerge, is_corp: bool) -> int:
+    """Whoever still carries what the merge gave her; who had the kept one before has to have it still. Only friends, where WeCom is told."""
+    active = " AND f.relation = 'active'" if is_corp else ""
+    return _run(
+        "UPDATE tagging_tagmergemove AS m SET is_undone = true, is_told = false FROM tagging_followtag AS k, contacts_follow AS f"
+        " WHERE m.merge_id = %s AND k.follow_id = m.follow_id AND k.tag_id = %s AND k.state IN ('on', 'adding')"
+        f" AND (m.had_kept OR k.via = %s) AND f.id = m.follow_id{active}",
+        [merge.pk, merge.kept_id, f"{MERGE}{merge.pk}"],
+    )
 
 
 def _put_back(merge: TagMerge, tag_id: int, state: str) -> int:
