@@ -1,4 +1,4 @@
-"""The compiler against the reference evaluator: random trees over random worlds, person by person.
+"""The product's answers against the reference evaluator's: random trees over random worlds, person by person.
 
 `CASES=20000 pytest -m gate tests/reference` widens it; `SEED=…` begins at another world. A difference is printed with the seed of its
 world, the smallest tree that shows it, one person, her facts and both answers.
@@ -6,20 +6,19 @@ world, the smallest tree that shows it, one person, her facts and both answers.
 
 import os
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pprint import pformat
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
 import pytest
-from django.db import transaction
 
 from conditions.compiler import compile_tree
+from conditions.matching import matches_of, rechecks_of
 from conditions.people import people
-from conditions.schema import ConditionInvalid, validate
-from tenants.context import current_tenant
-from tests.reference import evaluator, facts, trees, worlds
+from conditions.recheck import recheck_at
+from tests.reference import evaluator, trees
+from tests.reference.changes import first_change
+from tests.reference.comparing import DIFFER, NOT_YET, Saying, Trees, kind_of, living_in, told
 from tests.reference.facts import Facts
 from tests.reference.worlds import World
 
@@ -28,170 +27,110 @@ SEED = int(os.environ.get("SEED", "1"))
 CASES = int(os.environ.get("CASES", "6000"))
 PER_WORLD = 100
 MOST_TOLD = 12
-# What the document has and the product does not take yet; a test fails when it does.
-LATER_GROUPS = frozenset({"at_least"})
-LATER_FIELDS = frozenset({
-    "added_day", "consent", "contact.dealer", "contact.has_phone", "contact.owner_left", "contact.store_open", "events", "follow.added",
-    "follow.ended", "follow.remark", "group.joined", "order.category", "order.line", "order.refund", "push", "share", "sop", "sop.entered", "yearly",
-})  # fmt: skip
-LATER_SAYINGS = frozenset({
-    ("event", "where"), ("order", "where"), ("tag", "where"), ("tag.owner", "where"), ("segment", "window"), ("segment", "empty"), ("segment", "not_empty"),
-})  # fmt: skip
-SPECS = [spec for spec in trees.FIELDS if spec.family not in LATER_FIELDS]
-# Where the two are known to differ, and the compiler is to change.
-DIFFER = frozenset({
-    ("tag.owner", "any"), ("tag.owner", "all"), ("tag.owner", "none"), ("tag.owner", "empty"), ("tag.owner", "not_empty"),
-    ("contact.opt_out", "yes"), ("contact.opt_out", "no"), ("custom", "empty"), ("custom", "not_empty"),
-})  # fmt: skip
 Json = dict[str, Any]
-Saying = tuple[str, str]  # family of fields; operator, or "window", "where", "gap"
+Answer = Callable[[Json, World], set[int]]
 
 
-@contextmanager
-def living_in(seed: int) -> Iterator[tuple[World, Facts]]:
-    """A world, gone afterwards, in its time zone."""
-    tenant = current_tenant()
-    before = tenant.time_zone
-    with transaction.atomic():
-        world = worlds.build(seed)
-        tenant.time_zone = world.zone
-        try:
-            yield world, facts.load(world.zone)
-        finally:
-            tenant.time_zone = before
-            transaction.set_rollback(True)
-
-
-class Trees:
-    """Trees of a world that the product takes. said: how often each family of fields was asked, with what; later: what was left out."""
-
-    groups = tuple(name for name in trees.GROUPS if name not in LATER_GROUPS)
-
-    def __init__(self, world: World) -> None:
-        self.world, self.r = world, Random(world.seed)
-        self.said: Counter[Saying] = Counter()
-        self.later: Counter[Saying] = Counter()
-
-    def leaf(self) -> Json:
-        while True:
-            spec = self.r.choice(SPECS)
-            op = self.r.choice(trees.OPERATORS[spec.type])
-            if op.startswith("sum_") and not spec.money:
-                continue
-            said = trees.leaf(self.r, self.world, spec, op)
-            sayings = {(spec.family, name) for name in (op, *said)}
-            if left_out := sayings & (LATER_SAYINGS | DIFFER):
-                self.later.update(left_out)
-                continue
-            assert not (why := refusal(said)), f"the document has what the product refuses: {why}\n{said}"
-            self.said.update(sayings)
-            return said
-
-    def one(self) -> Json:
-        return trees.tree(self.r, self.leaf, self.groups)
-
-
-def refusal(said: Json) -> str:
-    """Why the product does not take the statement, or nothing."""
-    try:
-        validate({"version": 1, "root": said})
-    except ConditionInvalid as error:
-        return str(error)
-    return ""
-
-
-def compiled(tree: Json, world: World) -> set[int]:
+def _compiled(tree: Json, world: World) -> set[int]:
     return set(people().filter(compile_tree(tree, world.now)).values_list("pk", flat=True))
 
 
-def difference(tree: Json, world: World, known: Facts) -> set[int]:
-    """Of whom the two say different things."""
-    return compiled(tree, world) ^ evaluator.matching(tree, world.now, world.zone, known)
-
-
-def told(tree: Json, world: World, known: Facts) -> str:
-    """What somebody needs to see why."""
-    who = min(difference(tree, world, known))
-    said = evaluator.holds(tree, who, world.now, world.zone, known)
-    person = known.people[who]
-    about = {
-        leaf["field"]: person.values.get(leaf["field"], person.rows.get(leaf["field"])) for leaf in leaves(tree["root"])
-    }
-    about |= {"opt_out": person.opt_out, "store": person.store and vars(person.store), "custom": person.custom}
-    return (
-        f"world {world.seed} ({world.zone}, now {world.now.isoformat()}), person {who}\n{pformat(tree, width=140)}\n"
-        f"{pformat(about, width=140)}\nreference: {said}, compiler: {not said}"
-    )
-
-
-def leaves(node: Json) -> Iterator[Json]:
-    """The statements of a tree."""
-    if "field" in node:
-        yield node
-    parts = [part for name in ("all", "any", "of") for part in node.get(name, ())]
-    for part in [*parts, *([node["not"]] if "not" in node else ())]:
-        yield from leaves(part)
-
-
-def compare(seeds: range, per_world: int) -> Counter[Saying]:
+def compare(answer: Answer, seeds: range, per_world: int) -> Counter[Saying]:
     """Trees of each world by both; what they spoke of. Fails with one case of each kind of difference."""
     said: Counter[Saying] = Counter()
-    later: Counter[Saying] = Counter()
     found: dict[tuple[Any, ...], str] = {}
     for seed in seeds:
         with living_in(seed) as (world, known):
             made = Trees(world)
             for _ in range(per_world):
                 tree = made.one()
-                if difference(tree, world, known) and len(found) < MOST_TOLD:
-                    tree = trees.shrunk(tree, lambda less, w=world, k=known: bool(difference(less, w, k)))
-                    found.setdefault(_kind(tree), told(tree, world, known))
+                if len(found) < MOST_TOLD and answer(tree, world) != _reference(tree, world, known):
+                    tree = trees.shrunk(tree, lambda less, w=world, k=known: answer(less, w) != _reference(less, w, k))
+                    found.setdefault(kind_of(tree), told(tree, world, known, answer(tree, world), answer.__name__))
             said += made.said
-            later += made.later
-    print(
-        f"\nworlds {seeds.start} to {seeds.stop - 1}, {len(seeds) * per_world} trees; not yet: {sorted(LATER_FIELDS)}, {dict(later)}"
-    )
+    print(f"\nworlds {seeds.start} to {seeds.stop - 1}, {len(seeds) * per_world} trees; {said}")
     assert not found, "\n\n".join(["they differ", *found.values()])
     return said
 
 
-def _kind(tree: Json) -> tuple[Any, ...]:
-    return tuple(
-        sorted(
-            (leaf["field"], leaf["op"], *sorted(leaf.keys() & {"window", "where", "gap"}))
-            for leaf in leaves(tree["root"])
-        )
-    )
+def _reference(tree: Json, world: World, known: Facts) -> set[int]:
+    return evaluator.matching(tree, world.now, world.zone, known)
+
+
+def _wanted() -> set[Saying]:
+    """What must have been asked: each operator of each field, and each narrowing."""
+    specs = [spec for spec in trees.FIELDS if spec.family not in NOT_YET]
+    wanted = {(spec.family, op) for spec in specs for op in spec.operators}
+    wanted |= {(spec.family, "where") for spec in specs if spec.traits and f"{spec.family} where" not in NOT_YET}
+    return wanted - DIFFER
 
 
 def test_the_compiler_says_of_everybody_what_the_document_says():
-    said = compare(range(SEED, SEED + 3), 80)
-    assert {spec.family for spec in SPECS} - {family for family, _name in DIFFER} <= {family for family, _name in said}
+    said = compare(_compiled, range(SEED, SEED + 2), 60)
+    assert {family for family, _name in _wanted()} <= {family for family, _name in said}
+
+
+def test_many_trees_asked_at_once_say_what_the_document_says():
+    _ask_at_once(SEED + 20, 25)
+
+
+def test_an_answer_is_looked_at_again_before_it_changes():
+    _wait_for_changes(range(SEED + 30, SEED + 31), 25)
 
 
 @pytest.mark.gate
 def test_thousands_of_trees_are_compiled_as_the_document_says():
-    said = compare(range(SEED + 1000, SEED + 1000 + CASES // PER_WORLD), PER_WORLD)
-    wanted = {
-        (spec.family, op)
-        for spec in SPECS
-        for op in trees.OPERATORS[spec.type]
-        if spec.money or not op.startswith("sum_")
-    }
-    wanted |= {(spec.family, "where") for spec in SPECS if spec.traits}
-    assert wanted - LATER_SAYINGS - DIFFER <= set(said), "an operator of a field was never asked"
+    said = compare(_compiled, range(SEED + 1000, SEED + 1000 + CASES // PER_WORLD), PER_WORLD)
+    assert _wanted() <= set(said), f"never asked: {sorted(_wanted() - set(said))}"
 
 
-def test_what_is_left_out_cannot_be_asked_yet():
-    """So that nothing stays left out once it is there."""
-    with living_in(SEED) as (world, _known):
-        r = Random(SEED)
-        for spec in trees.FIELDS:
-            for op in trees.OPERATORS[spec.type]:
-                if spec.family in LATER_FIELDS and not (op.startswith("sum_") and not spec.money):
-                    assert refusal(trees.leaf(r, world, spec, op)), f"{spec.key} is there: take it out of LATER_FIELDS"
-        for _ in range(100):
-            spec = r.choice(SPECS)
-            said = trees.leaf(r, world, spec, r.choice(trees.OPERATORS[spec.type]))
-            if (spec.family, "where") in LATER_SAYINGS and "where" in said:
-                assert refusal(said), f"{spec.key} takes traits: take it out of LATER_SAYINGS"
+@pytest.mark.gate
+def test_hundreds_of_trees_asked_at_once_say_what_the_document_says():
+    for seed in range(SEED + 3000, SEED + 3000 + CASES // PER_WORLD // 3):
+        _ask_at_once(seed, PER_WORLD)
+
+
+@pytest.mark.gate
+def test_no_answer_changes_before_it_is_looked_at_again():
+    _wait_for_changes(range(SEED + 4000, SEED + 4000 + CASES // PER_WORLD // 3), PER_WORLD)
+
+
+def _ask_at_once(seed: int, many: int) -> None:
+    """All trees for everybody, for some, and for ids that are no people."""
+    with living_in(seed) as (world, known):
+        made = Trees(world)
+        asked = {number: made.one() for number in range(many)}
+        some = Random(seed).sample(sorted(known.people), len(known.people) // 2)
+        for ids in (list(known.people), some, [*some, *(pk for pk in known.root_of if pk not in known.people), 1]):
+            answers = matches_of(asked, ids, world.now)
+            for number, tree in asked.items():
+                right = _reference(tree, world, known) & set(ids)
+                assert answers[number] == right, f"world {seed}, {tree}: {sorted(answers[number] ^ right)}"
+
+
+def _wait_for_changes(seeds: range, many: int) -> None:
+    """The instant kept for a person lies ahead, and no later than the first at which the document answers otherwise."""
+    changes = 0
+    for seed in seeds:
+        with living_in(seed) as (world, known):
+            made = Trees(world)
+            asked = {number: made.one() for number in range(many)}
+            together = rechecks_of(asked, list(known.people), world.now)
+            for number, tree in asked.items():
+                for kept in (recheck_at(tree, list(known.people), world.now), together[number]):
+                    changes += _in_time(tree, kept, world, known)
+    assert changes > len(seeds) * many, "time changed next to nothing: the worlds are too dull"
+
+
+def _in_time(tree: Json, kept: dict[int, Any], world: World, known: Facts) -> int:
+    """How many answers change at all."""
+    changing = 0
+    for who in known.people:
+        at, changes_at = kept.get(who), first_change(tree, who, world.now, world.zone, known)
+        case = f"world {world.seed} ({world.zone}, now {world.now}), person {who}: {tree}"
+        assert at is None or at > world.now, f"{case}\nkept at {at}, which is over"
+        assert changes_at is None or (at is not None and at <= changes_at), (
+            f"{case}\nkept at {at}, changes at {changes_at}"
+        )
+        changing += changes_at is not None
+    return changing

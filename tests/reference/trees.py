@@ -27,6 +27,12 @@ class Spec:
     traits: dict[str, str] = field(default_factory=dict)  # trait → pool
     timed: bool = True
     money: bool = False
+    only: tuple[str, ...] = ()
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        """What may be asked: of facts without money no sum."""
+        return self.only or tuple(op for op in OPERATORS[self.type] if self.money or not op.startswith("sum_"))
 
     @property
     def family(self) -> str:
@@ -70,7 +76,7 @@ ROWS = (
     Spec("group.joined", "facts", traits={"group": "chat", "tag": "chat_tag"}),
     Spec("tag", "set", "tag", traits={"origin": "origin", "group": "tag_group", "member": "member"}),
     Spec("tag.owner", "set", "tag", traits={"origin": "origin", "group": "tag_group"}),
-    Spec("segment", "set", "segment"),
+    Spec("segment", "set", "segment", only=("any", "all", "none")),
     Spec("order", "facts", traits={"store": "store", "member": "member", "source": "source"}, money=True),
     Spec(
         "order.line",
