@@ -35,6 +35,8 @@ def run(command: Sequence[str], *, durable: bool) -> int:
             }
             env.setdefault("SITE_SCHEME", "http")
             env.setdefault("ALLOW_SANDBOX", "1")
+            # Dozens of processes load the same modules: without files of what Python compiled, each compiles all of them.
+            env.pop("PYTHONDONTWRITEBYTECODE", None)
             return run_in_foreground(command, env, ROOT, interrupt)
         except RuntimeProblem as problem:
             console.line("test-env", str(problem))
