@@ -229,6 +229,8 @@ class Postgres:
             "EXCEPTION WHEN duplicate_object THEN NULL; END $$",
         )
         self._run(SUPERUSER, "postgres", f"GRANT pg_checkpoint, pg_monitor, pg_signal_backend TO {ROLE}")
+        if not self.durable:  # for tests that lay rows again which were checked when they were first written
+            self._run(SUPERUSER, "postgres", f"GRANT SET ON PARAMETER session_replication_role TO {ROLE}")
         if not list(self._execute(SUPERUSER, "postgres", f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'")):
             self._run(SUPERUSER, "postgres", f"CREATE DATABASE {DATABASE} OWNER {ROLE}")
 

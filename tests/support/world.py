@@ -10,19 +10,18 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 
 from scrm.lib import clock
 from tenants.context import public_scope, tenant_scope
 from tenants.models import Domain, Tenant, TenantState, new_schema_name
 from tenants.provision import steps
 from tenants.provision.seeds import lay_seeds
+from tests.support import emptying
 
 ROOT = Path(__file__).resolve().parents[2]
 SLUGS = ("acme", "globex")
 FIRST_ID = {"acme": 1_000_000, "globex": 1}
-FEW = 1_000  # rows of a table
-LASTING = {"public": ("django_migrations", "tenants_tenant", "tenants_domain")}  # tables that no test empties
 _SOURCES = (
     "[a-z]*/migrations/*.py",
     "[a-z]*/*/migrations/*.py",
@@ -31,6 +30,7 @@ _SOURCES = (
     "tenants/upgrade.py",
     "tests/support/world.py",
     "tests/support/database.py",
+    "tests/support/emptying.py",
     "scrm/lib/db/**/*.py",
 )
 
@@ -44,6 +44,8 @@ def build() -> None:
     """Make both merchants in a database that has none."""
     for slug in SLUGS:
         _build_tenant(slug)
+        emptying.prepare(tenant(slug).schema_name)
+    emptying.prepare("public")
 
 
 @contextmanager
@@ -73,22 +75,43 @@ def clear() -> None:
     """Empty what a committing test may have written, lay the seeds again, forget other merchants."""
     if connection.in_atomic_block:
         raise RuntimeError("a test left a transaction open")
-    with connection.cursor() as cursor:
-        cursor.execute("SET lock_timeout = '15s'")
+    _execute("SET lock_timeout = '15s'")
     with public_scope():
         for other in Tenant.objects.exclude(slug__in=SLUGS):
             _execute(f'DROP SCHEMA IF EXISTS "{other.schema_name}" CASCADE')
-        _empty("public")
+        emptying.empty("public")
+        emptying.count_on_from("public", {})
         Domain.objects.exclude(domain__in=[f"{slug}.testserver" for slug in SLUGS]).delete()
         Tenant.objects.exclude(slug__in=SLUGS).delete()
         Tenant.objects.filter(slug__in=SLUGS).update(
             state=TenantState.ACTIVE, is_sandbox=True, clock_offset_seconds=0, policy={}, suspended_at=None
         )
     for slug in SLUGS:
-        _empty(tenant(slug).schema_name)
-        lay_seeds(tenant(slug))
-    with connection.cursor() as cursor:
-        cursor.execute("RESET lock_timeout")
+        _clear_tenant(tenant(slug))
+    _execute("RESET lock_timeout")
+
+
+def _clear_tenant(row: Tenant) -> None:
+    """Few tests touch the seeds: they are left where they lie, and laid anew only where they are not as they were laid."""
+    schema = row.schema_name
+    seeds = _laid.get(schema, _Seeds(frozenset(), {}))
+    if emptying.empty(schema, but=seeds.tables):
+        emptying.count_on_from(schema, seeds.numbers)
+        return
+    emptying.count_on_from(schema, {})
+    lay_seeds(row)
+    _laid[schema] = _Seeds(frozenset(emptying.filled(schema)), emptying.numbers(schema))
+
+
+@dataclass(frozen=True)
+class _Seeds:
+    """What the seeds of a schema are when nobody touched them."""
+
+    tables: frozenset[emptying.Filled]
+    numbers: dict[str, int]
+
+
+_laid: dict[str, _Seeds] = {}
 
 
 def _build_tenant(slug: str) -> None:
@@ -119,7 +142,7 @@ class Copy:
     """What acme and the public schema held at a moment."""
 
     rows: dict[str, bytes]  # table → its rows, as COPY writes them
-    numbers: dict[str, int]  # sequence → the last number it gave
+    numbers: dict[str, dict[str, int]]  # schema → sequence → the last number it gave
 
 
 def copied() -> Copy:
@@ -127,31 +150,24 @@ def copied() -> Copy:
     copy = Copy({}, {})
     with connection.cursor() as cursor:
         for schema in ("public", tenant("acme").schema_name):
-            filled = _filled(cursor, schema)
+            filled = {found.table for found in emptying.filled(schema)}
             for table in (name for name in _referred_first(cursor, schema) if name in filled):
                 kept = io.BytesIO()
                 cursor.copy_expert(f"COPY {table} TO STDOUT (FORMAT binary)", kept)
                 copy.rows[table] = kept.getvalue()
-            cursor.execute(
-                "SELECT format('%%I.%%I', schemaname, sequencename), last_value FROM pg_sequences"
-                " WHERE schemaname = %s AND last_value IS NOT NULL AND sequencename <> ALL(%s)",
-                [schema, _lasting_sequences(schema)],
-            )
-            copy.numbers.update(cursor.fetchall())
+            copy.numbers[schema] = emptying.numbers(schema)
     return copy
 
 
 def lay(copy: Copy) -> None:
     """Let acme and the public schema hold again what was kept."""
-    for schema in ("public", tenant("acme").schema_name):
-        _empty(schema)
-    with transaction.atomic(), connection.cursor() as cursor:
+    for schema in copy.numbers:
+        emptying.empty(schema)
+    with emptying.unchecked(), connection.cursor() as cursor:
         for table, rows in copy.rows.items():
             cursor.copy_expert(f"COPY {table} FROM STDIN (FORMAT binary)", io.BytesIO(rows))
-        cursor.execute(
-            "SELECT setval(name::regclass, number) FROM unnest(%s::text[], %s::bigint[]) AS last (name, number)",
-            [list(copy.numbers), list(copy.numbers.values())],
-        )
+    for schema, numbers in copy.numbers.items():
+        emptying.count_on_from(schema, numbers)
 
 
 def _referred_first(cursor: Any, schema: str) -> list[str]:
@@ -164,50 +180,6 @@ def _referred_first(cursor: Any, schema: str) -> list[str]:
         [schema],
     )
     return list(TopologicalSorter({table: others or () for table, others in cursor.fetchall()}).static_order())
-
-
-def _empty(schema: str) -> None:
-    """No rows, and ids from the start again. TRUNCATE makes files anew for each table, each of its indexes, and all that refer
-    to it: for the few rows of most tests, deleting them is ten times as fast."""
-    with connection.cursor() as cursor:
-        counts = _filled(cursor, schema)
-        if counts:
-            _delete(cursor, list(counts), are_few=max(counts.values()) <= FEW)
-        cursor.execute(
-            "SELECT setval(format('%%I.%%I', schemaname, sequencename)::regclass, start_value, false)"
-            " FROM pg_sequences WHERE schemaname = %s AND last_value IS NOT NULL AND sequencename <> ALL(%s)",
-            [schema, _lasting_sequences(schema)],
-        )
-
-
-def _filled(cursor: Any, schema: str) -> dict[str, int]:
-    """Table → how many rows it has, at most FEW and one, of all that have any."""
-    cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s ORDER BY 1", [schema])
-    tables = [f'"{schema}"."{name}"' for (name,) in cursor.fetchall() if name not in _lasting(schema)]
-    if not tables:
-        return {}
-    some = "SELECT '{0}', count(*) FROM (SELECT 1 FROM {0} LIMIT %s) AS found HAVING count(*) > 0"
-    cursor.execute(" UNION ALL ".join(some.format(table) for table in tables), [FEW + 1] * len(tables))
-    return dict(cursor.fetchall())
-
-
-def _lasting(schema: str) -> tuple[str, ...]:
-    return LASTING.get(schema, ("django_migrations",))
-
-
-def _lasting_sequences(schema: str) -> list[str]:
-    return [f"{name}_id_seq" for name in _lasting(schema)]
-
-
-def _delete(cursor: Any, tables: list[str], *, are_few: bool) -> None:
-    """In one statement, after which all of them are gone, so that their order does not matter. Locked as TRUNCATE does: what a
-    thread of the test has not committed yet is waited for. If that brought rows to a table not among these, TRUNCATE finds them."""
-    named = ", ".join(tables)
-    deleted = ", ".join(f"_{number} AS (DELETE FROM {table})" for number, table in enumerate(tables))
-    try:
-        cursor.execute(f"LOCK TABLE {named}; WITH {deleted} SELECT 1" if are_few else f"TRUNCATE {named} CASCADE")
-    except IntegrityError:
-        cursor.execute(f"TRUNCATE {named} CASCADE")
 
 
 def _execute(sql: str) -> None:
