@@ -1,6 +1,8 @@
 """Every route × {nobody, another merchant's person, another merchant's cookie, no permission}."""
 
 from collections.abc import Iterator
+from copy import copy, deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from tenants.context import public_scope, tenant_scope
 from tests.isolation.expectations import MAKERS, PLATFORM_ROUTES, TENANT_ROUTES, Expect
 from tests.isolation.routes import PLATFORM, TENANT, Route, all_routes
 from tests.support.core import log_in, make_user
-from tests.support.world import tenant
+from tests.support.world import rolled_back, tenant
 
 ROUTES = all_routes(TENANT)
 PLATFORM_ONLY = all_routes(PLATFORM)
@@ -34,13 +36,11 @@ def each(routes: list[Route], **only: Any) -> Any:
     return pytest.mark.parametrize("route", chosen, ids=[f"{route.host[5:]}:{route.name}" for route in chosen])
 
 
-def address(route: Route, expected: Expect) -> str:
-    """The route's path with ids of rows made in the merchant in scope."""
-    kwargs = dict(expected.args)
+def address(route: Route, expected: Expect, rows: dict[str, Any]) -> str:
+    """The route's path with the ids of these rows, by the label of their model."""
     named = {"pk": expected.pk, **expected.ids}
-    for argument in route.arguments - set(kwargs):
-        label = named.get(argument, "")
-        kwargs[argument] = MAKERS[label]().pk if label else 77
+    kwargs = dict(expected.args)
+    kwargs |= {name: rows[named[name]].pk if named.get(name) else 77 for name in route.arguments - set(kwargs)}
     return reverse(route.name, urlconf=route.host, kwargs=kwargs)
 
 
@@ -59,6 +59,55 @@ def answers(client: Client, route: Route, path: str, body: Any) -> Iterator[tupl
 
 def everything() -> list[str]:
     return [permission.code for permission in all_permissions()]
+
+
+@dataclass(frozen=True)
+class Cast:
+    """What every test of this file asks about and with; they take it from `made`, and leave nothing behind.
+
+    rows: one of every model, by label. clients: see `browser`.
+    """
+
+    rows: dict[str, Any]
+    clients: dict[str, Client]
+
+    def browser(self, who: str) -> Client:
+        """As new: "acme" and "globex" are logged in there with every permission, "acme:x" with every one but x;
+        "acme token" and "globex token" may do everything, "idle token" nothing; "" and "platform" are nobody, on acme's
+        host and the platform's."""
+        client = copy(self.clients[who])
+        client.cookies = deepcopy(client.cookies)
+        client.defaults = dict(client.defaults)
+        return client
+
+
+@pytest.fixture(scope="module")
+def made(django_db_setup: None, django_db_blocker: Any) -> Iterator[Cast]:
+    """Made once, in a transaction around those of the tests."""
+    with django_db_blocker.unblock(), rolled_back():
+        yield Cast({label: make() for label, make in MAKERS.items()}, _clients())
+
+
+def _clients() -> dict[str, Client]:
+    codes = everything()
+    clients = {
+        "": Client(HTTP_HOST=HOSTS[TENANT]),
+        "platform": Client(HTTP_HOST=HOSTS[PLATFORM]),
+        "acme": log_in(make_user(permissions=codes)),
+        "acme token": token_client("acme", "*"),
+        "globex token": token_client("globex", "*"),
+        "idle token": token_client("acme", "nothing:read"),
+    }
+    with tenant_scope(tenant("globex")):
+        clients["globex"] = log_in(make_user(permissions=codes))
+    for missing in {route.permission for route in ROUTES if route.permission}:
+        clients[f"acme:{missing}"] = log_in(make_user(permissions=[code for code in codes if code != missing]))
+    with public_scope():
+        for missing in {route.permission for route in PLATFORM_ONLY if route.permission}:
+            person = make_user(permissions=[code for code in codes if code != missing])
+            clients[f"platform:{missing}"] = Client(HTTP_HOST=HOSTS[PLATFORM])
+            clients[f"platform:{missing}"].force_login(person)
+    return clients
 
 
 def token_client(slug: str, *scopes: str) -> Client:
@@ -93,12 +142,12 @@ def test_ids_have_a_maker(route):
 
 @pytest.mark.django_db
 @each(ROUTES + PLATFORM_ONLY)
-def test_nobody_is_sent_to_the_log_in(route):
+def test_nobody_is_sent_to_the_log_in(made, route):
     expected = expectation(route)
     if route.public_reason or expected.public:
         pytest.skip("public: " + (route.public_reason or expected.public))
-    client = Client(HTTP_HOST=HOSTS[route.host])
-    for method, response in answers(client, route, address(route, expected), expected.body):
+    client = made.browser("platform" if route.host == PLATFORM else "")
+    for method, response in answers(client, route, address(route, expected, made.rows), expected.body):
         if route.is_api:
             assert response.status_code == 401, method
         else:
@@ -107,18 +156,12 @@ def test_nobody_is_sent_to_the_log_in(route):
 
 @pytest.mark.django_db
 @each(ROUTES)
-def test_another_merchants_row_is_not_found(route, globex):
+def test_another_merchants_row_is_not_found(made, route):
     expected = expectation(route)
     if not expected.pk:
         pytest.skip("no ids")
-    path = address(route, expected)
-    if route.is_api:
-        client = token_client("globex", "*")
-    else:
-        with tenant_scope(globex):
-            person = make_user(permissions=everything())
-        client = log_in(person, tenant=globex)
-    asked = list(answers(client, route, path, expected.body))
+    client = made.browser("globex token" if route.is_api else "globex")
+    asked = list(answers(client, route, address(route, expected, made.rows), expected.body))
     assert asked
     for method, response in asked:
         assert response.status_code == 404, f"{method}: {response.status_code}"
@@ -126,33 +169,25 @@ def test_another_merchants_row_is_not_found(route, globex):
 
 @pytest.mark.django_db
 @each(ROUTES)
-def test_its_own_people_are_served(route):
+def test_its_own_people_are_served(made, route):
     """The other half of the proof: the 404 above is the merchant's border, not a broken route."""
     expected = expectation(route)
     if expected.calls_out:
         pytest.skip("asks WeCom")
-    path = address(route, expected)
-    client = token_client("acme", "*") if route.is_api else log_in(make_user(permissions=everything()))
-    for method, response in answers(client, route, path, expected.body):
+    client = made.browser("acme token" if route.is_api else "acme")
+    for method, response in answers(client, route, address(route, expected, made.rows), expected.body):
         assert response.status_code in OWN | expected.own, f"{method}: {response.status_code}"
 
 
 @pytest.mark.django_db
 @each(ROUTES + PLATFORM_ONLY)
-def test_another_merchants_cookie_is_no_log_in(route, globex):
+def test_another_merchants_cookie_is_no_log_in(made, route):
     expected = expectation(route)
     if route.public_reason or expected.public:
         pytest.skip("public")
-    if route.is_api:
-        client = token_client("globex", "*")
-        client.defaults["HTTP_HOST"] = HOSTS[route.host]
-    else:
-        with tenant_scope(globex):
-            person = make_user(permissions=everything())
-        elsewhere = log_in(person, tenant=globex)
-        client = Client(HTTP_HOST=HOSTS[route.host])
-        client.cookies["session"] = elsewhere.cookies["session"].value
-    for method, response in answers(client, route, address(route, expected), expected.body):
+    client = made.browser("globex token" if route.is_api else "globex")
+    client.defaults["HTTP_HOST"] = HOSTS[route.host]
+    for method, response in answers(client, route, address(route, expected, made.rows), expected.body):
         if route.is_api:
             assert response.status_code == 401, method
         else:
@@ -161,19 +196,11 @@ def test_another_merchants_cookie_is_no_log_in(route, globex):
 
 @pytest.mark.django_db
 @each(ROUTES + PLATFORM_ONLY)
-def test_without_the_permission_it_is_forbidden(route):
+def test_without_the_permission_it_is_forbidden(made, route):
     expected = expectation(route)
     if route.public_reason or expected.public or (route.permission is None and not route.scope):
         pytest.skip("open to every log-in")
-    path = address(route, expected)
-    if route.is_api:
-        client = token_client("acme", "nothing:read")
-    elif route.host == PLATFORM:
-        with public_scope():
-            person = make_user(permissions=[code for code in everything() if code != route.permission])
-            client = Client(HTTP_HOST=HOSTS[route.host])
-            client.force_login(person)
-    else:
-        client = log_in(make_user(permissions=[code for code in everything() if code != route.permission]))
-    for method, response in answers(client, route, path, expected.body):
+    host = "platform" if route.host == PLATFORM else "acme"
+    client = made.browser("idle token" if route.is_api else f"{host}:{route.permission}")
+    for method, response in answers(client, route, address(route, expected, made.rows), expected.body):
         assert response.status_code == 403, f"{method}: {response.status_code}"
