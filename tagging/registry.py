@@ -54,51 +54,57 @@ def register() -> None:
     fields.register_fields()
     handlers.register()
     comparing.register()
+    listing.register()
+    erasers.register()
+    _tags()
+    _segments()
+    _rules()
+    successions.on_taken_over(inheriting.take_over)
+    for kind, label, days, rows in _KEPT:
+        retention.register(retention.Kind(kind, label, days, rows))
+
+
+_KEPT = (
+    ("segment_changes", gettext_lazy("人群进出记录"), 400, retention.older(SegmentChange, "changed_at")),
+    ("segment_sizes", gettext_lazy("人群人数记录"), 800, retention.older(SegmentSize, "counted_at")),
+    ("pre_tags", gettext_lazy("过了有效期的预打标签"), 30, retention.older(PreTag, "expires_at")),
+    ("tag_merge_moves", gettext_lazy("标签合并的明细"), 60, retention.older(TagMergeMove, "moved_at")),
+    ("rule_matches", gettext_lazy("规则执行记录"), 400, retention.older(RuleMatch, "left_at")),
+    ("rule_events", gettext_lazy("规则事件记录"), 400, retention.older(RuleEvent, "settled_at")),
+)
+
+
+def _tags() -> None:
     for command in (MARK_COMMAND, *COMMANDS):
         register_command(command)
-    for action in (TAG, STAGE, FIELD, OWNER, TODO, SEGMENT):
-        actions.register(action)
-    timeline.register_kind(
-        "tag.added", gettext_lazy("打标签"), "tag", _said(gettext_lazy("打上标签「%(tag)s」")), permission="tags.view"
-    )
-    timeline.register_kind(
-        "tag.removed",
-        gettext_lazy("去掉标签"),
-        "tag",
-        _said(gettext_lazy("去掉标签「%(tag)s」")),
-        permission="tags.view",
-    )
-    listing.register()
+    for kind, label, sentence in (
+        ("tag.added", gettext_lazy("打标签"), gettext_lazy("打上标签「%(tag)s」")),
+        ("tag.removed", gettext_lazy("去掉标签"), gettext_lazy("去掉标签「%(tag)s」")),
+    ):
+        timeline.register_kind(kind, label, "tag", _said(sentence), permission="tags.view")
     bulk.register(TAGS)
-    bulk.register(LISTS)
-    register_import_kind(list_imports.KIND)
     sources.register("bulk", sources_of)
     sources.register("pretag", pretags.sources_of)
+    sources.register("merge", merging.sources_of)
+    sources.register("alias", merging.aliases_of)
     register_import_kind(KIND)
     arrivals.on_new_keys(pretags.on_new_keys)
     timeline.on_recorded(pretags.on_added)
-    sources.register("merge", merging.sources_of)
-    sources.register("alias", merging.aliases_of)
     longjobs.register(merging.JOB, merging.step)
     longjobs.register(merging.UNDO_JOB, merging.undo_step)
     tag_readers.register("tagging", queries.tag_readers)
-    erasers.register()
     panels.register(
         panels.Panel(
             "tags", gettext_lazy("标签"), 4, "tagging/_person_panel.html", person_panel, permission="tags.view"
         )
     )
+
+
+def _segments() -> None:
+    bulk.register(LISTS)
+    register_import_kind(list_imports.KIND)
     listeners.register_uses("segments", segments.uses_of_segment)
-    listeners.register_uses("rules", rule_uses.uses_of_segment)
-    listeners.on_change("rules", rule_events.on_segment_change)
-    stage_editing.register_uses("tagging", rule_uses.uses_of_stage)
-    stage_editing.register_movers("rules", rules.movers_back)
-    custom_fields.register_uses("tagging", rule_uses.uses_of_field)
-    timeline.on_recorded(rule_events.on_facts)
     consumers.register(Consumer("segments", segments.reads, segments.consume, absorb=segments.absorb, order=200))
-    consumers.register(
-        Consumer("rules", rule_running.reads, rule_running.consume, absorb=rule_running.absorb, order=300)
-    )
     lanes.register(
         lanes.Lane(
             segments.LANE,
@@ -110,38 +116,31 @@ def register() -> None:
         )
     )
     lanes.register(lanes.Lane(rfm.LANE, queue="segments", drain=rfm.drain, next_due=rfm.next_due, lease_seconds=300))
+    quiet.register("segment_builds", _count_builds)
     quiet.register("rfm_grid", rfm.count_due)
-    on_merged(rule_running.on_merged)
     on_merged(static_lists.on_merged)
+
+
+def _rules() -> None:
+    for action in (TAG, STAGE, FIELD, OWNER, TODO, SEGMENT):
+        actions.register(action)
+    listeners.register_uses("rules", rule_uses.uses_of_segment)
+    listeners.on_change("rules", rule_events.on_segment_change)
+    stage_editing.register_uses("tagging", rule_uses.uses_of_stage)
+    stage_editing.register_movers("rules", rules.movers_back)
+    custom_fields.register_uses("tagging", rule_uses.uses_of_field)
+    timeline.on_recorded(rule_events.on_facts)
+    consumers.register(
+        Consumer("rules", rule_running.reads, rule_running.consume, absorb=rule_running.absorb, order=300)
+    )
     lanes.register(
         lanes.Lane(rule_schedule.LANE, queue="segments", drain=rule_schedule.drain, next_due=rule_schedule.next_due)
     )
     quiet.register("rules", rule_schedule.count_due)
+    on_merged(rule_running.on_merged)
     longjobs.register(rule_dry_run.KIND, rule_dry_run.step)
     longjobs.register(rule_backfill.RUN, rule_backfill.step)
     longjobs.register(rule_backfill.UNDO, rule_backfill.undo_step)
-    successions.on_taken_over(inheriting.take_over)
-    quiet.register("segment_builds", _count_builds)
-    retention.register(
-        retention.Kind(
-            "segment_changes", gettext_lazy("人群进出记录"), 400, retention.older(SegmentChange, "changed_at")
-        )
-    )
-    retention.register(
-        retention.Kind("segment_sizes", gettext_lazy("人群人数记录"), 800, retention.older(SegmentSize, "counted_at"))
-    )
-    retention.register(
-        retention.Kind("pre_tags", gettext_lazy("过了有效期的预打标签"), 30, retention.older(PreTag, "expires_at"))
-    )
-    retention.register(
-        retention.Kind("tag_merge_moves", gettext_lazy("标签合并的明细"), 60, retention.older(TagMergeMove, "moved_at"))
-    )
-    retention.register(
-        retention.Kind("rule_matches", gettext_lazy("规则执行记录"), 400, retention.older(RuleMatch, "left_at"))
-    )
-    retention.register(
-        retention.Kind("rule_events", gettext_lazy("规则事件记录"), 400, retention.older(RuleEvent, "settled_at"))
-    )
 
 
 def _permissions_and_navigation() -> None:

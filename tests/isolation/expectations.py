@@ -594,12 +594,6 @@ def _tag() -> Any:
     return tagging.make_tag("油皮")
 
 
-def _group_tag() -> Any:
-    from contacts.models import GroupTag
-
-    return GroupTag.objects.create(name="新客群", created_at=clock.now())
-
-
 def _tag_merge() -> Any:
     from tagging.models import TagMerge
 
@@ -676,7 +670,6 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "tagging.Tag": _tag,
     "tagging.TagGroup": lambda: _tag().group,
     "tagging.TagMerge": _tag_merge,
-    "contacts.GroupTag": _group_tag,
     "tagging.Rule": _rule,
     "tagging.Segment": _segment,
     "campaigns.Approval": _approval,
