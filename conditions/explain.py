@@ -1,10 +1,11 @@
 """Why a person is in or out: every clause, pass or fail, and the fact used."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import BooleanField, Case, Value, When
+from django.db.models import BooleanField, Case, Count, Max, Q, QuerySet, Value, When
 from django.utils.formats import localize
 from django.utils.translation import gettext as _
 
@@ -16,17 +17,19 @@ from conditions.registry import Asker, Field
 from conditions.render import leaf_in_words
 from conditions.tree import Group, Leaf, Negation, Node, leaves, parse
 
-_SHOWN_EVENTS = 8
+SHOWN = 8  # events of a sequence, the latest
+_READ = 500  # values of a set
 
 
 @dataclass(frozen=True)
 class Clause:
-    """One line of an explanation. depth: its indentation. fact: what we know about the person, for leaves."""
+    """One line of an explanation. depth: its indentation. fact: what we know about the person, for leaves; source: where that came from."""
 
     depth: int
     words: str
     holds: bool
     fact: str = ""
+    source: str = ""
 
 
 def explain(tree: dict[str, Any], root_id: int, now: datetime, asker: Asker) -> list[Clause]:
@@ -55,7 +58,7 @@ def _truth(found: list[Leaf], root_id: int, now: datetime) -> list[bool]:
 def _walk(node: Node, depth: int, truth: dict[int, bool], facts: "_Facts", lines: list[Clause]) -> bool:
     if isinstance(node, Leaf):
         holds = truth[id(node)]
-        lines.append(Clause(depth, leaf_in_words(node), holds, facts.of(node)))
+        lines.append(Clause(depth, leaf_in_words(node), holds, *facts.of(node)))
         return holds
     place = len(lines)
     if isinstance(node, Negation):
@@ -72,27 +75,49 @@ def _walk(node: Node, depth: int, truth: dict[int, bool], facts: "_Facts", lines
 
 
 class _Facts:
-    """What is known of one person, each field read once."""
+    """What is known of one person, each question asked once."""
 
     def __init__(self, root_id: int, asker: Asker) -> None:
         self.root_id, self.asker = root_id, asker
-        self.known: dict[str, str] = {}
+        self.known: dict[tuple[str, str], tuple[str, str]] = {}
 
-    def of(self, leaf: Leaf) -> str:
+    def of(self, leaf: Leaf) -> tuple[str, str]:
+        """(the fact, where it came from)."""
         field = registry.get(leaf.field)
         if field.is_leaf_closed_to(leaf, self.asker):
-            return _("您看不到这个字段的内容")
+            return _("您看不到这个字段的内容"), ""
+        # Of a sequence only the kinds asked for: others may not be hers to see.
+        narrowed = [leaf.where, leaf.value if field.type == ValueType.SEQUENCE else None]
+        asked = (leaf.field, json.dumps(narrowed, sort_keys=True))
+        if asked not in self.known:
+            self.known[asked] = (self._fact(field, leaf), field.source(self.root_id, leaf) if field.source else "")
+        return self.known[asked]
+
+    def _fact(self, field: Field, leaf: Leaf) -> str:
         if field.type == ValueType.SHARE:
             return _("客户编号 %(id)d") % {"id": self.root_id}
-        if field.type == ValueType.SEQUENCE:  # of the kinds asked for only: others may not be hers to see
-            events = field.read([self.root_id]).get(self.root_id) or []
-            return _latest_in_words(field, [event for event in events if event[0] in leaf.value])
-        if leaf.field not in self.known:
-            self.known[leaf.field] = self._read(field)
-        return self.known[leaf.field]
+        if field.rows is None:
+            return _in_words(field, field.read([self.root_id]).get(self.root_id))
+        if field.type == ValueType.FACTS:
+            found = self._rows(field, leaf).aggregate(count=Count("*"), latest=Max(field.at))
+            words = _("共 %(count)d 次,最近 %(at)s") % {"count": found["count"], "at": _when(found["latest"])}
+            return words if found["count"] else _("没有记录")
+        names = {option.value: str(option.label) for option in field.options()} if field.options else {}
+        rows = self._rows(field, leaf)
+        if field.type == ValueType.SEQUENCE:
+            latest = rows.filter(**{f"{field.value}__in": leaf.value}).order_by(f"-{field.at}")
+            shown = [
+                f"{names.get(kind, kind)} {_when(at)}"
+                for kind, at in reversed(latest.values_list(field.value, field.at)[:SHOWN])
+            ]
+        else:
+            values = dict.fromkeys(rows.values_list(field.value, flat=True)[:_READ])
+            shown = [names.get(value, str(value)) for value in values]
+        return "、".join(shown) or _("没有记录")
 
-    def _read(self, field: Field) -> str:
-        return _in_words(field, field.read([self.root_id]).get(self.root_id))
+    def _rows(self, field: Field, leaf: Leaf) -> QuerySet[Any]:
+        hers = Q(**{field.person: self.root_id}) | Q(**{f"{field.person}__root": self.root_id})
+        return field.rows_for(leaf).filter(hers)
 
 
 def _in_words(field: Field, known: Any) -> str:
@@ -103,9 +128,6 @@ def _in_words(field: Field, known: Any) -> str:
     names = {option.value: str(option.label) for option in field.options()} if field.options else {}
     if field.type == ValueType.SET:
         return "、".join(dict.fromkeys(names.get(value, str(value)) for value, _at in known))
-    if field.type == ValueType.FACTS:
-        latest = max(at for at, _amount in known)
-        return _("共 %(count)d 次,最近 %(at)s") % {"count": len(known), "at": _when(latest)}
     if field.type == ValueType.FLAG:
         return _("是") if known else _("否")
     if field.type == ValueType.MOMENT:
@@ -113,14 +135,7 @@ def _in_words(field: Field, known: Any) -> str:
     return names.get(known, "") or str(localize(known))
 
 
-def _latest_in_words(field: Field, events: list[tuple[Any, datetime]]) -> str:
-    """The last few, as they happened."""
-    names = {option.value: str(option.label) for option in field.options()} if field.options else {}
-    latest = sorted(events, key=lambda event: event[1])[-_SHOWN_EVENTS:]
-    return "、".join(f"{names.get(kind, kind)} {_when(at)}" for kind, at in latest) or _("没有记录")
-
-
-def _when(at: datetime) -> str:
+def _when(at: datetime | None) -> str:
     from conditions.windows import zone
 
-    return at.astimezone(zone()).strftime("%Y-%m-%d %H:%M")
+    return at.astimezone(zone()).strftime("%Y-%m-%d %H:%M") if at else ""

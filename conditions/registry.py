@@ -83,6 +83,7 @@ class Field:
     narrow(leaf): what everybody for whom a positive leaf holds also satisfies, and an index finds; it changes no answer.
     permissions: all of them are needed to ask about it; see_roles: and one of these roles, where there are any. Whoever may not see
     a value could find it out by asking. show(value): its value as people may read it, where that is not the whole of it.
+    source(root_id, leaf): in words, where what a leaf asks of a person came from (by whom, by which rule, since when); "" for nothing.
     offered(scope): a query of the options' values that somebody sees of, where not everybody sees all of them.
     leaf_permissions(leaf): what else it takes to ask just this, where that depends on the values asked for.
     is_planned: a moment that is set beforehand, such as the end of a contract: a past day knew it.
@@ -116,6 +117,7 @@ class Field:
     show: Callable[[Any], str] | None = None
     traits: tuple[Trait, ...] = ()
     offered: Callable[[DataScope], QuerySet[Any]] | None = None
+    source: Callable[[int, Leaf], str] | None = None
 
     def __post_init__(self) -> None:
         is_set = self.type == ValueType.SET

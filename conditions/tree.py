@@ -28,6 +28,9 @@ class Leaf:
         """The same for two leaves that ask the same."""
         return json.dumps([self.field, self.op, self.value, self.window, self.where, self.gap], sort_keys=True)
 
+    def __hash__(self) -> int:
+        return hash(self.key)
+
 
 @dataclass(frozen=True)
 class Group:

@@ -1,13 +1,15 @@
 """Condition fields about tags and segments."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, F, QuerySet, When
+from django.db.models import Case, F, Q, QuerySet, When
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from conditions import windows
 from conditions.operators import ValueType
 from conditions.people import branches
 from conditions.registry import Field, Option, Trait, register
@@ -17,6 +19,8 @@ from contacts.models import Contact, Relation
 from contacts.queries import visible_members
 from tagging.models import FollowTag, SegmentEntry
 from tagging.queries import carried_marks, list_groups, live_segments, live_tags
+
+_SOURCES = 5  # marks whose origin an explanation tells
 
 
 def _tag_options() -> list[Option]:
@@ -85,6 +89,32 @@ _ORIGIN = Trait("origin", _("打标来源"), "origin", _origins)
 _GROUP = Trait("group", _("标签组"), "tag__group", _groups)
 _MEMBER = Trait("member", _("打在哪位导购的关系上"), "follow__member", options.members, offered=visible_members)
 
+
+def _source(rows: Callable[[], QuerySet[Any]]) -> Callable[[int, Leaf], str]:
+    """敏感肌:规则「护肤」,2026-02-03 10:20;for the tags that the leaf names, or the latest few."""
+
+    def source(root_id: int, leaf: Leaf) -> str:
+        hers = (
+            rows().filter(Q(contact=root_id) | Q(contact__root=root_id)).select_related("tag", "rule", "follow__member")
+        )
+        if isinstance(leaf.value, list):
+            hers = hers.filter(tag__in=leaf.value)
+        return ";".join(_mark_in_words(mark) for mark in hers.order_by("-tagged_at")[:_SOURCES])
+
+    return source
+
+
+def _mark_in_words(mark: FollowTag) -> str:
+    if mark.rule is not None:
+        by = gettext("规则「%(name)s」") % {"name": mark.rule.name}
+    elif mark.origin == FollowTag.Origin.GUIDE:
+        by = gettext("导购「%(name)s」") % {"name": mark.follow.member}
+    else:
+        by = str(mark.get_origin_display())
+    at = mark.tagged_at.astimezone(windows.zone()).strftime("%Y-%m-%d %H:%M")
+    return f"{mark.tag.name}:{by},{at}"
+
+
 TAG = Field(
     "tag",
     _("标签"),
@@ -97,6 +127,7 @@ TAG = Field(
     options=_tag_options,
     dirty_keys=("tag", "follow.relation"),
     traits=(_ORIGIN, _GROUP, _MEMBER),
+    source=_source(carried_marks),
     order=10,
     permissions=("tags.view",),
 )
@@ -112,6 +143,7 @@ OWNER_TAG = Field(
     options=_tag_options,
     dirty_keys=("tag", "follow.relation", "contact.owner"),
     traits=(_ORIGIN, _GROUP),
+    source=_source(_owner_s_marks),
     order=20,
     permissions=("tags.view",),
 )

@@ -6,15 +6,17 @@ from typing import Any
 
 from django.db.models import BooleanField, Case, DateTimeField, Exists, F, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Least, TruncDate
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from conditions import windows
 from conditions.operators import ValueType
 from conditions.people import branches
 from conditions.registry import Field
+from conditions.tree import Leaf
 from contacts.conditionfields import options
 from contacts.conditionfields.times import midnight
-from contacts.models import ConsentRecord, Contact, ContactPhone, Follow, Member, Relation
+from contacts.models import ConsentRecord, Contact, ContactPhone, Follow, Member, Relation, StageTransition
 from contacts.queries import visible_members, visible_stores
 from contacts.scopes import is_open
 from scrm.lib import clock
@@ -53,6 +55,15 @@ def _of_family(rows: Any) -> Q:
 def _people(root_ids: Sequence[int], *related: str) -> list[Contact]:
     rows = Contact.objects.filter(pk__in=list(root_ids))
     return list(rows.select_related(*related) if related else rows)
+
+
+def _stage_source(root_id: int, leaf: Leaf) -> str:
+    """2026-02-03 10:20 起,来自规则."""
+    latest = StageTransition.objects.filter(contact_id=root_id).order_by("-changed_at", "-pk").first()
+    if latest is None:
+        return ""
+    at = latest.changed_at.astimezone(windows.zone()).strftime("%Y-%m-%d %H:%M")
+    return gettext("%(at)s 起,来自%(source)s") % {"at": at, "source": latest.get_source_display()}
 
 
 def _opted_out(now: datetime) -> Any:
@@ -195,7 +206,7 @@ CONSENTS = {
 FIELDS = (
     _simple("contact.name", _("昵称"), ValueType.TEXT, "name", order=10),
     _simple("contact.gender", _("性别"), ValueType.CHOICE, "gender", options=options.genders, order=20),
-    _simple("contact.stage", _("生命周期阶段"), ValueType.CHOICE, "stage_id", options=options.stages, order=30),
+    _simple("contact.stage", _("生命周期阶段"), ValueType.CHOICE, "stage_id", source=_stage_source, options=options.stages, order=30),
     _simple("contact.stage_since", _("进入当前阶段的时间"), ValueType.MOMENT, "stage_since", dirty_keys=("contact.stage",), order=31),
     _simple("contact.owner", _("归属导购"), ValueType.CHOICE, "owner_id", options=options.members, offered=visible_members, order=40),
     Field(
