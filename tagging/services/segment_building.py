@@ -137,11 +137,24 @@ def build_segment(segment: Segment) -> bool:
             _fail(claim, _("需修复:%(reason)s") % {"reason": error}, str(error))
         except Exception as error:
             logger.exception("segment %s could not be built", segment.pk)
+            if _comes_of_another(error):
+                claim.row.update(state=State.STALE, builder="", lease_until=None)
+                job.state, job.last_error = Job.State.FAILED, repr(error)[:500]
+                return _end(job)
             words = _("计算出错,已停止:%(reason)s。请稍后点「重新计算」") % {"reason": type(error).__name__}
             _fail(claim, words, repr(error)[:500])
-        job.finished_at = clock.wall()
-        job.save(update_fields=["state", "done", "total", "result", "last_error", "finished_at"])
+        return _end(job)
+
+
+def _end(job: Job) -> bool:
+    job.finished_at = clock.wall()
+    job.save(update_fields=["state", "done", "total", "result", "last_error", "finished_at"])
     return True
+
+
+def _comes_of_another(error: Exception) -> bool:
+    """Two transactions stood in each other's way and this one gave in: it is simply done again."""
+    return getattr(error.__cause__, "pgcode", "") in ("40P01", "40001")
 
 
 def _fail(claim: Claim, words: str, detail: str) -> None:
