@@ -86,12 +86,13 @@ def _choices(name: str, options: Iterable[Option], values: Sequence[Any], seen: 
 
 @dataclass
 class EditorNode:
-    """What rows and boxes share. place: where the node stands in the tree, as problems name it (`root.all[0]`)."""
+    """What rows and boxes share. place: where the node stands in the tree, as problems name it (`root.all[0]`). removed: how many people
+    it alone takes away, in words, where that was asked."""
 
     path: str
     place: str = ""
     problems: list[str] = slot(default_factory=list)
-    removed: int | None = None
+    removed: str = ""
     is_first: bool = True
     is_last: bool = True
     is_nested: bool = False  # inside a box that is not the outermost

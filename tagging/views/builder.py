@@ -2,6 +2,7 @@
 answers to htmx (templates/conditions)."""
 
 import json
+from contextlib import suppress
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -18,12 +19,13 @@ from accounts.access import MemberRequest, requires
 from accounts.scope import DataScope
 from conditions import editor, moves, registry
 from conditions.compiler import compile_tree
+from conditions.estimating import estimate, removed_by
 from conditions.posting import DEEPEST, MOST, Posted, read_post
 from conditions.registry import Asker, Field, Option
 from conditions.render import in_words
 from conditions.schema import closed_to, is_shaped, problems_of
+from conditions.sweeps import room
 from conditions.tree import EVERYONE, leaves, parse
-from contacts.counting import count_rows
 from contacts.custom import asker_of
 from contacts.queries import visible_contacts
 from scrm.lib import clock
@@ -113,6 +115,7 @@ def builder_context(
         tree_json = json.dumps(tree, ensure_ascii=False, indent=2)
         use_json = request.POST.get("use_json")
         fields = editor.field_choices(asker, {leaf.field for leaf in leaves(parse(tree))})
+        request.__dict__["condition_root"] = root
         if mode == "tree":
             editor.ask_options(root)
             _put_field_options(root, fields)
@@ -243,28 +246,57 @@ def _offered(narrowed: tuple[str, str], scope: DataScope, chosen: set[Any]) -> l
 
 def audience(request: MemberRequest, tree: dict[str, Any], people: Any = None) -> dict[str, Any]:
     """How many are meant within the scope, ten of them, the tree in words, or what is still missing. people: of whom, in place of
-    everybody she sees. About how many at once; exactly when that is asked for, as the page does by itself after it."""
+    everybody she sees. About how many at once; exactly when that is asked for, as the page does by itself after it. Where it is asked
+    what each row takes away, that stands at the rows of builder_context."""
     with registry.asked_once(_fields_of(request)):
         found = {"sample": [], "words": "", "scope_is_all": request.scope.sees_all, "count": None, "is_slow": False}
         problems = problems_of(tree, asker_of(request))
         if problems:
             return {**found, "problems": problems}
-        matching = compile_tree(tree, clock.now())
-        rows = (visible_contacts(request.scope) if people is None else people).filter(matching)
-        return {**found, "problems": [], "words": in_words(tree), **_counted(request, rows)}
+        known = {**found, "problems": [], "words": in_words(tree)}
+        of_everybody = people is None and request.scope.sees_all
+        asked = visible_contacts(request.scope) if people is None else people
+        if request.POST.get("part") == "count":
+            return known | _exactly(asked, tree, sweep=of_everybody)
+        known |= _about(asked, tree, everybody=of_everybody)
+        if "exact" in request.POST:
+            known |= _exactly(asked, tree, sweep=of_everybody)
+        root = request.__dict__.get("condition_root")
+        is_slow = "clauses" in request.POST and root is not None and not _note_removals(root, asked, tree, of_everybody)
+        return {**known, "clauses_slow": is_slow}
 
 
-def _counted(request: MemberRequest, rows: Any) -> dict[str, Any]:
-    wants_exact = request.POST.get("part") == "count" or "exact" in request.POST
+def _exactly(asked: Any, tree: dict[str, Any], *, sweep: bool) -> dict[str, Any]:
     try:
-        with at_most(EXACT_SECONDS if wants_exact else ABOUT_SECONDS):
-            counted = count_rows(rows, exact=wants_exact)
-            found = {"count": counted.number, "is_about": not counted.is_exact}
-            if request.POST.get("part") == "count":
-                return found
-            return {**found, "sample": list(rows.select_related("stage").order_by("-last_added_at", "-pk")[:SAMPLE])}
+        with at_most(EXACT_SECONDS), room():
+            matching = compile_tree(tree, clock.now(), sweep=sweep)
+            return {"count": asked.filter(matching).count(), "is_about": False}
     except TookTooLong:
-        return {"is_slow": True, "seconds": EXACT_SECONDS if wants_exact else ABOUT_SECONDS}
+        return {"is_slow": True, "seconds": EXACT_SECONDS}
+
+
+def _about(asked: Any, tree: dict[str, Any], *, everybody: bool) -> dict[str, Any]:
+    """About how many, and ten of them, the last added first; as far as it comes in time."""
+    known: dict[str, Any] = {"is_slow": True, "seconds": ABOUT_SECONDS}
+    with suppress(TookTooLong), at_most(ABOUT_SECONDS):
+        found = estimate(tree, clock.now(), None if everybody else asked)
+        known = {"count": found.number, "is_about": not found.is_exact, "count_words": found.in_words}
+        rows = asked.filter(compile_tree(tree, clock.now())).select_related("stage")
+        known["sample"] = list(rows.order_by("-last_added_at", "-pk")[:SAMPLE])
+    return known
+
+
+def _note_removals(root: editor.EditorGroup, asked: Any, tree: dict[str, Any], everybody: bool) -> bool:
+    """At each row of the outermost box, how many it alone takes away. False where it took too long."""
+    try:
+        with at_most(EXACT_SECONDS):
+            removals = removed_by(tree, clock.now(), None if everybody else asked)
+    except TookTooLong:
+        return False
+    words = {one.path: one.removed.in_words for one in removals}
+    for node in editor.nodes_of(root):
+        node.removed = words.get(node.place, "")
+    return True
 
 
 def builder_answer(request: MemberRequest, context: dict[str, Any]) -> HttpResponse:

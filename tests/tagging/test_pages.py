@@ -10,7 +10,7 @@ from commerce.models import OrderLine, Product
 from conditions import registry
 from conditions.drain import drain_batch
 from conditions.registry import Asker
-from contacts.models import Stage, Store
+from contacts.models import Contact, Stage, Store
 from scrm.lib import clock
 from tagging import simple
 from tagging.models import FollowTag, Rule, Segment, Tag, TagGroup
@@ -235,12 +235,15 @@ def test_events_in_an_order_and_a_share_of_people_are_filled_in(acme_client, own
 
 
 def test_a_long_list_is_counted_about_at_once_and_exactly_after(acme_client, person, monkeypatch):
-    monkeypatch.setattr("contacts.counting.EXACT", 2)
+    monkeypatch.setattr("conditions.estimating.COUNTED", 2)
+    monkeypatch.setattr("conditions.estimating.DRAWN", 4)
+    tagging.make_person("早已合并", root=person)
     for number in range(4):
         tagging.make_person(f"客户{number}", active_follows=1)
     form = posted({"all": []})
     about = acme_client.post("/segments/preview/", form)
-    assert about.context["is_about"] and len(about.context["sample"]) == 5
+    assert about.context["is_about"] and "95% 把握" in about.content.decode()
+    assert len(about.context["sample"]) == 5
     assert "正在数准确人数" in about.content.decode()
     exact = acme_client.post("/segments/preview/", form | {"part": "count"}, HTTP_HX_REQUEST="true")
     assert "5 人" in exact.content.decode() and "约" not in exact.content.decode()
@@ -249,12 +252,27 @@ def test_a_long_list_is_counted_about_at_once_and_exactly_after(acme_client, per
     )
 
 
-def test_a_count_that_takes_too_long_is_stopped_and_says_so(acme_client, person, monkeypatch):
-    def slowly(rows, *, exact=False):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(5)")
+def test_each_row_tells_how_many_it_alone_takes_away(acme_client, person):
+    for name in ("李姐", "张姐"):
+        tagging.make_person(name, active_follows=1)
+    form = posted(
+        {"all": [name_is("王姐"), {"any": [name_is("王姐"), name_is("李姐")]}, {"not_any": [name_is("李姐")]}]}
+    )
+    answer = acme_client.post("/segments/preview/", form | {"clauses": "1"})
+    assert [node.removed for node in answer.context["root"].children] == ["0 人", "0 人", "0 人"]
+    form = posted({"all": [name_is("王姐"), {"not_any": [name_is("李姐")]}]}, clauses="1")
+    answer = acme_client.post("/segments/preview/", form)
+    assert [node.removed for node in answer.context["root"].children] == ["1 人", "0 人"]
+    assert "去掉这条会多出 1 人" in answer.content.decode()
 
-    monkeypatch.setattr(builder, "count_rows", slowly)
+
+def test_a_count_that_takes_too_long_is_stopped_and_says_so(acme_client, person, monkeypatch):
+    class Slow(type(Contact.objects.none())):
+        def count(self):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_sleep(5)")
+
+    monkeypatch.setattr(builder, "visible_contacts", lambda scope: Slow(Contact))
     monkeypatch.setattr(builder, "EXACT_SECONDS", 0.05)
     form = posted({"all": [name_is("王姐")]}, part="count")
     answer = acme_client.post("/segments/preview/", form, HTTP_HX_REQUEST="true")
@@ -407,7 +425,7 @@ def test_thirty_rows_of_the_builder_ask_for_each_list_once(acme, guide, tag, dja
     for count in (6, 30):
         tree = {"version": 1, "root": {"all": rows * (count // 6)}}
         form = {"mode": "tree", "use_json": "1", "json": json.dumps(tree)}
-        with django_assert_max_num_queries(24):
+        with django_assert_max_num_queries(34):
             assert client.post("/segments/preview/", form).status_code == 200
 
 
