@@ -11,7 +11,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 LANE = "segments"
 LEASE = timedelta(minutes=25)
 LOOK_AGAIN = timedelta(minutes=1)  # at a build whose worker may have been killed
+# Deadlock, serialization, shutdown, crash, starting up, no answer at all. Not among them: too long (57014), disk or memory full.
+_PASSES = ("40P01", "40001", "57P01", "57P02", "57P03", None)
 State = Segment.State
 Cause = SegmentChange.Cause
 
@@ -153,8 +155,9 @@ def _end(job: Job) -> bool:
 
 
 def _comes_of_another(error: Exception) -> bool:
-    """Two transactions stood in each other's way and this one gave in: it is simply done again."""
-    return getattr(error.__cause__, "pgcode", "") in ("40P01", "40001")
+    """Two transactions stood in each other's way and this one gave in, or the connection was cut: it is simply done again."""
+    is_cut = isinstance(error, InterfaceError)
+    return is_cut or (isinstance(error, OperationalError) and getattr(error.__cause__, "pgcode", "") in _PASSES)
 
 
 def _fail(claim: Claim, words: str, detail: str) -> None:

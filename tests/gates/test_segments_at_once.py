@@ -79,7 +79,7 @@ def test_builds_during_a_flood_of_changes_lose_nobody_and_hold_up_no_other_segme
 
     def change(seed):
         dice = random.Random(seed)
-        for _number in range(60):
+        for _number in range(25):
             some = dice.sample(ids, 5)
             with transaction.atomic():
                 rows = list(Contact.objects.select_for_update(no_key=True).filter(pk__in=some).order_by("pk"))
@@ -98,9 +98,11 @@ def test_builds_during_a_flood_of_changes_lose_nobody_and_hold_up_no_other_segme
                 segments.build_segment(segment)
 
     others = [in_thread(work) for work in (drain, drain, rebuild, rebuild)]
-    for running in [in_thread(lambda seed=seed: change(seed)) for seed in range(3)]:
-        running.result()
-    over.set()
+    try:
+        for running in [in_thread(lambda seed=seed: change(seed)) for seed in range(3)]:
+            running.result()
+    finally:
+        over.set()
     for running in others:
         running.result()
     drain_all()
@@ -146,10 +148,9 @@ def test_a_build_whose_connection_is_cut_is_taken_up_again(monkeypatch):
             cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
     monkeypatch.setattr(segment_building, "_fill", killed)
-    with pytest.raises(Exception, match=r"clos|terminat"):
-        in_thread(lambda: segments.build_segment(segment)).result()
+    assert in_thread(lambda: segments.build_segment(segment)).result()
     segment.refresh_from_db()
-    assert segment.state == "building" and not SegmentEntry.objects.exists()
+    assert segment.state == "stale" and not SegmentEntry.objects.exists()
     monkeypatch.setattr(segment_building, "_fill", fill)
     segments.drain_builds(soon())
     assert is_right(segment)
@@ -169,9 +170,11 @@ def test_pins_set_by_many_at_once_while_it_is_built_stand():
         segment_pins.pin(segment, [pk], is_in=True, reason="", by=SYSTEM)
 
     building = in_thread(rebuild)
-    for running in [in_thread(lambda pk=pk: pin(pk)) for pk in people]:
-        running.result()
-    over.set()
+    try:
+        for running in [in_thread(lambda pk=pk: pin(pk)) for pk in people]:
+            running.result()
+    finally:
+        over.set()
     building.result()
     drain_all()
     segment.refresh_from_db()
