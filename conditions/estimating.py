@@ -6,19 +6,18 @@ So the share of draws that hit, times the range, is unbiased whatever the holes,
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
-from operator import and_
 from typing import Any
 
 from django.db import transaction
-from django.db.models import BooleanField, Case, Count, Max, Min, Q, QuerySet, Value, When
+from django.db.models import BooleanField, Case, Max, Min, Q, QuerySet, Value, When
 from django.utils.translation import gettext as _
 
 from conditions import sweeps
 from conditions.compiler.asking import Ask
+from conditions.compiler.sweeping import join
 from conditions.compiler.trees import EVERYBODY, compile_node
 from conditions.people import people as everybody
 from conditions.tree import Group, Node, parse
@@ -63,7 +62,8 @@ def estimate(
     tree: dict[str, Any], now: datetime, people: QuerySet[Any] | None = None, *, seed: int | None = None
 ) -> Estimate:
     """How many of these people (default: of all) a valid tree holds for. Raises UnknownField."""
-    return _counts([parse(tree)], now, people, seed)[0]
+    node = parse(tree)
+    return _judge(lambda rows, ask: [rows.filter(join(compile_node(node, ask))).count()], now, people, seed)[0]
 
 
 def removed_by(
@@ -74,31 +74,33 @@ def removed_by(
     root = parse(tree)
     if not isinstance(root, Group) or root.kind != "all":
         return []
-    counts = _counts(root.parts, now, people, seed)[1:]
+    parts = root.parts
+    counts = _judge(lambda rows, ask: _failed_alone(parts, rows, ask), now, people, seed)
     return [Removal(f"root.all[{index}]", removed) for index, removed in enumerate(counts)]
 
 
-def _counts(parts: Sequence[Node], now: datetime, people: QuerySet[Any] | None, seed: int | None) -> list[Estimate]:
-    """Whom all parts hold for; then for each part, whom only it does not."""
+def _judge(
+    count: Callable[[QuerySet[Any], Ask], list[int]], now: datetime, people: QuerySet[Any] | None, seed: int | None
+) -> list[Estimate]:
+    """What `count` says of all of them when they are few, else what its numbers of a sample mean."""
     asked = everybody() if people is None else people.order_by()
     with transaction.atomic(), sweeps.room():
         if asked[: COUNTED + 1].count() <= COUNTED:
-            numbers = _said(parts, Ask(now, sweep=people is None), asked)
+            numbers = count(asked, Ask(now, sweep=people is None))
             return [Estimate(number, number, number, is_exact=True) for number in numbers]
         drawn, span = _draw(asked, seed)
-        hits = _said(parts, Ask(now), asked.filter(pk__in=drawn))
+        hits = count(asked.filter(pk__in=drawn), Ask(now))
     return [_judged(number, len(drawn), span) for number in hits]
 
 
-def _said(parts: Sequence[Node], ask: Ask, rows: QuerySet[Any]) -> list[int]:
+def _failed_alone(parts: Sequence[Node], rows: QuerySet[Any], ask: Ask) -> list[int]:
+    """How many fail each part and no other. Counted here: PostgreSQL would ask every part anew for each of the counts."""
     columns = {f"_part{index}": _column(compile_node(part, ask)) for index, part in enumerate(parts)}
-    hold = {name: Q(**{name: True}) for name in columns}
-    wanted = {"_all": reduce(and_, hold.values(), Q(pk__isnull=False))}
-    for name in columns:
-        others = [held for other, held in hold.items() if other != name]
-        wanted[f"_without{name}"] = reduce(and_, others, Q(**{name: False}))
-    found = rows.annotate(**columns).aggregate(**{name: Count("pk", filter=q) for name, q in wanted.items()})
-    return [found[name] for name in wanted]
+    found = [0] * len(parts)
+    for held in rows.annotate(**columns).values_list(*columns) if columns else ():
+        if sum(held) == len(parts) - 1:
+            found[held.index(False)] += 1
+    return found
 
 
 def _column(held: Q) -> Any:

@@ -4,14 +4,15 @@ A leaf that stands in several trees is asked once. Each statement answers LEAVES
 with the columns, a round trip's does not.
 """
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from django.db.models import BooleanField, Case, Value, When
 
 from conditions.compiler.asking import Ask
-from conditions.compiler.trees import EVERYBODY, UnknownField, compile_node
+from conditions.compiler.trees import EVERYBODY, compile_node
 from conditions.people import people
 from conditions.recheck import boundaries_of, earliest
 from conditions.tree import Group, Leaf, Negation, Node, leaves, parse
@@ -20,6 +21,7 @@ LEAVES = 50
 PEOPLE = 1000
 Tree = dict[str, Any]
 Columns = dict[Hashable, Any]
+Said = tuple[int, dict[Hashable, Any]]
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -28,15 +30,15 @@ def matches_of(trees: Mapping[Key, Tree], root_ids: Collection[int], now: dateti
     answer: its key is left out."""
     nodes = {key: parse(tree) for key, tree in trees.items()}
     ask = Ask(now)
-    columns: Columns = {}
-    for leaf in _distinct(nodes.values()):
-        try:
-            held = compile_node(leaf, ask)
-        except UnknownField:
-            continue
-        columns[leaf.key] = _column(held)
-    answered = {key: node for key, node in nodes.items() if all(leaf.key in columns for leaf in leaves(node))}
+    asked = [leaf for leaf in _distinct(nodes.values()) if ask.operator(leaf) is not None]
+    known_keys = {leaf.key for leaf in asked}
+    answered = {key: node for key, node in nodes.items() if all(leaf.key in known_keys for leaf in leaves(node))}
     found: dict[Key, set[int]] = {key: set() for key in answered}
+
+    def columns(alone: bool) -> Columns:
+        how = replace(ask, alone=alone)
+        return {leaf.key: _column(compile_node(leaf, how)) for leaf in asked}
+
     for pk, known in _asked(columns, root_ids):
         for key, node in answered.items():
             if holds(node, known):
@@ -48,20 +50,21 @@ def rechecks_of(trees: Mapping[Key, Tree], root_ids: Collection[int], now: datet
     """For each tree, person → the next instant after now at which it may answer otherwise. Who never will is left out."""
     nodes = {key: parse(tree) for key, tree in trees.items()}
     ask = Ask(now)
-    columns: Columns = {}
-    for leaf in _distinct(nodes.values()):
-        field = ask.field(leaf.field)
-        expressions = boundaries_of(field, leaf, now) if field else []
-        if expressions:
-            columns[leaf.key] = earliest(expressions)
-    timed = {key: {leaf.key for leaf in leaves(node)} & columns.keys() for key, node in nodes.items()}
+    asked = list(_distinct(nodes.values()))
+
+    def columns(alone: bool) -> Columns:
+        ahead = {
+            leaf.key: boundaries_of(field, leaf, now, alone=alone) for leaf in asked if (field := ask.field(leaf.field))
+        }
+        return {key: earliest(expressions) for key, expressions in ahead.items() if expressions}
+
+    timed = {key: {leaf.key for leaf in leaves(node)} for key, node in nodes.items()}
     found: dict[Key, dict[int, datetime]] = {key: {} for key in nodes}
-    if columns:
-        for pk, known in _asked(columns, root_ids):
-            for key, asked in timed.items():
-                ahead = [known[one] for one in asked if known[one] is not None]
-                if ahead:
-                    found[key][pk] = min(ahead)
+    for pk, known in _asked(columns, root_ids):
+        for key, keys in timed.items():
+            ahead = [at for one in keys if (at := known.get(one)) is not None]
+            if ahead:
+                found[key][pk] = min(ahead)
     return found
 
 
@@ -91,16 +94,21 @@ def _column(held: Any) -> Any:
     return Case(When(held, then=Value(True)), default=Value(False), output_field=BooleanField())
 
 
-def _asked(columns: Columns, root_ids: Collection[int]) -> Iterator[tuple[int, dict[Hashable, Any]]]:
-    """(person, key of a column → its value) for those of the ids that are people."""
+def _asked(columns: Callable[[bool], Columns], root_ids: Collection[int]) -> Iterator[Said]:
+    """(person, key of a column → its value) for those of the ids that are people. Most have no branches: half the work will do."""
     everybody = list(dict.fromkeys(root_ids))
-    for start in range(0, len(everybody), PEOPLE):
-        yield from _asked_of(columns, everybody[start : start + PEOPLE])
+    rooted = people().model._default_manager.filter(root__in=everybody)
+    with_branches = set(rooted.order_by().values_list("root_id", flat=True).distinct())
+    for alone in (True, False):
+        ids = [pk for pk in everybody if (pk in with_branches) is not alone]
+        made = columns(alone) if ids else {}
+        for start in range(0, len(ids), PEOPLE):
+            yield from _asked_of(made, ids[start : start + PEOPLE])
 
 
-def _asked_of(columns: Columns, ids: Sequence[int]) -> Iterator[tuple[int, dict[Hashable, Any]]]:
+def _asked_of(columns: Columns, ids: Sequence[int]) -> Iterator[Said]:
     rows = people().filter(pk__in=ids)
-    known: dict[int, dict[Hashable, Any]] = {pk: {} for pk in rows.values_list("pk", flat=True)}
+    known: dict[int, dict[Hashable, Any]] = {} if columns else {pk: {} for pk in rows.values_list("pk", flat=True)}
     asked = list(columns)
     for start in range(0, len(asked), LEAVES):
         keys = asked[start : start + LEAVES]

@@ -43,11 +43,12 @@ def earliest(expressions: Sequence[Any]) -> Any:
     return expressions[0] if len(expressions) == 1 else Least(*expressions)
 
 
-def boundaries_of(field: Field, leaf: Leaf, now: datetime) -> list[Any]:
-    """Expressions over root contacts, null for never, of which the earliest is when the leaf may answer otherwise."""
+def boundaries_of(field: Field, leaf: Leaf, now: datetime, *, alone: bool = False) -> list[Any]:
+    """Expressions over root contacts, null for never, of which the earliest is when the leaf may answer otherwise. alone: none of the
+    people asked has branches."""
     found = of_values(field, leaf, now)
     for rows, delay in rows_ahead(field, leaf, now):
-        found += _of_rows(field, rows, delay)
+        found += _of_rows(field, rows, delay, alone=alone)
     return found
 
 
@@ -98,7 +99,7 @@ def _of_value(field: Field, now: datetime, delay: timedelta) -> Any:
     )
 
 
-def _of_rows(field: Field, rows: QuerySet[Any], delay: timedelta) -> list[Any]:
+def _of_rows(field: Field, rows: QuerySet[Any], delay: timedelta, *, alone: bool) -> list[Any]:
     return [
         _shifted(
             Subquery(
@@ -106,7 +107,7 @@ def _of_rows(field: Field, rows: QuerySet[Any], delay: timedelta) -> list[Any]:
             ),
             delay,
         )
-        for path in (field.person, f"{field.person}__root")
+        for path in ([field.person] if alone else [field.person, f"{field.person}__root"])
     ]
 
 

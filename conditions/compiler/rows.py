@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import reduce
-from operator import and_, or_
+from operator import add, and_, or_
 from typing import Any
 
 from django.db.models import BigIntegerField, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum, Value
@@ -68,7 +68,7 @@ def _facts(field: Field, leaf: Leaf, ask: Ask) -> Q:
         return _swept_total(field, rows, leaf)
     compare = GreaterThanOrEqual if leaf.op.endswith("at_least") else LessThanOrEqual
     measure = Sum(field.amount) if leaf.op.startswith("sum") else Count("*")
-    return Q(compare(_total(field, rows, measure), Value(leaf.value)))
+    return Q(compare(_total(field, rows, measure, ask), Value(leaf.value)))
 
 
 def _sequence(field: Field, leaf: Leaf, ask: Ask) -> Q:
@@ -76,7 +76,7 @@ def _sequence(field: Field, leaf: Leaf, ask: Ask) -> Q:
     if ask.sweep:
         found = Q(Swept(rows.values_list(field.person, field.value, field.at), leaf=leaf))
     else:
-        hers = [rows.filter(**{path: OuterRef("pk")}).values_list(field.value, field.at) for path in _paths(field)]
+        hers = [rows.filter(**{path: OuterRef("pk")}).values_list(field.value, field.at) for path in _paths(field, ask)]
         found = Q(InOrder(hers, leaf))
     return negate(found) if leaf.op == "not_in_order" else found
 
@@ -84,14 +84,14 @@ def _sequence(field: Field, leaf: Leaf, ask: Ask) -> Q:
 # --- Is there a row, and how much is it all together? --------------------------------------------------------------
 
 
-def _paths(field: Field) -> tuple[str, str]:
-    return field.person, f"{field.person}__root"
+def _paths(field: Field, ask: Ask) -> list[str]:
+    return [field.person] if ask.alone else [field.person, f"{field.person}__root"]
 
 
 def _exists(field: Field, rows: QuerySet[Any], ask: Ask) -> Q:
     if ask.sweep:
         return Q(Swept(rows.values_list(field.person)))
-    return reduce(or_, (Q(Exists(rows.filter(**{path: OuterRef("pk")}))) for path in _paths(field)))
+    return reduce(or_, (Q(Exists(rows.filter(**{path: OuterRef("pk")}))) for path in _paths(field, ask)))
 
 
 def _last_older_than(field: Field, rows: QuerySet[Any], at: datetime, ask: Ask) -> Q:
@@ -100,7 +100,7 @@ def _last_older_than(field: Field, rows: QuerySet[Any], at: datetime, ask: Ask) 
     return _exists(field, rows, ask) & ~_exists(field, rows.filter(**{f"{field.at}__gt": at}), ask)
 
 
-def _total(field: Field, rows: QuerySet[Any], measure: Any) -> Any:
+def _total(field: Field, rows: QuerySet[Any], measure: Any, ask: Ask) -> Any:
     """The measure over her own rows plus that over her branches'; of no rows: 0."""
     parts: Sequence[Any] = [
         Coalesce(
@@ -110,9 +110,9 @@ def _total(field: Field, rows: QuerySet[Any], measure: Any) -> Any:
             Value(0),
             output_field=BigIntegerField(),
         )
-        for path in _paths(field)
+        for path in _paths(field, ask)
     ]
-    return parts[0] + parts[1]
+    return reduce(add, parts)
 
 
 def _swept_total(field: Field, rows: QuerySet[Any], leaf: Leaf) -> Q:

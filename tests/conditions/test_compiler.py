@@ -13,6 +13,7 @@ from conditions import matching, reference, sweeps
 from conditions.compiler import compile_tree, recheck_at
 from conditions.people import people
 from conditions.schema import problems_of
+from conditions.tree import EVERYONE
 from scrm.lib import clock
 from tests.support import tagging
 from tests.support.fuzzing import often
@@ -91,6 +92,7 @@ def test_many_trees_at_once_answer_as_each_alone(acme, seed):
         world = World(dice, size=8)
         trees = {number: tree_of(random_node(dice, TEST_FIELDS, depth=2)) for number in range(12)}
         trees["again"] = trees[3]
+        assert matching.matches_of({"all": EVERYONE}, world.roots[:3], NOW) == {"all": set(world.roots[:3])}
         broken = {"broken": tree_of({"any": [trees[0]["root"], {"field": "gone", "op": "is", "value": 1}]})}
         asked = [*world.roots, 10**12]
         said = matching.matches_of({**trees, **broken}, asked, NOW)
