@@ -204,6 +204,7 @@ def test_a_rule_is_made_and_enabled_by_clicking(chromium, site, world):
     page.get_by_text("有任一标签").click()
     page.locator("#builder").get_by_text("油皮", exact=True).click()
     expect(page.locator("#builder")).to_contain_text("「油皮」")
+    page.locator("details:has([name=tags_add]) > summary").click()
     page.get_by_role("group", name="打上标签").get_by_text("价格敏感").click()
     page.get_by_role("button", name="保存").click()
     page.get_by_role("button", name="启用").click()
