@@ -9,9 +9,10 @@ from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from conditions.compiler import compile_tree
 from contacts.models import Follow, Relation, Stage
 from tagging import actions
-from tagging.models import FollowTag, PreTag, Rule, RuleMatch, Segment, SegmentEntry, Tag, TagGroup
+from tagging.models import FollowTag, PreTag, Rule, RuleMatch, Segment, SegmentEntry, SegmentPin, Tag, TagGroup
 from tagging.tag_readers import Reader, tags_named
 
 CARRIED = (FollowTag.State.ON, FollowTag.State.ADDING)
@@ -93,6 +94,16 @@ def tag_readers() -> Iterator[Reader]:
     for stage in Stage.objects.filter(is_archived=False, rule__isnull=False):
         url = reverse("tagging:stage_rule", args=[stage.pk])
         yield Reader("stage", _("阶段「%(name)s」的进入条件") % {"name": stage.name}, url, tags_named(stage.rule))
+
+
+def exactly(segment: Segment, now: datetime) -> Q:
+    """Who belongs to a segment at this instant, over root contacts: its condition and pins asked anew; of a fixed list its entries.
+    For whoever sends: the count is right though changes wait. Raises conditions.compiler.UnknownField."""
+    if segment.kind == "static":
+        return Q(pk__in=segment_members(segment))
+    pins = SegmentPin.objects.filter(segment=segment).annotate(person=Coalesce(F("contact__root_id"), F("contact_id")))
+    matches = Q(compile_tree(segment.tree, now, sweep=True)) | Q(pk__in=pins.filter(is_in=True).values("person"))
+    return matches & ~Q(pk__in=pins.filter(is_in=False).values("person"))
 
 
 def live_segments() -> QuerySet[Segment]:

@@ -18,7 +18,7 @@ from contacts.models import Contact, GroupChat
 from contacts.queries import visible_contacts, visible_groups
 from scrm.lib.errors import UserError
 from tagging.models import Segment
-from tagging.queries import segment_members
+from tagging.queries import exactly
 from tagging.segments import Use
 from tagging.tag_readers import Reader, tags_named
 
@@ -28,12 +28,13 @@ Sql = tuple[str, tuple[Any, ...]]
 
 
 def people(audience: dict[str, Any], *, within: DataScope, now: datetime) -> QuerySet[Contact]:
-    """The people (roots) an audience means. Raises UserError for one without a source, or whose segment is gone."""
+    """The people (roots) an audience means at an instant: a dynamic segment by its condition and pins, counted now, not by entries that
+    may wait for a change. Raises UserError for one without a source, or whose segment is gone."""
     seen = visible_contacts(within)
     if audience.get("segment"):
-        return seen.filter(pk__in=segment_members(get_segment(audience["segment"])))
+        return seen.filter(exactly(get_segment(audience["segment"]), now))
     if audience.get("tree"):
-        return seen.filter(compile_tree(audience["tree"], now))
+        return seen.filter(compile_tree(audience["tree"], now, sweep=True))
     if audience.get("contacts"):
         return seen.filter(pk__in=audience["contacts"])
     raise UserError(_("还没有选择发给谁。"), code="no_audience")

@@ -11,6 +11,7 @@ from campaigns.models import Approval, Broadcast, Delivery, Dispatch
 from campaigns.queries.differences import lines_of
 from campaigns.services import approvals, broadcasts
 from campaigns.services.broadcasts import Draft
+from conditions.tree import EVERYONE
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, NotAllowed, UserError
 from tagging.models import Segment, SegmentEntry
@@ -222,7 +223,7 @@ def test_the_holdout_is_drawn_from_the_reachable_by_a_stable_hash():
 
 def test_a_segment_still_computed_can_be_looked_at_but_not_submitted_or_released(three):
     """Its stored members are not yet what its condition says: a push would reach fewer, or others."""
-    segment = Segment.objects.create(name="近30天新加", state="fresh", created_at=clock.now())
+    segment = Segment.objects.create(name="近30天新加", tree=EVERYONE, state="fresh", created_at=clock.now())
     SegmentEntry.objects.bulk_create(
         SegmentEntry(segment=segment, contact=one, entered_at=clock.now()) for one in three
     )
@@ -256,7 +257,7 @@ def test_an_audience_that_grew_beyond_the_approvers_reach_is_not_released():
     """The request was of one store; somebody of another store has entered the segment since."""
     store, other = people.make_store(), people.make_store()
     [known], [newcomer] = (make.make_customers(1, people.make_member(store=one)) for one in (store, other))
-    segment = Segment.objects.create(name="近30天新加", state="fresh", created_at=clock.now())
+    segment = Segment.objects.create(name="近30天新加", kind="static", state="fresh", created_at=clock.now())
     SegmentEntry.objects.create(segment=segment, contact=known, entered_at=clock.now())
     draft = make.make_draft([], audience={"segment": segment.pk})
     assert make.submit(draft).level == "store"

@@ -7,6 +7,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from accounts.scope import EVERYTHING
+from campaigns.queries import audience
 from contacts.models import Contact, ImportRun
 from contacts.services import bulk
 from contacts.services.imports import running
@@ -14,6 +15,7 @@ from scrm.lib import clock
 from tagging.models import Segment, SegmentEntry, SegmentPin
 from tagging.services import segments
 from tagging.services.segment_history import segment_diff
+from tagging.services.segment_pins import pin
 from tagging.services.static_lists import fill_static
 from tenants.audit import SYSTEM
 from tenants.ledger.models import Job
@@ -135,3 +137,15 @@ def test_the_history_shows_sizes_and_who_came_and_went(acme_client, people, at):
     wrong = acme_client.get(f"/segments/{segment.pk}/history/?from=2026-03-05&to=2026-03-01")
     assert wrong.status_code == 422 and "较早的一天" in wrong.content.decode()
     assert acme_client.get(f"/segments/{segment.pk}/history/?from=x").status_code == 422
+
+
+def test_whoever_sends_asks_the_condition_and_the_pins_anew(acme, people):
+    tree = tree_of({"not": {"field": "contact.name", "op": "is", "value": "客户2"}})
+    segment = segments.save_segment(None, name="群发人群", tree=tree, by=SYSTEM)
+    segments.drain_builds(clock.wall() + timedelta(seconds=20))
+    pin(segment, [people[0].pk], is_in=False, reason="", by=SYSTEM)
+    pin(segment, [people[2].pk], is_in=True, reason="", by=SYSTEM)
+    Contact.objects.filter(pk=people[1].pk).update(name="客户2")  # a change that nobody worked off yet
+    assert members(segment) == {"客户2"} and SegmentEntry.objects.filter(segment=segment).count() == 2
+    wanted = audience.people({"segment": segment.pk}, within=EVERYTHING, now=clock.now())
+    assert [person.pk for person in wanted] == [people[2].pk]
