@@ -102,7 +102,9 @@ def exactly(segment: Segment, now: datetime) -> Q:
     if segment.kind == "static":
         return Q(pk__in=segment_members(segment))
     pins = SegmentPin.objects.filter(segment=segment).annotate(person=Coalesce(F("contact__root_id"), F("contact_id")))
-    matches = Q(compile_tree(segment.tree, now, sweep=True)) | Q(pk__in=pins.filter(is_in=True).values("person"))
+    matches = compile_tree(segment.tree, now, sweep=True)
+    if matches:  # an empty Q is everybody, and in an OR it would be nobody
+        matches |= Q(pk__in=pins.filter(is_in=True).values("person"))
     return matches & ~Q(pk__in=pins.filter(is_in=False).values("person"))
 
 
