@@ -47,6 +47,11 @@ class Swept(Expression):
         return f"NOT ({person} IN ({sql}))", [*p_person, *params]
 
     def _people(self, rows: str, params: list[Any]) -> tuple[str, list[Any]]:
+        if self.leaf is not None and self.leaf.gap is None and len(self.leaf.value) == 2:
+            # One before another, however long: no need to sort anybody's events.
+            sql = counted_for_roots(rows, "person, kind, at")
+            having = "min(at) FILTER (WHERE kind = %s) < max(at) FILTER (WHERE kind = %s)"
+            return f"SELECT person FROM ({sql}) AS facts GROUP BY person HAVING {having}", [*params, *self.leaf.value]
         if self.leaf is not None:
             return in_order(counted_for_roots(rows, "person, kind, at"), params, self.leaf, whose="person")
         if self.having:
