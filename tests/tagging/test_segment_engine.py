@@ -182,7 +182,9 @@ def test_a_build_that_a_killed_process_left_is_taken_up_again_and_one_that_lives
 # --- Kept up, many at once --------------------------------------------------------------------------------------
 
 
-def test_a_person_who_changes_costs_the_same_number_of_statements_however_many_segments_read_it():
+def test_a_person_who_changes_costs_the_same_number_of_statements_however_many_segments_read_it(monkeypatch):
+    """What listeners do for each segment that somebody entered or left is theirs."""
+    monkeypatch.setattr(listeners, "_listeners", {})
     person = tagging.make_person("王姐")
 
     def cost(change_to):
