@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from campaigns.models import Broadcast, Delivery, Enrollment
+from campaigns.models import Delivery, Enrollment
 from commerce.models import Order, OrderLine, Refund
 from contacts.models import (
     ConsentRecord,
@@ -120,7 +120,7 @@ def _columns(contact: Contact, members: dict[int, str], stores: dict[int, Store]
         "contact.stage": contact.stage_id,
         "contact.stage_since": contact.stage_since,
         "contact.owner": contact.owner_id,
-        "contact.owner_left": contact.owner_id is not None and members[contact.owner_id] != "active",
+        "contact.owner_left": contact.owner_id is not None and members[contact.owner_id] in ("left", "disabled"),
         "contact.store": contact.store_id,
         "contact.region": store.region_id if store else None,
         "contact.dealer": store.dealer_id if store else None,
@@ -282,9 +282,8 @@ def _events(facts: Facts) -> None:
 
 def _pushes(facts: Facts) -> None:
     """`push`: messages meant for her."""
-    broadcasts = dict(Broadcast.objects.filter(push__isnull=False).values_list("push_id", "pk"))
     for sent in Delivery.objects.select_related("push"):
-        broadcast = broadcasts.get(sent.push_id)
+        broadcast = sent.push.source_id if sent.push.kind == "broadcast" else None
         has = traits(outcome=sent.state, reason=sent.reason, kind=sent.push.kind, broadcast=broadcast)
         facts.add("push", sent.contact_id, Row(sent.frozen_at, traits=has))
 

@@ -263,7 +263,7 @@ class _Builder:
             "state": sorted({state for state in STATES if state}), "by": ["customer", "guide", "transfer", "unknown"],
             "origin": ["sync", "guide", "operator", "rule", "code", "import", "api"], "source": list(SOURCES),
             "category": [category for category in CATEGORIES if category], "consent": ["given", "withdrawn"],
-            "outcome": ["excluded", "holdout", "planned", "sent", "failed"], "reason": ["opt_out", "cap", "refused"],
+            "outcome": ["excluded", "holdout", "sent", "failed"], "reason": ["opt_out", "cap", "refused"],
             "push_kind": ["broadcast", "sop", "one_to_one"], "enrolment": ["running", "done", "exited"], "option": ["o1", "o2"],
         }  # fmt: skip
 
@@ -463,7 +463,7 @@ class _Builder:
         Push.objects.bulk_update(pushes[:2], ["source_id"])
         _write(
             Delivery(
-                push=push, target=f"c{contact.pk}", contact=contact, state=self.one("outcome"), frozen_at=self.instant(),
+                push=push, target=f"c{contact.pk}", contact=contact, state=r.choice(("planned", *self.world.pools["outcome"])), frozen_at=self.instant(),
                 reason=r.choice(("", *self.world.pools["reason"])),
             )
             for push in pushes for contact in r.sample(self.contacts, self.people // 3)
