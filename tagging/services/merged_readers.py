@@ -12,6 +12,7 @@ from tagging import actions
 from tagging.matching import insert_select, matching_people
 from tagging.models import Rule, RuleMatch, Segment
 from tagging.services import segments
+from tagging.services.rules import keep_version
 from tagging.tag_readers import tags_named, with_tags_replaced
 from tenants import audit, jobs
 from tenants.audit import SYSTEM
@@ -64,7 +65,7 @@ def restore(done: Iterable[dict[str, Any]]) -> None:
 def settle(tag_ids: Sequence[int], now: datetime) -> None:
     """Whoever answers to a rule or a stage because tags were merged is noted and left alone; segments are computed anew."""
     wanted = set(tag_ids)
-    for rule in Rule.objects.filter(state=Rule.State.ON):
+    for rule in Rule.objects.filter(state=Rule.State.ON, trigger__isnull=True):
         if wanted & tags_named(rule.tree):
             _note_matches(rule, now)
     stale = [
@@ -107,13 +108,15 @@ def _replaced_action(action: Any, old: int, kept: int) -> Any:
 def _save_rule(rule: Rule, tree: Any, acts: Any) -> dict[str, Any]:
     rule.tree, rule.actions, rule.version = tree, acts, rule.version + 1
     rule.save(update_fields=["tree", "actions", "version"])
+    keep_version(rule, saved_by_id=None)
     audit.record("rule.retagged", rule, by=SYSTEM, version=rule.version)
     return {"pk": rule.pk, "version": rule.version}
 
 
 def _save_segment(segment: Segment, tree: Any) -> dict[str, Any]:
-    segment.tree, segment.tree_version = tree, segment.tree_version + 1
-    segment.save(update_fields=["tree", "tree_version"])
+    """What computes it now is of another condition: it loses its token and writes nothing."""
+    segment.tree, segment.tree_version, segment.builder = tree, segment.tree_version + 1, ""
+    segment.save(update_fields=["tree", "tree_version", "builder"])
     audit.record("segment.retagged", segment, by=SYSTEM, version=segment.tree_version)
     return {"pk": segment.pk, "version": segment.tree_version}
 

@@ -77,7 +77,7 @@ def save_rule(
     else:
         locks.lock_in_transaction(LOCK)  # what runs of it now ends before it is another
         rule = Rule.objects.select_for_update().get(pk=rule.pk)
-        _keep_version(rule, saved_by_id=rule.created_by_id)  # of before versions were kept
+        keep_version(rule, saved_by_id=rule.created_by_id)  # of before versions were kept
         rule.version += 1
         rule.state, rule.last_error, rule.next_run_at = State.DRAFT, "", None
         for key, value in values.items():
@@ -85,7 +85,7 @@ def save_rule(
         rule.save(update_fields=["version", "state", "last_error", "next_run_at", *values])
         boundaries.forget(reader(rule))
         rule_events.drop_waiting(rule, "off", now)
-    _keep_version(rule, saved_by_id=by.id if by.kind == "user" else None)
+    keep_version(rule, saved_by_id=by.id if by.kind == "user" else None)
     audit.record("rule.saved", rule, by=by, version=rule.version)
     return rule
 
@@ -108,7 +108,7 @@ def _check(
         raise UserError(reasons[0], fields={"actions": reasons[0]})
 
 
-def _keep_version(rule: Rule, *, saved_by_id: int | None) -> None:
+def keep_version(rule: Rule, *, saved_by_id: int | None) -> None:
     """Keep the rule as it is under its number, unless that is kept already."""
     RuleVersion.objects.bulk_create(
         [
