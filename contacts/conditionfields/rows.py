@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from conditions.operators import ValueType
@@ -43,7 +43,7 @@ def _endings() -> QuerySet[Any]:
 
 
 def _group_has(tag_ids: Sequence[Any]) -> Q:
-    return Q(group__in=GroupTagging.objects.filter(tag__in=tag_ids).values("group"))
+    return Q(Exists(GroupTagging.objects.filter(group=OuterRef("group_id"), tag__in=tag_ids)))
 
 
 def _joining_keys(leaf: Leaf) -> Iterable[str]:
