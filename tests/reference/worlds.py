@@ -458,6 +458,9 @@ class _Builder:
         self.keep("broadcast", [
             Broadcast(name=f"群发{n}", push=pushes[n] if n < 2 else None, created_at=self.now, updated_at=self.now) for n in range(3)
         ])  # fmt: skip
+        self.world.pools["broadcast"] = self.world.pools["broadcast"][
+            :2
+        ]  # the third is a draft: nobody was meant by it
         for push, broadcast in zip(pushes[:2], self.world.pools["broadcast"], strict=False):
             push.source_id = broadcast
         Push.objects.bulk_update(pushes[:2], ["source_id"])
