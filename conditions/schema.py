@@ -4,6 +4,7 @@ Every problem names the path and says what to do, for the builder, the API and w
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -25,6 +26,7 @@ from scrm.lib.errors import UserError
 MAX_DEPTH = 6
 MAX_LEAVES = 60
 MAX_COST = 200
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 SCHEMA_FILE = Path(__file__).resolve().parent / "schema.json"
 
 
@@ -268,6 +270,13 @@ def _where_problems(field: Field, where: dict[str, list[Any]], path: str) -> Ite
             yield from _unknown_options(trait.options(), trait.label, values, f"{path}.where.{key}")
 
 
+def _day(text: str) -> date:
+    """Only 2026-01-31 is a day; Python takes other forms, too."""
+    if not _DAY.fullmatch(text):
+        raise ValueError(text)
+    return date.fromisoformat(text)
+
+
 def _window_problems(field: Field, operator: Operator, window: Any, path: str) -> Iterator[Problem]:
     if window is None:
         if operator.window == "required":
@@ -280,7 +289,7 @@ def _window_problems(field: Field, operator: Operator, window: Any, path: str) -
         )
         return
     try:
-        days = [date.fromisoformat(window[key]) for key in ("from", "to") if key in window]
+        days = [_day(window[key]) for key in ("from", "to") if key in window]
     except ValueError:
         yield Problem(f"{path}.window", _("日期写作 2026-01-31 这样,并且要真有这一天"))
         return

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db.models import BooleanField, Case, CharField, DateField, DateTimeField, FloatField, Func, Q, Value, When
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, NullIf
 from django.db.models.lookups import Exact
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -80,7 +80,7 @@ def _field(name: str, definition: CustomField | None) -> Field:
             _GROUP,
             kind,
             read=_reader(name, kind),
-            held=_held(name),
+            held=_held(name, [option["id"] for option in definition.options] if definition else ()),
             unavailable=unavailable,
             options=_options(definition),
             order=order,
@@ -155,7 +155,7 @@ def _expression(name: str, kind: ValueType) -> Callable[[datetime], Any]:
             return of_kind("string", _if_day(text, midnight(text), DateTimeField()), DateTimeField())
         if kind == ValueType.ANNIVERSARY:
             return of_kind("string", _if_day(text, Cast(text, DateField()), DateField()), DateField())
-        return of_kind("string", text, CharField())
+        return of_kind("string", NullIf(text, Value("")) if kind == ValueType.CHOICE else text, CharField())
 
     return expression
 
@@ -176,11 +176,12 @@ def _narrow(name: str) -> Callable[[Leaf], Q]:
     return narrow
 
 
-def _held(name: str) -> Callable[[Sequence[Any]], Q]:
+def _held(name: str, known: Sequence[Any]) -> Callable[[Sequence[Any]], Q]:
+    """known: every option the field has; a list that holds none of them is no answer."""
+
     def held(values: Sequence[Any]) -> Q:
-        if not values:
-            return _HAS_ANY & Q(custom__contains={name: []})
-        return _HAS_ANY & reduce(or_, (Q(custom__contains={name: [value]}) for value in values))
+        wanted = [Q(custom__contains={name: [value]}) for value in values or known]
+        return _HAS_ANY & reduce(or_, wanted) if wanted else Q(pk__in=[])
 
     return held
 
@@ -198,12 +199,12 @@ def _reader(name: str, kind: ValueType) -> Callable[[Sequence[int]], Mapping[int
 
 def _known(value: Any, kind: ValueType) -> Any:
     if kind == ValueType.SET:
-        return [(one, None) for one in value] if isinstance(value, list) else []
+        return [(one, None) for one in value if isinstance(one, str)] if isinstance(value, list) else []
     if kind == ValueType.FLAG:
         return value is True
     if kind == ValueType.NUMBER:
         return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-    if not isinstance(value, str):
+    if not isinstance(value, str) or (kind == ValueType.CHOICE and value == ""):
         return None
     if kind == ValueType.ANNIVERSARY:
         day = _day(value)

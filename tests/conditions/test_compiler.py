@@ -9,13 +9,13 @@ from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conditions import matching, reference, sweeps
+from conditions import matching, sweeps
 from conditions.compiler import compile_tree, recheck_at
 from conditions.people import people
 from conditions.schema import problems_of
 from conditions.tree import EVERYONE
 from scrm.lib import clock
-from tests.support import tagging
+from tests.support import reading, tagging
 from tests.support.fuzzing import often
 from tests.support.tagging import NOW, TEST_FIELDS, World, random_node, tree_of
 
@@ -61,7 +61,7 @@ def test_sql_and_reference_agree(acme, seed):
         for _ in range(8):
             tree = tree_of(random_node(dice, TEST_FIELDS))
             assert problems_of(tree) == []
-            known = reference.matching(tree, world.roots, NOW, ZONE)
+            known = reading.matching(tree, world.roots, NOW, ZONE)
             assert compiled(tree) == known, tree
             assert compiled(tree, sweep=True) == known, tree
         transaction.set_rollback(True)
@@ -80,14 +80,14 @@ def test_the_answer_does_not_change_before_its_recheck_and_is_right_at_it(acme, 
             due = recheck_at(tree, world.roots, NOW)
             assert swept_rechecks(tree) == due, tree
             assert all(at > NOW for at in due.values())
-            before = reference.matching(tree, world.roots, NOW, ZONE)
+            before = reading.matching(tree, world.roots, NOW, ZONE)
             for pk in world.roots:
                 until = due.get(pk, NOW + timedelta(days=800))
                 for share in (0.25, 0.5, 0.999):
                     then = min(NOW + (until - NOW) * share, until - timedelta(microseconds=1))
-                    assert (pk in reference.matching(tree, [pk], then, ZONE)) == (pk in before), (tree, pk, then)
+                    assert (pk in reading.matching(tree, [pk], then, ZONE)) == (pk in before), (tree, pk, then)
                 if pk in due:
-                    assert (pk in compiled(tree, until)) == (pk in reference.matching(tree, [pk], until, ZONE))
+                    assert (pk in compiled(tree, until)) == (pk in reading.matching(tree, [pk], until, ZONE))
         transaction.set_rollback(True)
 
 

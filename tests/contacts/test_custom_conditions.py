@@ -7,7 +7,6 @@ import pytest
 from django.db import connection
 from django.db.models import Q
 
-from conditions import reference
 from conditions.compiler import compile_tree
 from conditions.people import people
 from conditions.render import in_words
@@ -17,6 +16,7 @@ from contacts.services import custom_fields
 from scrm.lib import clock
 from scrm.lib.db.bulk import insert_rows
 from tenants.audit import SYSTEM
+from tests.support import reading
 from tests.support.contacts import (
     make_contact,
     make_field,
@@ -65,11 +65,11 @@ def leaves(world: dict[str, Any]) -> list[dict[str, Any]]:
 def test_conditions_on_typed_fields_mean_what_the_reference_says_whatever_stands_there(world: dict[str, Any]) -> None:
     now = clock.now()
     everybody = list(people().values_list("pk", flat=True))
-    facts = reference.Facts(everybody)
+    facts = reading.Facts(everybody)
     for leaf in leaves(world):
         tree = {"version": 1, "root": {"all": [leaf]}}
         assert problems_of(tree) == [], leaf
-        expected = {pk for pk in everybody if reference.holds(leaf, pk, facts, now, "Asia/Shanghai")}
+        expected = {pk for pk in everybody if reading.holds(leaf, pk, facts, now, "Asia/Shanghai")}
         found = set(people().filter(compile_tree(tree, now)).values_list("pk", flat=True))
         rest = set(
             people().filter(compile_tree({"version": 1, "root": {"not": leaf}}, now)).values_list("pk", flat=True)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from commerce.models import Order
-from conditions import reference
 from conditions.compiler import compile_tree
 from conditions.people import people
 from contacts.models import Contact, FollowPeriod
@@ -15,6 +14,7 @@ from contacts.services.opt_out import set_opt_out
 from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
 from tenants.audit import SYSTEM
+from tests.support import reading
 from tests.support.contacts import (
     make_contact,
     make_follow,
@@ -124,7 +124,7 @@ def test_compiler_and_reference_agree_on_every_field(world: dict[str, Any]) -> N
         tree = {"version": 1, "root": {"all": [leaf]}}
         for root in (tree, {"version": 1, "root": {"not": {"all": [leaf]}}}):
             compiled = set(people().filter(compile_tree(root, world["now"])).values_list("pk", flat=True))
-            assert compiled == reference.matching(root, roots, world["now"], ZONE), leaf
+            assert compiled == reading.matching(root, roots, world["now"], ZONE), leaf
         answers[str(leaf)] = len(compiled)
     # A field that says the same of everybody would prove little.
     assert sum(0 < count < len(roots) for count in answers.values()) >= len(answers) - 2

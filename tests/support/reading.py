@@ -1,8 +1,5 @@
-"""The reference evaluator: a second implementation, from docs/conditions.md alone, to hold the compiler to its word.
-
-Plain Python over loaded facts. It shares no code with the compiler: it reads the JSON itself and knows only each field's `type`
-and `read`. It is not fast; tests and explanations use it.
-"""
+"""A plain evaluator over each field's own reader: what a field's SQL finds must be what its reader says. The whole language, and the
+readers too, are held to tests/reference, which shares nothing with the product."""
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
