@@ -60,7 +60,9 @@ def _schedule_everybody(reader: str, tree: dict[str, Any], now: datetime) -> Non
     """The same for everybody at once: rows are read once, and marks that stand as they should are left alone. One statement."""
     key, found = recheck_key(reader), sweeps.rechecks(tree, now)
     if found is None:
-        forget(reader)
+        DirtyMark.objects.filter(
+            field_key=key, not_before__isnull=False
+        ).delete()  # not what waits to be worked off now
         return
     due, params = found
     with connection.cursor() as cursor:

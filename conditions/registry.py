@@ -66,6 +66,7 @@ class Trait:
     options: Callable[[], Sequence[Option]]
     permissions: tuple[str, ...] = ()
     offered: Callable[[DataScope], QuerySet[Any]] | None = None
+    dies_with_options: bool = False
     keeps: Callable[[Sequence[Any]], Q] | None = None
 
     def kept(self, values: Sequence[Any]) -> Q:
@@ -81,6 +82,7 @@ class Field:
     boundary(now): for a value that changes by time alone, the next instant after now at which it may (an expression, null: never).
     operators: keys of a subset of the type's operators. unit: shown after a number. times_label: the counter of FACTS (次, 单).
     narrow(leaf): what everybody for whom a positive leaf holds also satisfies, and an index finds; it changes no answer.
+    dies_with_options: a statement that names an option that is gone means nothing any more, and holds for nobody (schema.is_sound).
     permissions: all of them are needed to ask about it; see_roles: and one of these roles, where there are any. Whoever may not see
     a value could find it out by asking. show(value): its value as people may read it, where that is not the whole of it.
     source(root_id, leaf): in words, where what a leaf asks of a person came from (by whom, by which rule, since when); "" for nothing.
@@ -106,6 +108,7 @@ class Field:
     boundary: Callable[[datetime], Any] | None = None
     unavailable: Callable[[], Text] | None = None
     operators: tuple[str, ...] = ()
+    dies_with_options: bool = False
     narrow: Callable[[Leaf], Q] | None = None
     held: Callable[[Sequence[Any]], Q] | None = None
     unit: Text = ""

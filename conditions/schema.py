@@ -5,7 +5,7 @@ Every problem names the path and says what to do, for the builder, the API and w
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -20,7 +20,7 @@ from jsonschema.exceptions import ValidationError as ShapeError
 from conditions import registry
 from conditions.operators import Operator, ValueType
 from conditions.registry import Asker, Field, Option, Text
-from conditions.tree import PARTS, leaves, parse
+from conditions.tree import PARTS, Leaf, leaves, parse
 from scrm.lib.errors import UserError
 
 MAX_DEPTH = 6
@@ -68,6 +68,30 @@ def problems_of(tree: Any, asker: Asker | None = None) -> list[Problem]:
         return shape
     closed = closed_to(asker, tree) if asker else []
     return [*_limit_problems(tree["root"]), *closed, *_node_problems(tree["root"], "root")]
+
+
+def is_sound(tree: dict[str, Any]) -> bool:
+    """Whether a stored tree still means what it said. Of a deleted tag `none` would be true of everybody, so whoever acts on a tree that
+    was checked when it was saved asks again; one that is not sound holds for nobody."""
+    return not any(_is_dead(leaf) for leaf in leaves(parse(tree)))
+
+
+def _is_dead(leaf: Leaf) -> bool:
+    field = registry.find(leaf.field)
+    operator = field.operator(leaf.op) if field else None
+    if field is None or operator is None:
+        return True
+    if field.dies_with_options and operator.wants == "options" and _lacks(field.options, leaf.value):
+        return True
+    narrowed = ((field.trait(key), values) for key, values in (leaf.where or {}).items())
+    return any(
+        trait is None or (trait.dies_with_options and _lacks(trait.options, values)) for trait, values in narrowed
+    )
+
+
+def _lacks(options: Callable[[], Sequence[Option]] | None, values: Any) -> bool:
+    known = {option.value for option in options()} if options else set()
+    return not known.issuperset(values)
 
 
 def closed_to(asker: Asker, tree: dict[str, Any]) -> list[Problem]:

@@ -86,7 +86,7 @@ def _read_segments(root_ids: Sequence[int]) -> Mapping[int, Any]:
 
 
 _ORIGIN = Trait("origin", _("打标来源"), "origin", _origins)
-_GROUP = Trait("group", _("标签组"), "tag__group", _groups)
+_GROUP = Trait("group", _("标签组"), "tag__group", _groups, dies_with_options=True)
 _MEMBER = Trait("member", _("打在哪位导购的关系上"), "follow__member", options.members, offered=visible_members)
 
 
@@ -125,6 +125,7 @@ TAG = Field(
     value="tag_id",
     at="tagged_at",
     options=_tag_options,
+    dies_with_options=True,
     dirty_keys=("tag", "follow.relation"),
     traits=(_ORIGIN, _GROUP, _MEMBER),
     source=_source(carried_marks),
@@ -141,6 +142,7 @@ OWNER_TAG = Field(
     value="tag_id",
     at="tagged_at",
     options=_tag_options,
+    dies_with_options=True,
     dirty_keys=("tag", "follow.relation", "contact.owner"),
     traits=(_ORIGIN, _GROUP),
     source=_source(_owner_s_marks),

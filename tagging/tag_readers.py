@@ -52,6 +52,18 @@ def tags_named(node: Any) -> frozenset[int]:
     return frozenset(found).union(*(tags_named(part) for key, part in node.items() if key != "value"))
 
 
+def groups_named(node: Any) -> frozenset[int]:
+    """Ids of the tag groups that leaves of a tree are narrowed by."""
+    if isinstance(node, list):
+        return frozenset().union(*map(groups_named, node))
+    if not isinstance(node, dict):
+        return frozenset()
+    where = node.get("where") if node.get("field") in FIELDS else None
+    own = where.get("group") if isinstance(where, dict) else None
+    found = {item for item in own if isinstance(item, int)} if isinstance(own, list) else set()
+    return frozenset(found).union(*(groups_named(part) for part in node.values()))
+
+
 def with_tags_replaced(node: Any, instead: Mapping[int, int]) -> Any:
     """The tree with some tags named instead of others; one named twice then is named once."""
     if isinstance(node, list):

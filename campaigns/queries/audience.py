@@ -14,6 +14,7 @@ from campaigns.models import Broadcast, SopVersion
 from conditions.compiler import compile_tree
 from conditions.reading import reads_field, values_read
 from conditions.render import in_words
+from conditions.schema import is_sound
 from contacts.models import Contact, GroupChat
 from contacts.queries import visible_contacts, visible_groups
 from scrm.lib.errors import UserError
@@ -34,6 +35,8 @@ def people(audience: dict[str, Any], *, within: DataScope, now: datetime) -> Que
     if audience.get("segment"):
         return seen.filter(exactly(get_segment(audience["segment"]), now))
     if audience.get("tree"):
+        if not is_sound(audience["tree"]):
+            return seen.none()
         return seen.filter(compile_tree(audience["tree"], now, sweep=True))
     if audience.get("contacts"):
         return seen.filter(pk__in=audience["contacts"])

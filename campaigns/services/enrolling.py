@@ -1,6 +1,7 @@
 """Who enters a SOP, and when each step will be due for her. Called with the facts newly written, in their transaction."""
 
 import hashlib
+import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -14,10 +15,13 @@ from campaigns.services.marking import mark_runs
 from campaigns.triggers import LIVE_SOURCES, all_triggers
 from conditions.compiler import compile_tree
 from conditions.people import people
+from conditions.schema import is_sound
 from contacts.models import Follow
 from contacts.timeline import Fact, roots_of
 from scrm.lib import clock
 from tenants import jobs
+
+logger = logging.getLogger(__name__)
 
 
 def on_facts(events: Sequence[Fact]) -> None:
@@ -83,6 +87,9 @@ def _is_within(version: SopVersion, event: Fact) -> bool:
 def _entering(version: SopVersion, root_ids: set[int], now: datetime) -> set[int]:
     if not version.entry_tree:
         return root_ids
+    if not is_sound(version.entry_tree):
+        logger.warning("the entry condition of SOP version %s names what is gone, and holds for nobody", version.pk)
+        return set()
     return set(people().filter(compile_tree(version.entry_tree, now), pk__in=root_ids).values_list("pk", flat=True))
 
 

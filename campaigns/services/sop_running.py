@@ -25,6 +25,7 @@ from campaigns.states import DeliveryState, DispatchState, PushKind, PushTarget
 from campaigns.times import default_confirm_by
 from conditions.compiler import compile_tree
 from conditions.people import people
+from conditions.schema import is_sound
 from contacts.models import Contact
 from contacts.services.merging import Merged
 from contacts.timeline import roots_of
@@ -177,7 +178,7 @@ def consume_exits(root_ids: Sequence[int], keys: frozenset[str], now: datetime) 
 
 def _matching(version: SopVersion, contact_ids: Collection[int], now: datetime) -> set[int]:
     """Which of the contacts match the exit condition now, by the id asked for."""
-    if not version.exit_tree:
+    if not version.exit_tree or not is_sound(version.exit_tree):
         return set()
     roots = roots_of(contact_ids)
     matched = set(

@@ -14,10 +14,11 @@ from django.db.models import BigIntegerField, Case, Max, Q, Value, When
 from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 
-from conditions import boundaries
-from conditions.compiler import UnknownField, compile_tree
+from conditions import boundaries, registry
+from conditions.compiler import compile_tree
 from conditions.drain import LOCK
 from conditions.people import people
+from conditions.schema import is_sound
 from contacts import longjobs
 from contacts.models import Contact, Stage
 from scrm.lib import clock
@@ -39,17 +40,17 @@ def standing_stages() -> list[Stage]:
 
 
 def answer(stages: Sequence[Stage], now: datetime) -> Any:
-    """The last stage whose rule holds, as an expression over root contacts; null for none. A rule that names a field nobody
-    registers any more holds for nobody; its page says so."""
+    """The last stage whose rule holds, as an expression over root contacts; null for none. A rule that names what is gone (a tag, a
+    field nobody registers any more) holds for nobody; its page says so."""
     whens = []
-    for stage in reversed(stages):
-        try:
-            condition = compile_tree(stage.rule, now) if stage.rule else None
-        except UnknownField as error:
-            logger.warning("the entry rule of stage %s cannot work: %s", stage.pk, error)
-            continue
-        if condition is not None:
-            whens.append(When(condition or SOMEBODY, then=Value(stage.pk)))
+    with registry.asked_once({}):
+        for stage in reversed(stages):
+            if not stage.rule:
+                continue
+            if not is_sound(stage.rule):
+                logger.warning("the entry rule of stage %s names what is gone, and holds for nobody", stage.pk)
+                continue
+            whens.append(When(compile_tree(stage.rule, now) or SOMEBODY, then=Value(stage.pk)))
     return Cast(Case(*whens, default=None, output_field=BigIntegerField()), BigIntegerField())
 
 

@@ -8,7 +8,7 @@ from conditions import boundaries
 from conditions.schema import problems_of
 from tagging import actions, triggers
 from tagging.models import Rule, Segment
-from tagging.tag_readers import tags_named
+from tagging.tag_readers import groups_named, tags_named
 
 
 def break_readers_of_tags(tag_ids: Collection[int]) -> None:
@@ -19,6 +19,17 @@ def break_readers_of_tags(tag_ids: Collection[int]) -> None:
             check_segment(segment)
     for rule in Rule.objects.filter(state=Rule.State.ON):
         if wanted & tags_named(rule.tree) or any(wanted & actions.tags_of(action) for action in rule.actions):
+            check_rule(rule)
+
+
+def break_readers_of_groups(group_ids: Collection[int]) -> None:
+    """The same for tag groups that are gone, which a condition may name to narrow by."""
+    wanted = set(group_ids)
+    for segment in Segment.objects.filter(archived_at__isnull=True, kind="dynamic"):
+        if wanted & groups_named(segment.tree):
+            check_segment(segment)
+    for rule in Rule.objects.filter(state=Rule.State.ON):
+        if wanted & groups_named(rule.tree):
             check_rule(rule)
 
 

@@ -14,7 +14,7 @@ from contacts.models import Follow, Identity
 from scrm.lib import clock
 from scrm.lib.db.bulk import insert_rows
 from tagging.models import FollowTag, Tag, TagGroup
-from tagging.services.broken import break_readers_of_tags
+from tagging.services.broken import break_readers_of_groups, break_readers_of_tags
 from tagging.services.marks import COMMAND, MERGE, FollowKeys, kept_tag, move_marks, tag_event
 from wecom_bridge.contracts import PeopleBatch, TagGroupInfo, TagInfo, TagsBatch
 from wecom_bridge.models import Corp, OutboundCommand
@@ -82,7 +82,10 @@ def _delete_groups(
     missing = Q(wecom_group_id__in=gone)
     if is_full:
         missing |= ~Q(wecom_group_id__in=[group.group_id for group in standing])
-    groups.filter(missing).update(deleted_at=now)
+    ids = list(groups.filter(missing).values_list("pk", flat=True))
+    TagGroup.objects.filter(pk__in=ids).update(deleted_at=now)
+    if ids:
+        break_readers_of_groups(ids)
 
 
 def _adopt(corp: Corp, groups: Sequence[TagGroupInfo]) -> None:

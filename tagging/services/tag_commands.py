@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from scrm.lib import clock
 from tagging.models import Tag, TagGroup
+from tagging.services.broken import break_readers_of_groups
 from tagging.services.capacity import learn_full
 from tagging.services.mirror import delete_tags
 from wecom_bridge.contracts import Call, CommandKind, Refusal
@@ -128,6 +129,7 @@ def forget_group(group: TagGroup) -> None:
     now = clock.now()
     delete_tags(Tag.objects.filter(group=group, deleted_at__isnull=True), now)
     TagGroup.objects.filter(pk=group.pk).update(deleted_at=now)
+    break_readers_of_groups([group.pk])
 
 
 def _group_refused(command: OutboundCommand, refusal: Refusal) -> None:

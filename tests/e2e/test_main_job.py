@@ -44,6 +44,7 @@ def make_rule(hq, tag: str) -> None:
     hq.page.get_by_label("添加时间在近").fill("1")
     hq.page.get_by_label("添加时间在近").blur()
     expect(hq.page.locator("#builder")).to_contain_text("最近添加时间")
+    hq.page.locator("details:has([name=tags_add]) > summary").click()
     hq.page.get_by_role("group", name="打上标签").get_by_text(tag, exact=True).click()
     hq.press("保存")
     hq.press("启用")

@@ -365,7 +365,9 @@ TENANT_ROUTES: dict[str, Expect] = {
         rule_history=Route(pk="tagging.Rule"),
         rule_dry=Route(pk="tagging.Rule"),
         rule_fill=Route(pk="tagging.Rule"),
-        rule_fill_act=Route(pk="tagging.Rule", ids={"job_pk": "ledger.Job"}, args={"act": "stop"}),
+        rule_fill_act=Route(
+            pk="tagging.Rule", ids={"job_pk": "ledger.Job"}, args={"act": "stop"}, own={404}
+        ),  # a job of another kind
         rule_retry=Route(pk="tagging.Rule", ids={"contact_pk": "contacts.Contact"}),
         rule_edit=Route(pk="tagging.Rule"),
         rule_why=Route(pk="tagging.Rule", ids={"contact_pk": "contacts.Contact"}),

@@ -2,9 +2,18 @@
 
 import pytest
 
+from accounts.scope import EVERYTHING
+from campaigns.models import SopVersion
+from campaigns.queries import audience
+from campaigns.services.enrolling import _entering
+from campaigns.services.sop_running import _matching
+from conditions.people import people
+from contacts.models import Stage
+from contacts.services.stage_answers import answer
 from tagging.models import Tag, TagGroup
 from tagging.services.broken import break_readers_of_tags
 from tagging.services.mirror import apply_tags, delete_tags
+from tagging.services.tag_commands import forget_group
 from tests.support import tagging
 from tests.support.consuming import built, enabled, members, named, settle, tag_action
 from tests.support.tagging import NOW, tree_of
@@ -50,3 +59,34 @@ def test_a_tag_list_cut_short_deletes_nothing_it_does_not_name(at, corp):
     assert Tag.objects.filter(deleted_at__isnull=True).count() == 20
     full_list(corp, tags[:18])
     assert Tag.objects.filter(deleted_at__isnull=True).count() == 18
+
+
+def test_a_deleted_tag_group_stops_what_is_narrowed_by_it(at, corp):
+    group = tagging.make_tag("油皮").group
+    untagged = {"field": "tag", "op": "empty", "where": {"group": [group.pk]}}
+    reads_it = built("没有肤质", tree_of(untagged))
+    acts_on_it = enabled(tree_of(untagged), tag_action(tagging.make_tag("待补充")))
+    forget_group(group)
+    settle()
+    for row in (reads_it, acts_on_it):
+        row.refresh_from_db()
+    assert (reads_it.state, acts_on_it.state) == ("failed", "broken")
+
+
+def test_whatever_else_acts_on_a_condition_of_a_deleted_tag_takes_it_for_nobody(at, corp):
+    tag = tagging.make_tag("老客", corp=corp)
+    person = tagging.make_person("王姐")
+    without = tree_of({"field": "tag", "op": "none", "value": [tag.pk]})
+    stage = Stage.objects.create(key="s", name="未打标", order=1, rule=without)
+    version = SopVersion(entry_tree=without, exit_tree=without)
+
+    def meant() -> tuple[object, ...]:
+        asked = (
+            people().filter(pk=person.pk).annotate(answer=answer([stage], NOW)).values_list("answer", flat=True).get()
+        )
+        sent = audience.people({"tree": without}, within=EVERYTHING, now=NOW)
+        return asked, _entering(version, {person.pk}, NOW), _matching(version, [person.pk], NOW), sent.count()
+
+    assert meant() == (stage.pk, {person.pk}, {person.pk}, 1)
+    delete_tags(Tag.objects.filter(pk=tag.pk), NOW)
+    assert meant() == (None, set(), set(), 0)
