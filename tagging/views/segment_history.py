@@ -71,10 +71,10 @@ def _days(request: MemberRequest, today: date) -> tuple[date, date, str]:
 
 
 def _chart(segment: Segment, today: date) -> Chart | None:
-    """The size of each of the last days; None before there is any record."""
+    """The size of each of the last days; None before two of them have one: a single point is no line."""
     rows = size_history(segment, today - timedelta(days=DAYS - 1), today)
     known = [(day, size) for day, size in rows if size is not None]
-    if not known:
+    if len(known) < 2:
         return None
     return Chart(
         "segment-size", "line", _("人数"), [f"{day:%m-%d}" for day, _size in known],
