@@ -1,6 +1,7 @@
 """Which app stands where, what its models may be, and what its columns say of themselves."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -156,3 +157,12 @@ def test_a_bad_value_stops_the_start_and_says_which(name, value):
     done = deploy_check(**{name: value})
     assert done.returncode != 0
     assert name in done.stderr
+
+
+def test_the_evaluator_of_conditions_shares_nothing_with_the_product():
+    """What decides beside the compiler may read its rows, and nothing of how the product decides."""
+    for name in ("evaluator", "facts", "trees", "worlds", "changes"):
+        text = (settings.BASE_DIR / "tests" / "reference" / f"{name}.py").read_text(encoding="utf-8")
+        assert not re.search(
+            r"^\s*(from|import) (conditions|\w+\.fields|contacts\.condition|contacts\.custom)", text, re.M
+        ), name

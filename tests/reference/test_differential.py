@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from conditions import registry
 from conditions.compiler import compile_tree
 from conditions.matching import matches_of, rechecks_of
 from conditions.people import people
@@ -147,3 +148,19 @@ def _in_time(tree: Json, kept: dict[int, Any], world: World, known: Facts) -> in
         )
         changing += changes_at is not None
     return changing
+
+
+def test_every_field_of_the_product_is_asked_about(acme: Any) -> None:
+    """A field or trait that comes later is compared from its first day."""
+
+    def family(key: str) -> str:
+        return next((prefix for prefix in ("custom.", "yearly.", "event.") if key.startswith(prefix)), key)
+
+    asked: dict[str, set[str]] = {}
+    for spec in trees.FIELDS:
+        asked.setdefault(family(spec.key), set()).update(spec.traits)
+    there: dict[str, set[str]] = {"custom.": set(), "yearly.": set()}
+    for field in registry.all_fields():
+        if not field.key.startswith("t."):
+            there.setdefault(family(field.key), set()).update(trait.key for trait in field.traits)
+    assert asked == there
