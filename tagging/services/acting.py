@@ -25,8 +25,15 @@ def _tag_problems(action: Mapping[str, Any]) -> list[str]:
     ids = _tag_ids(action)
     if not ids:
         return [_("请选择要打上或去掉的标签")]
-    known = set(live_tags().exclude(group__kind=TagGroup.Kind.PERSONAL).filter(pk__in=ids).values_list("pk", flat=True))
-    return [] if ids == known else [_("动作里的标签已被删除,请重新选择")]
+    rows = live_tags().exclude(group__kind=TagGroup.Kind.PERSONAL).filter(pk__in=ids)
+    known = {
+        pk: (name, kind == TagGroup.Kind.INTERNAL or wecom_id)
+        for pk, name, kind, wecom_id in rows.values_list("pk", "name", "group__kind", "wecom_tag_id")
+    }
+    if ids != set(known):
+        return [_("动作里的标签已被删除,请重新选择")]
+    unmade = [name for name, is_made in known.values() if not is_made]
+    return [_("标签「%(name)s」还在企业微信里创建,请稍后再试") % {"name": name} for name in unmade]
 
 
 def _tag_words(action: Mapping[str, Any]) -> str:
@@ -49,6 +56,7 @@ def _run_tag(rule: Rule, root_ids: Sequence[int], action: Mapping[str, Any], now
         origin=FollowTag.Origin.RULE,
         by=SYSTEM,
         rule=rule,
+        at=now,
     )
     return {root_id: {"kind": "tag", "follows": len(follows.get(root_id, []))} for root_id in root_ids}
 

@@ -69,7 +69,8 @@ def mark_tags(
         for tag_id in add:
             plan.add(follow, tags[tag_id])
         for tag_id in remove:
-            plan.remove(follow, tags[tag_id])
+            if rule is None or plan.is_of_the_rule(follow, tags[tag_id]):
+                plan.remove(follow, tags[tag_id])
     plan.write(origin=origin, actor_id=by.id if by.kind == "user" else None, now=now, via=via)
     _enqueue(follows, plan)
     _note_internal(follows, plan, origin, now)
@@ -169,6 +170,11 @@ class _Plan:
         if mark is not None and mark.state != State.REMOVING and mark not in self.to_remove:
             self.to_remove.append(mark)
             self._note(follow, tag, added=False)
+
+    def is_of_the_rule(self, follow: Follow, tag: Tag) -> bool:
+        """A rule takes off what it put on, nobody else's."""
+        mark = self.marks.get((follow.pk, tag.pk))
+        return mark is not None and self.rule is not None and mark.rule_id == self.rule.pk
 
     def _note(self, follow: Follow, tag: Tag, *, added: bool) -> None:
         self.people.add(follow.contact_id)

@@ -10,7 +10,7 @@ from contacts.models import Stage
 from contacts.services.stage_answers import note_answers
 from tagging import actions
 from tagging.matching import insert_select, matching_people
-from tagging.models import Rule, RuleMatch, Segment
+from tagging.models import Rule, RuleEvent, RuleMatch, Segment
 from tagging.services import segments
 from tagging.services.rules import keep_version
 from tagging.tag_readers import tags_named, with_tags_replaced
@@ -109,6 +109,8 @@ def _save_rule(rule: Rule, tree: Any, acts: Any) -> dict[str, Any]:
     rule.tree, rule.actions, rule.version = tree, acts, rule.version + 1
     rule.save(update_fields=["tree", "actions", "version"])
     keep_version(rule, saved_by_id=None)
+    # It says the same of the kept tag: what waits for it is not of another rule.
+    RuleEvent.objects.filter(rule=rule, state=RuleEvent.State.WAITING).update(rule_version=rule.version)
     audit.record("rule.retagged", rule, by=SYSTEM, version=rule.version)
     return {"pk": rule.pk, "version": rule.version}
 

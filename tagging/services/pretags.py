@@ -67,13 +67,15 @@ def apply(keys: Collection[Key]) -> int:
         return 0
     holders = _holders({(row.kind, row.value) for row in rows})
     follows = follows_to_mark(sorted({pk for roots in holders.values() for pk in roots}), "owner")
-    tags = _live({pk for row in rows for pk in row.tag_ids})
+    tags, unmade = _live({pk for row in rows for pk in row.tag_ids})
     wishes: dict[tuple[int, tuple[int, ...]], list[int]] = defaultdict(list)
     for row in rows:
         people = holders.get((row.kind, row.value), set())
         wanted = tuple(sorted({tags[pk] for pk in row.tag_ids if pk in tags}))
         if len(people) > 1:
             row.state = State.CLASH
+        elif unmade.intersection(row.tag_ids):
+            continue  # until WeCom has made it
         elif not wanted:
             row.state = State.VOID
         elif hers := [pk for one in people for pk in follows.get(one, [])]:
@@ -100,15 +102,20 @@ def _holders(keys: Collection[Key]) -> Mapping[Key, set[int]]:
     return found
 
 
-def _live(tag_ids: Iterable[int]) -> dict[int, int]:
-    """Tag → the tag that is put: what it was merged into; those that are gone are left out."""
+def _live(tag_ids: Iterable[int]) -> tuple[dict[int, int], set[int]]:
+    """Tag → the tag that is put: what it was merged into; those that are gone are left out. And those on their way to WeCom."""
     found: dict[int, int] = {}
+    unmade: set[int] = set()
     for tag in Tag.objects.filter(pk__in=set(tag_ids)).select_related("group"):
         kept = kept_tag(tag)
         is_made = kept.group.kind == TagGroup.Kind.INTERNAL or kept.wecom_tag_id
-        if kept.deleted_at is None and kept.group.deleted_at is None and is_made:
+        if kept.deleted_at is not None or kept.group.deleted_at is not None:
+            continue
+        if is_made:
             found[tag.pk] = kept.pk
-    return found
+        else:
+            unmade.add(tag.pk)
+    return found, unmade
 
 
 @transaction.atomic

@@ -76,7 +76,7 @@ def _run_some(job: Job) -> bool:
     if not ids:
         return False
     with causes.in_no_haste():
-        if not rule_schedule.work_off(RuleEvent.objects.filter(pk__in=ids), clock.now()):
+        if rule_schedule.work_off(RuleEvent.objects.filter(pk__in=ids), clock.now()):
             raise RuntimeError("the rule stumbled")  # counted and tried again by longjobs; the cause is in the log
     return True
 
@@ -137,7 +137,7 @@ def _undo_some(rule: Rule, job: Job) -> bool:
         for at, batch in sorted(together.items()):
             ids = sorted({root_of[row.contact_id] for row in batch if row.contact_id in root_of})
             causes.mark(ids)
-            take_back_tags(rule, ids, since=at)
+            take_back_tags(rule, ids, put_at=at)
             _back_to_stages(batch, root_of, at)
     RuleEvent.objects.bulk_update(rows, ["outcome"], batch_size=1000)
     job.done += len(rows)

@@ -95,7 +95,8 @@ def absorb(root_ids: Sequence[int], keys: frozenset[str], now: datetime) -> None
 
 
 def _decide_all(root_ids: Sequence[int], turn: Turn) -> None:
-    waiting = rule_events.waiting_of(root_ids) if rule_events.KEY in turn.keys and turn.acting else {}
+    hears = turn.acting and bool(turn.keys & {rule_events.KEY, "consumer:rules"})  # the second: all of it comes again
+    waiting = rule_events.waiting_of(root_ids) if hears else {}
     rules = list(enabled_rules())
     for rule in rules:
         if rule.is_match and turn.keys & {*rule.field_keys, boundaries.recheck_key(reader(rule)), "consumer:rules"}:

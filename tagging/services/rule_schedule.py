@@ -67,8 +67,9 @@ def plan(rule: Rule) -> None:
 
 def drain(deadline: datetime) -> bool:
     """Begin the times that are due and work off their people, until nothing is or the slice is over; True when some are left."""
+    stumbled: set[int] = set()  # rules that wait for the sweep, so that they hold up no other
     while clock.wall() < deadline:
-        if not _begin_one() and not _work_off_some():
+        if not _begin_one() and not _work_off_some(stumbled):
             return False
     return True
 
@@ -138,21 +139,26 @@ def insert_keyed(rule: Rule, prefix: str, at: datetime, now: datetime, job_id: i
 
 
 @transaction.atomic
-def _work_off_some() -> bool:
-    """One batch of people, each with everything that waits for her; False when nobody waits, or a rule stumbled (the sweep comes again)."""
+def _work_off_some(stumbled: set[int]) -> bool:
+    """One batch of people, each with everything that waits for her; False when nobody waits. A rule that stumbles joins `stumbled`,
+    and its people wait for the sweep."""
     locks.lock_in_transaction(LOCK)
-    people = list(_waiting().order_by("contact_id").values_list("contact_id", flat=True).distinct()[:BATCH])
-    return bool(people) and work_off(_waiting().filter(contact_id__in=people), clock.now())
+    waiting = _waiting().exclude(rule_id__in=stumbled)
+    people = list(waiting.order_by("contact_id").values_list("contact_id", flat=True).distinct()[:BATCH])
+    if people:
+        stumbled |= work_off(waiting.filter(contact_id__in=people), clock.now())
+    return bool(people)
 
 
-def work_off(waiting: QuerySet[RuleEvent], now: datetime) -> bool:
-    """Work off these rows, rule by rule in their order; False when one of them stumbled. Under conditions.drain.LOCK."""
+def work_off(waiting: QuerySet[RuleEvent], now: datetime) -> set[int]:
+    """Work off these rows, rule by rule in their order; the rules that stumbled. Under conditions.drain.LOCK."""
     rows: dict[int, list[RuleEvent]] = defaultdict(list)
     for row in waiting.select_for_update(of=("self",)).order_by("pk"):
         rows[row.rule_id].append(row)
-    turn, went_well = rule_running.Turn(now), True
+    turn, stumbled = rule_running.Turn(now), set[int]()
     for rule in enabled_rules().filter(pk__in=list(rows)):
-        went_well &= rule_running.attempt_events(rule, rows.pop(rule.pk), turn)
+        if not rule_running.attempt_events(rule, rows.pop(rule.pk), turn):
+            stumbled.add(rule.pk)
     for left in rows.values():
         rule_events.settle(left, now, "off")
-    return went_well
+    return stumbled

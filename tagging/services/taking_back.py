@@ -15,14 +15,14 @@ from tagging.services.marks import mark_tags
 from tenants.audit import SYSTEM
 
 
-def take_back_tags(rule: Rule, root_ids: Sequence[int], *, since: datetime | None = None) -> dict[int, int]:
-    """Root id → how many tags of the rule's went off. since: only those put on at or after an instant."""
+def take_back_tags(rule: Rule, root_ids: Sequence[int], *, put_at: datetime | None = None) -> dict[int, int]:
+    """Root id → how many tags of the rule's went off. put_at: only those put on at this instant, by one run of it."""
     marks = FollowTag.objects.filter(
         of_people(root_ids), rule=rule, state__in=CARRIED, follow__relation=Relation.ACTIVE,
         tag__deleted_at__isnull=True, tag__group__deleted_at__isnull=True,
     )  # fmt: skip
-    if since is not None:
-        marks = marks.filter(tagged_at__gte=since)
+    if put_at is not None:
+        marks = marks.filter(tagged_at=put_at)
     tags_of: dict[int, list[int]] = defaultdict(list)
     counts: Counter[int] = Counter()
     rows = marks.annotate(_root=Coalesce(F("contact__root_id"), F("contact_id"))).order_by("follow_id", "tag_id")

@@ -14,7 +14,7 @@ from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
 from tagging import causes
-from tagging.models import FollowTag, Rule, RuleEvent, RuleMatch, RuleSlot, RuleVersion, Segment
+from tagging.models import FollowTag, Rule, RuleEvent, RuleMatch, RuleSlot, RuleVersion, Segment, TagGroup
 from tagging.policy import RUNS_A_DAY
 from tagging.services import rule_backfill, rule_dry_run, rule_schedule, rules, segments
 from tagging.services.marks import mark_tags
@@ -262,12 +262,14 @@ def test_entering_and_leaving_a_segment_and_a_stage_and_paying_wake_their_rules(
 
 
 def test_a_rule_does_not_answer_to_itself_nor_to_what_came_of_it(at, corp, guide):
-    tags = [tagging.make_tag(name) for name in ("甲", "乙")]
+    tags = [tagging.make_tag("甲")]
+    TagGroup.objects.update(is_exclusive=True)  # the second takes the first one off
+    tags.append(tagging.make_tag("乙", TagGroup.objects.get()))
     person = tagging.make_person()
     follow = tagging.make_relation(person, guide)
     added = {"kind": "event", "event": "tag.added"}
     ring = {"kind": "event", "event": "tag.removed"}
-    _listening(added, [{"kind": "tag", "remove": [tags[0].pk], "add": [tags[1].pk], "whose": "all"}], "有新标签就换")
+    _listening(added, [{"kind": "tag", "add": [tags[1].pk], "whose": "all"}], "有新标签就换")
     _listening(ring, [{"kind": "tag", "add": [tags[0].pk], "whose": "all"}], "去掉就加回", daily_cap=50)
     mark_tags([follow.pk], add=[tags[0].pk], origin="operator", by=SYSTEM)
     settle()
@@ -516,3 +518,20 @@ def test_a_backfill_acts_on_who_matches_now_behind_everything_else_and_can_be_st
         follows[1].pk: "removing",
     }
     assert set(Contact.objects.values_list("stage_id", flat=True)) == {old.pk}
+
+
+def test_a_rule_takes_off_what_it_put_on_and_nobody_elses(at, corp, guide):
+    tag = tagging.make_tag("老客")
+    person, other = (tagging.make_person(name) for name in ("王姐", "李姐"))
+    hers, follow = (tagging.make_relation(one, guide) for one in (person, other))
+    taking = [{"kind": "tag", "remove": [tag.pk], "whose": "all"}]
+    rule = _listening(CONSENT, tag_action(tag), "打上又去掉")
+    _happened(person)
+    settle()
+    mark_tags([follow.pk], add=[tag.pk], origin="guide", by=SYSTEM)
+    rules.save_rule(rule, name=rule.name, tree=rule.tree, trigger=rule.trigger, rule_actions=taking, by=SYSTEM)
+    rules.enable_rule(rule, by=SYSTEM)
+    for number, one in enumerate((person, other)):
+        _happened(one, key=f"again{number}")
+    settle()
+    assert [mark.follow for mark in FollowTag.objects.all()] == [follow] and hers != follow
