@@ -67,5 +67,6 @@ def check_rule(rule: Rule) -> bool:
 def break_rule(rule: Rule, reason: str) -> None:
     """The rule stops until somebody repairs and enables it again."""
     rule.state, rule.last_error = Rule.State.BROKEN, reason
-    rule.save(update_fields=["state", "last_error"])
+    # Of the version it was found in: an edit made meanwhile is another rule.
+    Rule.objects.filter(pk=rule.pk, version=rule.version).update(state=rule.state, last_error=reason)
     boundaries.forget(f"rule:{rule.pk}")

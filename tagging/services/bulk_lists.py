@@ -34,20 +34,22 @@ def _run(params: Params, ids: Sequence[int], by: Actor, at: datetime) -> Outcome
     segment, is_adding = _list(params), params["how"] == "add"
     there = _there(segment, ids)
     moving = [pk for pk in ids if (pk in there) != is_adding]
-    fill_static(segment, moving, how=params["how"], by=by)
+    fill_static(segment, moving, how=params["how"], by=by, at=at)
     return Outcome(changed=dict.fromkeys(moving, not is_adding))
 
 
 def _undo(params: Params, before: Mapping[int, Any], by: Actor, done_at: datetime) -> Reversal:
     segment, is_adding = _list(params), params["how"] == "add"
-    there = _there(segment, list(before))
+    there = _there(segment, list(before), until=done_at if is_adding else None)  # who was added again since stays
     back = [pk for pk in before if (pk in there) == is_adding]
     fill_static(segment, back, how="remove" if is_adding else "add", by=by)
     return Reversal(undone=set(back))
 
 
-def _there(segment: Segment, ids: Sequence[int]) -> set[int]:
+def _there(segment: Segment, ids: Sequence[int], until: datetime | None = None) -> set[int]:
     entries = SegmentEntry.objects.filter(segment=segment, contact_id__in=list(ids))
+    if until is not None:
+        entries = entries.filter(entered_at__lte=until)
     return set(entries.values_list("contact_id", flat=True))
 
 

@@ -34,8 +34,11 @@ class Filled:
 
 
 @transaction.atomic
-def fill_static(segment: Segment, contact_ids: Iterable[int], *, how: How, by: Actor) -> Filled:
-    """Add these people to a fixed list, take them from it, or make it exactly them. A merged one means her root.
+def fill_static(
+    segment: Segment, contact_ids: Iterable[int], *, how: How, by: Actor, at: datetime | None = None
+) -> Filled:
+    """Add these people to a fixed list, take them from it, or make it exactly them. A merged one means her root. at: the domain instant
+    of it, now by default.
 
     Raises UserError for a dynamic or archived segment, or too many at once.
     """
@@ -51,7 +54,7 @@ def fill_static(segment: Segment, contact_ids: Iterable[int], *, how: How, by: A
     before = dict(_entries(segment, None if how == "replace" else living))
     wanted = {} if how == "remove" else {(segment.pk, pk): before.get((segment.pk, pk), Origin.LIST) for pk in living}
     moves = moves_between(before, wanted if how != "add" else {**before, **wanted})
-    segment_entries.move([segment], moves, SegmentChange.Cause.LIST, clock.now())
+    segment_entries.move([segment], moves, SegmentChange.Cause.LIST, at or clock.now())
     segment.refresh_from_db(fields=["size"])
     filled = Filled(len(moves.came), len(moves.gone), unknown, segment.size)
     audit.record("segment.filled", segment, by=by, how=how, added=filled.added, removed=filled.removed)
