@@ -5,7 +5,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts import navigation
+from accounts import api_scopes, navigation
 from accounts.permissions import Permission
 from accounts.permissions import register as register_permissions
 from conditions import consumers
@@ -144,6 +144,8 @@ def _rules() -> None:
 
 
 def _permissions_and_navigation() -> None:
+    api_scopes.register("tags", gettext_lazy("标签"))
+    api_scopes.register("segments", gettext_lazy("人群"))
     register_permissions(
         Permission("tags.view", gettext_lazy("查看标签"), HEADING, says=gettext_lazy("看标签组、标签和用标签筛选")),
         Permission(

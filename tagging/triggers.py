@@ -5,7 +5,7 @@ A trigger is stored as {"kind": …, **parameters}. Kinds of three sorts: `match
 without (segments, schedules), whose own services write the RuleEvents.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import time
 from typing import Any
@@ -73,6 +73,18 @@ def problems_of(params: Any) -> list[str]:
     """Why a trigger cannot be used; empty when it can."""
     trigger = find(params.get("kind")) if isinstance(params, dict) else None
     return trigger.problems(params) if trigger else [_("不认识的触发方式,请重新选择")]
+
+
+def closed_to(params: Params, permissions: Collection[str]) -> str:
+    """Why somebody may not let a rule hear this: whoever may not see such facts would learn of them by what the rule does. Or empty."""
+    trigger = find(params.get("kind"))
+    for kind in sorted(trigger.kinds(params)) if trigger else ():
+        known = timeline.kind_of(kind)
+        if known.permission not in permissions:
+            return _("您看不到「%(label)s」,不能用它触发规则。请另选一种,或请看得到的同事来设置。") % {
+                "label": known.label
+            }
+    return ""
 
 
 def in_words(params: Params) -> str:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import Http404
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers
@@ -14,9 +15,11 @@ from rest_framework.response import Response
 from accounts.api_base import ApiViewSet
 from conditions import registry
 from conditions.explain import explain
-from conditions.registry import Asker, Field, Option
+from conditions.registry import Asker, Field, Option, Trait
 from conditions.render import in_words
-from conditions.schema import validate
+from conditions.schema import ConditionInvalid, Problem, validate
+from conditions.tree import leaves, parse
+from contacts import custom
 from contacts.models import Contact
 from scrm.api import CursorPage
 from scrm.lib import clock
@@ -119,7 +122,7 @@ class SegmentExplain(ApiViewSet):
         now = clock.now()
         clauses: Any = []
         if segment.kind == "dynamic":
-            clauses = explain(validate(segment.tree), contact.root_pk, now, everything())
+            clauses = explain(_checked(segment.tree, request), contact.root_pk, now, asker_of(request))
         answer = {
             "contact_id": contact.root_pk,
             "is_member": entry is not None,
@@ -130,14 +133,35 @@ class SegmentExplain(ApiViewSet):
         return Response(ExplanationData(answer).data)
 
 
-def everything() -> Asker:
-    """A token asks for the merchant, not for one person: no field is closed to it."""
+def asker_of(request: Request) -> Asker:
+    """A token asks about what its scopes read: orders with orders:read, tags with tags:read. It holds no role, so that a field for some
+    roles alone stays closed to it."""
+    scopes = set(request.auth.scopes)  # type: ignore[union-attr]  # the token, see accounts.api_auth
+    codes = {code for one in _askable() for code in one.permissions}
+    return Asker(frozenset(code for code in codes if "*" in scopes or f"{_resource(code)}:read" in scopes), frozenset())
+
+
+def _askable() -> list[Field | Trait]:
     fields = registry.all_fields()
-    codes = [one.permissions for one in fields] + [trait.permissions for field in fields for trait in field.traits]
-    return Asker(
-        frozenset(code for some in codes for code in some),
-        frozenset(role for field in fields for role in field.see_roles),
-    )
+    return [*fields, *(trait for field in fields for trait in field.traits)]
+
+
+def _resource(code: str) -> str:
+    return code.partition(".")[0]
+
+
+def _hidden_keys() -> frozenset[str]:
+    """Fields of the merchant's own that no token reads."""
+    return frozenset(f"{prefix}{key}" for key in custom.api_hidden() for prefix in ("custom.", "yearly."))
+
+
+def _checked(tree: Any, request: Request) -> dict[str, Any]:
+    """The tree, when the token may ask all of it. Raises ConditionInvalid."""
+    sound, hidden = validate(tree, asker_of(request)), _hidden_keys()
+    closed = sorted({leaf.field for leaf in leaves(parse(sound))} & hidden)
+    if closed:
+        raise ConditionInvalid([Problem("root", _("字段 %(key)s 不对接口开放") % {"key": key}) for key in closed])
+    return sound
 
 
 class TreeForm(serializers.Serializer[Any]):
@@ -165,7 +189,7 @@ class TreeCount(ApiViewSet):
         """Count exactly. A tree that cannot be used is refused with the path of each problem."""
         form = TreeForm(data=request.data)
         form.is_valid(raise_exception=True)
-        tree, now = validate(form.validated_data["tree"]), clock.now()
+        tree, now = _checked(form.validated_data["tree"], request), clock.now()
         answer = {"count": matching_people(tree, now).count(), "at": now, "words": in_words(tree)}
         return Response(CountData(answer).data)
 
@@ -177,8 +201,10 @@ class FieldList(ApiViewSet):
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def list(self, request: Request) -> Response:
-        """Every field of this merchant; an unavailable one says why."""
-        return Response({"results": [_field_data(field) for field in registry.all_fields()]})
+        """Every field of this merchant that the token may ask about; an unavailable one says why."""
+        asker, hidden = asker_of(request), _hidden_keys()
+        open_ones = [one for one in registry.all_fields() if not one.is_closed_to(asker) and one.key not in hidden]
+        return Response({"results": [_field_data(field) for field in open_ones]})
 
 
 def _field_data(field: Field) -> dict[str, Any]:

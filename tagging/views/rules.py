@@ -131,6 +131,9 @@ def rule_edit(request: MemberRequest, pk: int | None = None) -> HttpResponse:
         given = rule_forms.posted(request)
         mode = request.POST.get("show") or request.POST.get("mode", "simple")
         status = 422 if errors and request.POST.get("save") else 200
+        closed = triggers.closed_to(given["trigger"] or {}, request.permissions) if request.POST.get("save") else ""
+        if closed and not errors:
+            errors, status = [closed], 422
         if request.POST.get("save") and not errors:
             try:
                 saved = rules.save_rule(rule, tree=tree, by=request.actor, **given)

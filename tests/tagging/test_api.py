@@ -12,6 +12,7 @@ from scrm.lib import clock
 from tagging.models import FollowTag, Segment, SegmentEntry, Tag
 from tenants.audit import SYSTEM
 from tests.support import tagging
+from tests.support.contacts import make_field
 from tests.support.tagging import tree_of
 from wecom_bridge.models import OutboundCommand
 
@@ -113,3 +114,24 @@ def test_the_language_is_told_as_data(call, corp):
     fields = {one["key"]: one for one in call("get", "conditions/fields/")[1]["results"]}
     assert {"value": tag.pk, "label": "油皮", "group": tag.group.name} in fields["tag"]["options"]
     assert [one["key"] for one in fields["contact.opt_out"]["operators"]] == ["yes", "no"]
+
+
+def test_a_token_asks_only_what_its_scopes_read(acme, guide, person):
+    make_field("年收入", key="income", api="none")
+    make_field("肤质", key="skin", api="read")
+    _row, text = tokens.create_token("只读人群", ["segments:read", "segments:write"], by=SYSTEM)
+    client = Client(HTTP_HOST="acme.testserver", HTTP_AUTHORIZATION=f"Bearer {text}")
+    told = {one["key"] for one in client.get("/api/v1/conditions/fields/").json()["results"]}
+    assert "segment" in told and not told & {"order", "tag", "custom.income", "event.order.paid"}
+
+    def count(leaf: dict[str, Any]) -> int:
+        body = json.dumps({"tree": tree_of(leaf)})
+        return client.post("/api/v1/conditions/count/", body, content_type="application/json").status_code
+
+    assert count({"field": "order", "op": "count_at_least", "value": 1}) == 422
+    assert count({"field": "custom.income", "op": "not_empty"}) == 422
+    everything = tokens.create_token("全部", ["*"], by=SYSTEM)[1]
+    client = Client(HTTP_HOST="acme.testserver", HTTP_AUTHORIZATION=f"Bearer {everything}")
+    assert count({"field": "order", "op": "count_at_least", "value": 1}) == 200
+    assert count({"field": "custom.skin", "op": "not_empty"}) == 200
+    assert count({"field": "custom.income", "op": "not_empty"}) == 422

@@ -22,7 +22,7 @@ from tenants.audit import SYSTEM
 from tests.support import tagging
 from tests.support.commerce import make_order
 from tests.support.contacts import make_store
-from tests.support.core import log_in
+from tests.support.core import log_in, make_user
 from tests.support.tagging import tree_of
 from wecom_bridge.models import OutboundCommand
 
@@ -540,3 +540,19 @@ def test_trials_and_backfills_have_their_pages(acme_client, tag, person):
     longjobs.drain(clock.wall() + timedelta(seconds=20))
     assert FollowTag.objects.get().state == "removing"
     assert acme_client.post(f"/rules/{rule.pk}/backfill/{job.pk}/undo/").status_code == 409
+
+
+def test_who_may_not_see_orders_lets_no_rule_hear_them(acme):
+    client = log_in(make_user(permissions=["rules.view", "rules.edit", "segments.view", "tags.view", "contacts.view"]))
+    tag = tagging.make_tag("大单")
+    fields = {
+        "name": "大单",
+        "mode": "simple",
+        "trigger": "order",
+        "at_least": "100",
+        "tags_add": [tag.pk],
+        "save": "1",
+    }
+    refused = client.post("/rules/new/", fields)
+    assert refused.status_code == 422 and "您看不到" in refused.content.decode()
+    assert not Rule.objects.exists()
