@@ -26,6 +26,7 @@ from scrm.lib.errors import UserError
 MAX_DEPTH = 6
 MAX_LEAVES = 60
 MAX_COST = 200
+MOST_NODES, MOST_LEVELS = 1000, 40  # objects and lists of any tree worth a look; a valid one has some hundred
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 SCHEMA_FILE = Path(__file__).resolve().parent / "schema.json"
 
@@ -63,11 +64,26 @@ def validate(tree: Any, asker: Asker | None = None) -> dict[str, Any]:
 def problems_of(tree: Any, asker: Asker | None = None) -> list[Problem]:
     """What is wrong with a tree: first its shape; when that holds, its limits and its meaning. asker: who builds it or looks
     through it, where that is a person who may not see every field; None for trees that stand."""
+    if _is_monstrous(tree):
+        return [Problem("root", _("条件太大了,请拆成几个人群,再用「所在人群」组合"))]
     shape = [_shape_problem(error) for error in _validator().iter_errors(tree)]
     if shape:
         return shape
-    closed = closed_to(asker, tree) if asker else []
-    return [*_limit_problems(tree["root"]), *closed, *_node_problems(tree["root"], "root")]
+    limits = list(_limit_problems(tree["root"]))
+    closed = closed_to(asker, tree) if asker and not limits else []
+    return limits or [*closed, *_node_problems(tree["root"], "root")]
+
+
+def _is_monstrous(tree: Any) -> bool:
+    """Whether it is far beyond every limit, so that looking closer is work for nothing. Goes no deeper than it counts."""
+    level, seen = [tree] if isinstance(tree, dict | list) else [], 0
+    for _depth in range(MOST_LEVELS):
+        parts = [part for node in level for part in (node.values() if isinstance(node, dict) else node)]
+        level = [part for part in parts if isinstance(part, dict | list)]
+        seen += len(level)
+        if not level or seen > MOST_NODES:
+            break
+    return bool(level)
 
 
 def is_sound(tree: dict[str, Any]) -> bool:
@@ -104,7 +120,7 @@ def closed_to(asker: Asker, tree: dict[str, Any]) -> list[Problem]:
 
 def is_shaped(tree: Any) -> bool:
     """Whether a tree is well formed: it can be read and edited, though it may name what is gone."""
-    return bool(_validator().is_valid(tree))
+    return not _is_monstrous(tree) and bool(_validator().is_valid(tree))
 
 
 @cache

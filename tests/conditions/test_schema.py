@@ -1,6 +1,8 @@
 """Bad trees are refused with a sentence that names the place."""
 
+import functools
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conditions import posting
-from conditions.schema import MAX_DEPTH, MAX_LEAVES, ConditionInvalid, problems_of, validate
+from conditions.registry import Asker
+from conditions.schema import MAX_DEPTH, MAX_LEAVES, ConditionInvalid, is_shaped, problems_of, validate
 from tests.support import tagging
 from tests.support.fuzzing import often
 from tests.support.tagging import tree_of
@@ -111,3 +114,19 @@ def test_a_posted_editor_never_falls_over():
     ):
         root = posting.from_post(QueryDict(query))
         assert root.is_root
+
+
+@pytest.mark.parametrize("tree", [
+    {"version": 1, "root": {"all": [{"field": "t.name", "op": "is", "value": "x"}] * 20_000}},
+    {"version": 1, "root": functools.reduce(lambda node, _n: {"not": node}, range(900), {"field": "t.name", "op": "empty"})},
+    {"version": 1, "root": [[[[]] * 500] * 500] * 50},
+])  # fmt: skip
+def test_a_monstrous_tree_is_refused_before_it_is_looked_at(acme, tree):
+    began = time.process_time()
+    assert "条件太大" in str(problems_of(tree)[0]) and not is_shaped(tree)
+    assert time.process_time() - began < 0.5
+
+
+def test_an_order_of_events_without_events_is_refused(acme):
+    tree = {"version": 1, "root": {"field": "events", "op": "in_order"}}
+    assert problems_of(tree, Asker(frozenset(), frozenset()))
