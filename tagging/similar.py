@@ -12,6 +12,7 @@ from contacts.services.search import pinyin_of
 from tagging.models import Tag
 
 LEAST = 3  # characters from which one apart may be a slip; 油皮 and 干皮 are not
+LONGEST = 30  # characters of a tag's name
 # Words of the trade that stand for each other; the longer first.
 SYNONYMS = (
     ("皮肤", "肤"), ("肌肤", "肤"), ("皮", "肤"), ("肌", "肤"), ("顾客", "客"), ("客户", "客"), ("客人", "客"), ("vip", "会员"), ("贵宾", "会员"),
@@ -71,8 +72,8 @@ def pairs(tags: Sequence[Tag]) -> list[tuple[Tag, Likeness]]:
 
 def _keys(name: str) -> Iterator[tuple[str, str | Promise]]:
     """What a name is found by, the nearest likeness first."""
-    if not name:
-        return
+    if not name or len(name) > LONGEST:
+        return  # no tag can be called that; and the work grows with the square of it
     yield f"w:{name}", WRITTEN
     yield f"s:{_with_synonyms(name)}", SYNONYM
     sound = pinyin_of(name)[0]
