@@ -69,6 +69,12 @@ def require_also(request: MemberRequest, *permissions: str) -> None:
             raise _refused(request, permission)
 
 
+def refuse_part(request: MemberRequest, text: str) -> None:
+    """For what belongs to the whole merchant. Raises NotAllowed with a sentence for whoever sees a part only."""
+    if not request.scope.sees_all:
+        raise NotAllowed(text)
+
+
 def _refused(request: MemberRequest, permission: str) -> Exception:
     """Why she may not: a frozen person is told that, where the freeze takes what her roles give."""
     given = is_taken_by_freeze(permission) and any(permission in grant.role.permissions for grant in request.grants)

@@ -9,7 +9,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts.access import MemberRequest, requires
+from accounts.access import MemberRequest, refuse_part, require_also, requires
+from accounts.scope import data_scope
 from contacts.models import GroupTag, GroupTagSet
 from contacts.queries import visible_groups
 from contacts.services import grouptags
@@ -41,8 +42,7 @@ def _may_edit(request: MemberRequest) -> bool:
 
 
 def _refuse_part(request: MemberRequest) -> None:
-    if not request.scope.sees_all:
-        raise UserError(_("群标签全商户共用,只有负责全部门店的人能改。您可以给自己范围内的群打标签。"))
+    refuse_part(request, _("群标签全商户共用,只有负责全部门店的人能改。您可以给自己范围内的群打标签。"))
 
 
 def _names(text: str) -> list[str]:
@@ -89,8 +89,10 @@ def group_tag_act(request: MemberRequest, pk: int, act: str) -> HttpResponse:
 @requires("contacts.edit")
 def group_tag_bulk(request: MemberRequest) -> HttpResponse:
     """Put a tag on the ticked groups of one's scope, or take it off."""
+    require_also(request, "groups.view")
+    seen = visible_groups(data_scope(request.user, "groups.view", grants=request.grants))
     ids = [number for text in request.POST.getlist("group")[:MOST] if (number := whole_number(text)) is not None]
-    groups = list(visible_groups(request.scope).filter(pk__in=ids))
+    groups = list(visible_groups(request.scope).filter(pk__in=ids).filter(pk__in=seen.values("pk")))
     tag = GroupTag.objects.filter(pk=whole_number(request.POST.get("tag", "")) or 0).first()
     if not groups or tag is None:
         raise UserError(_("请先勾选客户群,再选一个群标签。"))

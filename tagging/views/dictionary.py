@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.access import MemberRequest, requires
+from accounts.access import MemberRequest, refuse_part, requires
 from accounts.models import User
 from accounts.queries import list_users
 from contacts.queries import visible_contacts
@@ -58,9 +58,9 @@ def tag_list(request: MemberRequest) -> HttpResponse:
         "kinds": TagGroup.Kind.choices,
         "onlies": list(zip(ONLY, (_("可改名"), _("只读"), _("同组只留一个"), _("没有说明"), _("有错误")), strict=True)),
         "is_narrowed": is_narrowed,
-        "can_pretag": "tags.edit" in request.permissions and request.scope.sees_all,
+        "can_pretag": may_change(request),
         "capacities": capacities(clock.now()),
-        "can_edit": "tags.edit" in request.permissions,
+        "can_edit": may_change(request),
         "as_of": clock.now(),
     }
     return render(request, "tagging/tag_list.html", context)
@@ -91,12 +91,22 @@ def _owner_names(rows: Sequence[Any]) -> dict[int | None, str]:
     return dict(User.objects.filter(pk__in=ids).values_list("pk", "display_name")) if ids else {}
 
 
+def may_change(request: MemberRequest) -> bool:
+    """The dictionary belongs to the whole merchant: it is for those who see everybody. Marking customers is not."""
+    return "tags.edit" in request.permissions and request.scope.sees_all
+
+
+def _refuse_part(request: MemberRequest) -> None:
+    refuse_part(request, _("标签全商户共用,要由看得到全部门店的人来改。您可以给自己范围内的客户打标签。"))
+
+
 # --- Groups -----------------------------------------------------------------------------------------------------
 
 
 @require_POST
 @requires("tags.edit")
 def group_create(request: MemberRequest) -> HttpResponse:
+    _refuse_part(request)
     corp_id = request.POST.get("corp", "")
     corp = get_object_or_404(Corp, pk=int(corp_id)) if corp_id.isdecimal() else None
     if asked := _ask_about_near(request, request.POST.get("tags", "").splitlines()):
@@ -115,6 +125,7 @@ def group_create(request: MemberRequest) -> HttpResponse:
 @requires("tags.edit")
 def group_edit(request: MemberRequest, pk: int) -> HttpResponse:
     """A group's name, note, owner and whether it is exclusive."""
+    _refuse_part(request)
     group = get_object_or_404(_changeable(), pk=pk)
     if request.method == "POST":
         dictionary.save_group(
@@ -139,8 +150,9 @@ def group_edit(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@requires("tags.edit")
+@requires("tags.edit", many=True)
 def group_delete(request: MemberRequest, pk: int) -> HttpResponse:
+    _refuse_part(request)
     dictionary.delete_group(get_object_or_404(_changeable(), pk=pk), by=request.actor)
     return _back(request, _("已提交删除,用到它的规则和人群会变为需修复"))
 
@@ -149,6 +161,7 @@ def group_delete(request: MemberRequest, pk: int) -> HttpResponse:
 @requires("tags.edit")
 def group_order(request: MemberRequest, pk: int) -> HttpResponse:
     """A place earlier or later (to), or the place of another (move_to, after dragging)."""
+    _refuse_part(request)
     group = get_object_or_404(_changeable(), pk=pk)
     known = list(ordering.groups_in_order(group).values_list("pk", flat=True))
     ordering.order_groups(group, _wanted_order(request, known, group.pk), by=request.actor)
@@ -190,6 +203,7 @@ def _ask_about_near(request: HttpRequest, names: Sequence[str], *, but: int | No
 @require_POST
 @requires("tags.edit")
 def tag_create(request: MemberRequest, pk: int) -> HttpResponse:
+    _refuse_part(request)
     group = get_object_or_404(list_groups(), pk=pk)
     if asked := _ask_about_near(request, request.POST.get("tags", "").splitlines()):
         return asked
@@ -220,8 +234,8 @@ def tag_detail(request: MemberRequest, pk: int) -> HttpResponse:
         ],
         "owners": list_users().prefetch_related(None),
         "colours": Colour.choices,
-        "can_edit": "tags.edit" in request.permissions,
-        "can_merge": tag.group.kind != TagGroup.Kind.PERSONAL and "tags.edit" in request.permissions and request.scope.sees_all,
+        "can_edit": may_change(request),
+        "can_merge": tag.group.kind != TagGroup.Kind.PERSONAL and may_change(request),
         "aliases": list(tag.aliases.filter(deleted_at__isnull=True).values_list("name", flat=True)),
         "is_editable": tag.group.kind == TagGroup.Kind.INTERNAL or tag.is_ours,
         "as_of": clock.now(),
@@ -232,6 +246,7 @@ def tag_detail(request: MemberRequest, pk: int) -> HttpResponse:
 @require_POST
 @requires("tags.edit")
 def tag_describe(request: MemberRequest, pk: int) -> HttpResponse:
+    _refuse_part(request)
     tag = get_object_or_404(live_tags(), pk=pk)
     dictionary.describe_tag(
         tag,
@@ -247,6 +262,7 @@ def tag_describe(request: MemberRequest, pk: int) -> HttpResponse:
 @require_POST
 @requires("tags.edit")
 def tag_rename(request: MemberRequest, pk: int) -> HttpResponse:
+    _refuse_part(request)
     tag = get_object_or_404(live_tags(), pk=pk)
     if asked := _ask_about_near(request, [request.POST.get("name", "")], but=tag.pk):
         return asked
@@ -255,8 +271,9 @@ def tag_rename(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@requires("tags.edit")
+@requires("tags.edit", many=True)
 def tag_delete(request: MemberRequest, pk: int) -> HttpResponse:
+    _refuse_part(request)
     dictionary.delete_tag(get_object_or_404(live_tags(), pk=pk), by=request.actor)
     return _back(request, _("已提交删除,用到它的规则和人群会变为需修复"))
 
@@ -265,6 +282,7 @@ def tag_delete(request: MemberRequest, pk: int) -> HttpResponse:
 @requires("tags.edit")
 def tag_order(request: MemberRequest, pk: int) -> HttpResponse:
     """A place earlier or later (to), or the place of another (move_to, after dragging)."""
+    _refuse_part(request)
     tag = get_object_or_404(live_tags(), pk=pk)
     known = list(ordering.tags_in_order(tag.group).values_list("pk", flat=True))
     ordering.order_tags(tag.group, _wanted_order(request, known, tag.pk), by=request.actor)

@@ -8,10 +8,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.access import MemberRequest, requires
+from accounts.access import MemberRequest, refuse_part, requires
 from accounts.models import User
 from contacts.views.exports import job_status
-from scrm.lib.errors import NotAllowed
 from scrm.lib.numbers import whole_number
 from tagging.models import TagMerge
 from tagging.queries import live_tags
@@ -44,8 +43,7 @@ def merge_tag(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 def _refuse_part(request: MemberRequest) -> None:
-    if not request.scope.sees_all:
-        raise NotAllowed(_("合并标签会改全部客户的标签,要由看得到全部门店的人来做"))
+    refuse_part(request, _("合并标签会改全部客户的标签,要由看得到全部门店的人来做"))
 
 
 @require_GET
@@ -100,7 +98,7 @@ def merge_undo(request: MemberRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@requires("tags.edit")
+@requires("tags.edit", many=True)
 def merge_delete_old(request: MemberRequest, pk: int) -> HttpResponse:
     """The merged tag away in WeCom too."""
     _refuse_part(request)

@@ -117,7 +117,7 @@ def pretag_paste(request: MemberRequest) -> HttpResponse:
 
 
 @require_POST
-@requires("tags.edit")
+@requires("tags.edit", many=True)
 def pretag_retry(request: MemberRequest) -> HttpResponse:
     _refuse_part(request)
     messages.success(request, _("已按现在的客户再匹配一次,打上 %(n)d 条") % {"n": pretags.try_again(by=request.actor)})

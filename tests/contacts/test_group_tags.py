@@ -58,7 +58,7 @@ def test_the_dictionary_belongs_to_all_so_a_store_does_not_change_it(acme_client
     client = log_in(make_user("store", make_store()))
     assert "新建群标签组" not in client.get("/groups/tags/").content.decode()
     refused = client.post(f"/groups/tags/{tag.pk}/delete/")
-    assert refused.status_code == 422 and "全商户共用" in refused.content.decode()
+    assert refused.status_code == 403 and "全商户共用" in refused.content.decode()
     assert GroupTag.objects.filter(pk=tag.pk).exists()
 
 

@@ -9,13 +9,14 @@ from accounts.models import User
 from contacts.models import Contact
 from scrm.lib import clock
 from scrm.lib.errors import UserError
-from tagging import tag_readers
+from tagging import similar, tag_readers
 from tagging.models import FollowTag, Rule, TagGroup
 from tagging.services import dictionary, exclusive, ordering
 from tagging.services.marks import mark_tags
 from tagging.services.ordering import new_orders
 from tenants.audit import SYSTEM
 from tests.support import tagging
+from tests.support.contacts import make_store
 from tests.support.core import in_thread, log_in
 from tests.support.tagging import tree_of
 from wecom_bridge.models import OutboundCommand
@@ -100,6 +101,25 @@ def test_the_tag_page_shows_people_of_ones_scope_only(acme, corp, guide, person)
     tag = tagging.make_tag("敏感肌", corp=corp)
     tagging.put_tag(person.follows.get(), tag)
     assert "王姐" not in log_in("guide").get(f"/tags/{tag.pk}/").content.decode()
+
+
+def test_only_who_sees_everybody_changes_the_dictionary(acme, corp):
+    tag = tagging.make_tag("敏感肌", corp=corp)
+    client = log_in("store", scope=make_store())
+    group, one = f"/tags/groups/{tag.group_id}", f"/tags/{tag.pk}"
+    for path in ("/tags/groups/", *(f"{group}/{act}" for act in ("", "delete/", "order/", "tags/"))):
+        assert client.post(path, {"name": "新", "tags": "甲"}).status_code == 403, path
+    for act in ("rename", "delete", "order", "describe"):
+        assert client.post(f"{one}/{act}/", {"name": "新", "to": "later"}).status_code == 403, act
+    tag.refresh_from_db()
+    assert (tag.name, tag.deleted_at, TagGroup.objects.count()) == ("敏感肌", None, 1)
+    page = client.get("/tags/").content.decode()
+    assert "敏感肌" in page and "新建标签组" not in page and "修改说明" not in client.get(f"{one}/").content.decode()
+
+
+def test_a_name_too_long_for_a_tag_is_compared_with_nothing(acme, corp):
+    index = similar.Index([tagging.make_tag("敏感肌", corp=corp)])
+    assert index.like("敏感机") and not index.like("敏" * 3_000_000)
 
 
 def test_a_group_has_its_notes_and_a_foreign_one_keeps_its_name(acme_client, corp):
