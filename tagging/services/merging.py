@@ -35,12 +35,12 @@ from tenants import audit, locks
 from tenants.audit import SYSTEM, Actor
 from tenants.ledger.models import Job
 from wecom_bridge import commands
+from wecom_bridge.paces import least_seconds
 
 JOB, UNDO_JOB = "tagging.merge", "tagging.merge_undo"
 PART = 1_000
 PRIORITY = 80  # after what people do meanwhile
 UNDO_WITHIN = timedelta(days=30)
-CALLS_A_SECOND = 5  # what the governor lets mark_tag have beside everything else (docs/bridge.md)
 State = TagMerge.State
 
 
@@ -68,7 +68,12 @@ def preview(old: Tag) -> Preview:
     calls = relations if old.group.kind == TagGroup.Kind.CORP else 0
     follows = [one for one in tag_readers.readers_of([old.pk]) if one.kind in merged_readers.KINDS]
     people = count_people_per_tag([old.pk]).get(old.pk, 0)
-    return Preview(people, relations, calls, calls // CALLS_A_SECOND, follows, _holds(old))
+    return Preview(people, relations, calls, seconds_for(calls), follows, _holds(old))
+
+
+def seconds_for(calls: int) -> int:
+    """How long so many calls take at least under the rate governor, when nothing else is asked."""
+    return round(least_seconds("mark_tag", calls, priority=PRIORITY))
 
 
 def _holds(old: Tag) -> list[Reader]:

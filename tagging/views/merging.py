@@ -78,7 +78,7 @@ def _page(request: MemberRequest, pk: int) -> dict[str, Any]:
         "status": {**job_status(job), "result": job.last_error} if job else None,
         "is_open": is_open or waiting > 0,
         "waiting": waiting,
-        "seconds": waiting // merging.CALLS_A_SECOND,
+        "seconds": merging.seconds_for(waiting),
         "tone": tones.get(State(merge.state), "run"),
         "rewritten": len(merge.rewritten),
         "kept_as_is": merge.relations - merge.undone if merge.state == State.UNDONE else None,

@@ -10,7 +10,7 @@ from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
 from tagging.models import FollowTag, RuleMatch, Tag, TagMerge
 from tagging.queries import live_tags
-from tagging.services import merging
+from tagging.services import merging, rule_backfill
 from tagging.services.marks import COMMAND, mark_tags
 from tagging.services.mirror import apply_people_tags
 from tenants.audit import SYSTEM
@@ -203,6 +203,14 @@ def test_the_pages_say_what_a_merge_would_do_and_how_far_it_is(acme_client, pair
     assert OutboundCommand.objects.filter(kind="tag.delete", subject_id=old.pk).exists()
     refused = acme_client.post(f"/tags/{kept.pk}/merge/", {"kept": old.pk}, HTTP_HX_REQUEST="true")
     assert refused.status_code == 422 and Tag.objects.get(pk=kept.pk).alias_of_id is None
+
+
+def test_a_merge_and_a_rule_reckon_the_same_time_for_as_many_calls(acme):
+    assert (
+        merging.seconds_for(100_000) == pytest.approx(rule_backfill.seconds_for(100_000), rel=0.5)
+        and merging.seconds_for(100_000) > 1_000
+    )
+    assert merging.seconds_for(0) == 0
 
 
 def test_only_who_sees_everybody_may_merge(acme, pair):
