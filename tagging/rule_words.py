@@ -46,6 +46,7 @@ def _reason(outcome: Mapping[str, Any], rule: Rule) -> str:
         "off": _("规则已停用,未执行"),
         "broken": _("规则需修复,未执行"),
         "unmatched": _("当时不符合条件,未执行"),
+        "tags_merged": _("合并标签时已符合,未执行"),
         "stopped": _("补跑已停止,未执行"),
     }
     return known.get(str(outcome.get("baseline") or outcome.get("skipped") or ""), "")
