@@ -11,6 +11,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import MemberRequest, requires
+from accounts.scope import data_scope
 from contacts import advanced
 from scrm.lib.errors import NotAllowed, UserError
 from tagging import rfm
@@ -29,6 +30,11 @@ class Cell:
     weight: int
 
 
+def _sees_money(request: MemberRequest) -> bool:
+    """The averages are of every store's orders: for those who see all orders."""
+    return request.scope.sees_all and data_scope(request.user, "orders.view", grants=request.grants).sees_all
+
+
 @require_GET
 @requires("segments.view")
 def rfm_grid(request: MemberRequest) -> HttpResponse:
@@ -40,7 +46,7 @@ def rfm_grid(request: MemberRequest) -> HttpResponse:
         "is_computing": stored_grid.is_computing(row),
         "can_edit": "segments.edit" in request.permissions,
         "window_days": rfm.WINDOW_DAYS,
-        "sees_money": request.scope.sees_all,
+        "sees_money": _sees_money(request),
     }
     if grid and grid.people:
         context |= {"columns": [_times(grid, f) for f in range(len(grid.times) + 1)], "lines": _lines(grid)}

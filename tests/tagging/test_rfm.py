@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from accounts.models import Role
 from commerce.models import Order
 from contacts import advanced
 from contacts.models import Contact
@@ -17,7 +18,8 @@ from tagging.models import RfmGrid
 from tagging.services import rfm as stored_grid
 from tenants.audit import SYSTEM
 from tests.support import tagging
-from tests.support.core import log_in, make_user
+from tests.support.contacts import make_store
+from tests.support.core import grant, log_in, make_user
 
 pytestmark = pytest.mark.django_db
 NOW = tagging.NOW
@@ -118,3 +120,12 @@ def test_who_may_not_see_orders_may_not_see_the_grid(acme):
     for method, path in (("get", ""), ("get", "segment/"), ("post", "compute/")):
         answer = getattr(client, method)(f"/segments/rfm/{path}")
         assert answer.status_code == 403 and "查看订单" in answer.content.decode()
+
+
+def test_money_is_shown_only_where_the_orders_of_all_are_seen(acme, buyers):
+    stored_grid.request_grid(by=SYSTEM)
+    stored_grid.drain(clock.wall() + timedelta(seconds=20))
+    user = make_user(permissions=["segments.view"])
+    grant(user, Role.objects.create(name="订单", permissions=["orders.view"]), make_store())
+    page = log_in(user).get("/segments/rfm/")
+    assert page.status_code == 200 and not page.context["sees_money"]
