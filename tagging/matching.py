@@ -7,9 +7,13 @@ from typing import Any
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import Model, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from conditions.compiler import compile_tree
 from conditions.people import people
+from conditions.sweeps import room
+from scrm.lib.db.patience import TookTooLong, at_most
+from scrm.lib.errors import UserError
 
 
 def matching_people(tree: dict[str, Any], now: datetime) -> QuerySet[Any]:
@@ -63,3 +67,16 @@ def insert_select(
             [*constants.values(), *([keyed[1]] if keyed else []), *params],
         )
         return [pk for (pk,) in cursor.fetchall()]
+
+
+COUNT_SECONDS = 15
+
+
+def count_matching(tree: dict[str, Any], now: datetime) -> int:
+    """How many people a tree holds for, of everybody. Raises UserError when it takes too long, conditions.compiler.UnknownField."""
+    try:
+        with at_most(COUNT_SECONDS), room():
+            return int(people().filter(compile_tree(tree, now, sweep=True)).count())
+    except TookTooLong:
+        text = _("数了 %(seconds)d 秒还没有数完,已停止。请减少条件,或先存成人群,算好后看人数。")
+        raise UserError(text % {"seconds": COUNT_SECONDS}) from None

@@ -23,7 +23,7 @@ from contacts import custom
 from contacts.models import Contact
 from scrm.api import CursorPage
 from scrm.lib import clock
-from tagging.matching import matching_people
+from tagging.matching import count_matching
 from tagging.models import Segment, SegmentEntry
 from tagging.queries import live_segments
 
@@ -190,7 +190,7 @@ class TreeCount(ApiViewSet):
         form = TreeForm(data=request.data)
         form.is_valid(raise_exception=True)
         tree, now = _checked(form.validated_data["tree"], request), clock.now()
-        answer = {"count": matching_people(tree, now).count(), "at": now, "words": in_words(tree)}
+        answer = {"count": count_matching(tree, now), "at": now, "words": in_words(tree)}
         return Response(CountData(answer).data)
 
 

@@ -19,7 +19,7 @@ from conditions.tree import is_everyone
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
 from scrm.lib.numbers import whole_number
-from tagging import actions, triggers
+from tagging import actions, matching, triggers
 from tagging.matching import insert_select, matching_people
 from tagging.models import Rule, RuleMatch, RuleVersion
 from tagging.policy import MOST_RUNS_A_DAY
@@ -153,7 +153,7 @@ def save_default_cap(given: str, *, by: Actor) -> int:
 
 def count_matching(rule: Rule) -> int:
     """How many people match now: shown before enabling."""
-    return matching_people(validate(rule.tree), clock.now()).count()
+    return matching.count_matching(validate(rule.tree), clock.now())
 
 
 @transaction.atomic

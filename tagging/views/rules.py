@@ -78,7 +78,7 @@ def rule_detail(request: MemberRequest, pk: int) -> HttpResponse:
         "moves_back": rules.moves_back(rule),
         "can_edit": can_edit,
         "can_enable": can_edit and rule.state != Rule.State.ON and not problems_of(rule.tree),
-        "matching": rules.count_matching(rule)
+        "matching": _matching(rule)
         if can_edit and rule.is_match and rule.state != Rule.State.ON and not problems_of(rule.tree)
         else None,
     }
@@ -105,6 +105,14 @@ def _log(request: MemberRequest, rule: Rule, log: str) -> tuple[list[Any], dict[
 def _runs(rule: Rule, log: str) -> Any:
     model: Any = RuleMatch if log == "match" else RuleEvent
     return model.objects.filter(rule=rule).select_related("contact")
+
+
+def _matching(rule: Rule) -> int | None:
+    """How many match now; None when that takes too long to wait for."""
+    try:
+        return rules.count_matching(rule)
+    except UserError:
+        return None
 
 
 def _say(rule: Rule, runs: list[Any]) -> None:
