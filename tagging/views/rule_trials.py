@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.access import MemberRequest, requires
+from accounts.access import MemberRequest, refuse_frozen, requires
 from conditions.schema import problems_of
 from contacts.queries import visible_contacts
 from contacts.views.exports import job_status
@@ -54,6 +54,7 @@ def rule_fill(request: MemberRequest, pk: int) -> HttpResponse:
     """How many, what, how long; then the one under way and those before."""
     rule = get_object_or_404(Rule, pk=pk)
     if request.method == "POST":
+        refuse_frozen(request)
         rule_backfill.start(rule, expected=whole_number(request.POST.get("expected")), by=request.actor)
         return redirect("tagging:rule_fill", rule.pk)
     jobs = [_shown(job) for job in rule_backfill.jobs_of(rule)[:LAST_JOBS]]
@@ -95,5 +96,6 @@ def rule_fill_act(request: MemberRequest, pk: int, job_pk: int, act: str) -> Htt
     if act == "stop":
         rule_backfill.stop(job, by=request.actor)
     else:
+        refuse_frozen(request)
         rule_backfill.ask_undo(job, by=request.actor)
     return redirect("tagging:rule_fill", rule.pk)

@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.access import MemberRequest, requires
+from accounts.access import MemberRequest, refuse_frozen, requires
 from accounts.models import User
 from conditions.explain import explain
 from conditions.render import in_words
@@ -185,9 +185,12 @@ def rule_act(request: MemberRequest, pk: int, act: str) -> HttpResponse:
         rules.shift_rule(rule.pk, later=act == "later", by=request.actor)
         return redirect("tagging:rule_list")
     if act == "enable":
+        on_existing = request.POST.get("act_on_existing") == "on"
+        if on_existing:
+            refuse_frozen(request)
         rules.enable_rule(
             rule,
-            act_on_existing=request.POST.get("act_on_existing") == "on",
+            act_on_existing=on_existing,
             expected=whole_number(request.POST.get("expected")),
             by=request.actor,
         )
