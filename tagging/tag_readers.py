@@ -41,6 +41,27 @@ def readers_of(tag_ids: Collection[int]) -> list[Reader]:
     return [reader for reader in all_readers() if reader.tags & wanted]
 
 
+# What one must hold to be told a reader's name. A SOP and a broadcast have a scope: theirs for those who see all.
+SEEN_WITH = {
+    "rule": "rules.view", "segment": "segments.view", "stage": "stages.edit", "sop": "sops.view", "broadcast": "broadcasts.view",
+    "pretag": "tags.edit",
+}  # fmt: skip
+SCOPED = ("sop", "broadcast", "pretag")
+
+
+def told(
+    readers: Iterable[Reader], permissions: Collection[str], sees_all: Callable[[str], bool]
+) -> tuple[list[Reader], int]:
+    """Those whose names may be known with some permissions, and how many others there are. sees_all: whether a permission is held
+    for everybody."""
+    readers = list(readers)
+    open_to = {
+        kind for kind, code in SEEN_WITH.items() if code in permissions and (kind not in SCOPED or sees_all(code))
+    }
+    shown = [reader for reader in readers if reader.kind in open_to]
+    return shown, len(readers) - len(shown)
+
+
 def tags_named(node: Any) -> frozenset[int]:
     """Ids of the tags that leaves of a tree name. Walks the JSON itself: the tree may no longer be valid."""
     if isinstance(node, list):

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.access import MemberRequest, refuse_part, requires
 from accounts.models import User
 from accounts.queries import list_users
+from accounts.scope import data_scope
 from contacts.queries import visible_contacts
 from scrm.lib import clock
 from scrm.lib.numbers import whole_number
@@ -54,7 +55,7 @@ def tag_list(request: MemberRequest) -> HttpResponse:
         "groups": groups,
         "total": sum(len(group.standing) for group in groups),
         "corps": Corp.objects.filter(is_active=True).order_by("pk"),
-        "owners": list_users().prefetch_related(None),
+        "owners": _owners_of_tags(request),
         "kinds": TagGroup.Kind.choices,
         "onlies": list(zip(ONLY, (_("可改名"), _("只读"), _("同组只留一个"), _("没有说明"), _("有错误")), strict=True)),
         "is_narrowed": is_narrowed,
@@ -100,6 +101,31 @@ def _refuse_part(request: MemberRequest) -> None:
     refuse_part(request, _("标签全商户共用,要由看得到全部门店的人来改。您可以给自己范围内的客户打标签。"))
 
 
+def _readers(request: MemberRequest, tag_ids: Sequence[int]) -> tuple[list[tag_readers.Reader], int]:
+    """What names the tags, as far as she may know it, and how many other things do."""
+
+    def sees_all(code: str) -> bool:
+        return data_scope(request.user, code, grants=request.grants).sees_all
+
+    return tag_readers.told(tag_readers.readers_of(tag_ids), request.permissions, sees_all)
+
+
+def _named_people(request: MemberRequest) -> Any:
+    """Customers whose names she may read: of this view's scope and of contacts.view's."""
+    named = visible_contacts(data_scope(request.user, "contacts.view", grants=request.grants))
+    return visible_contacts(request.scope).filter(pk__in=named.values("pk"))
+
+
+def _owners_of_tags(request: MemberRequest) -> Any:
+    """Everybody for who may name an owner; for others those who are one."""
+    users = list_users().prefetch_related(None)
+    if may_change(request):
+        return users
+    standing = live_tags().exclude(owner_id=None).values("owner_id")
+    groups = list_groups().exclude(owner_id=None).values("owner_id")
+    return users.filter(Q(pk__in=standing.order_by()) | Q(pk__in=groups.order_by()))
+
+
 # --- Groups -----------------------------------------------------------------------------------------------------
 
 
@@ -138,12 +164,14 @@ def group_edit(request: MemberRequest, pk: int) -> HttpResponse:
         )
         return _back(request, _("标签组已保存"))
     tags = list(live_tags().filter(group=group))
+    readers, hidden = _readers(request, [tag.pk for tag in tags])
     context = {
         "group": group,
         "can_change": dictionary.is_editable(group),
         "owners": list_users().prefetch_related(None),
         "tags": len(tags),
-        "readers": tag_readers.readers_of([tag.pk for tag in tags]),
+        "readers": readers,
+        "hidden_readers": hidden,
         "people": sum(count_people_per_tag([tag.pk for tag in tags]).values()),
     }
     return render(request, "tagging/tag_group.html", context)
@@ -216,8 +244,9 @@ def tag_create(request: MemberRequest, pk: int) -> HttpResponse:
 def tag_detail(request: MemberRequest, pk: int) -> HttpResponse:
     """What a tag means, how many carry it, who put it, who reads it, and the latest marks within one's scope."""
     tag = get_object_or_404(live_tags(), pk=pk)
-    marks = recent_marks(tag.pk, visible_contacts(request.scope), RECENT)
+    marks = recent_marks(tag.pk, _named_people(request), RECENT)
     names = _owner_names([tag, tag.group])
+    readers, hidden = _readers(request, [tag.pk])
     actors = dict(
         User.objects.filter(pk__in={mark.actor_id for mark in marks if mark.actor_id}).values_list("pk", "display_name")
     )
@@ -227,12 +256,13 @@ def tag_detail(request: MemberRequest, pk: int) -> HttpResponse:
         "owner_name": names.get(tag.owner_id or tag.group.owner_id, ""),
         "people": count_people_per_tag([tag.pk]).get(tag.pk, 0),
         "origins": count_marks_by_origin(tag.pk),
-        "readers": tag_readers.readers_of([tag.pk]),
+        "readers": readers,
+        "hidden_readers": hidden,
         "marks": [
             {"mark": mark, "person": mark.contact.root or mark.contact, "by": actors.get(mark.actor_id or 0, ""), "came": came.get(mark.via or "")}
             for mark in marks
         ],
-        "owners": list_users().prefetch_related(None),
+        "owners": list_users().prefetch_related(None) if may_change(request) else (),
         "colours": Colour.choices,
         "can_edit": may_change(request),
         "can_merge": tag.group.kind != TagGroup.Kind.PERSONAL and may_change(request),
@@ -302,7 +332,7 @@ def _back(request: HttpRequest, text: str) -> HttpResponse:
 def group_conflicts(request: MemberRequest, pk: int) -> HttpResponse:
     """Who carries several tags of an exclusive group, within one's scope."""
     group = get_object_or_404(list_groups(), pk=pk)
-    torn = exclusive.conflicting_people(group, visible_contacts(request.scope)).select_related("owner")
+    torn = exclusive.conflicting_people(group, _named_people(request)).select_related("owner")
     conflicts = exclusive.conflicts_of(group, list(torn.order_by("pk")[: exclusive.AT_ONCE]))
     context = {
         "group": group,

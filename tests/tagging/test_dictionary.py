@@ -17,7 +17,7 @@ from tagging.services.ordering import new_orders
 from tenants.audit import SYSTEM
 from tests.support import tagging
 from tests.support.contacts import make_store
-from tests.support.core import in_thread, log_in
+from tests.support.core import in_thread, log_in, make_user
 from tests.support.tagging import tree_of
 from wecom_bridge.models import OutboundCommand
 
@@ -115,6 +115,25 @@ def test_only_who_sees_everybody_changes_the_dictionary(acme, corp):
     assert (tag.name, tag.deleted_at, TagGroup.objects.count()) == ("敏感肌", None, 1)
     page = client.get("/tags/").content.decode()
     assert "敏感肌" in page and "新建标签组" not in page and "修改说明" not in client.get(f"{one}/").content.decode()
+
+
+def test_names_of_what_reads_a_tag_are_told_only_to_who_may_see_them(acme, corp, person):
+    tag = tagging.make_tag("敏感肌", corp=corp)
+    Rule.objects.create(
+        name="秘密规则",
+        tree=tree_of({"field": "tag", "op": "any", "value": [tag.pk]}),
+        actions=[],
+        created_at=clock.now(),
+    )
+    tagging.put_tag(person.follows.get(), tag)
+    closed = log_in(make_user(permissions=["tags.view"])).get(f"/tags/{tag.pk}/").content.decode()
+    assert "秘密规则" not in closed and "另有 1 处" in closed and "王姐" not in closed
+    opened = (
+        log_in(make_user(permissions=["tags.view", "rules.view", "contacts.view"]))
+        .get(f"/tags/{tag.pk}/")
+        .content.decode()
+    )
+    assert "秘密规则" in opened and "另有" not in opened and "王姐" in opened
 
 
 def test_a_name_too_long_for_a_tag_is_compared_with_nothing(acme, corp):
