@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from conditions.compiler import compile_tree
 from contacts.models import Follow, Relation, Stage
 from tagging import actions
-from tagging.models import FollowTag, PreTag, Rule, RuleMatch, Segment, SegmentEntry, SegmentPin, Tag, TagGroup
+from tagging.models import FollowTag, PreTag, Rule, Segment, SegmentEntry, SegmentPin, Tag, TagGroup
 from tagging.tag_readers import Reader, tags_named
 
 CARRIED = (FollowTag.State.ON, FollowTag.State.ADDING)
@@ -116,16 +116,6 @@ def live_segments() -> QuerySet[Segment]:
 def enabled_rules() -> QuerySet[Rule]:
     """Rules that act, in the order in which they take their turn."""
     return Rule.objects.filter(state=Rule.State.ON).order_by("position", "id")
-
-
-def recent_runs(rule: Rule) -> QuerySet[RuleMatch]:
-    """Who started to match, when, and what was done; newest first."""
-    return RuleMatch.objects.filter(rule=rule).select_related("contact").order_by("-entered_at", "-id")
-
-
-def count_runs(rule: Rule, since: datetime) -> int:
-    """How many people the rule acted upon since an instant."""
-    return RuleMatch.objects.filter(rule=rule, entered_at__gte=since, outcome__has_key="actions").count()
 
 
 def marks_of_person(root_id: int) -> QuerySet[FollowTag]:

@@ -23,7 +23,6 @@ from tagging.queries import exactly
 from tagging.segments import Use
 from tagging.tag_readers import Reader, tags_named
 
-PEOPLE_SOURCES = ("segment", "tree", "contacts")
 NAMES_SHOWN = 10
 Sql = tuple[str, tuple[Any, ...]]
 
