@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from benchmarks import segments_world
 from benchmarks.harness import Benchmark, Stopwatch, Unfair, require_durable_server
@@ -66,17 +66,31 @@ class SegmentSql(Benchmark):
             self.found["yardstick"] = self._counted()
         return watch.seconds
 
-    def _counted(self) -> list[int]:
+    def _counted(self) -> list[tuple[int, str]]:
+        """Of each segment how many people, and the digest of who they are."""
         from tagging.models import SegmentChange, SegmentEntry
 
-        counted = [SegmentEntry.objects.filter(segment=segment).count() for segment in self.segments]
-        if SegmentChange.objects.count() != sum(counted):
+        entries = [self._digest(SegmentEntry, segment) for segment in self.segments]
+        if [self._digest(SegmentChange, segment) for segment in self.segments] != entries:
             raise Unfair("not every entry has its change")
-        return counted
+        return entries
+
+    @staticmethod
+    def _digest(model: Any, segment: Any) -> tuple[int, str]:
+        from django.db import connection
+
+        table = model._meta.db_table
+        sql = f"SELECT count(*), coalesce(md5(string_agg(contact_id::text, ',' ORDER BY contact_id)), '') FROM {table} WHERE segment_id = %s"
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [segment.pk])
+            count, digest = cursor.fetchone()
+        return count, digest
 
     def compare(self) -> None:
         self.detail["entries"] = self.found["subject"]
-        if self.found["subject"] != self.found["yardstick"] or not any(self.found["subject"]):
+        if self.found["subject"] != self.found["yardstick"] or not any(
+            count for count, _digest in self.found["subject"]
+        ):
             raise Unfair(f"not the same people: {self.found}")
 
     @contextmanager
