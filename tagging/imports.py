@@ -1,7 +1,7 @@
 """预打标签 from a file: whose (phone or unionid), which tags, for how long it waits."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,11 +22,13 @@ from tagging.models import FollowTag, PreTag, TagGroup
 from tagging.queries import live_tags
 from tagging.services import pretags
 from tagging.services.marks import mark_tags
+from tagging.similar import LONGEST
 from tenants.audit import Actor
 
 SLICE = 2_000
 DAYS, MOST_DAYS = 180, 730
-_BETWEEN = re.compile(r"[、,,;;|]+")
+_BETWEEN = re.compile(r"([、,,;;|]+)")
+MOST_PIECES = 200  # of one cell
 
 
 def columns(heads: Sequence[str]) -> list[Column]:
@@ -62,7 +64,7 @@ def _tags() -> Read:
             known.setdefault(f"{tag.group.name}/{tag.name}", []).append(tag.pk)
 
     def read(value: Any) -> list[int]:
-        names = [name.strip() for name in _BETWEEN.split(str(value)) if name.strip()]
+        names = _names(str(value), known)
         found = []
         for name in names:
             ids = known.get(name, [])
@@ -74,6 +76,20 @@ def _tags() -> Read:
         return sorted(set(found))
 
     return read
+
+
+def _names(cell: str, known: Collection[str]) -> list[str]:
+    """The names of a cell. A name may hold what parts names: from each place on, the longest that is known counts as one."""
+    pieces = _BETWEEN.split(cell)[: 2 * MOST_PIECES]  # names at even places, what parts them at odd ones
+    names, place = [], 0
+    while place < len(pieces):
+        ends = range(min(len(pieces), place + 2 * LONGEST), place, -1)
+        joined = ((end, "".join(pieces[place:end]).strip()) for end in ends)
+        end, name = next(((end, name) for end, name in joined if name in known), (place + 1, pieces[place].strip()))
+        if name and not (end == place + 1 and place % 2):
+            names.append(name)
+        place = end
+    return names
 
 
 class PreTagging:

@@ -9,7 +9,9 @@ from contacts import arrivals, timeline
 from contacts.arrivals import NewKey
 from contacts.models import Contact, ContactPhone, Identity, ImportRun
 from contacts.services.imports import running
+from contacts.services.imports.registry import BadCell
 from scrm.lib import clock
+from tagging import imports
 from tagging.models import FollowTag, PreTag, Tag
 from tenants.audit import SYSTEM
 from tests.support import tagging
@@ -143,3 +145,13 @@ def test_only_who_sees_everybody_may_tag_whoever_arrives(acme, tag):
     assert client.get("/tags/pre/").status_code == 403
     run = tried("手机号,标签\n13800138000,敏感肌\n", "pretags", DataScope(user_id=client.user.pk, own=True))
     assert (run.rows_created, run.rows_rejected) == (0, 1)
+
+
+def test_a_name_that_holds_a_separator_is_one_tag_not_two(tag, corp, guide):
+    other = tagging.make_tag("敏感肌、油", corp=corp, group=tag.group)
+    read = imports._tags()
+    assert read(f"{tag.group.name}/敏感肌、油") == [other.pk]
+    assert read(f"{tag.group.name}/敏感肌、油、敏感肌") == sorted([tag.pk, other.pk])
+    assert read("敏感肌,") == [tag.pk]
+    with pytest.raises(BadCell):
+        read("敏感肌、没有的")
