@@ -69,10 +69,13 @@ def tell(change: Change) -> None:
 
 @dataclass(frozen=True)
 class Use:
-    """One thing that uses a segment: what it is called (规则「…」) and its page."""
+    """One thing that uses a segment: what it is called (规则「…」) and its page. permission: without it one learns only that there is
+    something; is_scoped: it must be held for everybody."""
 
     words: str
     url: str = ""
+    permission: str = ""
+    is_scoped: bool = False
 
     def __str__(self) -> str:
         return self.words

@@ -89,12 +89,13 @@ def ids_sql(queryset: QuerySet[Any]) -> Sql:
     return sql, tuple(params)
 
 
-def uses_of_segment(segment_id: int) -> Iterator[Use | str]:
+def uses_of_segment(segment_id: int) -> Iterator[Use]:
     """SOPs not ended and broadcasts not released that read a segment."""
-    yield from _sops_reading("segment", segment_id)
+    for sop in _sops_reading("segment", segment_id):
+        yield Use(sop, permission="sops.view", is_scoped=True)
     for broadcast in _unreleased().filter(audience__segment=segment_id):
         words = _("群发「%(name)s」") % {"name": broadcast.name}
-        yield Use(words, reverse("campaigns:broadcast_detail", args=[broadcast.pk]))
+        yield Use(words, reverse("campaigns:broadcast_detail", args=[broadcast.pk]), "broadcasts.view", is_scoped=True)
 
 
 def uses_of_stage(stage_id: int) -> Iterator[str]:

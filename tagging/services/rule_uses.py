@@ -17,7 +17,11 @@ def uses_of_segment(segment_id: int) -> Iterator[Use]:
     for rule in enabled_rules():
         hears = rule.when.get("kind") == "segment" and rule.when.get("segment") == segment_id
         if hears or segment_id in values_read(rule.tree, "segment") or _acts_on(rule, ("segment", segment_id)):
-            yield Use(_("规则「%(name)s」") % {"name": rule.name}, reverse("tagging:rule_detail", args=[rule.pk]))
+            yield Use(
+                _("规则「%(name)s」") % {"name": rule.name},
+                reverse("tagging:rule_detail", args=[rule.pk]),
+                "rules.view",
+            )
 
 
 def uses_of_field(key: str) -> Iterator[str]:

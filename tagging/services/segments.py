@@ -146,8 +146,9 @@ def archive_segment(segment: Segment, *, by: Actor) -> None:
     locks.lock_in_transaction(NAMES)  # nobody begins to read it meanwhile
     for other in readers_of(segment.pk):
         raise UserError(_("人群「%(name)s」还在引用它,请先修改那个人群") % {"name": other.name})
-    for what in listeners.uses_of(segment.pk):
-        raise UserError(_("%(what)s还在使用它,请先修改或停用") % {"what": what})
+    uses = list(listeners.uses_of(segment.pk))
+    if uses:  # their names stand on the page, for who may see them
+        raise UserError(_("还有 %(n)d 处在使用它(见「用在哪里」),请先修改或停用") % {"n": len(uses)})
     segment.archived_at = clock.now()
     segment.builder = ""
     segment.save(update_fields=["archived_at", "builder"])

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.access import MemberRequest, requires
+from accounts.scope import data_scope
 from conditions.explain import explain
 from conditions.render import in_words
 from conditions.schema import problems_of
@@ -47,6 +48,19 @@ def segment_list(request: MemberRequest) -> HttpResponse:
     return render(request, "tagging/segment_list.html", context)
 
 
+def _uses(request: MemberRequest, segment: Segment) -> tuple[list[listeners.Use], int]:
+    """What uses it, as far as she may know it, and how many other things do."""
+
+    def is_open(use: listeners.Use) -> bool:
+        held = not use.permission or use.permission in request.permissions
+        scope = data_scope(request.user, use.permission or None, grants=request.grants)
+        return held and (not use.is_scoped or scope.sees_all)
+
+    uses = list(listeners.uses_of(segment.pk))
+    shown = [use for use in uses if is_open(use)]
+    return shown, len(uses) - len(shown)
+
+
 @require_GET
 @requires("segments.view")
 def segment_detail(request: MemberRequest, pk: int) -> HttpResponse:
@@ -58,11 +72,13 @@ def segment_detail(request: MemberRequest, pk: int) -> HttpResponse:
         request.GET.get("cursor", ""),
     )
     now = clock.now()
+    uses, hidden_uses = _uses(request, segment)
     context = {
         "segment": segment,
         "as_of": segment_state.as_of(segment, now),
         "is_stale": segment.archived_at is None and segment_state.is_stale(segment, now),
-        "uses": list(listeners.uses_of(segment.pk)),
+        "uses": uses,
+        "hidden_uses": hidden_uses,
         "pins": SegmentPin.objects.filter(segment=segment).count(),
         "can_import": "contacts.import" in request.permissions,
         "tone": TONES[segment.state],

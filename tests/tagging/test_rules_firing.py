@@ -22,6 +22,7 @@ from tenants.audit import SYSTEM
 from tenants.ledger.models import Job
 from tests.support import tagging
 from tests.support.consuming import built, enabled, members, named, settle, tag_action
+from tests.support.core import log_in, make_user
 from tests.support.tagging import tree_of
 from wecom_bridge.models import OutboundCommand
 
@@ -154,8 +155,12 @@ def test_a_segment_that_a_rule_reads_is_not_archived(at, corp, guide):
     tag = tagging.make_tag("普通", corp=corp)
     rule = enabled(tree_of({"field": "segment", "op": "none", "value": [segment.pk]}), tag_action(tag), name="打普通")
 
-    with pytest.raises(UserError, match="规则「打普通」"):
+    with pytest.raises(UserError, match="1 处"):
         segments.archive_segment(segment, by=SYSTEM)
+    page = f"/segments/{segment.pk}/"
+    assert "规则「打普通」" in log_in(make_user(permissions=["segments.view", "rules.view"])).get(page).content.decode()
+    closed = log_in(make_user(permissions=["segments.view"])).get(page).content.decode()
+    assert "规则「打普通」" not in closed and "另有 1 处" in closed
     rules.disable_rule(rule, by=SYSTEM)
     segments.archive_segment(segment, by=SYSTEM)
 
@@ -257,7 +262,7 @@ def test_entering_and_leaving_a_segment_and_a_stage_and_paying_wake_their_rules(
     assert carried() == {"标签0", "标签1", "标签2"}
     _happened(person, "order.paid", "large", "import", payload={"amount_minor": 10_000})
     assert carried() == {"标签0", "标签1", "标签2", "标签3"}
-    with pytest.raises(UserError, match="规则「进入」"):
+    with pytest.raises(UserError, match="2 处"):
         segments.archive_segment(segment, by=SYSTEM)
 
 
@@ -439,7 +444,7 @@ def test_a_rule_puts_people_on_a_fixed_list_which_wakes_the_rules_of_that_list(a
     _happened(person)
     settle()
     assert members(fixed) == {person.pk} and FollowTag.objects.get().tag.name == "在名单"
-    with pytest.raises(UserError, match="规则「加入」"):
+    with pytest.raises(UserError, match="2 处"):
         segments.archive_segment(fixed, by=SYSTEM)
 
 
