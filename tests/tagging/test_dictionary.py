@@ -11,6 +11,7 @@ from scrm.lib import clock
 from scrm.lib.errors import UserError
 from tagging import similar, tag_readers
 from tagging.models import FollowTag, Rule, TagGroup
+from tagging.rule_words import outcome_in_words
 from tagging.services import dictionary, exclusive, ordering
 from tagging.services.marks import mark_tags
 from tagging.services.ordering import new_orders
@@ -204,3 +205,8 @@ def test_of_two_tags_of_an_exclusive_group_put_on_at_the_same_instant_one_stands
     mark_tags([follow.pk], add=[oily.pk], origin="operator", by=SYSTEM)
     thread.result()
     assert list(FollowTag.objects.values_list("tag__name", flat=True)) == ["油皮"]
+
+
+def test_every_reason_for_doing_nothing_has_words(acme):
+    for reason in ("tags_merged", "merged", "first_sync"):
+        assert outcome_in_words({"baseline": reason}, Rule(name="规则"), ()), reason
