@@ -274,10 +274,9 @@ def test_nobody_waits_while_the_next_token_is_fetched(wecom, corp):
     refreshing = in_thread(lambda: gateway_for(corp).get_follow_users())
     wait_for(lambda: _is_asking(corp))
 
-    began = time.monotonic()
     assert gateway_for(corp).get_follow_users()
 
-    assert time.monotonic() - began < 1.0
+    assert refreshing.is_alive()  # the other one still waits for its answer
     assert refreshing.result() and gettokens(wecom) == 2
     assert row.expires_at > now
 
