@@ -310,7 +310,7 @@ CASES = {
     "dealer": Case(a_dealer, refuses=True, contacts__Dealer=1),
     "plan": Case(a_handover_plan, contacts__HandoverPlan=1),
     "unassigned": Case(a_count_of_the_unassigned, contacts__UnassignedCount=1),
-    "group tag set": Case(a_group_tag_set, contacts__GroupTagSet=1, contacts__GroupTag=2),
+    "group tag set": Case(a_group_tag_set, refuses=True, contacts__GroupTagSet=1, contacts__GroupTag=2),
     "group tag": Case(a_group_tag, contacts__GroupTag=1, contacts__GroupTagging=1),
     "view": Case(a_saved_view, refuses=True, contacts__SavedView=1),
     "columns": Case(a_choice_of_columns, contacts__ColumnChoice=1),
