@@ -52,7 +52,7 @@ def from_post(post: QueryDict, scope: DataScope = EVERYTHING) -> EditorGroup:
 def _read_root(post: QueryDict, scope: DataScope) -> EditorGroup:
     try:
         shape = json.loads(post.get("shape", "[]"))
-    except ValueError:
+    except (ValueError, RecursionError):
         shape = []
     root = _read(shape if isinstance(shape, list) else [], "r", post, scope, depth=0)
     assert isinstance(root, EditorGroup)

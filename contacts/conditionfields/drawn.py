@@ -34,10 +34,15 @@ def _read_events(root_ids: Sequence[int]) -> Mapping[int, Any]:
     return found
 
 
+def _named(leaf: Leaf) -> list[str]:
+    """The kinds a leaf names; it may not be valid yet."""
+    return [kind for kind in leaf.value if isinstance(kind, str)] if isinstance(leaf.value, list) else []
+
+
 def _sees_kinds(leaf: Leaf) -> list[str]:
     """Who asks for an order of events must be one who may see such events."""
     needed = {kind.key: kind.permission for kind in timeline.all_kinds()}
-    return [needed[key] for key in leaf.value or () if key in needed]
+    return [needed[key] for key in _named(leaf) if key in needed]
 
 
 def _read_share(root_ids: Sequence[int]) -> Mapping[int, Any]:
@@ -47,7 +52,7 @@ def _read_share(root_ids: Sequence[int]) -> Mapping[int, Any]:
 FIELDS = (
     Field(
         "events", _("行为先后"), FACTS, ValueType.SEQUENCE, read=_read_events, rows=_event_rows, value="kind", at="occurred_at",
-        options=_kinds, dirty_keys=lambda leaf: [f"event.{kind}" for kind in leaf.value or ()], leaf_permissions=_sees_kinds, order=10,
+        options=_kinds, dirty_keys=lambda leaf: [f"event.{kind}" for kind in _named(leaf)], leaf_permissions=_sees_kinds, order=10,
     ),
     Field("share", _("随机分组"), PERSON, ValueType.SHARE, read=_read_share, expression=lambda _now: F("pk"), order=90),
 )  # fmt: skip

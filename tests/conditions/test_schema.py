@@ -128,5 +128,6 @@ def test_a_monstrous_tree_is_refused_before_it_is_looked_at(acme, tree):
 
 
 def test_an_order_of_events_without_events_is_refused(acme):
-    tree = {"version": 1, "root": {"field": "events", "op": "in_order"}}
-    assert problems_of(tree, Asker(frozenset(), frozenset()))
+    for value in ({}, {"value": 5}, {"value": [1, 2]}):
+        tree = {"version": 1, "root": {"field": "events", "op": "in_order", **value}}
+        assert problems_of(tree, Asker(frozenset(), frozenset()))
