@@ -30,8 +30,8 @@ Action = Mapping[str, Any]
 
 
 def _fields() -> list[CustomField]:
-    """Those that everybody may see: whoever makes rules writes no others."""
-    return custom.open_to_all(custom.fields_in_use())
+    """Those that everybody may see and edit: whoever makes rules writes no others, as files do not."""
+    return [field for field in custom.open_to_all(custom.fields_in_use()) if not field.edit_roles]
 
 
 def _field(action: Action) -> CustomField | None:

@@ -90,7 +90,7 @@ def unchecked() -> Iterator[bool]:
     For many rows: the server forgets what it has prepared.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        may = connection.pg_version >= 150_000  # type: ignore[attr-defined]
+        may = connection.pg_version >= 150_000  # type: ignore[attr-defined]  # the stubs know every database, this is PostgreSQL
         if may:
             cursor.execute("SELECT has_parameter_privilege('session_replication_role', 'SET')")
             (may,) = cursor.fetchone()

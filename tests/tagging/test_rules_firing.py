@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.db import transaction
 
+from accounts.models import Role
 from conditions import dirty
 from conditions.tree import EVERYONE
 from contacts.models import Contact, CustomField, Stage, TimelineEvent, Todo
@@ -13,7 +14,7 @@ from contacts.services.stages import change_stage
 from contacts.timeline import NewEvent, record_events
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
-from tagging import causes
+from tagging import actions, causes
 from tagging.models import FollowTag, Rule, RuleEvent, RuleMatch, RuleSlot, RuleVersion, Segment, TagGroup
 from tagging.policy import RUNS_A_DAY
 from tagging.services import rule_backfill, rule_dry_run, rule_schedule, rules, segments
@@ -22,6 +23,7 @@ from tenants.audit import SYSTEM
 from tenants.ledger.models import Job
 from tests.support import tagging
 from tests.support.consuming import built, enabled, members, named, settle, tag_action
+from tests.support.contacts import make_field
 from tests.support.core import log_in, make_user
 from tests.support.tagging import tree_of
 from wecom_bridge.models import OutboundCommand
@@ -336,8 +338,8 @@ def test_a_schedule_acts_once_per_time_on_all_who_match_then_and_skips_what_is_t
 )
 def test_a_schedule_keeps_the_merchants_clock_through_summer_time_and_short_months(monkeypatch, when, after, expected):
     monkeypatch.setattr(rule_schedule, "zone", lambda: ZoneInfo("Europe/Berlin"))
-    read = lambda text: datetime.fromisoformat(text).replace(tzinfo=UTC)  # noqa: E731
-    assert rule_schedule.next_slot({"kind": "schedule", **when}, read(after)) == read(expected)
+    begins, follows = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (after, expected))
+    assert rule_schedule.next_slot({"kind": "schedule", **when}, begins) == follows
 
 
 # --- Order, contradictions, taking back -------------------------------------------------------------------------
@@ -540,3 +542,13 @@ def test_a_rule_takes_off_what_it_put_on_and_nobody_elses(at, corp, guide):
         _happened(one, key=f"again{number}")
     settle()
     assert [mark.follow for mark in FollowTag.objects.all()] == [follow] and hers != follow
+
+
+def test_no_rule_fills_a_field_that_only_some_may_edit(acme):
+    role = Role.objects.get(key="hq")
+    closed = make_field("信用额度", edit_roles=[role.pk])
+    free = make_field("肤质")
+    said = {
+        field.key: actions.problems_of([{"kind": "field", "key": field.key, "value": "高"}]) for field in (closed, free)
+    }
+    assert said[closed.key] and not said[free.key]
