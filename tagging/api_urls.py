@@ -15,8 +15,7 @@ urlpatterns = [
     path("contacts/<int:pk>/tags/", tags.ContactTags.as_view({"get": "list"}), name="api_contact_tags"),
     path("segments/", segments.SegmentList.as_view(), name="api_segments"),
     path("segments/<int:pk>/", segments.SegmentDetail.as_view(), name="api_segment"),
-    path("segments/<int:pk>/entries/", segments.SegmentMembers.as_view(), name="api_segment_entries"),
-    path("segments/<int:pk>/members/", segments.SegmentMembers.as_view(), name="api_segment_members"),
+    path("segments/<int:pk>/entries/", segments.SegmentEntries.as_view(), name="api_segment_entries"),
     path(
         "segments/<int:pk>/explain/", segments.SegmentExplain.as_view({"get": "retrieve"}), name="api_segment_explain"
     ),

@@ -16,7 +16,6 @@ from contacts.services.imports.registry import register_import_kind
 from contacts.services.merging import on_merged
 from tagging import actions, comparing, erasers, fields, handlers, listing, queries, sources, tag_readers
 from tagging import segments as listeners
-from tagging.imports import KIND
 from tagging.models import PreTag, RuleEvent, RuleMatch, SegmentChange, SegmentSize, TagMergeMove
 from tagging.services import (
     inheriting,
@@ -40,6 +39,7 @@ from tagging.services.acting_people import FIELD, OWNER, SEGMENT, TODO
 from tagging.services.bulk import TAGS, sources_of
 from tagging.services.bulk_lists import LISTS
 from tagging.services.marks import MARK_COMMAND
+from tagging.services.pretag_imports import KIND
 from tagging.services.tag_commands import COMMANDS
 from tagging.views.tags import person_panel
 from tenants import lanes, quiet, retention

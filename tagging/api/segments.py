@@ -38,7 +38,7 @@ class SegmentRow(serializers.ModelSerializer[Segment]):
         fields = ("id", "name", "kind", "state", "size", "fresh_at", "last_error", "tree", "tree_version", "created_at")
 
 
-class MemberRow(serializers.ModelSerializer[SegmentEntry]):
+class EntryRow(serializers.ModelSerializer[SegmentEntry]):
     """A root contact in a segment."""
 
     class Meta:
@@ -70,11 +70,11 @@ class _ByEntry(CursorPage):
     ordering = "-id"
 
 
-class SegmentMembers(generics.ListAPIView[SegmentEntry]):
+class SegmentEntries(generics.ListAPIView[SegmentEntry]):
     """Who is in a segment, newest entries first."""
 
     required_scope = "segments"
-    serializer_class = MemberRow
+    serializer_class = EntryRow
     pagination_class = _ByEntry
 
     def get_queryset(self) -> Any:

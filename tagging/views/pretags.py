@@ -22,10 +22,10 @@ from scrm.lib.errors import UserError
 from scrm.lib.numbers import whole_number
 from scrm.lib.paging import keyset_page, pager
 from scrm.lib.privacy import mask_text
-from tagging.imports import DAYS, KIND
 from tagging.models import PreTag, Tag, TagGroup
 from tagging.queries import live_tags
 from tagging.services import pretags
+from tagging.services.pretag_imports import DAYS, KIND
 
 MOST_LINES = 5_000
 State = PreTag.State

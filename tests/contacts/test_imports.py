@@ -1,6 +1,5 @@
 """Files of 客户资料: tried without a trace, brought in by row, resumed, taken back, and never more than the file says."""
 
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -18,8 +17,6 @@ from contacts.models import (
     ContactPhone,
     CustomField,
     DetailChange,
-    ImportHead,
-    ImportRow,
     ImportRun,
     ImportState,
     OwnershipChange,
@@ -28,25 +25,24 @@ from contacts.models import (
     TimelineEvent,
 )
 from contacts.services.custom_values import MAX_KEYS
-from contacts.services.details import change_details
-from contacts.services.imports import files, people, running, staging, writing
-from contacts.services.imports.registry import BadCell, import_kind
+from contacts.services.imports import people, running
+from contacts.services.imports.registry import BadCell
 from contacts.services.search import people_text
 from scrm.lib import clock
-from scrm.lib.errors import Conflict, UserError
+from scrm.lib.errors import UserError
 from tenants.audit import SYSTEM
-from tenants.ledger.models import AuditEntry, Job
 from tests.support.campaigns import at_time, local
 from tests.support.contacts import make_contact, make_follow, make_identity, make_member, make_stages, make_store
 from tests.support.imports import (
     assert_adds_up,
     brought_in,
+    cast,
     figures,
     problems,
     reject_lines,
     taken_back,
+    told_of,
     tried,
-    upload,
     work,
 )
 
@@ -56,14 +52,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _files(settings: Any, tmp_path: Any) -> None:
     settings.MEDIA_ROOT = tmp_path
-
-
-def cast(count: int = 3) -> list[Contact]:
-    """People with external_userids wm1, wm2 …"""
-    found = [make_contact(f"客户{n}") for n in range(1, count + 1)]
-    for n, person in enumerate(found, start=1):
-        make_identity(person, value=f"wm{n}")
-    return found
 
 
 def test_today_is_the_merchants_day() -> None:
@@ -255,18 +243,6 @@ def test_an_undo_sets_back_what_is_still_as_made_and_counts_the_rest() -> None:
     assert ImportRun.objects.get(pk=run.pk).state == ImportState.UNDONE
 
 
-def told_of(person: Contact) -> list[tuple[str, Any, Any]]:
-    """What the timeline says of a person's values, each change belonging to a fact that names its field."""
-    rows = TimelineEvent.objects.filter(contact=person, kind="details.changed", actor="system")
-    facts = {event.occurred_at: set(event.payload["fields"]) for event in rows}
-    changes = DetailChange.objects.filter(contact=person).order_by("changed_at", "key")
-    named: dict[Any, set[str]] = {}
-    for change in changes:
-        named.setdefault(change.changed_at, set()).add(change.key)
-    assert named == facts
-    return [(change.key, change.before, change.after) for change in changes]
-
-
 def test_a_day_later_nothing_is_taken_back(time_machine: Any) -> None:
     cast(1)
     run = brought_in("external_userid,生日\nwm1,1990-01-01\n")
@@ -274,232 +250,6 @@ def test_a_day_later_nothing_is_taken_back(time_machine: Any) -> None:
     ImportRun.objects.filter(pk=run.pk).update(finished_at=clock.now() - timedelta(hours=24, seconds=1))
     with pytest.raises(UserError, match="24 小时"):
         running.undo(run.pk, by=SYSTEM)
-
-
-def slices_of(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    monkeypatch.setattr(running, "import_kind", lambda key: replace(import_kind(key), slice_rows=rows))
-
-
-class Killed(BaseException):
-    """The worker is gone in the middle."""
-
-
-def test_a_killed_worker_goes_on_at_the_next_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    cast(12)
-    slices_of(monkeypatch, 3)
-    monkeypatch.setattr(staging, "SLICE", 5)
-    text = "external_userid,新增手机号\n" + "".join(f"wm{n},138000000{n:02d}\n" for n in range(1, 13))
-
-    reached = running._reached
-    calls = {"n": 0}
-
-    def dying(*args: Any) -> None:
-        calls["n"] += 1
-        reached(*args)
-        if calls["n"] % 3 == 0:
-            raise Killed
-
-    monkeypatch.setattr(running, "_reached", dying)
-    run = running.take_upload(import_kind("contacts"), upload(text), people_scope(), by=SYSTEM)
-    running.check(run.pk, run.mapping, by=SYSTEM)
-    for _attempt in range(3):
-        try:
-            work()
-        except Killed:
-            continue
-    running.start(run.pk, acts=False, by=SYSTEM)
-    calls["n"] = 0
-    with pytest.raises(Killed):
-        work()
-    run.refresh_from_db()
-    assert ContactPhone.objects.count() == run.rows_updated == run.applied_line - 1 == 6
-    for _attempt in range(3):
-        try:
-            work()
-        except Killed:
-            continue
-    run.refresh_from_db()
-    assert (run.state, figures(run)) == (ImportState.DONE, (0, 12, 0, 0))
-    assert ContactPhone.objects.count() == 12
-
-
-def people_scope() -> DataScope:
-    return DataScope(user_id=0, sees_all=True)
-
-
-def test_a_job_given_up_is_resumed_where_it_stood(monkeypatch: pytest.MonkeyPatch) -> None:
-    cast(6)
-    run = tried("external_userid,新增手机号\n" + "".join(f"wm{n},1380000000{n}\n" for n in range(1, 7)))
-    slices_of(monkeypatch, 2)
-    write = writing._write_phones
-
-    def failing(part: Any, now: Any) -> None:
-        if part.after >= 4:
-            raise RuntimeError("disk")
-        write(part, now)
-
-    monkeypatch.setattr(writing, "_write_phones", failing)
-    running.start(run.pk, acts=False, by=SYSTEM)
-    work()
-    assert Job.objects.get(pk=ImportRun.objects.get(pk=run.pk).job_id).state == Job.State.FAILED
-    assert ContactPhone.objects.count() == 4
-    monkeypatch.setattr(writing, "_write_phones", write)
-    running.start(run.pk, acts=False, by=SYSTEM)
-    work()
-    run.refresh_from_db()
-    assert (run.state, figures(run)) == (ImportState.DONE, (0, 6, 0, 0))
-    assert ContactPhone.objects.count() == 6
-
-
-def test_a_double_start_is_one_run_and_one_before_the_trial_is_refused() -> None:
-    cast(1)
-    run = running.take_upload(
-        import_kind("contacts"), upload("external_userid,生日\nwm1,1990-01-01\n"), people_scope(), by=SYSTEM
-    )
-    with pytest.raises(Conflict):
-        running.start(run.pk, acts=False, by=SYSTEM)
-    running.check(run.pk, run.mapping, by=SYSTEM)
-    running.check(run.pk, run.mapping, by=SYSTEM)
-    work()
-    first = running.start(run.pk, acts=False, by=SYSTEM)
-    second = running.start(run.pk, acts=True, by=SYSTEM)
-    assert (first.job_id, second.acts) == (second.job_id, False)
-    work()
-    running.start(run.pk, acts=False, by=SYSTEM)
-    assert Job.objects.filter(kind=running.RUN).count() == Job.objects.filter(kind=running.CHECK).count() == 1
-    assert AuditEntry.objects.filter(action="import.started").count() == 1
-
-
-def test_two_uploads_of_the_same_rows_end_as_one() -> None:
-    cast(2)
-    text = "external_userid,新增手机号\nwm1,13800000001\nwm2,13800000002\n"
-    first, second = tried(text), tried(text)
-    assert figures(first) == figures(second) == (0, 2, 0, 0)
-    for run in (first, second):
-        running.start(run.pk, acts=False, by=SYSTEM)
-    work()
-    first.refresh_from_db()
-    second.refresh_from_db()
-    assert (figures(first), figures(second)) == ((0, 2, 0, 0), (0, 0, 2, 0))
-    assert ContactPhone.objects.count() == 2
-
-
-def test_a_run_goes_by_the_trial_except_for_whom_somebody_changed_since(monkeypatch: pytest.MonkeyPatch) -> None:
-    cast(6)
-    first, second, third, fourth, _fifth, sixth = Contact.objects.order_by("pk")
-    run = tried(
-        "external_userid,生日,新增手机号\n"
-        + "".join(f"wm{n},1990-01-0{n},1380000000{n}\n" for n in range(1, 7))
-        + "wm7,1990-01-07,\n"
-    )
-    change_details(first.pk, by=SYSTEM, birthday=date(1980, 1, 1))
-    change_details(second.pk, by=SYSTEM, birthday=date(1990, 1, 2))
-    ContactPhone.objects.create(contact=second, phone="+8613800000002", source="order", created_at=clock.now())
-    ContactPhone.objects.create(contact=third, phone="+8613800000003", source="order", created_at=clock.now())
-    make_identity(make_contact("后来的"), value="wm7")
-    judged: list[Any] = []
-    judge = people._judge
-
-    def listening(part: Any, lines: Any = None) -> bool:
-        judged.append(lines)
-        return judge(part, lines)
-
-    monkeypatch.setattr(people, "_judge", listening)
-    running.start(run.pk, acts=False, by=SYSTEM)
-    work()
-    run.refresh_from_db()
-    assert judged == [[2, 3, 4, 8], None], "wm7 means somebody now, so the whole slice was judged anew"
-    assert figures(run) == (0, 6, 1, 0)
-    assert told_of(first)[1] == ("contact.birthday", "1980-01-01", "1990-01-01")
-    assert not DetailChange.objects.filter(contact=second, key="contact.phone").exists()
-    assert ContactPhone.objects.get(contact=third).source == "order"
-
-    run = tried("external_userid,生日\nwm4,2000-01-04\nwm5,2000-01-05\nwm6,2000-01-06\n")
-    sixth.root = fourth
-    sixth.save(update_fields=["root"])
-    judged.clear()
-    running.start(run.pk, acts=False, by=SYSTEM)
-    work()
-    run.refresh_from_db()
-    assert (judged[0], figures(run)) == ([4], (0, 2, 0, 1))
-    assert "与第 2 行是同一位客户" in problems(run)[4]
-
-    run = tried("external_userid,生日\nwm4,2001-01-04\nwm5,2001-01-05\n")
-    change_details(fourth.pk, by=SYSTEM, birthday=date(2001, 1, 4))
-    judged.clear()
-    running.start(run.pk, acts=False, by=SYSTEM)
-    work()
-    run.refresh_from_db()
-    assert (judged, figures(run)) == ([[2]], (0, 1, 1, 0))
-
-    slices_of(monkeypatch, 1)
-    run = tried("手机号,external_userid,生日\n13900000001,,2002-01-04\n,wm4,2002-01-05\n")
-    assert figures(run) == (0, 1, 0, 1)
-    ContactPhone.objects.create(contact=fourth, phone="+8613900000001", source="order", created_at=clock.now())
-    running.start(run.pk, acts=False, by=SYSTEM)
-    work()
-    run.refresh_from_db()
-    fourth.refresh_from_db()
-    assert (figures(run), fourth.birthday) == ((0, 1, 0, 1), date(2002, 1, 4))
-    assert "与第 2 行是同一位客户" in problems(run)[3], "she is an earlier slice's line by now"
-
-
-def test_gb18030_and_a_broken_line_among_good_ones() -> None:
-    cast(3)
-    body = "客户ID,生日,custom.skin\nwm1,1990-01-01,油皮\nwm2,1990-01-02,\ue5e5坏\nwm3,1990-01-03,干皮\n".encode(
-        "gb18030"
-    )
-    lines = body.split(b"\n")
-    lines[2] = b"wm2,1990-01-02,\xff\xff"
-    run = brought_in(b"\n".join(lines))
-    assert figures(run) == (0, 2, 0, 1)
-    assert problems(run) == {3: "有无法识别的字符"}
-    assert reject_lines(run)[1][:2] == ["3", "有无法识别的字符"]
-
-
-def test_what_a_head_stood_for_is_remembered() -> None:
-    cast(1)
-    run = running.take_upload(
-        import_kind("contacts"), upload("编码甲,生日,生辰\nwm1,x,1990-01-01\n"), people_scope(), by=SYSTEM
-    )
-    assert run.mapping == {"birthday": 1}
-    running.check(run.pk, {"external": 0, "birthday": 2}, by=SYSTEM)
-    again = running.take_upload(
-        import_kind("contacts"), upload("生辰,编码甲,生日\n1990-01-01,wm1,x\n"), people_scope(), by=SYSTEM
-    )
-    assert again.mapping == {"birthday": 0, "external": 1}
-    assert ImportHead.objects.count() == 3
-
-
-@pytest.mark.parametrize(
-    ("text", "mapping", "reason"),
-    [
-        ("a,b\n1,2\n", {}, "认出每一行"),
-        ("a,b\n1,2\n", {"id": 0}, "没有要写入的列"),
-        ("a,b\n1,2\n", {"birthday": 1}, "认出每一行"),
-    ],
-)
-def test_columns_that_cannot_work_are_refused(text: str, mapping: dict[str, int], reason: str) -> None:
-    run = running.take_upload(import_kind("contacts"), upload(text), people_scope(), by=SYSTEM)
-    with pytest.raises(UserError, match=reason):
-        running.check(run.pk, mapping, by=SYSTEM)
-
-
-@pytest.mark.parametrize("body", [b"", b"\n\n", "客户编号\n".encode(), b"\x00\x01", b'"a\n'])
-def test_a_file_without_rows_is_refused_and_not_kept(body: bytes, tmp_path: Any) -> None:
-    with pytest.raises(UserError):
-        running.take_upload(import_kind("contacts"), upload(body), people_scope(), by=SYSTEM)
-    assert not list(tmp_path.glob("*/imports/*.upload"))
-
-
-def test_too_many_rows_end_the_trial_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staging, "MAX_ROWS", 2)
-    run = running.take_upload(import_kind("contacts"), upload("客户编号,生日\n1,\n2,\n3,\n"), people_scope(), by=SYSTEM)
-    running.check(run.pk, run.mapping, by=SYSTEM)
-    work()
-    run.refresh_from_db()
-    assert run.state == ImportState.FAILED
-    assert "拆分" in Job.objects.get(pk=run.job_id).last_error
 
 
 def test_custom_fields_stay_within_their_limit() -> None:
@@ -510,18 +260,6 @@ def test_custom_fields_stay_within_their_limit() -> None:
     assert figures(run) == (0, 1, 0, 0)
     run = brought_in("external_userid,custom.k1,custom.more\nwm1,y,z\n")
     assert f"最多 {MAX_KEYS}" in problems(run)[2]
-
-
-def test_files_and_rows_go_when_their_time_is_over(tmp_path: Any) -> None:
-    cast(1)
-    run = brought_in("external_userid,生日\nwm1,1990-01-01\n")
-    assert files.prune(clock.now() - timedelta(days=1), 10) == 0
-    assert files.prune(clock.now() + timedelta(seconds=1), 10) == 1
-    run.refresh_from_db()
-    assert not ImportRow.objects.exists()
-    assert not list(tmp_path.glob("*/imports/*.upload"))
-    assert run.rows_updated == 1
-    assert not running.can_undo(run)
 
 
 def test_a_slice_costs_the_same_whatever_it_holds() -> None:

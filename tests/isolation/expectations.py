@@ -394,7 +394,6 @@ TENANT_ROUTES: dict[str, Expect] = {
     "api_condition_fields": Route(),
     "api_segments": Route(),
     "api_segment": Route(pk="tagging.Segment"),
-    "api_segment_members": Route(pk="tagging.Segment"),
 }
 
 PLATFORM_ROUTES: dict[str, Expect] = {

@@ -9,14 +9,15 @@ from typing import Any
 from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from accounts.scope import EVERYTHING
+from accounts.scope import EVERYTHING, DataScope
 from contacts import longjobs
-from contacts.models import ImportRun, ImportState
+from contacts.models import Contact, DetailChange, ImportRun, ImportState, TimelineEvent
 from contacts.services.imports import running
 from contacts.services.imports.registry import import_kind
 from scrm.lib import clock
 from tenants.audit import SYSTEM
 from tenants.ledger.models import Job
+from tests.support.contacts import make_contact, make_identity
 
 
 def upload(text: str | bytes, name: str = "客户.csv") -> SimpleUploadedFile:
@@ -75,3 +76,28 @@ def problems(run: ImportRun) -> dict[int, str]:
 def reject_lines(run: ImportRun) -> list[list[str]]:
     path = Path(settings.MEDIA_ROOT) / Job.objects.get(pk=run.job_id).file_path
     return list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
+
+
+def cast(count: int = 3) -> list[Contact]:
+    """People with external_userids wm1, wm2 …"""
+    found = [make_contact(f"客户{n}") for n in range(1, count + 1)]
+    for n, person in enumerate(found, start=1):
+        make_identity(person, value=f"wm{n}")
+    return found
+
+
+def people_scope() -> DataScope:
+    """Of the account that brings the files in."""
+    return DataScope(user_id=0, sees_all=True)
+
+
+def told_of(person: Contact) -> list[tuple[str, Any, Any]]:
+    """What the timeline says of a person's values, each change belonging to a fact that names its field."""
+    rows = TimelineEvent.objects.filter(contact=person, kind="details.changed", actor="system")
+    facts = {event.occurred_at: set(event.payload["fields"]) for event in rows}
+    changes = DetailChange.objects.filter(contact=person).order_by("changed_at", "key")
+    named: dict[Any, set[str]] = {}
+    for change in changes:
+        named.setdefault(change.changed_at, set()).add(change.key)
+    assert named == facts
+    return [(change.key, change.before, change.after) for change in changes]
