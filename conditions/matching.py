@@ -1,18 +1,21 @@
 """Many trees for a few people: what they say, and when they may next say otherwise, in few statements.
 
-A leaf that stands in several trees is asked once. Each statement answers LEAVES of them, a column each: the planner's time grows
-with the columns, a round trip's does not.
+A leaf that stands in several trees is asked once, and what a set field holds once for all leaves about it (conditions.holdings). Each
+statement answers LEAVES of the others, a column each: the planner's time grows with the columns, a round trip's does not.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any, TypeVar
 
 from django.db.models import BooleanField, Case, Value, When
 
 from conditions.compiler.asking import Ask
 from conditions.compiler.trees import EVERYBODY, compile_node
+from conditions.holdings import gathered
 from conditions.people import people
 from conditions.recheck import boundaries_of, earliest
 from conditions.tree import Group, Leaf, Negation, Node, leaves, parse
@@ -22,6 +25,7 @@ PEOPLE = 1000
 Tree = dict[str, Any]
 Columns = dict[Hashable, Any]
 Said = tuple[int, dict[Hashable, Any]]
+Others = Callable[[bool, Sequence[int]], Iterator[dict[int, dict[Hashable, Any]]]]
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -35,11 +39,18 @@ def matches_of(trees: Mapping[Key, Tree], root_ids: Collection[int], now: dateti
     answered = {key: node for key, node in nodes.items() if all(leaf.key in known_keys for leaf in leaves(node))}
     found: dict[Key, set[int]] = {key: set() for key in answered}
 
+    holdings = gathered(asked, ask)
+    held = {leaf.key for holding in holdings for leaf in holding.leaves}
+
     def columns(alone: bool) -> Columns:
         how = replace(ask, alone=alone)
-        return {leaf.key: _column(compile_node(leaf, how)) for leaf in asked}
+        return {leaf.key: _column(compile_node(leaf, how)) for leaf in asked if leaf.key not in held}
 
-    for pk, known in _asked(columns, root_ids):
+    def others(alone: bool, ids: Sequence[int]) -> Iterator[dict[int, dict[Hashable, Any]]]:
+        how = replace(ask, alone=alone)
+        return (holding.answers(ids, how) for holding in holdings)
+
+    for pk, known in _asked(columns, root_ids, others):
         for key, node in answered.items():
             if holds(node, known):
                 found[key].add(pk)
@@ -94,8 +105,15 @@ def _column(held: Any) -> Any:
     return Case(When(held, then=Value(True)), default=Value(False), output_field=BooleanField())
 
 
-def _asked(columns: Callable[[bool], Columns], root_ids: Collection[int]) -> Iterator[Said]:
-    """(person, key of a column → its value) for those of the ids that are people. Most have no branches: half the work will do."""
+def _nothing_else(_alone: bool, _ids: Sequence[int]) -> Iterator[dict[int, dict[Hashable, Any]]]:
+    return iter(())
+
+
+def _asked(
+    columns: Callable[[bool], Columns], root_ids: Collection[int], others: Others = _nothing_else
+) -> Iterator[Said]:
+    """(person, key → value) for those of the ids that are people: of the columns, and of what the others say of all they are asked.
+    Most have no branches: half the work will do."""
     everybody = list(dict.fromkeys(root_ids))
     rooted = people().model._default_manager.filter(root__in=everybody)
     with_branches = set(rooted.order_by().values_list("root_id", flat=True).distinct())
@@ -103,7 +121,10 @@ def _asked(columns: Callable[[bool], Columns], root_ids: Collection[int]) -> Ite
         ids = [pk for pk in everybody if (pk in with_branches) is not alone]
         made = columns(alone) if ids else {}
         for start in range(0, len(ids), PEOPLE):
-            yield from _asked_of(made, ids[start : start + PEOPLE])
+            some = ids[start : start + PEOPLE]
+            besides = list(others(alone, some))
+            for pk, said in _asked_of(made, some):
+                yield pk, reduce(or_, (answers[pk] for answers in besides), said)
 
 
 def _asked_of(columns: Columns, ids: Sequence[int]) -> Iterator[Said]:

@@ -28,6 +28,11 @@ class Leaf:
         """The same for two leaves that ask the same."""
         return json.dumps([self.field, self.op, self.value, self.window, self.where, self.gap], sort_keys=True)
 
+    @property
+    def rows_key(self) -> str:
+        """The same for two leaves about the same rows of one field."""
+        return json.dumps([self.field, self.window, self.where], sort_keys=True)
+
     def __hash__(self) -> int:
         return hash(self.key)
 

@@ -76,7 +76,7 @@ def _sequence(field: Field, leaf: Leaf, ask: Ask) -> Q:
     if ask.sweep:
         found = Q(Swept(rows.values_list(field.person, field.value, field.at), leaf=leaf))
     else:
-        hers = [rows.filter(**{path: OuterRef("pk")}).values_list(field.value, field.at) for path in _paths(field, ask)]
+        hers = [rows.filter(**{path: OuterRef("pk")}).values_list(field.value, field.at) for path in paths(field, ask)]
         found = Q(InOrder(hers, leaf))
     return negate(found) if leaf.op == "not_in_order" else found
 
@@ -84,14 +84,15 @@ def _sequence(field: Field, leaf: Leaf, ask: Ask) -> Q:
 # --- Is there a row, and how much is it all together? --------------------------------------------------------------
 
 
-def _paths(field: Field, ask: Ask) -> list[str]:
+def paths(field: Field, ask: Ask) -> list[str]:
+    """From a row to the root it counts for: hers, and those of her branches where she may have any."""
     return [field.person] if ask.alone else [field.person, f"{field.person}__root"]
 
 
 def _exists(field: Field, rows: QuerySet[Any], ask: Ask) -> Q:
     if ask.sweep:
         return Q(Swept(rows.values_list(field.person)))
-    return reduce(or_, (Q(Exists(rows.filter(**{path: OuterRef("pk")}))) for path in _paths(field, ask)))
+    return reduce(or_, (Q(Exists(rows.filter(**{path: OuterRef("pk")}))) for path in paths(field, ask)))
 
 
 def _last_older_than(field: Field, rows: QuerySet[Any], at: datetime, ask: Ask) -> Q:
@@ -110,7 +111,7 @@ def _total(field: Field, rows: QuerySet[Any], measure: Any, ask: Ask) -> Any:
             Value(0),
             output_field=BigIntegerField(),
         )
-        for path in _paths(field, ask)
+        for path in paths(field, ask)
     ]
     return reduce(add, parts)
 

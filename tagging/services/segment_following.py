@@ -36,7 +36,7 @@ Origin = SegmentEntry.Origin
 
 def reads() -> set[str]:
     """Every key some live segment reads."""
-    return {key for segment in kept_up() for key in keys_of(segment)}
+    return {key for segment in kept_up().defer("tree") for key in keys_of(segment)}
 
 
 def kept_up() -> QuerySet[Segment]:
