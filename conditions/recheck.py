@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, DateTimeField, Func, Min, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models import Case, DateTimeField, Func, Max, Min, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.functions import Least
 from django.db.models.lookups import GreaterThan
 
@@ -17,6 +17,8 @@ from conditions.operators import ValueType
 from conditions.people import people
 from conditions.registry import Field
 from conditions.tree import Leaf, leaves, parse
+
+LAST = "last_older_than"
 
 
 def recheck_at(tree: dict[str, Any], contact_ids: Iterable[int], now: datetime) -> dict[int, datetime]:
@@ -47,9 +49,15 @@ def boundaries_of(field: Field, leaf: Leaf, now: datetime, *, alone: bool = Fals
     """Expressions over root contacts, null for never, of which the earliest is when the leaf may answer otherwise. alone: none of the
     people asked has branches."""
     found = of_values(field, leaf, now)
-    for rows, delay in rows_ahead(field, leaf, now):
-        found += _of_rows(field, rows, delay, alone=alone)
+    for delay in row_delays(field, leaf, now):
+        found += _of_rows(field, leaf, delay, now, alone=alone)
     return found
+
+
+def is_timed(leaf: Leaf, now: datetime) -> bool:
+    """Whether time alone may change what a leaf says of anybody."""
+    field = registry.find(leaf.field)
+    return field is not None and bool(of_values(field, leaf, now) or row_delays(field, leaf, now))
 
 
 def of_values(field: Field, leaf: Leaf, now: datetime) -> list[Any]:
@@ -62,14 +70,17 @@ def of_values(field: Field, leaf: Leaf, now: datetime) -> list[Any]:
     return own
 
 
-def rows_ahead(field: Field, leaf: Leaf, now: datetime) -> list[tuple[QuerySet[Any], timedelta]]:
-    """(rows, delay) of a leaf about rows: so long after the instant of each of these it may answer otherwise."""
-    if field.type not in registry.ROWS:
-        return []
-    rows = [(field.rows_for(leaf).filter(**{f"{field.at}__gt": now - delay}), delay) for delay in _delays(leaf, now)]
+def row_delays(field: Field, leaf: Leaf, now: datetime) -> list[timedelta]:
+    """How long after the instant of a row a leaf about rows may answer otherwise, shortest first."""
+    return _delays(leaf, now) if field.type in registry.ROWS else []
+
+
+def rows_ahead(field: Field, leaf: Leaf, after: datetime) -> QuerySet[Any]:
+    """The rows a leaf is about that are younger than an instant."""
+    rows = field.rows_for(leaf).filter(**{f"{field.at}__gt": after})
     if field.type == ValueType.FACTS or not isinstance(leaf.value, list):
         return rows
-    return [(one.filter(**{f"{field.value}__in": leaf.value}), delay) for one, delay in rows]
+    return rows.filter(**{f"{field.value}__in": leaf.value})
 
 
 def _if_ahead(boundary: Any, now: datetime) -> Any:
@@ -79,7 +90,7 @@ def _if_ahead(boundary: Any, now: datetime) -> Any:
 
 def _delays(leaf: Leaf, now: datetime) -> list[timedelta]:
     """How long after a row's instant the leaf may change its mind about it."""
-    if leaf.op in ("older_than", "last_older_than"):
+    if leaf.op in ("older_than", LAST):
         return [timedelta(days=leaf.value)]
     if leaf.window is None:
         return []
@@ -99,11 +110,13 @@ def _of_value(field: Field, now: datetime, delay: timedelta) -> Any:
     )
 
 
-def _of_rows(field: Field, rows: QuerySet[Any], delay: timedelta, *, alone: bool) -> list[Any]:
+def _of_rows(field: Field, leaf: Leaf, delay: timedelta, now: datetime, *, alone: bool) -> list[Any]:
+    """The first row to pass decides; of `last_older_than` the last."""
+    rows, pick = rows_ahead(field, leaf, now - delay), Max if leaf.op == LAST else Min
     return [
         _shifted(
             Subquery(
-                rows.filter(**{path: OuterRef("pk")}).values(path).annotate(_first=Min(field.at)).values("_first")
+                rows.filter(**{path: OuterRef("pk")}).values(path).annotate(_first=pick(field.at)).values("_first")
             ),
             delay,
         )

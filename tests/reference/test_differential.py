@@ -22,6 +22,7 @@ from tests.reference.changes import first_change
 from tests.reference.comparing import DIFFER, NOT_YET, Saying, Trees, kind_of, living_in, told
 from tests.reference.facts import Facts
 from tests.reference.worlds import World
+from tests.support.sweeping import swept_rechecks
 
 pytestmark = pytest.mark.django_db
 SEED = int(os.environ.get("SEED", "1"))
@@ -131,7 +132,8 @@ def _wait_for_changes(seeds: range, many: int) -> None:
             asked = {number: made.one() for number in range(many)}
             together = rechecks_of(asked, list(known.people), world.now)
             for number, tree in asked.items():
-                for kept in (recheck_at(tree, list(known.people), world.now), together[number]):
+                alone = recheck_at(tree, list(known.people), world.now)
+                for kept in (alone, together[number], swept_rechecks(tree, world.now)):
                     changes += _in_time(tree, kept, world, known)
     assert changes > len(seeds) * many, "time changed next to nothing: the worlds are too dull"
 
