@@ -100,3 +100,4 @@ def empty(*, forget_segments: bool = False) -> None:
     segment = ", tagging_segment, tagging_segmentsize, tagging_segmentpin" if forget_segments else ""
     with connection.cursor() as cursor:
         cursor.execute(f"TRUNCATE tagging_segmententry, tagging_segmentchange, conditions_dirtymark{segment}")
+        cursor.execute("UPDATE tagging_segment SET built_version = NULL")  # entries that are gone answer to nothing

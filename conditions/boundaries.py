@@ -57,16 +57,15 @@ def _ahead(tree: dict[str, Any], ids: list[int], now: datetime) -> tuple[str, An
 
 
 def _schedule_everybody(reader: str, tree: dict[str, Any], now: datetime) -> None:
-    """The same for everybody at once: rows are read once, and marks that stand as they should are left alone. One statement."""
+    """The same for everybody at once: rows are read once, and marks that stand as they should are left alone. One statement. What is
+    due waits to be worked off, and stays."""
     key, found = recheck_key(reader), sweeps.rechecks(tree, now)
     if found is None:
-        DirtyMark.objects.filter(
-            field_key=key, not_before__isnull=False
-        ).delete()  # not what waits to be worked off now
+        DirtyMark.objects.filter(field_key=key, not_before__gt=now).delete()
         return
     due, params = found
     with connection.cursor() as cursor:
-        cursor.execute(_REPLACE.format(marks=DirtyMark._meta.db_table, due=due), [*params, key, key, now, key])
+        cursor.execute(_REPLACE.format(marks=DirtyMark._meta.db_table, due=due), [*params, key, now, key, now, key])
         (earliest,) = cursor.fetchone()
     if earliest is not None:
         jobs.nudge(LANE, due_at=earliest)
@@ -74,7 +73,7 @@ def _schedule_everybody(reader: str, tree: dict[str, Any], now: datetime) -> Non
 
 _REPLACE = """
 WITH due AS MATERIALIZED (SELECT id, at FROM ({due}) AS ahead (id, at) WHERE at IS NOT NULL), gone AS (
-    DELETE FROM {marks} AS m WHERE m.field_key = %s AND m.not_before IS NOT NULL
+    DELETE FROM {marks} AS m WHERE m.field_key = %s AND m.not_before > %s
         AND NOT EXISTS (SELECT 1 FROM due WHERE due.id = m.contact_id AND due.at = m.not_before)
 ), made AS (
     INSERT INTO {marks} (contact_id, field_key, marked_at, not_before, is_backfill)

@@ -9,8 +9,9 @@ from contacts.models import Contact
 class Segment(models.Model):
     """人群: a condition tree with stored entries, or a fixed list.
 
-    built_version: the tree_version the entries answer to. builder: the token of whoever computes it now; an edit takes it away, and
-    what it writes is refused then. lease_until (wall time): when the server breaks that off at the latest.
+    built_version: the tree_version the entries answer to; None: to none, and they are computed as if for the first time. builder: the
+    token of whoever computes it now; an edit takes it away, and what it writes is refused then. lease_until (wall time): when the
+    server breaks that off at the latest.
     """
 
     class State(models.TextChoices):

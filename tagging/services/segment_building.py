@@ -4,12 +4,16 @@ A build is claimed under the lock of the marks' batches, so that none is between
 batches put the segment's people off. It ends under the same lock. Who builds is known by a session lock, which a killed process
 gives up at once, and by a token on the row, which an edit takes away: whoever lost it writes nothing. The server breaks a build
 off at the end of its lease.
+
+Who moves by a build is no news: the condition is new, or the entries were wrong. So where they answered to the condition before, a build
+leaves those alone whose own change waits; they are decided after it, as themselves.
 """
 
 import logging
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import QuerySet
@@ -22,12 +26,14 @@ from conditions.models import DirtyMark
 from conditions.people import people
 from conditions.reading import values_read
 from conditions.schema import ConditionInvalid, validate
+from contacts.models import Contact
 from scrm.lib import clock
 from tagging import matching
 from tagging import segments as listeners
 from tagging.models import Segment, SegmentChange, SegmentEntry, SegmentPin
-from tagging.services import segment_entries, segment_pins
-from tagging.services.segment_entries import NOTED, PINNED, own_key, reader, table
+from tagging.services import own_changes, segment_entries, segment_pins
+from tagging.services.segment_entries import NOTED, PINNED, keys_of, own_key, reader, table
+from tagging.services.segment_following import has_answers
 from tenants import jobs, locks
 from tenants.ledger.models import Job
 
@@ -239,7 +245,7 @@ WITH versions AS (SELECT %s::bigint AS segment_id, %s::bigint AS version), {{pin
 wanted AS MATERIALIZED ({{wanted}}),
 gone AS (
     DELETE FROM {{entries}} AS e
-    WHERE e.segment_id = %s AND NOT EXISTS (SELECT 1 FROM wanted WHERE wanted.contact_id = e.contact_id)
+    WHERE e.segment_id = %s AND NOT EXISTS (SELECT 1 FROM wanted WHERE wanted.contact_id = e.contact_id){{spared}}
     RETURNING e.segment_id, e.contact_id
 ), came AS (
     INSERT INTO {{entries}} (segment_id, contact_id, entered_at, origin)
@@ -249,23 +255,45 @@ gone AS (
 ), noted AS ({NOTED})
 SELECT (SELECT count(*) FROM came), (SELECT count(*) FROM gone)
 """
+# {people}: root ids of those whose own change waits.
+_WAITING = f"""
+news AS MATERIALIZED (SELECT DISTINCT found.id FROM ({{people}}) AS found (id)), waiting AS MATERIALIZED (
+    SELECT news.id AS contact_id FROM news UNION
+    SELECT c.id FROM news JOIN {Contact._meta.db_table} AS c ON c.root_id = news.id
+),
+"""
+_SPARED = " AND NOT EXISTS (SELECT 1 FROM waiting WHERE waiting.contact_id = e.contact_id)"
+_OF_OTHERS = "SELECT * FROM ({wanted}) AS e WHERE true" + _SPARED
 
 
 def _fill(claim: Claim) -> tuple[int, int]:
     """INSERT who is missing, DELETE who no longer belongs, note both; how many came and went."""
     segment, now, pk = claim.segment, claim.now, claim.segment.pk
     matched, given = matching.matching_sql(segment.tree, now)
-    entries, pinned, of_pins, wanted = table(SegmentEntry), "", [], _HOLDS.format(people=matched)
+    entries, pinned, wanted = table(SegmentEntry), "", _HOLDS.format(people=matched)
+    of_pins: list[Any] = []
+    waiting, spared, of_waiting = "", "", list[Any]()
     if SegmentPin.objects.filter(segment=segment).exists():
         everybody, of_all = people().values_list("pk").query.sql_with_params()
         pinned, of_pins = f"pinned AS MATERIALIZED ({PINNED}),", [pk]
         wanted, given = _HOLDS_OR_PINNED.format(people=matched, everybody=everybody), [*given, *of_all]
-    sql = _FILL.format(pinned=pinned, wanted=wanted, entries=entries)
-    params = [pk, segment.tree_version, *of_pins, *given, pk, pk, now, pk, Cause.BUILD, now, claim.job.pk]
+    if has_answers(segment):
+        waiting, of_waiting = _waiting(segment, now)
+        wanted, spared = _OF_OTHERS.format(wanted=wanted), _SPARED
+    sql = _FILL.format(pinned=waiting + pinned, wanted=wanted, entries=entries, spared=spared)
+    before = [pk, segment.tree_version, *of_waiting, *of_pins]
+    params = [*before, *given, pk, pk, now, pk, Cause.BUILD, now, claim.job.pk]
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         came, went = cursor.fetchone()
     return came, went
+
+
+def _waiting(segment: Segment, now: datetime) -> tuple[str, list[Any]]:
+    """Whoever is left to her own marks, as a part of the statement."""
+    put_off = (own_key(segment.pk), "consumer:segments")
+    sql, given = own_changes.waiting(keys_of(segment), put_off, now).query.sql_with_params()
+    return _WAITING.format(people=sql), list(given)
 
 
 def _tell_readers(change: listeners.Change) -> bool:

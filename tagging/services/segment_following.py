@@ -42,7 +42,7 @@ def reads() -> set[str]:
 def kept_up() -> QuerySet[Segment]:
     """Segments that follow, now or once they are built."""
     live = Segment.objects.filter(archived_at__isnull=True, kind="dynamic").exclude(state=State.FAILED)
-    return live.only("pk", "field_keys", "state", "tree", "tree_version").order_by("pk")
+    return live.only("pk", "field_keys", "state", "tree", "tree_version", "built_version").order_by("pk")
 
 
 def consume(root_ids: Sequence[int], keys: frozenset[str], now: datetime) -> None:
@@ -61,6 +61,16 @@ def absorb(root_ids: Sequence[int], keys: frozenset[str], now: datetime) -> None
 def put_off(segments: Iterable[int], contact_ids: Sequence[int], now: datetime) -> None:
     """These people come again once the segments, which are being built, are built."""
     dirty.mark(contact_ids, *(own_key(pk) for pk in sorted(segments)), not_before=now + PUT_OFF)
+
+
+def follows(segment: Segment) -> bool:
+    """Whether its entries answer to its condition, but for what waits: it follows then, though it may be about to be computed anew."""
+    return segment.state == State.FRESH or (segment.state == State.STALE and has_answers(segment))
+
+
+def has_answers(segment: Segment) -> bool:
+    """Whether its entries were computed for the condition as it is: by its next computing nobody enters or leaves but by a mistake."""
+    return segment.built_version == segment.tree_version
 
 
 def decide(segment: Segment, root_ids: Sequence[int], now: datetime) -> None:
@@ -85,13 +95,13 @@ class _Batch:
             todo -= wave
             seen |= wave
             put_off((pk for pk in wave if self.known[pk].state == State.BUILDING), self.root_ids, self.now)
-            moved = self._follow(sorted(pk for pk in wave if self.known[pk].state == State.FRESH))
+            moved = self._follow(sorted(pk for pk in wave if follows(self.known[pk])))
             todo |= {child for pk in moved for child in self.children.get(pk, ())} - seen
 
-    def _follow(self, fresh: Sequence[int]) -> set[int]:
-        """The segments somebody entered or left. One that is stale is still to be built, and its build will see what changed."""
+    def _follow(self, ids: Sequence[int]) -> set[int]:
+        """The segments somebody entered or left. One whose condition is new is still to be built, and its build sees what changed."""
         moved: set[int] = set()
-        for chunk in _chunks([self.known[pk] for pk in fresh]):
+        for chunk in _chunks([self.known[pk] for pk in ids]):
             moved |= self._attempt(chunk)
         return moved
 

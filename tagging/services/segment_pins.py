@@ -56,10 +56,7 @@ def unpin(segment: Segment, contact_ids: Iterable[int], *, by: Actor) -> int:
     segment, root_ids = _begin(segment, contact_ids)
     gone, now = _forget(segment, root_ids), clock.now()
     SegmentEntry.objects.filter(segment=segment, contact_id__in=root_ids, origin=Origin.PIN).update(origin=Origin.TREE)
-    if segment.state == State.FRESH:
-        segment_following.decide(segment, root_ids, now)
-    elif segment.state == State.BUILDING:
-        segment_following.put_off([segment.pk], root_ids, now)
+    segment_following.decide(segment, root_ids, now)
     audit.record("segment.unpinned", segment, by=by, people=gone)
     return gone
 

@@ -1,6 +1,6 @@
 """How old a segment's entries are: 截至, and whether somebody who sends should ask first."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from django.db.models import Case, DateTimeField, F, Min, Q, When
@@ -8,8 +8,9 @@ from django.db.models import Case, DateTimeField, F, Min, Q, When
 from conditions.dirty import EVERYTHING
 from conditions.models import DirtyMark
 from tagging.models import Segment
-from tagging.services.segment_building import parents_of
+from tagging.services.segment_building import LANE, parents_of
 from tagging.services.segment_entries import keys_of, own_key
+from tenants import jobs
 
 STALE_AFTER = timedelta(minutes=10)
 FOR_ALL = frozenset({EVERYTHING, "consumer:segments"})
@@ -38,6 +39,24 @@ def as_of_many(segments: Iterable[Segment], now: datetime) -> dict[int, datetime
     for pk in wanted:
         _find(pk, rows, waiting, now, known)
     return {pk: known[pk] for pk in wanted}
+
+
+def set_stale(segments: Collection[Segment], now: datetime, *, are_as_new: bool) -> None:
+    """To be computed anew, soon; 截至 stays what it is at this instant. Every way into 待更新 but a build that broke off.
+
+    are_as_new: what they say is another (an edit, a merge of tags), or was followed no more (失败): who is in by the next build is no
+    news to anybody. Else they follow until then.
+    """
+    if not segments:
+        return
+    known = as_of_many(segments, now)
+    for segment in segments:
+        segment.fresh_at = known[segment.pk]
+        segment.state, segment.last_error, segment.builder = State.STALE, "", ""
+        if are_as_new:
+            segment.built_version = None
+    Segment.objects.bulk_update(segments, ["state", "last_error", "fresh_at", "builder", "built_version"])
+    jobs.nudge(LANE)
 
 
 def _find(

@@ -4,17 +4,19 @@ segment_following (by what changed), segment_pins (by hand), static_lists (fixed
 from collections.abc import Iterator
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from conditions import boundaries
+from conditions.models import DirtyMark
 from conditions.reading import field_keys, values_read
 from conditions.schema import ConditionInvalid, Problem, validate
 from scrm.lib import clock
 from scrm.lib.errors import UserError
 from tagging import segments as listeners
 from tagging.models import Segment
+from tagging.services import segment_entries
 from tagging.services.segment_building import (
     LANE,
     build_segment,
@@ -25,7 +27,7 @@ from tagging.services.segment_building import (
 )
 from tagging.services.segment_entries import reader
 from tagging.services.segment_following import RETRY_AFTER, absorb, consume, reads
-from tagging.services.segment_state import as_of
+from tagging.services.segment_state import as_of, set_stale
 from tagging.services.static_lists import copy_entries
 from tenants import audit, jobs, locks
 from tenants.audit import Actor
@@ -54,12 +56,10 @@ def save_segment(segment: Segment | None, *, name: str, tree: dict[str, Any], by
         segment.name = name
         if tree != segment.tree or segment.state == State.FAILED:
             _refuse_cycle(segment, tree)
-            segment.fresh_at = as_of(segment, now)  # until now the entries answered to the condition before
+            set_stale([segment], now, are_as_new=True)  # until now the entries answered to the condition before
             segment.tree_version += 1
             _take_tree(segment, tree)
-        segment.save(
-            update_fields=["name", "tree", "field_keys", "tree_version", "state", "last_error", "fresh_at", "builder"]
-        )
+        segment.save(update_fields=["name", "tree", "field_keys", "tree_version"])
     audit.record("segment.saved", segment, by=by, version=segment.tree_version)
     jobs.nudge(LANE)
     return segment
@@ -78,9 +78,7 @@ def _free_name(name: str, segment: Segment | None) -> str:
 
 
 def _take_tree(segment: Segment, tree: dict[str, Any]) -> None:
-    """A build under way is of another condition: it loses its token and writes nothing."""
     segment.tree, segment.field_keys = tree, sorted(field_keys(tree))
-    segment.state, segment.last_error, segment.builder = State.STALE, "", ""
 
 
 def _refuse_cycle(segment: Segment, tree: dict[str, Any]) -> None:
@@ -152,19 +150,26 @@ def archive_segment(segment: Segment, *, by: Actor) -> None:
     segment.archived_at = clock.now()
     segment.builder = ""
     segment.save(update_fields=["archived_at", "builder"])
-    boundaries.forget(reader(segment.pk))
+    _forget_boundaries(segment.pk)
     audit.record("segment.archived", segment, by=by)
+
+
+def _forget_boundaries(segment_id: int) -> None:
+    """Those that a build or a batch holds are let stand: it waits for the segment's row, which is ours, and nobody reads them any more
+    when they come due."""
+    marks = segment_entries.table(DirtyMark)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"DELETE FROM {marks} WHERE id IN (SELECT id FROM {marks} WHERE field_key = %s FOR UPDATE SKIP LOCKED)",
+            [boundaries.recheck_key(reader(segment_id))],
+        )
 
 
 @transaction.atomic
 def request_rebuild(segment: Segment, *, by: Actor) -> None:
     """Compute the segment anew, soon."""
-    row = (
-        Segment.objects.select_for_update().filter(pk=segment.pk, kind="dynamic").exclude(state=State.BUILDING).first()
-    )
-    if row is not None:
-        row.fresh_at = as_of(row, clock.now())
-        row.state, row.last_error = State.STALE, ""
-        row.save(update_fields=["state", "last_error", "fresh_at"])
+    rows = Segment.objects.select_for_update().filter(pk=segment.pk, kind="dynamic").exclude(state=State.BUILDING)
+    for row in rows:
+        set_stale([row], clock.now(), are_as_new=row.state == State.FAILED)
     audit.record("segment.rebuild", segment, by=by)
     jobs.nudge(LANE)
