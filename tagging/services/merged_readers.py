@@ -4,17 +4,20 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.db.models import QuerySet
+
 from conditions import boundaries
 from conditions.compiler import UnknownField
 from contacts.models import Stage
 from contacts.services.stage_answers import note_answers
 from tagging import actions
-from tagging.matching import insert_select, matching_people
+from tagging.matching import insert_select, matching_people, of_people
 from tagging.models import Rule, RuleEvent, RuleMatch, Segment
-from tagging.services import segments
+from tagging.services import own_changes
 from tagging.services.rules import keep_version
+from tagging.services.segment_state import set_stale
 from tagging.tag_readers import tags_named, with_tags_replaced
-from tenants import audit, jobs
+from tenants import audit
 from tenants.audit import SYSTEM
 
 # Reader.kind of what follows a merge by itself; pre-tags look the tag up when somebody arrives.
@@ -62,31 +65,36 @@ def restore(done: Iterable[dict[str, Any]]) -> None:
                 _save_stage(stage, one["tree"])
 
 
-def settle(tag_ids: Sequence[int], now: datetime) -> None:
-    """Whoever answers to a rule or a stage because tags were merged is noted and left alone; segments are computed anew."""
+def settle(tag_ids: Sequence[int], moved: QuerySet[Any], rewritten: Iterable[dict[str, Any]], now: datetime) -> None:
+    """Whoever answers to a rule or a stage because tags were merged is noted and left alone; segments are computed anew.
+
+    moved: root ids of those whose tags moved. rewritten: what now says another thing, for others too.
+    """
     wanted = set(tag_ids)
+    anew = {one["pk"] for one in rewritten if one["kind"] == "rule"}
     for rule in Rule.objects.filter(state=Rule.State.ON, trigger__isnull=True):
         if wanted & tags_named(rule.tree):
-            _note_matches(rule, now)
-    stale = [
-        one.pk
-        for one in Segment.objects.filter(archived_at__isnull=True, kind="dynamic")
-        if wanted & tags_named(one.tree)
-    ]
-    waiting = Segment.objects.filter(pk__in=stale).exclude(state=Segment.State.FAILED)
-    if waiting.update(state=Segment.State.STALE):
-        jobs.nudge(segments.LANE)
+            _note_matches(rule, None if rule.pk in anew else moved, now)
+    live = Segment.objects.select_for_update().filter(archived_at__isnull=True, kind="dynamic").order_by("pk")
+    stale = [one for one in live.exclude(state=Segment.State.FAILED) if wanted & tags_named(one.tree)]
+    set_stale(stale, now, are_as_new=True)
     if any(wanted & tags_named(stage.rule) for stage in Stage.objects.filter(is_archived=False, rule__isnull=False)):
         note_answers(by=SYSTEM)
 
 
-def _note_matches(rule: Rule, now: datetime) -> None:
+def _note_matches(rule: Rule, moved: QuerySet[Any] | None, now: datetime) -> None:
+    """moved: nobody else answers otherwise by the merge, so whoever of the others has a change of her own waiting is decided by that.
+    None: everybody may."""
     try:
         matched = matching_people(rule.tree, now)
     except UnknownField:
         return  # it stops by itself at the next decision
-    standing = RuleMatch.objects.filter(rule=rule, left_at__isnull=True)
-    standing.exclude(contact__in=matched.values("pk")).update(left_at=now)
+    standing = RuleMatch.objects.filter(rule=rule, left_at__isnull=True).exclude(contact__in=matched.values("pk"))
+    if moved is not None:
+        recheck = boundaries.recheck_key(f"rule:{rule.pk}")
+        alone = own_changes.waiting([*rule.field_keys, recheck], ["consumer:rules"], now).exclude(person__in=moved)
+        matched, standing = matched.exclude(pk__in=alone), standing.exclude(of_people(alone))
+    standing.update(left_at=now)
     constants = {"rule": rule.pk, "rule_version": rule.version, "entered_at": now, "outcome": BASELINE}
     insert_select(RuleMatch, matched, constants)
     boundaries.schedule(f"rule:{rule.pk}", rule.tree, None, now)

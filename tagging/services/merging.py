@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Count, QuerySet
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -188,16 +189,17 @@ def _tell(job: Job, merge_id: int, deadline: datetime, *, ends: str) -> bool:
 
 
 def _tell_some(merge: TagMerge, *, back: bool) -> int:
-    """The next relations: their commands, their people's marks. In one transaction with the note that it is done."""
-    rows = merge.moves.filter(is_told=False).order_by("pk")
-    moves = list((rows.filter(is_undone=True) if back else rows)[:PART])
+    """The next relations: their commands, their people's marks. In one transaction with the note that it is done.
+
+    back: of one that the undo left alone and WeCom never heard of, WeCom is told what the merge made of it.
+    """
+    moves = list(merge.moves.filter(is_told=False).order_by("pk")[:PART])
     if not moves:
         return 0
     corps = dict(Follow.objects.filter(pk__in=[one.follow_id for one in moves]).values_list("pk", "corp_id"))
-    on, off = (merge.old_id, merge.kept_id) if back else (merge.kept_id, merge.old_id)
     if merge.old.group.kind == TagGroup.Kind.CORP:
         wishes = [
-            commands.Wish(corps[one.follow_id], f"follow:{one.follow_id}", _payload(one, on, off, back=back), one.follow_id, priority=PRIORITY)
+            commands.Wish(corps[one.follow_id], f"follow:{one.follow_id}", _payload(one, merge, back=back), one.follow_id, priority=PRIORITY)
             for one in moves
         ]  # fmt: skip
         commands.enqueue_many(COMMAND, wishes)
@@ -208,19 +210,19 @@ def _tell_some(merge: TagMerge, *, back: bool) -> int:
     return len(moves)
 
 
-def _payload(move: TagMergeMove, on: int, off: int, *, back: bool) -> dict[str, Any]:
+def _payload(move: TagMergeMove, merge: TagMerge, *, back: bool) -> dict[str, Any]:
     """Who had the kept one before keeps it when the merge is taken back, and needs not get it when it is made."""
-    add = [on] if back or not move.had_kept else []
-    remove = [off] if not back or not move.had_kept else []
+    kept = [] if move.had_kept else [merge.kept_id]
+    add, remove = ([merge.old_id], kept) if back and move.is_undone else (kept, [merge.old_id])
     return {"add": add, "remove": remove, "merged": True}
 
 
 def _note_internal(moves: Sequence[TagMergeMove], merge: TagMerge, *, back: bool) -> None:
     """Internal tags stand at once, so their facts are written here; nobody tagged anybody, so no rule acts on them."""
     follows = Follow.objects.in_bulk([one.follow_id for one in moves])
-    on, off = (merge.old, merge.kept) if back else (merge.kept, merge.old)
     now, events = clock.now(), []
     for one in moves:
+        on, off = (merge.old, merge.kept) if back and one.is_undone else (merge.kept, merge.old)
         for tag, added in ((on, True), (off, False)):
             if not (one.had_kept and tag.pk == merge.kept_id):
                 follow = follows[one.follow_id]
@@ -235,6 +237,10 @@ def _moving(old: Tag) -> QuerySet[FollowTag]:
     """Marks that a merge moves. Those of ended relations stay: WeCom would refuse them, and nobody counts them."""
     marks = FollowTag.objects.filter(tag=old, state__in=CARRIED)
     return marks.filter(follow__relation=Relation.ACTIVE) if old.group.kind == TagGroup.Kind.CORP else marks
+
+
+def _moved(merge: TagMerge) -> QuerySet[Any, Any]:
+    return merge.moves.values_list(Coalesce("contact__root_id", "contact_id"), flat=True)
 
 
 @transaction.atomic
@@ -256,7 +262,7 @@ def _switch(merge_id: int) -> None:
     merge.rewritten = merged_readers.rewrite(old.pk, kept.pk)
     old.alias_of = kept
     old.save(update_fields=["alias_of"])
-    merged_readers.settle([old.pk, kept.pk], now)
+    merged_readers.settle([old.pk, kept.pk], _moved(merge), merge.rewritten, now)
     break_readers_of_tags([old.pk])
     merge.state, merge.moved_at = State.MOVING, now
     merge.save(update_fields=["relations", "rewritten", "state", "moved_at"])
@@ -303,12 +309,13 @@ def _switch_back(merge_id: int) -> None:
     )
     if is_corp:
         taken.update(state=FollowTag.State.REMOVING, last_error="")
+        _forget_ended(merge)
     else:
         taken.delete()
     old.alias_of = None
     old.save(update_fields=["alias_of"])
     merged_readers.restore(merge.rewritten)
-    merged_readers.settle([old.pk, kept.pk], now)
+    merged_readers.settle([old.pk, kept.pk], _moved(merge), merge.rewritten, now)
     merge.save(update_fields=["undone"])
     audit.record("tag.unmerged", old, by=SYSTEM, kept=kept.pk, relations=merge.undone)
 
@@ -322,6 +329,15 @@ def _note_undone(merge: TagMerge, is_corp: bool) -> int:
         f" AND (m.had_kept OR k.via = %s) AND f.id = m.follow_id{active}",
         [merge.pk, merge.kept_id, f"{MERGE}{merge.pk}"],
     )
+
+
+def _forget_ended(merge: TagMerge) -> None:
+    """Relations that ended before WeCom heard of their move: it would refuse now, so what it has of them stands, as before the merge."""
+    ended = merge.moves.exclude(follow__relation=Relation.ACTIVE).filter(is_told=False, is_undone=False)
+    marks = FollowTag.objects.filter(follow__in=ended.values("follow"))
+    marks.filter(tag_id=merge.old_id, state=FollowTag.State.REMOVING).update(state=FollowTag.State.ON, last_error="")
+    marks.filter(tag_id=merge.kept_id, state=FollowTag.State.ADDING, via=f"{MERGE}{merge.pk}").delete()
+    ended.update(is_told=True)
 
 
 def _put_back(merge: TagMerge, tag_id: int, state: str) -> int:
