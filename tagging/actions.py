@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import QueryDict
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -20,8 +21,8 @@ from tagging.models import Rule
 class Kind:
     """problems(action): sentences, empty when it can run. in_words(action): 打标签「老客」. run(rule, root ids, action, now): root id
     → what was done, for the record; a person left out got nothing. tags(action): ids of tags it names. claims(action): what of a
-    person it decides, and how: of two actions with one key and different values only one can be had. calls(action, root ids): how
-    often WeCom is called. template: its part of the form, drawn with options(the action as it is), read by from_post (None: not
+    person it decides, and how: of two actions with one key and different values only one can be had. calls(action, people): how
+    often WeCom would be called for a query of people. template: its part of the form, drawn with options(the action as it is), read by from_post (None: not
     wanted)."""
 
     key: str
@@ -31,7 +32,7 @@ class Kind:
     run: Callable[[Rule, Sequence[int], Mapping[str, Any], datetime], Mapping[int, Any]]
     tags: Callable[[Mapping[str, Any]], set[int]] = lambda action: set()
     claims: Callable[[Mapping[str, Any]], Mapping[Any, Any]] = lambda action: {}
-    calls: Callable[[Mapping[str, Any], Sequence[int]], int] = lambda action, root_ids: 0
+    calls: Callable[[Mapping[str, Any], QuerySet[Any]], int] = lambda action, people: 0
     template: str = ""
     options: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda action: {}
     from_post: Callable[[QueryDict], dict[str, Any] | None] = lambda post: None

@@ -36,7 +36,7 @@ def matching_ids(tree: dict[str, Any], contact_ids: Iterable[int], now: datetime
     return set(matching_people(tree, now).filter(pk__in=list(contact_ids)).values_list("pk", flat=True))
 
 
-def of_people(root_ids: Sequence[int], path: str = "contact") -> Q:
+def of_people(root_ids: Sequence[int] | QuerySet[Any, Any], path: str = "contact") -> Q:
     """Rows of these roots, or of people merged into them (whose rows still carry the old id)."""
     return Q(**{f"{path}__in": root_ids}) | Q(**{f"{path}__root__in": root_ids})
 
@@ -48,8 +48,8 @@ def insert_select(
     *,
     suffix: str = "ON CONFLICT DO NOTHING",
     keyed: tuple[str, str] | None = None,
-) -> list[int]:
-    """INSERT … SELECT a row per person of `rows` (a queryset of contacts) with the same constants; the people written.
+) -> int:
+    """INSERT … SELECT a row per person of `rows` (a queryset of contacts) with the same constants; how many were written.
 
     keyed: a text column that gets a prefix and the person's id.
     """
@@ -63,10 +63,10 @@ def insert_select(
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {quote(model._meta.db_table)} ({names}) SELECT matched.id{marks}"
-            f" FROM ({sql}) AS matched (id) {suffix} RETURNING contact_id",
+            f" FROM ({sql}) AS matched (id) {suffix}",
             [*constants.values(), *([keyed[1]] if keyed else []), *params],
         )
-        return [pk for (pk,) in cursor.fetchall()]
+        return int(cursor.rowcount)
 
 
 COUNT_SECONDS = 15

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
+from django.db.models import Case, Count, Exists, F, Max, OuterRef, Q, QuerySet, Sum, When
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -143,3 +143,17 @@ def follows_to_mark(root_ids: Sequence[int], whose: str) -> dict[int, list[int]]
     if whose == "owner":
         return {root_id: owners.get(root_id, follows) for root_id, follows in everyone.items()}
     return everyone
+
+
+def count_follows_to_mark(people: QuerySet[Any], whose: str) -> int:
+    """How many follows that is of a query of people, however many. One query."""
+    follows = Follow.objects.filter(relation=Relation.ACTIVE).annotate(
+        person=Coalesce("contact__root_id", "contact_id"),
+        owner=Coalesce("contact__root__owner_id", "contact__owner_id"),
+    )
+    follows = follows.filter(person__in=people.order_by().values("pk")).order_by()
+    if whose != "owner":
+        return follows.count()
+    hers = follows.values("person").annotate(of_all=Count("pk"), of_owner=Count("pk", filter=Q(member_id=F("owner"))))
+    wanted = Case(When(of_owner__gt=0, then=F("of_owner")), default=F("of_all"))
+    return int(hers.aggregate(n=Sum(wanted))["n"] or 0)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -12,7 +13,7 @@ from contacts.models import Contact, Stage
 from contacts.services.stages import change_stage
 from tagging.actions import Kind
 from tagging.models import FollowTag, Rule, TagGroup
-from tagging.queries import follows_to_mark, live_tags
+from tagging.queries import count_follows_to_mark, follows_to_mark, live_tags
 from tagging.services.marks import mark_tags
 from tenants.audit import SYSTEM
 
@@ -68,11 +69,11 @@ def _tag_claims(action: Mapping[str, Any]) -> dict[Any, Any]:
     return found | {("tags of", group_id): pk for pk, group_id in exclusive.values_list("pk", "group_id")}
 
 
-def _tag_calls(action: Mapping[str, Any], root_ids: Sequence[int]) -> int:
+def _tag_calls(action: Mapping[str, Any], people: QuerySet[Any]) -> int:
     """WeCom's mark_tag knows one guide and one customer; internal tags never reach it."""
     if not live_tags().filter(pk__in=_tag_ids(action), group__kind=TagGroup.Kind.CORP).exists():
         return 0
-    return sum(len(follows) for follows in follows_to_mark(root_ids, action.get("whose", "owner")).values())
+    return count_follows_to_mark(people, action.get("whose", "owner"))
 
 
 def _tag_from_post(post: QueryDict) -> dict[str, Any] | None:

@@ -4,19 +4,20 @@ Facts are those of the past (compile_tree as_of); what a person has only one val
 nothing here imagines the world without it.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as day_time
 from typing import Any
 
-from django.db import transaction
+from django.core.exceptions import EmptyResultSet
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from conditions.compiler import compile_tree
 from conditions.people import people
 from conditions.windows import zone
 from contacts import longjobs
-from contacts.timeline import roots_of
 from scrm.lib import clock
 from scrm.lib.errors import UserError
 from tagging import actions, triggers
@@ -61,53 +62,67 @@ def step(job: Job, deadline: datetime) -> bool:
 def _count_day(rule: Rule, job: Job) -> None:
     today = (job.started_at or job.created_at).astimezone(zone()).date()
     day = today - timedelta(days=job.params["days"] - 1 - job.done)
-    ids = touched_on(rule, day, job.started_at or job.created_at)
-    calls = sum(kind.calls(action, ids) for action in rule.actions if (kind := actions.find(action["kind"])))
-    known = set(job.result.get("ids", ()))
-    everybody = known | set(ids)
+    touched = touched_on(rule, day, job.started_at or job.created_at)
+    count, ids = _first(touched, KEPT + 1)
+    calls = sum(kind.calls(action, touched) for action in rule.actions if (kind := actions.find(action["kind"])))
+    everybody = {*job.result.get("ids", ()), *ids}
     job.result = {
         **job.result,
-        "days": [*job.result.get("days", ()), {"day": day.isoformat(), "people": len(ids), "calls": calls}],
+        "days": [*job.result.get("days", ()), {"day": day.isoformat(), "people": count, "calls": calls}],
         "ids": sorted(everybody)[:KEPT],
         "is_more": job.result.get("is_more", False) or len(everybody) > KEPT,
     }
     job.done += 1
 
 
-def touched_on(rule: Rule, day: date, now: datetime) -> list[int]:
-    """Root ids whom the rule would have acted on during a day of the merchant's clock, as far as `now`. A few queries."""
+def _first(people: QuerySet[Any], most: int) -> tuple[int, list[int]]:
+    """How many there are, and the ids of the first so many: of one instant, and the others stay in the database."""
+    try:
+        sql, params = people.order_by().values_list("pk").query.sql_with_params()
+    except EmptyResultSet:
+        return 0, []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH found (id) AS MATERIALIZED ({sql}) SELECT (SELECT count(*) FROM found),"
+            " ARRAY(SELECT id FROM found ORDER BY id LIMIT %s)",
+            [*params, most],
+        )
+        count, ids = cursor.fetchone()
+    return int(count), ids
+
+
+def touched_on(rule: Rule, day: date, now: datetime) -> QuerySet[Any]:
+    """Whom the rule would have acted on during a day of the merchant's clock, as far as `now`: a query of people."""
     begins, ends = (datetime.combine(one, day_time(), zone()).astimezone(UTC) for one in (day, day + timedelta(days=1)))
     ends = min(ends, now)
     if rule.is_match:
-        holds = compile_tree(rule.tree, ends, as_of=True)
         held = people().filter(compile_tree(rule.tree, begins, as_of=True))
-        rows = people().filter(holds).exclude(pk__in=held.values("pk"))
-        return sorted(rows.values_list("pk", flat=True))
+        return _matching(rule, ends).exclude(pk__in=held.values("pk"))
     if rule.when["kind"] == "schedule":
         slot = next_slot(rule.when, begins - timedelta(microseconds=1))
-        return _matching(rule, None, slot) if slot is not None and slot < ends else []
-    return _matching(rule, _heard(rule, begins, ends), ends)
+        return _matching(rule, slot) if slot is not None and slot < ends else people().none()
+    return _matching(rule, ends).filter(pk__in=_heard(rule, begins, ends))
 
 
-def _heard(rule: Rule, begins: datetime, ends: datetime) -> list[int]:
-    """Roots to whom it happened."""
+def _heard(rule: Rule, begins: datetime, ends: datetime) -> QuerySet[Any, Any]:
+    """Ids of the roots to whom it happened."""
     if rule.when["kind"] == "segment":
         changes = SegmentChange.objects.filter(
             segment_id=rule.when["segment"], kind=rule.when["way"], changed_at__gte=begins, changed_at__lt=ends
         )
-        ids = changes.exclude(cause=SegmentChange.Cause.BUILD).values_list("contact_id", flat=True)
-        return sorted(set(roots_of(ids).values()))
+        return _roots(changes.exclude(cause=SegmentChange.Cause.BUILD))
     events = triggers.events_of(rule.when)
     assert events is not None  # each other trigger is about facts
-    heard = events.filter(occurred_at__gte=begins, occurred_at__lt=ends).values_list("contact_id", flat=True)
-    return sorted(set(roots_of(pk for pk in heard if pk).values()))
+    return _roots(events.filter(occurred_at__gte=begins, occurred_at__lt=ends))
 
 
-def _matching(rule: Rule, root_ids: Sequence[int] | None, at: datetime) -> list[int]:
-    rows = people().filter(compile_tree(rule.tree, at, as_of=True))
-    if root_ids is not None:
-        rows = rows.filter(pk__in=root_ids)
-    return sorted(rows.values_list("pk", flat=True))
+def _roots(rows: QuerySet[Any]) -> QuerySet[Any, Any]:
+    found: QuerySet[Any, Any] = rows.order_by().annotate(person=Coalesce("contact__root_id", "contact_id"))
+    return found.values("person")
+
+
+def _matching(rule: Rule, at: datetime) -> QuerySet[Any]:
+    return people().filter(compile_tree(rule.tree, at, as_of=True))
 
 
 def latest(rule: Rule) -> Job | None:

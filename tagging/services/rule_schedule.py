@@ -135,7 +135,7 @@ def insert_keyed(rule: Rule, prefix: str, at: datetime, now: datetime, job_id: i
         "rule": rule.pk, "rule_version": rule.version, "happened_at": at, "written_at": now, "chain": "[]", "outcome": "{}",
         "state": RuleEvent.State.WAITING.value, "job_id": job_id,
     }  # fmt: skip
-    return len(insert_select(RuleEvent, matching_people(rule.tree, now), constants, keyed=("trigger_key", prefix)))
+    return insert_select(RuleEvent, matching_people(rule.tree, now), constants, keyed=("trigger_key", prefix))
 
 
 @transaction.atomic

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.utils.translation import gettext as _
 
 from conditions import boundaries, dirty
 from conditions.drain import LOCK
+from conditions.models import DirtyMark
 from conditions.reading import field_keys
 from conditions.schema import validate
 from conditions.tree import is_everyone
@@ -186,17 +187,23 @@ def _note_who_matches(rule: Rule, *, act_on_existing: bool, expected: int | None
     now = clock.now() if rule.enabled_at is None else rule.enabled_at
     matched = matching_people(rule.tree, now)
     if act_on_existing:
-        ids = list(matched.values_list("pk", flat=True))
-        if expected is not None and expected != len(ids):
+        count = _mark_all(matched, boundaries.recheck_key(reader(rule)))
+        if expected is not None and expected != count:
             text = _("符合的客户已从 %(seen)d 人变为 %(now)d 人,请看过新的人数再启用")
-            raise Conflict(text % {"seen": expected, "now": len(ids)})
-        dirty.mark(ids, boundaries.recheck_key(reader(rule)), backfill=False)
+            raise Conflict(text % {"seen": expected, "now": count})
     else:
         note = '{"baseline": "enabled"}'
         insert_select(
             RuleMatch, matched, {"rule": rule.pk, "rule_version": rule.version, "entered_at": now, "outcome": note}
         )
     boundaries.schedule(reader(rule), rule.tree, None, now)
+
+
+def _mark_all(matched: QuerySet[Any], key: str) -> int:
+    """A mark for each; how many. A rule that is off has no others of its key, and the loop waits for us."""
+    sql, params = matched.values_list("pk").query.sql_with_params()
+    dirty.mark_selected(f"SELECT matched.id, %s::text FROM ({sql}) AS matched (id)", [key, *params])
+    return DirtyMark.objects.filter(field_key=key, not_before__isnull=True).count()
 
 
 @transaction.atomic

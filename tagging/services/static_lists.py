@@ -14,13 +14,14 @@ from scrm.lib import clock
 from scrm.lib.errors import UserError
 from tagging.models import Segment, SegmentChange, SegmentEntry
 from tagging.services import segment_entries
-from tagging.services.segment_entries import moves_between
+from tagging.services.segment_entries import Moves, moves_between
 from tenants import audit
 from tenants.audit import Actor
 
 How = Literal["add", "remove", "replace"]
-MOST = 1_000_000  # ids in one call
+MOST = 20_000  # ids in one call, which are held in memory: whoever has more comes in parts
 Origin = SegmentEntry.Origin
+Cause = SegmentChange.Cause
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def fill_static(
     """Add these people to a fixed list, take them from it, or make it exactly them. A merged one means her root. at: the domain instant
     of it, now by default.
 
-    Raises UserError for a dynamic or archived segment, or too many at once.
+    Raises UserError for a dynamic or archived segment, or more than MOST ids.
     """
     segment = Segment.objects.select_for_update().get(pk=segment.pk)
     if segment.kind != "static" or segment.archived_at is not None:
@@ -51,12 +52,14 @@ def fill_static(
     root_of = roots(given)
     living = set(people().filter(pk__in=set(root_of.values())).values_list("pk", flat=True))
     unknown = sum(1 for pk in given if root_of.get(pk) not in living)
-    before = dict(_entries(segment, None if how == "replace" else living))
+    now = at or clock.now()
+    before = dict(_entries(segment, living))
     wanted = {} if how == "remove" else {(segment.pk, pk): before.get((segment.pk, pk), Origin.LIST) for pk in living}
-    moves = moves_between(before, wanted if how != "add" else {**before, **wanted})
-    segment_entries.move([segment], moves, SegmentChange.Cause.LIST, at or clock.now())
+    moves = moves_between(before, wanted)
+    segment_entries.move([segment], moves, Cause.LIST, now)
+    others = _drop_others(segment, living, now) if how == "replace" else 0
     segment.refresh_from_db(fields=["size"])
-    filled = Filled(len(moves.came), len(moves.gone), unknown, segment.size)
+    filled = Filled(len(moves.came), len(moves.gone) + others, unknown, segment.size)
     audit.record("segment.filled", segment, by=by, how=how, added=filled.added, removed=filled.removed)
     return filled
 
@@ -77,10 +80,19 @@ def copy_entries(source: Segment, target: Segment, now: datetime) -> int:
     return size
 
 
-def _entries(segment: Segment, contact_ids: set[int] | None) -> Iterable[tuple[tuple[int, int], str]]:
-    entries = SegmentEntry.objects.filter(segment=segment)
-    if contact_ids is not None:
-        entries = entries.filter(contact_id__in=contact_ids)
+def _drop_others(segment: Segment, kept: set[int], now: datetime) -> int:
+    """Everybody else leaves the list, in parts; how many."""
+    others = SegmentEntry.objects.filter(segment=segment).exclude(contact_id__any_of=kept).order_by("contact_id")
+    count = 0
+    while part := list(others.values_list("contact_id", flat=True)[:MOST]):
+        moves = Moves(came={}, gone={(segment.pk, pk) for pk in part}, retold={})
+        segment_entries.move([segment], moves, Cause.LIST, now)
+        count += len(part)
+    return count
+
+
+def _entries(segment: Segment, contact_ids: set[int]) -> Iterable[tuple[tuple[int, int], str]]:
+    entries = SegmentEntry.objects.filter(segment=segment, contact_id__in=contact_ids)
     for contact_id, origin in entries.values_list("contact_id", "origin"):
         yield (segment.pk, contact_id), origin
 
@@ -99,4 +111,4 @@ def on_merged(merged: Merged) -> None:
     }
     wanted |= {pair: origin for pair, origin in present.items() if pair not in gone}
     lists = list(Segment.objects.filter(pk__in={segment_id for segment_id, _pk in gone}))
-    segment_entries.move(lists, moves_between(present, wanted), SegmentChange.Cause.LIST, merged.at)
+    segment_entries.move(lists, moves_between(present, wanted), Cause.LIST, merged.at)
