@@ -15,6 +15,7 @@ from scrm.lib.numbers import whole_number
 from tagging.models import TagMerge
 from tagging.queries import live_tags
 from tagging.services import merging
+from tagging.views.dictionary import may_change
 from tenants.ledger.models import Job
 
 SHOWN = 100
@@ -49,7 +50,9 @@ def _refuse_part(request: MemberRequest) -> None:
 @require_GET
 @requires("tags.view")
 def merge_list(request: MemberRequest) -> HttpResponse:
-    return render(request, "tagging/tag_merge_list.html", {"merges": merging.merges()[:SHOWN]})
+    """Which tag became which: whoever sees tags may look that up. How many people, and by whom, is for those who may merge."""
+    context = {"merges": merging.merges()[:SHOWN], "shows_counts": may_change(request)}
+    return render(request, "tagging/tag_merge_list.html", context)
 
 
 @require_GET
@@ -72,9 +75,10 @@ def _page(request: MemberRequest, pk: int) -> dict[str, Any]:
     user = User.objects.filter(pk=merge.created_by_id or 0).first()
     is_open = merge.state in (State.WAITING, State.MOVING, State.UNDOING)
     tones = {State.DONE: "ok", State.UNDONE: "idle", State.FAILED: "bad"}
-    may = "tags.edit" in request.permissions and request.scope.sees_all
+    may = may_change(request)
     return {
         "merge": merge,
+        "shows_counts": may,
         "status": {**job_status(job), "result": job.last_error} if job else None,
         "is_open": is_open or waiting > 0,
         "waiting": waiting,

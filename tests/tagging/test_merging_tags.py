@@ -18,7 +18,7 @@ from tenants.ledger.models import Job
 from tests.support import tagging
 from tests.support.consuming import built, enabled, members, named, settle, tag_action
 from tests.support.contacts import make_store
-from tests.support.core import log_in
+from tests.support.core import actor_of, log_in, make_user
 from tests.support.tagging import NOW, tree_of
 from wecom_bridge.contracts import ExternalContactInfo, FollowInfo, PeopleBatch, PersonRow
 from wecom_bridge.models import OutboundCommand
@@ -218,3 +218,20 @@ def test_only_who_sees_everybody_may_merge(acme, pair):
     client = log_in("service", scope=make_store())
     assert client.post(f"/tags/{old.pk}/merge/", {"kept": kept.pk}).status_code == 403
     assert not TagMerge.objects.exists()
+
+
+def test_how_many_and_by_whom_a_merge_was_is_for_those_who_may_merge(pair, people, acme_client):
+    old, kept = pair
+    wear(people, old, kept)
+    merge = merging.start(old, kept, by=actor_of(acme_client.user))
+    work()
+    store_looker = make_user(permissions=["tags.view"], scope=make_store())
+    part = make_user(permissions=["tags.view", "tags.edit", "contacts.view"], scope=make_store())
+    name = acme_client.user.display_name
+    for door in ("/tags/merges/", f"/tags/merges/{merge.pk}/", f"/tags/merges/{merge.pk}/status/"):
+        assert "好友关系" in acme_client.get(door).content.decode(), door
+        for user in (store_looker, part, make_user(permissions=["tags.view"])):
+            shown = log_in(user).get(door)
+            text = shown.content.decode()
+            assert shown.status_code == 200 and "好友关系" not in text and "等企业微信" not in text, door
+            assert f"{name} ·" not in text, door
