@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.scope import DataScope
 from conditions import registry
 from conditions.editor import EditorGroup, EditorLeaf, Node
+from scrm.lib.numbers import whole_number
 
 # What was done, for the line that offers to undo it.
 DONE = {
@@ -160,7 +161,8 @@ def _parent_of(root: EditorGroup, node: Node) -> EditorGroup | None:
 def _at(root: EditorGroup, path: str) -> Node | None:
     node: Node | None = root
     for step in path.split(".")[1:]:
-        if not isinstance(node, EditorGroup) or not step.isdecimal() or int(step) >= len(node.children):
+        place = whole_number(step)
+        if not isinstance(node, EditorGroup) or place is None or place >= len(node.children):
             return None
-        node = node.children[int(step)]
+        node = node.children[place]
     return node

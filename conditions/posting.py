@@ -7,14 +7,18 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.http import QueryDict
+from django.utils.translation import gettext as _
 
 from accounts.scope import EVERYTHING, DataScope
 from conditions import moves, registry
 from conditions.editor import KINDS, EditorGroup, EditorLeaf, Node, settle
 from conditions.operators import Operator
 from conditions.registry import Field
+from scrm.lib.errors import UserError
 
 MOST = 100  # parts of a group that are read
+MOST_NODES = 400  # rows and boxes of a whole form: far beyond what can be saved, and still quick to draw
+LARGEST = Decimal(10) ** 15
 DEEPEST = 12
 MOST_NEEDED = 60
 SEED = 40  # characters of a lot's name
@@ -32,7 +36,7 @@ class Posted:
 
 
 def read_post(post: QueryDict, scope: DataScope = EVERYTHING) -> Posted:
-    """The editor as posted, after the button pressed (`act`, see conditions.moves)."""
+    """The editor as posted, after the button pressed (`act`, see conditions.moves). Raises UserError for one beyond reading."""
     root = _read_root(post, scope)
     verb, _colon, place = post.get("act", "").partition(":")
     if not verb:
@@ -54,9 +58,22 @@ def _read_root(post: QueryDict, scope: DataScope) -> EditorGroup:
         shape = json.loads(post.get("shape", "[]"))
     except (ValueError, RecursionError):
         shape = []
-    root = _read(shape if isinstance(shape, list) else [], "r", post, scope, depth=0)
+    shape = shape if isinstance(shape, list) else []
+    if is_monstrous(shape):
+        raise UserError(_("条件太大了,请拆成几个人群,再用「所在人群」组合"))
+    root = _read(shape, "r", post, scope, depth=0)
     assert isinstance(root, EditorGroup)
     return settle(root)
+
+
+def is_monstrous(shape: list[Any]) -> bool:
+    """Whether it has more rows and boxes than are read, level by level, so that a huge one is not walked to its end."""
+    level, seen = [shape], 0
+    while level and seen <= MOST_NODES:
+        parts = [part for node in level for part in node[:MOST]]
+        seen += len(parts)
+        level = [part for part in parts if isinstance(part, list)]
+    return seen > MOST_NODES
 
 
 def _read(shape: Any, path: str, post: QueryDict, scope: DataScope, depth: int) -> Node:
@@ -120,7 +137,7 @@ def _read_value(chosen: Field, operator: Operator, path: str, post: QueryDict) -
         return [_number(post.get(f"v:{path}", "")), _number(post.get(f"v2:{path}", ""))]
     if operator.wants == "money":
         amount = _decimal(text)
-        return int(amount * 100) if amount is not None else ""
+        return int(amount * 100) if amount is not None and abs(amount) <= LARGEST else ""
     return _number(text)
 
 
@@ -149,7 +166,7 @@ def _decimal(text: str) -> Decimal | None:
 def _number(text: str) -> Any:
     """An int where it is one, a float, or the text itself for the validation to refuse."""
     amount = _decimal(text.strip())
-    if amount is None or abs(amount) > 10**15:
+    if amount is None or abs(amount) > LARGEST:
         return text
     return int(amount) if amount == amount.to_integral_value() else float(amount)
 

@@ -18,6 +18,7 @@ from contacts.services.imports.rows import Verdict, save, to_do, write_verdicts
 from contacts.services.inbound import lock_people
 from contacts.timeline import roots_of
 from scrm.lib.db.bulk import insert_rows
+from scrm.lib.numbers import whole_number
 from tagging.models import FollowTag, PreTag, TagGroup
 from tagging.queries import live_tags
 from tagging.services import pretags
@@ -49,10 +50,10 @@ def _unionid(value: Any) -> str:
 
 
 def _days(value: Any) -> int:
-    text = str(value).strip()
-    if not text.isdecimal() or not 1 <= int(text[:6]) <= MOST_DAYS:
+    days = whole_number(str(value).strip())
+    if days is None or not 1 <= days <= MOST_DAYS:
         raise BadCell(_("有效天数请填 1 到 %(most)d") % {"most": MOST_DAYS})
-    return int(text)
+    return days
 
 
 def _tags() -> Read:

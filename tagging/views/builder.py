@@ -20,7 +20,7 @@ from accounts.scope import DataScope
 from conditions import editor, moves, registry
 from conditions.compiler import compile_tree
 from conditions.estimating import estimate, removed_by
-from conditions.posting import DEEPEST, MOST, Posted, read_post
+from conditions.posting import DEEPEST, MOST, Posted, is_monstrous, read_post
 from conditions.registry import Asker, Field, Option
 from conditions.render import in_words
 from conditions.schema import closed_to, is_shaped, problems_of
@@ -82,7 +82,9 @@ def _can_be_shown(tree: Any) -> bool:
     """Whether it is well formed and the editor could read it back."""
     if not is_shaped(tree):
         return False
-    return len(list(islice(leaves(parse(tree)), MOST + 1))) <= MOST and _depth(tree["root"]) < DEEPEST
+    if len(list(islice(leaves(parse(tree)), MOST + 1))) > MOST or _depth(tree["root"]) >= DEEPEST:
+        return False
+    return not is_monstrous(json.loads(editor.shape_of(editor.from_tree(tree))))
 
 
 def _depth(node: dict[str, Any]) -> int:

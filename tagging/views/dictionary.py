@@ -134,7 +134,8 @@ def _owners_of_tags(request: MemberRequest) -> Any:
 def group_create(request: MemberRequest) -> HttpResponse:
     _refuse_part(request)
     corp_id = request.POST.get("corp", "")
-    corp = get_object_or_404(Corp, pk=int(corp_id)) if corp_id.isdecimal() else None
+    number = whole_number(corp_id)
+    corp = get_object_or_404(Corp, pk=number) if number is not None else None
     if asked := _ask_about_near(request, request.POST.get("tags", "").splitlines()):
         return asked
     dictionary.create_group(
