@@ -23,21 +23,23 @@ _READ = 500  # values of a set
 
 @dataclass(frozen=True)
 class Clause:
-    """One line of an explanation. depth: its indentation. fact: what we know about the person, for leaves; source: where that came from."""
+    """One line of an explanation. depth: its indentation. holds: None where the reader may not know it. fact: what we know about the
+    person, for leaves; source: where that came from."""
 
     depth: int
     words: str
-    holds: bool
+    holds: bool | None
     fact: str = ""
     source: str = ""
 
 
 def explain(tree: dict[str, Any], root_id: int, now: datetime, asker: Asker) -> list[Clause]:
-    """Every clause of a valid tree for one person, outermost first; facts as far as the asker may see them. One query for the truth,
-    one per field for the facts."""
+    """Every clause of a valid tree for one person, outermost first; facts and answers as far as the asker may see them.
+    One query for the truth, one per field for the facts."""
     node = parse(tree)
     found = list(leaves(node))
-    truth = dict(zip((id(leaf) for leaf in found), _truth(found, root_id, now), strict=True))
+    truth: dict[int, bool | None] = dict(zip((id(leaf) for leaf in found), _truth(found, root_id, now), strict=True))
+    truth |= {id(leaf): None for leaf in found if registry.get(leaf.field).is_leaf_closed_to(leaf, asker)}
     lines: list[Clause] = []
     facts = _Facts(root_id, asker)
     _walk(node, 0, truth, facts, lines)
@@ -55,21 +57,24 @@ def _truth(found: list[Leaf], root_id: int, now: datetime) -> list[bool]:
     return [bool((row or {}).get(name)) for name in columns]
 
 
-def _walk(node: Node, depth: int, truth: dict[int, bool], facts: "_Facts", lines: list[Clause]) -> bool:
+def _walk(node: Node, depth: int, truth: dict[int, bool | None], facts: "_Facts", lines: list[Clause]) -> bool | None:
+    """The line of a node and of all below it. A group tells no more than the parts she may see decide by themselves."""
     if isinstance(node, Leaf):
         holds = truth[id(node)]
         lines.append(Clause(depth, leaf_in_words(node), holds, *facts.of(node)))
         return holds
     place = len(lines)
     if isinstance(node, Negation):
-        holds = not _walk(node.part, depth + 1, truth, facts, lines)
+        inner = _walk(node.part, depth + 1, truth, facts, lines)
+        holds = None if inner is None else not inner
         lines.insert(place, Clause(depth, _("以下不成立"), holds))
         return holds
     assert isinstance(node, Group)
     results = [_walk(part, depth + 1, truth, facts, lines) for part in node.parts]
     words = {"all": _("全部满足"), "any": _("满足任一"), "at_least": _("至少满足 %(least)d 项") % {"least": node.least}}
     wanted = {"all": len(results), "any": 1, "at_least": node.least}[node.kind]
-    holds = sum(results) >= wanted
+    sure, open_still = results.count(True), results.count(None)
+    holds = True if sure >= wanted else False if sure + open_still < wanted else None
     lines.insert(place, Clause(depth, words[node.kind], holds))
     return holds
 

@@ -112,10 +112,14 @@ def _lacks(options: Callable[[], Sequence[Option]] | None, values: Any) -> bool:
 
 def closed_to(asker: Asker, tree: dict[str, Any]) -> list[Problem]:
     """A problem for each field of a well-formed tree that is not hers to ask about."""
-    found = [(leaf, field) for leaf in leaves(parse(tree)) if (field := registry.find(leaf.field)) is not None]
-    fields = {field.key: field for leaf, field in found if field.is_leaf_closed_to(leaf, asker)}.values()
     text = _("您看不到「%(label)s」,不能用它作条件。请去掉这个条件,或请看得到的同事来设置。")
-    return [Problem("root", text % {"label": field.label}) for field in fields]
+    return [Problem("root", text % {"label": field.label}) for field in closed_fields(asker, tree)]
+
+
+def closed_fields(asker: Asker, tree: dict[str, Any]) -> list[Field]:
+    """Fields of a well-formed tree that are not hers to ask about, each once, in order of the tree."""
+    found = [(leaf, field) for leaf in leaves(parse(tree)) if (field := registry.find(leaf.field)) is not None]
+    return list({field.key: field for leaf, field in found if field.is_leaf_closed_to(leaf, asker)}.values())
 
 
 def is_shaped(tree: Any) -> bool:

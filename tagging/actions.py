@@ -22,7 +22,8 @@ class Kind:
     """problems(action): sentences, empty when it can run. in_words(action): 打标签「老客」. run(rule, root ids, action, now): root id
     → what was done, for the record; a person left out got nothing. tags(action): ids of tags it names. claims(action): what of a
     person it decides, and how: of two actions with one key and different values only one can be had. calls(action, people): how
-    often WeCom would be called for a query of people. template: its part of the form, drawn with options(the action as it is), read by from_post (None: not
+    often WeCom would be called for a query of people. permission: what it takes to do the same by hand; whoever lets a rule do it holds
+    it over everybody. template: its part of the form, drawn with options(the action as it is), read by from_post (None: not
     wanted)."""
 
     key: str
@@ -30,6 +31,7 @@ class Kind:
     problems: Callable[[Mapping[str, Any]], list[str]]
     in_words: Callable[[Mapping[str, Any]], str]
     run: Callable[[Rule, Sequence[int], Mapping[str, Any], datetime], Mapping[int, Any]]
+    permission: str
     tags: Callable[[Mapping[str, Any]], set[int]] = lambda action: set()
     claims: Callable[[Mapping[str, Any]], Mapping[Any, Any]] = lambda action: {}
     calls: Callable[[Mapping[str, Any], QuerySet[Any]], int] = lambda action, people: 0

@@ -21,6 +21,7 @@ from conditions.windows import zone
 from contacts import timeline
 from contacts.kinds import ADD_WAYS
 from contacts.models import FactSource, GroupChat, Stage, TimelineEvent
+from scrm.lib.numbers import whole_number
 from tagging.queries import live_segments
 
 Params = Mapping[str, Any]
@@ -36,7 +37,8 @@ MONEY_MOST = 10**12
 @dataclass(frozen=True)
 class Trigger:
     """problems(params): sentences, empty when it can be used. in_words(params): 客户添加好友. from_post: the parameters from the form
-    whose part is `template`, drawn with options(). kinds(params): kinds of facts it hears; events(params): those it answers to."""
+    whose part is `template`, drawn with options(params, permissions of who fills it in). kinds(params): kinds of facts it hears;
+    events(params): those it answers to. permission: what it takes to use it at all."""
 
     key: str
     label: str | Promise
@@ -44,9 +46,10 @@ class Trigger:
     in_words: Callable[[Params], str]
     problems: Callable[[Params], list[str]] = lambda params: []
     from_post: Callable[[QueryDict], dict[str, Any]] = lambda post: {}
-    options: Callable[[Params], dict[str, Any]] = lambda params: {}
+    options: Callable[[Params, Collection[str]], dict[str, Any]] = lambda params, permissions: {}
     kinds: Callable[[Params], frozenset[str]] = lambda params: frozenset()
     events: Callable[[Params], QuerySet[TimelineEvent]] | None = None
+    permission: str = ""
 
 
 _triggers: dict[str, Trigger] = {}
@@ -73,18 +76,6 @@ def problems_of(params: Any) -> list[str]:
     """Why a trigger cannot be used; empty when it can."""
     trigger = find(params.get("kind")) if isinstance(params, dict) else None
     return trigger.problems(params) if trigger else [_("不认识的触发方式,请重新选择")]
-
-
-def closed_to(params: Params, permissions: Collection[str]) -> str:
-    """Why somebody may not let a rule hear this: whoever may not see such facts would learn of them by what the rule does. Or empty."""
-    trigger = find(params.get("kind"))
-    for kind in sorted(trigger.kinds(params)) if trigger else ():
-        known = timeline.kind_of(kind)
-        if known.permission not in permissions:
-            return _("您看不到「%(label)s」,不能用它触发规则。请另选一种,或请看得到的同事来设置。") % {
-                "label": known.label
-            }
-    return ""
 
 
 def in_words(params: Params) -> str:
@@ -119,10 +110,13 @@ MATCH = Trigger(
 # --- A fact of the timeline -------------------------------------------------------------------------------------
 
 ADDED, JOINED = "follow.added", "group.joined"
+MOST_GROUPS, MOST_STATES, STATE = 200, 50, 64  # of one rule; characters of a state, as those we keep
 
 
 def _ints(post: QueryDict, name: str) -> list[int]:
-    return [int(value) for value in post.getlist(name) if value.isdecimal() and len(value) < 18]
+    """The numbers chosen, each once; what is no number stands as -1, which nothing is, for the check to refuse."""
+    given = [whole_number(value) for value in post.getlist(name) if value]
+    return list(dict.fromkeys(-1 if number is None else number for number in given))
 
 
 def _event_from_post(post: QueryDict) -> dict[str, Any]:
@@ -134,7 +128,7 @@ def _event_from_post(post: QueryDict) -> dict[str, Any]:
         }
     if found["event"] == JOINED:
         found["groups"] = _ints(post, "groups")
-    weekdays = [day for day in _ints(post, "weekdays") if 1 <= day <= 7]
+    weekdays = _ints(post, "weekdays")
     hours = [post.get("from", ""), post.get("to", "")]
     if weekdays or any(hours):
         found["weekdays"], found["from"], found["to"] = weekdays, hours[0] or "00:00", hours[1] or "24:00"
@@ -155,6 +149,8 @@ def minute_of(text: Any) -> int | None:
 def _event_problems(params: Params) -> list[str]:
     if params.get("event") not in {kind.key for kind in timeline.all_kinds()}:
         return [_("请选择哪一种动态")]
+    if text := _limits_problem(params):
+        return [text]
     if "from" in params and (minute_of(params["from"]) is None or minute_of(params["to"]) is None):
         return [_("请把时段写成 09:00 到 18:00 这样")]
     if "from" in params and minute_of(params["from"]) == minute_of(params["to"]):
@@ -163,6 +159,22 @@ def _event_problems(params: Params) -> list[str]:
     if groups - set(GroupChat.objects.filter(pk__in=groups).values_list("pk", flat=True)):
         return [_("选的客户群已经不在,请重新选择")]
     return []
+
+
+def _limits_problem(params: Params) -> str:
+    """Why what an event is narrowed by cannot be used; or ""."""
+    ways, weekdays = params.get("ways") or [], params.get("weekdays") or []
+    groups, states = params.get("groups") or [], params.get("states") or []
+    if not set(ways) <= set(ADD_WAYS):
+        return _("选的添加方式里有不认识的,请重新选择")
+    if not set(weekdays) <= {day for day, _label in WEEKDAYS}:
+        return _("选的周几里有不认识的,请重新选择")
+    if len(groups) > MOST_GROUPS:
+        return _("一条规则最多选 %(most)d 个客户群,请改小范围或分成几条规则") % {"most": MOST_GROUPS}
+    if len(states) > MOST_STATES or any(len(state) > STATE or "\x00" in state for state in states):
+        text = _("渠道最多写 %(most)d 个,每个最多 %(length)d 个字,请删掉一些或分成几条规则")
+        return text % {"most": MOST_STATES, "length": STATE}
+    return ""
 
 
 def _event_words(params: Params) -> str:
@@ -211,10 +223,15 @@ def _within_hours(rows: QuerySet[TimelineEvent], params: Params) -> QuerySet[Tim
     return rows.filter(after & before if since < until else after | before)
 
 
-def _event_options(params: Params) -> dict[str, Any]:
+def _event_options(params: Params, permissions: Collection[str]) -> dict[str, Any]:
+    """The kinds of facts she sees; one that stands is shown nevertheless, told apart."""
     groups = GroupChat.objects.order_by("-pk").values_list("pk", "name")[:200] if params.get("event") == JOINED else ()
     return {
-        "event_kinds": [(kind.key, kind.label) for kind in timeline.all_kinds()],
+        "event_kinds": [
+            (kind.key, kind.label, kind.permission not in permissions)
+            for kind in timeline.all_kinds()
+            if kind.permission in permissions or kind.key == params.get("event")
+        ],
         "ways": list(ADD_WAYS.items()) if params.get("event") == ADDED else [],
         "groups": list(groups),
         "weekdays": WEEKDAYS,
@@ -254,7 +271,7 @@ def _stage_rows(params: Params) -> QuerySet[TimelineEvent]:
 STAGE = Trigger(
     "stage", gettext_lazy("进入或离开一个阶段"), "tagging/triggers/stage.html", in_words=_stage_words, problems=_stage_problems,
     from_post=lambda post: {"stage": next(iter(_ints(post, "trigger_stage")), 0), "way": post.get("stage_way", "enter")},
-    options=lambda params: {"stage_list": Stage.objects.filter(is_archived=False)},
+    options=lambda params, permissions: {"stage_list": Stage.objects.filter(is_archived=False)},
     kinds=lambda params: frozenset({"stage.changed"}), events=_stage_rows,
 )  # fmt: skip
 
@@ -291,7 +308,7 @@ def _order_rows(params: Params) -> QuerySet[TimelineEvent]:
 ORDER = Trigger(
     "order", gettext_lazy("客户下单"), "tagging/triggers/order.html", in_words=_order_words, problems=_order_problems,
     from_post=_order_from_post, kinds=lambda params: frozenset({"order.paid"}), events=_order_rows,
-    options=lambda params: {"amount": f"{params['at_least'] / 100:.2f}" if params.get("at_least") else ""},
+    options=lambda params, permissions: {"amount": f"{params['at_least'] / 100:.2f}" if params.get("at_least") else ""},
 )  # fmt: skip
 
 # --- Segments ---------------------------------------------------------------------------------------------------
@@ -310,7 +327,8 @@ SEGMENT = Trigger(
     "segment", gettext_lazy("进入或离开一个人群"), "tagging/triggers/segment.html", in_words=_segment_words,
     problems=lambda params: [] if _segment_name(params) and params.get("way") in ("enter", "leave") else [_("请选择人群")],
     from_post=lambda post: {"segment": next(iter(_ints(post, "trigger_segment")), 0), "way": post.get("segment_way", "enter")},
-    options=lambda params: {"segment_list": live_segments()},
+    options=lambda params, permissions: {"segment_list": live_segments() if "segments.view" in permissions else []},
+    permission="segments.view",
 )  # fmt: skip
 
 # --- Schedules --------------------------------------------------------------------------------------------------
@@ -351,7 +369,7 @@ def _schedule_words(params: Params) -> str:
 SCHEDULE = Trigger(
     "schedule", gettext_lazy("定时"), "tagging/triggers/schedule.html", in_words=_schedule_words, problems=_schedule_problems,
     from_post=_schedule_from_post,
-    options=lambda params: {"every_list": EVERY, "weekdays": WEEKDAYS, "days": range(1, 32)},
+    options=lambda params, permissions: {"every_list": EVERY, "weekdays": WEEKDAYS, "days": range(1, 32)},
 )  # fmt: skip
 
 for _trigger in (MATCH, EVENT, SEGMENT, STAGE, ORDER, SCHEDULE):

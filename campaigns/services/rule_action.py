@@ -82,7 +82,7 @@ def _from_post(post: QueryDict) -> dict[str, Any] | None:
 
 
 SOP = Kind(
-    "sop", gettext_lazy("加入或退出 SOP"), problems=_problems, in_words=_words, run=_run,
+    "sop", gettext_lazy("加入或退出 SOP"), problems=_problems, in_words=_words, run=_run, permission="sops.edit",
     claims=lambda action: {("sop", action.get("sop")): action.get("way")}, template="campaigns/rule_action.html",
     options=lambda action: {"sops": Sop.objects.exclude(state="off").order_by("name"), "sop": action.get("sop"), "way": action.get("way")},
     from_post=_from_post,

@@ -86,11 +86,11 @@ class SegmentEntries(generics.ListAPIView[SegmentEntry]):
 
 
 class ClauseData(serializers.Serializer[Any]):
-    """One line of an explanation, outermost first; fact: what is known of the person."""
+    """One line of an explanation, outermost first; holds: null where the token may not know it; fact: what is known of the person."""
 
     depth = serializers.IntegerField()
     words = serializers.CharField()
-    holds = serializers.BooleanField()
+    holds = serializers.BooleanField(allow_null=True)
     fact = serializers.CharField()
 
 
@@ -204,10 +204,10 @@ class FieldList(ApiViewSet):
         """Every field of this merchant that the token may ask about; an unavailable one says why."""
         asker, hidden = asker_of(request), _hidden_keys()
         open_ones = [one for one in registry.all_fields() if not one.is_closed_to(asker) and one.key not in hidden]
-        return Response({"results": [_field_data(field) for field in open_ones]})
+        return Response({"results": [_field_data(field, asker) for field in open_ones]})
 
 
-def _field_data(field: Field) -> dict[str, Any]:
+def _field_data(field: Field, asker: Asker) -> dict[str, Any]:
     return {
         "key": field.key,
         "label": str(field.label),
@@ -219,7 +219,9 @@ def _field_data(field: Field) -> dict[str, Any]:
         ],
         "options": _options(field.options() if field.options else ()),
         "traits": [
-            {"key": trait.key, "label": str(trait.label), "options": _options(trait.options())} for trait in field.traits
+            {"key": trait.key, "label": str(trait.label), "options": _options(trait.options())}
+            for trait in field.traits
+            if asker.permissions.issuperset(trait.permissions)
         ],
         "unavailable": str(field.why_unavailable),
     }  # fmt: skip

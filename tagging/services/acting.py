@@ -11,11 +11,14 @@ from django.utils.translation import gettext_lazy
 
 from contacts.models import Contact, Stage
 from contacts.services.stages import change_stage
+from scrm.lib.numbers import whole_number
 from tagging.actions import Kind
 from tagging.models import FollowTag, Rule, TagGroup
 from tagging.queries import count_follows_to_mark, follows_to_mark, live_tags
 from tagging.services.marks import mark_tags
 from tenants.audit import SYSTEM
+
+MOST_TAGS = 100  # of one rule
 
 
 def _tag_ids(action: Mapping[str, Any]) -> set[int]:
@@ -26,6 +29,8 @@ def _tag_problems(action: Mapping[str, Any]) -> list[str]:
     ids = _tag_ids(action)
     if not ids:
         return [_("请选择要打上或去掉的标签")]
+    if len(ids) > MOST_TAGS:
+        return [_("一条规则最多打上和去掉 %(most)d 个标签,请分成几条规则") % {"most": MOST_TAGS}]
     rows = live_tags().exclude(group__kind=TagGroup.Kind.PERSONAL).filter(pk__in=ids)
     known = {
         pk: (name, kind == TagGroup.Kind.INTERNAL or wecom_id)
@@ -77,7 +82,7 @@ def _tag_calls(action: Mapping[str, Any], people: QuerySet[Any]) -> int:
 
 
 def _tag_from_post(post: QueryDict) -> dict[str, Any] | None:
-    chosen = {side: [int(pk) for pk in post.getlist(f"tags_{side}") if pk.isdecimal()] for side in ("add", "remove")}
+    chosen = {side: [whole_number(pk) or 0 for pk in post.getlist(f"tags_{side}") if pk] for side in ("add", "remove")}
     found = {side: pks for side, pks in chosen.items() if pks}
     return {"whose": "all" if post.get("whose") == "all" else "owner", **found} if found else None
 
@@ -93,7 +98,7 @@ def _tag_options(action: Mapping[str, Any]) -> dict[str, Any]:
 
 
 TAG = Kind(
-    "tag", gettext_lazy("打标签"), problems=_tag_problems, in_words=_tag_words, run=_run_tag, tags=_tag_ids,
+    "tag", gettext_lazy("打标签"), problems=_tag_problems, in_words=_tag_words, run=_run_tag, permission="tags.edit", tags=_tag_ids,
     claims=_tag_claims, calls=_tag_calls, template="tagging/actions/tag.html", options=_tag_options, from_post=_tag_from_post,
 )  # fmt: skip
 
@@ -121,11 +126,12 @@ def _run_stage(rule: Rule, root_ids: Sequence[int], action: Mapping[str, Any], n
 
 def _stage_from_post(post: QueryDict) -> dict[str, Any] | None:
     chosen = str(post.get("stage") or "")
-    return {"stage": int(chosen)} if chosen.isdecimal() else None
+    return {"stage": whole_number(chosen) or 0} if chosen else None
 
 
 STAGE = Kind(
     "stage", gettext_lazy("改阶段"), problems=_stage_problems, in_words=_stage_words, run=_run_stage,
+    permission="contacts.edit",
     claims=lambda action: {("stage",): action.get("stage")},
     template="tagging/actions/stage.html",
     options=lambda action: {"stages": Stage.objects.filter(is_archived=False), "stage_chosen": action.get("stage")},

@@ -70,7 +70,7 @@ def _field_from_post(post: QueryDict) -> dict[str, Any] | None:
 
 
 FIELD = Kind(
-    "field", gettext_lazy("填自定义字段"), problems=_field_problems, in_words=_field_words, run=_run_field,
+    "field", gettext_lazy("填自定义字段"), problems=_field_problems, in_words=_field_words, run=_run_field, permission="contacts.edit",
     claims=lambda action: {("field", action.get("key")): action.get("value")}, template="tagging/actions/field.html",
     options=lambda action: {"fields": _fields(), "key": action.get("key"), "value": action.get("value", "")},
     from_post=_field_from_post,
@@ -108,7 +108,7 @@ def _owner_from_post(post: QueryDict) -> dict[str, Any] | None:
 
 OWNER = Kind(
     "owner", gettext_lazy("改业绩归属"), problems=lambda action: [] if _member(action) else [_("请选择在职的导购")],
-    in_words=_owner_words, run=_run_owner, claims=lambda action: {("owner",): action.get("member")},
+    in_words=_owner_words, run=_run_owner, permission="contacts.edit", claims=lambda action: {("owner",): action.get("member")},
     template="tagging/actions/owner.html", options=lambda action: {"guides": _guides(), "member": action.get("member")},
     from_post=_owner_from_post,
 )  # fmt: skip
@@ -155,7 +155,7 @@ def _todo_from_post(post: QueryDict) -> dict[str, Any] | None:
 
 
 TODO = Kind(
-    "todo", gettext_lazy("提醒导购或店长"), problems=_todo_problems, in_words=_todo_words, run=_run_todo,
+    "todo", gettext_lazy("提醒导购或店长"), problems=_todo_problems, in_words=_todo_words, run=_run_todo, permission="contacts.edit",
     template="tagging/actions/todo.html",
     options=lambda action: {"text": action.get("text", ""), "hours": action.get("hours", 24), "to": action.get("to", "guide")},
     from_post=_todo_from_post,
@@ -190,7 +190,7 @@ def _list_from_post(post: QueryDict) -> dict[str, Any] | None:
 
 
 SEGMENT = Kind(
-    "segment", gettext_lazy("加入或移出固定名单"), problems=_list_problems, in_words=_list_words, run=_run_list,
+    "segment", gettext_lazy("加入或移出固定名单"), problems=_list_problems, in_words=_list_words, run=_run_list, permission="segments.edit",
     claims=lambda action: {("segment", action.get("segment")): action.get("way")}, template="tagging/actions/segment.html",
     options=lambda action: {"lists": _lists(), "segment": action.get("segment"), "way": action.get("way")},
     from_post=_list_from_post,

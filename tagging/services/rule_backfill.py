@@ -20,8 +20,9 @@ from contacts.timeline import roots_of
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
 from tagging import causes
-from tagging.models import FollowTag, Rule, RuleEvent
+from tagging.models import FollowTag, Rule, RuleEvent, RuleVersion
 from tagging.services import rule_schedule
+from tagging.services.rule_authority import refuse_beyond
 from tagging.services.rules import count_matching
 from tagging.services.taking_back import take_back_tags
 from tenants import audit, locks
@@ -38,9 +39,10 @@ State = RuleEvent.State
 @transaction.atomic
 def start(rule: Rule, *, expected: int | None, by: Actor) -> Job:
     """Note everybody who matches and begin. Raises Conflict when they are not as many as the person saw, or one is under way;
-    UserError for a rule that is not on."""
+    UserError for a rule that is not on, NotAllowed for an action that `by` may not do herself."""
     locks.lock_in_transaction(LOCK)
     rule = Rule.objects.select_for_update().get(pk=rule.pk)
+    refuse_beyond(rule.actions, by)
     if rule.state != Rule.State.ON:
         raise UserError(_("请先启用规则再补跑。"))
     if running(rule) is not None:
@@ -101,13 +103,15 @@ def _drop(job: Job) -> int:
 @transaction.atomic
 def ask_undo(job: Job, *, by: Actor) -> Job:
     """Take back what it did: tags that still are the rule's, stages that still are as it set them. Raises Conflict while it runs or
-    when it was asked already."""
+    when it was asked already; NotAllowed as at its start."""
     locks.lock_in_transaction(LOCK)
     job = Job.objects.select_for_update().get(pk=job.pk)
     if not job.is_over:
         raise Conflict(_("补跑还没有结束,请先停止再撤销。"))
     if undo_of(job) is not None:
         raise Conflict(_("这次补跑已经撤销过了。"))
+    did = RuleVersion.objects.filter(rule=job.params["rule"], number=job.params["version"]).first()
+    refuse_beyond(did.actions if did else [], by)
     audit.record("rule.backfill_undone", None, by=by, job=job.pk)
     title = _("撤销:%(title)s") % {"title": job.title}
     return longjobs.start(UNDO, title, params={"job": job.pk, **job.params}, by=by, total=_acted(job.pk).count())

@@ -27,6 +27,7 @@ from tagging.policy import MOST_RUNS_A_DAY
 from tagging.queries import enabled_rules
 from tagging.services import rule_events, rule_schedule
 from tagging.services.broken import check_rule
+from tagging.services.rule_authority import refuse_beyond
 from tagging.services.rule_running import reader
 from tenants import audit, locks
 from tenants.audit import Actor
@@ -52,12 +53,13 @@ def save_rule(
 ) -> Rule:
     """Create or change a rule, as a new version; a changed one is a draft again until enabled. trigger None: starts to match.
 
-    Raises ConditionInvalid or UserError.
+    Raises ConditionInvalid, UserError, or NotAllowed for an action that `by` may not do herself.
     """
     validate(tree)
     when = trigger or {"kind": "match"}
     is_match = when.get("kind") == "match"
     _check(when, tree, rule_actions, daily_cap, takes_back=takes_back)
+    refuse_beyond(rule_actions, by)
     name = name.strip()
     if not name or len(name) > 60:
         raise UserError(_("请给规则起一个 60 字以内的名字"), fields={"name": _("1 到 60 个字")})
@@ -161,12 +163,13 @@ def count_matching(rule: Rule) -> int:
 def enable_rule(rule: Rule, *, act_on_existing: bool = False, expected: int | None = None, by: Actor) -> Rule:
     """Start to act. Who matches already is noted and left alone, or, asked for, acted upon too, in batches, soon.
 
-    expected: the count the person saw; with act_on_existing a different one is refused. Raises Conflict, UserError.
+    expected: the count the person saw; with act_on_existing a different one is refused. Raises Conflict, UserError; NotAllowed as for saving.
     """
     locks.lock_in_transaction(LOCK)  # no batch of marks may run between the baseline and the switch
     rule = Rule.objects.select_for_update().get(pk=rule.pk)
     if rule.state == State.ON:
         return rule
+    refuse_beyond(rule.actions, by)
     if not check_rule(rule):
         raise UserError(rule.last_error)
     now = clock.now()

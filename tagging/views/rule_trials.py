@@ -9,22 +9,31 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.access import MemberRequest, refuse_frozen, requires
 from conditions.schema import problems_of
+from contacts.custom import asker_of
 from contacts.queries import visible_contacts
 from contacts.views.exports import job_status
 from scrm.lib.numbers import whole_number
 from tagging import actions
 from tagging.models import Rule
+from tagging.rule_sight import refuse_closed
 from tagging.services import rule_backfill, rule_dry_run, rules
 from tenants.ledger.models import Job
 
 LAST_JOBS = 10
 
 
+def _open_rule(request: MemberRequest, pk: int) -> Rule:
+    """The rule, where nothing it asks is closed to her. Raises NotAllowed."""
+    rule = get_object_or_404(Rule, pk=pk)
+    refuse_closed(rule, asker_of(request))
+    return rule
+
+
 @require_http_methods(["GET", "POST"])
 @requires("rules.edit")
 def rule_dry(request: MemberRequest, pk: int) -> HttpResponse:
     """Ask for so many days; then progress and what came of it, the last one of this version."""
-    rule = get_object_or_404(Rule, pk=pk)
+    rule = _open_rule(request, pk)
     if request.method == "POST":
         rule_dry_run.start(rule, whole_number(request.POST.get("days")), by=request.actor)
         return redirect("tagging:rule_dry", rule.pk)
@@ -52,7 +61,7 @@ def rule_dry(request: MemberRequest, pk: int) -> HttpResponse:
 @requires("rules.edit")
 def rule_fill(request: MemberRequest, pk: int) -> HttpResponse:
     """How many, what, how long; then the one under way and those before."""
-    rule = get_object_or_404(Rule, pk=pk)
+    rule = _open_rule(request, pk)
     if request.method == "POST":
         refuse_frozen(request)
         rule_backfill.start(rule, expected=whole_number(request.POST.get("expected")), by=request.actor)
@@ -97,5 +106,6 @@ def rule_fill_act(request: MemberRequest, pk: int, job_pk: int, act: str) -> Htt
         rule_backfill.stop(job, by=request.actor)
     else:
         refuse_frozen(request)
+        refuse_closed(rule, asker_of(request))
         rule_backfill.ask_undo(job, by=request.actor)
     return redirect("tagging:rule_fill", rule.pk)

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.access import MemberRequest, refuse_frozen, requires
 from accounts.models import User
 from conditions.explain import explain
+from conditions.registry import Asker
 from conditions.render import in_words
 from conditions.schema import problems_of
 from conditions.tree import EVERYONE, is_everyone
@@ -23,6 +24,7 @@ from scrm.lib.paging import keyset_page
 from tagging import actions, rule_templates, triggers
 from tagging.models import Rule, RuleEvent, RuleMatch, RuleSlot, RuleVersion
 from tagging.policy import runs_a_day
+from tagging.rule_sight import closed_in_words, refuse_closed, trigger_closed_to
 from tagging.rule_words import actions_by_version, answers_of, outcome_in_words
 from tagging.services import rules
 from tagging.services.rule_retrying import retry_marks
@@ -34,21 +36,24 @@ TONES = {"draft": "idle", "on": "ok", "off": "idle", "broken": "bad"}
 LAST_SLOTS = 8
 
 
-def _words(row: Any) -> None:
-    """When, if and then of a rule or a version, in words."""
+def _words(row: Any, asker: Asker) -> None:
+    """When, if and then of a rule or a version, in words; of what is closed to her only that there is something (`closed`)."""
+    row.closed = closed_in_words(row, asker)
     row.when_words = triggers.in_words(row.trigger or {"kind": "match"})
-    row.if_words = "" if problems_of(row.tree) or is_everyone(row.tree) else in_words(row.tree)
+    is_told = not row.closed and not problems_of(row.tree) and not is_everyone(row.tree)
+    row.if_words = row.closed or (in_words(row.tree) if is_told else "")
     row.then_words = actions.in_words(row.actions)
 
 
 @require_GET
 @requires("rules.view")
 def rule_list(request: MemberRequest) -> HttpResponse:
+    asker = asker_of(request)
     rows: list[Any] = list(Rule.objects.order_by("position", "pk"))
     conflicts = rules.conflicts_among(rows)
     for row in rows:
         row.tone, row.conflicts = TONES[row.state], conflicts.get(row.pk, [])
-        _words(row)
+        _words(row, asker)
     context = {
         "rows": rows,
         "cap": runs_a_day(),
@@ -61,28 +66,34 @@ def rule_list(request: MemberRequest) -> HttpResponse:
 @require_GET
 @requires("rules.view")
 def rule_detail(request: MemberRequest, pk: int) -> HttpResponse:
-    rule = get_object_or_404(Rule, pk=pk)
-    _words(rule)
-    log = request.GET.get("log") or ("match" if rule.is_match else "event")
-    shown, context = _log(request, rule, log)
+    rule: Any = get_object_or_404(Rule, pk=pk)
+    _words(rule, asker_of(request))
     can_edit = "rules.edit" in request.permissions
-    context |= {
+    context = {
         "rule": rule,
         "tone": TONES[rule.state],
         "cap": cap_of(rule),
+        "conflicts": rules.conflicts_among([rule]).get(rule.pk, []),
+        "moves_back": rules.moves_back(rule),
+        "can_edit": can_edit,
+        **({} if rule.closed else _by_what_it_asks(request, rule, can_edit=can_edit)),
+    }
+    return render(request, "tagging/rule_detail.html", context)
+
+
+def _by_what_it_asks(request: MemberRequest, rule: Rule, *, can_edit: bool) -> dict[str, Any]:
+    """What tells of people by the rule's conditions: whom it took, when and how many, and how many match."""
+    log = request.GET.get("log") or ("match" if rule.is_match else "event")
+    shown, context = _log(request, rule, log)
+    can_enable = can_edit and rule.state != Rule.State.ON and not problems_of(rule.tree)
+    return context | {
         "runs": shown,
         "log": log,
         "has_other_log": (RuleEvent if log == "match" else RuleMatch).objects.filter(rule=rule).exists(),
         "slots": RuleSlot.objects.filter(rule=rule).order_by("-slot_at")[:LAST_SLOTS],
-        "conflicts": rules.conflicts_among([rule]).get(rule.pk, []),
-        "moves_back": rules.moves_back(rule),
-        "can_edit": can_edit,
-        "can_enable": can_edit and rule.state != Rule.State.ON and not problems_of(rule.tree),
-        "matching": _matching(rule)
-        if can_edit and rule.is_match and rule.state != Rule.State.ON and not problems_of(rule.tree)
-        else None,
+        "can_enable": can_enable,
+        "matching": _matching(rule) if can_enable and rule.is_match else None,
     }
-    return render(request, "tagging/rule_detail.html", context)
 
 
 def _log(request: MemberRequest, rule: Rule, log: str) -> tuple[list[Any], dict[str, Any]]:
@@ -131,31 +142,34 @@ def _say(rule: Rule, runs: list[Any]) -> None:
 @requires("rules.edit")
 def rule_edit(request: MemberRequest, pk: int | None = None) -> HttpResponse:
     rule = get_object_or_404(Rule, pk=pk) if pk else None
+    if rule is not None:
+        refuse_closed(rule, asker_of(request))
     given, tree, status = _starting_point(request, rule)
     errors: list[str] = []
     mode = request.GET.get("mode", "simple")
     if request.method == "POST":
         tree, errors = posted_tree(request)
-        given = rule_forms.posted(request)
+        given = rule_forms.posted(request, rule)
         mode = request.POST.get("show") or request.POST.get("mode", "simple")
         status = 422 if errors and request.POST.get("save") else 200
-        closed = triggers.closed_to(given["trigger"] or {}, request.permissions) if request.POST.get("save") else ""
-        if closed and not errors:
+        closed = trigger_closed_to(given["trigger"] or {}, asker_of(request).permissions)
+        if closed and request.POST.get("save") and not errors:
             errors, status = [closed], 422
         if request.POST.get("save") and not errors:
             try:
                 saved = rules.save_rule(rule, tree=tree, by=request.actor, **given)
                 return redirect("tagging:rule_detail", saved.pk)
             except UserError as error:
-                errors, status = [str(error.message)], 422
+                errors, status = [str(error.message)], error.status
     builder = builder_context(request, tree, mode=mode)
     context = {
         "rule": rule,
         "errors": errors,
         "given": given,
         "default_cap": runs_a_day(),
-        "parts": rule_forms.action_parts(given["rule_actions"]),
-        **rule_forms.trigger_part(given["trigger"]),
+        "parts": rule_forms.action_parts(request, given["rule_actions"]),
+        "dropped": request.POST.getlist("drop_action"),
+        **rule_forms.trigger_part(request, given["trigger"]),
         **builder,
         **audience(request, builder["tree"]),
     }
@@ -173,7 +187,9 @@ def _starting_point(request: MemberRequest, rule: Rule | None) -> tuple[dict[str
 @requires("rules.edit")
 def rule_trigger(request: MemberRequest) -> HttpResponse:
     """The form's part of the trigger, after another kind was chosen."""
-    return render(request, "tagging/_rule_trigger.html", rule_forms.trigger_part(triggers.from_post(request.POST)))
+    return render(
+        request, "tagging/_rule_trigger.html", rule_forms.trigger_part(request, triggers.from_post(request.POST))
+    )
 
 
 @require_POST
@@ -185,12 +201,11 @@ def rule_act(request: MemberRequest, pk: int, act: str) -> HttpResponse:
         rules.shift_rule(rule.pk, later=act == "later", by=request.actor)
         return redirect("tagging:rule_list")
     if act == "enable":
-        on_existing = request.POST.get("act_on_existing") == "on"
-        if on_existing:
-            refuse_frozen(request)
+        refuse_frozen(request)  # even from now on it acts on everybody, by a schedule on all at once
+        refuse_closed(rule, asker_of(request))
         rules.enable_rule(
             rule,
-            act_on_existing=on_existing,
+            act_on_existing=request.POST.get("act_on_existing") == "on",
             expected=whole_number(request.POST.get("expected")),
             by=request.actor,
         )
@@ -218,8 +233,9 @@ def rule_history(request: MemberRequest, pk: int) -> HttpResponse:
     oldest = shown[-1].number if shown else 0
     before: Any = RuleVersion.objects.filter(rule=rule, number__lt=oldest).order_by("-number").first()
     names = dict(User.objects.filter(pk__in={row.saved_by_id for row in shown}).values_list("pk", "display_name"))
+    asker = asker_of(request)
     for row in [*shown, *([before] if before else [])]:
-        _words(row)
+        _words(row, asker)
     for row, earlier in zip(shown, [*shown[1:], before], strict=False):  # of no version there is no earlier one
         row.saved_by = names.get(row.saved_by_id or 0, "")
         row.changes = _changes(earlier, row) if earlier else []
@@ -249,27 +265,32 @@ def _changes(before: Any, after: Any) -> list[dict[str, str]]:
 @requires("rules.view")
 def rule_why(request: MemberRequest, pk: int, contact_pk: int) -> HttpResponse:
     """Why the rule did, or did not, take this customer."""
-    rule = get_object_or_404(Rule, pk=pk)
+    rule: Any = get_object_or_404(Rule, pk=pk)
     contact = get_object_or_404(visible_contacts(request.scope), pk=contact_pk)
-    problems = problems_of(rule.tree)
-    past: list[Any] = [
-        *RuleMatch.objects.filter(rule=rule, contact=contact).order_by("-entered_at")[:20],
-        *RuleEvent.objects.filter(rule=rule, contact=contact).order_by("-happened_at")[:20],
-    ]
-    _say(rule, past)
-    past.sort(key=lambda run: run.at, reverse=True)
-    _words(rule)
+    problems, asker = problems_of(rule.tree), asker_of(request)
+    _words(rule, asker)
+    past = [] if rule.closed else _past(rule, contact.pk)
     context = {
         "rule": rule,
         "contact": contact,
-        "clauses": [] if problems else explain(rule.tree, contact.pk, clock.now(), asker_of(request)),
+        "clauses": [] if problems else explain(rule.tree, contact.pk, clock.now(), asker),
         "problems": problems,
-        "runs": past[:20],
-        "answers": answers_of(rule, [contact.pk]).get(contact.pk, []),
+        "runs": past,
+        "answers": [] if rule.closed else answers_of(rule, [contact.pk]).get(contact.pk, []),
         "can_edit": "rules.edit" in request.permissions,
         "now": clock.now(),
     }
     return render(request, "tagging/rule_why.html", context)
+
+
+def _past(rule: Rule, contact_id: int) -> list[Any]:
+    """What it did about one customer, the last first."""
+    past: list[Any] = [
+        *RuleMatch.objects.filter(rule=rule, contact=contact_id).order_by("-entered_at")[:20],
+        *RuleEvent.objects.filter(rule=rule, contact=contact_id).order_by("-happened_at")[:20],
+    ]
+    _say(rule, past)
+    return sorted(past, key=lambda run: run.at, reverse=True)[:20]
 
 
 @require_POST
@@ -278,6 +299,7 @@ def rule_retry(request: MemberRequest, pk: int, contact_pk: int) -> HttpResponse
     """Ask WeCom once more for the tags it refused the rule on this customer."""
     rule = get_object_or_404(Rule, pk=pk)
     contact = get_object_or_404(visible_contacts(request.scope), pk=contact_pk)
+    refuse_closed(rule, asker_of(request))
     count = retry_marks(rule, contact.pk, by=request.actor)
     messages.success(request, _("已重新提交 %(n)d 个标签") % {"n": count})
     return redirect("tagging:rule_why", rule.pk, contact.pk)
