@@ -13,10 +13,10 @@ from django.db import transaction
 from conditions.schema import ConditionInvalid, validate
 from tenants.context import current_tenant
 from tests.reference import evaluator, facts, trees, worlds
+from tests.reference.chance import World
 from tests.reference.changes import leaves
 from tests.reference.facts import Facts
 from tests.reference.trees import Spec
-from tests.reference.worlds import World
 
 Json = dict[str, Any]
 Saying = tuple[str, str]  # family of fields; operator, or "window", "where", "gap"

@@ -88,6 +88,8 @@ def _leaf(leaf: Json, case: Case) -> bool:
 
 def type_of(key: str, facts: Facts) -> str:
     """Section 8: the type of a field."""
+    if key in facts.types:
+        return facts.types[key]
     family, _, rest = key.partition(".")
     if family == "custom":
         return CUSTOM_TYPES[facts.custom[rest]]
@@ -141,11 +143,13 @@ def _choice(op: str, value: Any, wanted: list[Any], leaf: Json, case: Case) -> b
 def _flag(leaf: Json, case: Case) -> bool:
     """For yes/no, missing counts as no."""
     assert leaf["op"] == "yes", leaf["op"]
+    if leaf["field"] in case.person.values:
+        return bool(case.person.values[leaf["field"]])
     if leaf["field"] == "contact.opt_out":
         return _opted_out(case)
     if leaf["field"] == "contact.store_open":
         return _has_open_store(case)
-    return bool(case.person.values.get(leaf["field"], False))
+    return False
 
 
 def _opted_out(case: Case) -> bool:

@@ -56,11 +56,12 @@ class Person:
 
 @dataclass
 class Facts:
-    """Everybody, and what each custom field is."""
+    """Everybody, and what each custom field is. types: of fields that are not in the document's tables."""
 
     people: dict[int, Person]
     custom: dict[str, str]  # key → CustomField.Type
     root_of: dict[int, int]
+    types: dict[str, str] = field(default_factory=dict)
 
     def add(self, key: str, contact_id: int | None, row: Row) -> None:
         """Section 2: facts of contacts merged into her count as hers."""

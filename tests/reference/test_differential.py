@@ -18,10 +18,10 @@ from conditions.matching import matches_of, rechecks_of
 from conditions.people import people
 from conditions.recheck import recheck_at
 from tests.reference import evaluator, trees
+from tests.reference.chance import World
 from tests.reference.changes import first_change
 from tests.reference.comparing import DIFFER, NOT_YET, Saying, Trees, kind_of, living_in, told
 from tests.reference.facts import Facts
-from tests.reference.worlds import World
 from tests.support.sweeping import swept_rechecks
 
 pytestmark = pytest.mark.django_db

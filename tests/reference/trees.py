@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.reference.worlds import DAYS, GAPS, HOURS, KINDS, NAMES, World
+from tests.reference.chance import DAYS, GAPS, HOURS, KINDS, NAMES, World
 
 Json = dict[str, Any]
 DEPTH = 4
