@@ -89,6 +89,7 @@ class Field:
     offered(scope): a query of the options' values that somebody sees of, where not everybody sees all of them.
     leaf_permissions(leaf): what else it takes to ask just this, where that depends on the values asked for.
     is_planned: a moment that is set beforehand, such as the end of a contract: a past day knew it.
+    follows: of an anniversary, the moment (an expression) whose day it is: a past day before that did not know it.
     held(values): instead of `rows`, a SET kept in a column of the root: who has any of the values; with none given, any at all.
     """
 
@@ -115,6 +116,7 @@ class Field:
     order: int = 100
     permissions: tuple[str, ...] = ()
     is_planned: bool = False
+    follows: Any = None
     leaf_permissions: Callable[[Leaf], Iterable[str]] | None = None
     see_roles: frozenset[int] = frozenset()
     show: Callable[[Any], str] | None = None

@@ -8,7 +8,7 @@ from functools import reduce
 from operator import and_
 from typing import Any
 
-from django.db.models import BigIntegerField, BooleanField, Case, DateTimeField, Func, Q, Value, When
+from django.db.models import BigIntegerField, BooleanField, Case, DateField, DateTimeField, Func, Q, Value, When
 from django.db.models.functions import Coalesce, ExtractDay, ExtractMonth
 from django.db.models.lookups import (
     Contains,
@@ -64,12 +64,14 @@ def single(field: Field, leaf: Leaf, ask: Ask, *, negated: bool) -> Q:
 
 
 def _expression(field: Field, ask: Ask) -> Any:
-    """The value. Seen from a past day, a moment after it has not come yet."""
+    """The value. Seen from a past day, a moment after it has not come yet, nor a day that follows from it."""
     assert field.expression is not None
     expression = field.expression(ask.now)
-    if not ask.as_of or field.type != ValueType.MOMENT or field.is_planned:
+    moment = expression if field.type == ValueType.MOMENT else field.follows
+    if not ask.as_of or moment is None or field.is_planned:
         return expression
-    return Case(When(LessThanOrEqual(expression, ask.now), then=expression), output_field=DateTimeField())
+    kind = DateTimeField() if field.type == ValueType.MOMENT else DateField()
+    return Case(When(LessThanOrEqual(moment, ask.now), then=expression), output_field=kind)
 
 
 def _narrowed(field: Field, leaf: Leaf, holds: Q) -> Q:

@@ -230,7 +230,7 @@ FIELDS = (
     _simple("contact.first_added_at", _("首次添加时间"), ValueType.MOMENT, "first_added_at", dirty_keys=("contact.added_at",), order=51),
     Field(
         "added_day", _("添加周年"), PERSON, ValueType.ANNIVERSARY, read=_read_added_day, expression=_added_day,
-        dirty_keys=("contact.added_at",), order=52,
+        dirty_keys=("contact.added_at",), follows=F("first_added_at"), order=52,
     ),
     _simple(
         "contact.friends", _("好友导购数"), ValueType.NUMBER, "active_follows", dirty_keys=("follow.relation", "contact.added_at"),
