@@ -75,17 +75,18 @@ def refill(cursor: backfills.Cursor, limit: int) -> tuple[backfills.Cursor | Non
     return ({"after": roots[-1]} if len(roots) == limit else None), len(roots)
 
 
-def refresh_search(root_ids: Iterable[int]) -> None:
-    """Rewrite the search text of people from their contacts' names, all remarks and phones. Four statements at most."""
-    roots = set(root_ids)
+def refresh_search(contact_ids: Iterable[int]) -> None:
+    """Rewrite the search text of people from their contacts' names, all remarks and phones; one merged into another means her root.
+    Four statements at most, five where somebody is merged."""
+    rows = _families(set(contact_ids))
+    roots = {root_id or pk for pk, root_id, _name, _text in rows}
     if not roots:
         return
     texts: dict[int, list[str]] = {root: [] for root in roots}
     phones: dict[int, list[str]] = defaultdict(list)
     before: dict[int, str] = {}
     family: dict[int, int] = {}
-    people = Contact.objects.filter(Q(pk__any_of=roots) | Q(root_id__any_of=roots)).order_by("id")
-    for pk, root_id, name, search_text in people.values_list("pk", "root_id", "name", "search_text"):
+    for pk, root_id, name, search_text in rows:
         family[pk] = root_id or pk
         texts[family[pk]].append(name)
         if root_id is None:
@@ -96,5 +97,17 @@ def refresh_search(root_ids: Iterable[int]) -> None:
     noted = ContactPhone.objects.filter(contact_id__any_of=set(family)).order_by("id")
     for contact_id, phone in noted.values_list("contact_id", "phone"):
         phones[family[contact_id]].append(phone)
-    rows = [{"id": root, "search_text": people_text(texts[root], phones[root])} for root in sorted(roots)]
-    update_rows(Contact, [row for row in rows if row["search_text"] != before.get(int(str(row["id"])))])
+    written = [{"id": root, "search_text": people_text(texts[root], phones[root])} for root in sorted(roots)]
+    update_rows(Contact, [row for row in written if row["search_text"] != before.get(int(str(row["id"])))])
+
+
+def _families(contact_ids: set[int]) -> list[tuple[int, int | None, str, str]]:
+    """(id, root, name, search text) of these contacts' roots and of every row merged into those, in the order of ids."""
+    while contact_ids:
+        people = Contact.objects.filter(Q(pk__any_of=contact_ids) | Q(root_id__any_of=contact_ids)).order_by("id")
+        rows = list(people.values_list("pk", "root_id", "name", "search_text"))
+        roots = {root_id or pk for pk, root_id, _name, _text in rows}
+        if roots <= contact_ids:
+            return rows
+        contact_ids = roots
+    return []

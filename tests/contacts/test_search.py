@@ -6,9 +6,11 @@ from django.db import connection
 from contacts.filters import search_people
 from contacts.models import Contact
 from contacts.services import search
+from contacts.services.inbound import apply_people
+from contacts.services.merging import merge_roots
 from scrm.lib import clock
 from tenants.ledger.models import Backfill
-from tests.support.contacts import make_contact, make_follow
+from tests.support.contacts import follow_info, make_contact, make_follow, people_batch, person_row
 
 pytestmark = pytest.mark.django_db
 
@@ -75,3 +77,16 @@ def test_texts_of_an_older_release_are_searched_whole_until_they_are_written_ane
     assert search.refill(cursor, 1) == (None, 0)
     Backfill.objects.create(name=search.BACKFILL, state="done", updated_at=clock.wall())
     assert found("小雨") == ["王小雨"]
+
+
+def test_what_wecom_says_of_a_row_merged_into_another_is_found_of_the_person(acme):
+    """A name, a remark and a phone of the merged row are hers: the callback that brings them must not fall over."""
+    kept, gone = make_follow(make_contact(name="王小雨")), make_follow(make_contact(name="小圆子"))
+    merge_roots([(kept.contact_id, gone.contact_id)], now=clock.now(), source="manual")
+    told = follow_info(gone.member.userid, gone.added_at, remark="老客", remark_mobiles=("13900005678",))
+    row = person_row(gone.identity.value, told, name="大圆子")
+
+    apply_people(people_batch(row, corp=gone.corp, read_at=clock.now()))
+
+    assert [found(text) for text in ("大圆", "老客", "5678")] == [["王小雨"]] * 3
+    assert found("小圆") == []
