@@ -112,8 +112,8 @@ def edit_notes(sim: Simulator, corp: Corp, body: dict) -> dict:
 
 @act("tag")
 def tag(sim: Simulator, corp: Corp, body: dict) -> dict:
-    """The guide marks the customer: add, remove (ids or names), personal (names)."""
-    lists = [body.get(name) or [] for name in ("add", "remove", "personal")]
+    """The guide marks the customer: add, remove (ids or names), personal, personal_off (names)."""
+    lists = [body.get(name) or [] for name in ("add", "remove", "personal", "personal_off")]
     return people.tag(sim, corp, body["userid"], body["external_userid"], *lists)
 
 

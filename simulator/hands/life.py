@@ -158,7 +158,7 @@ def _tag(deed: Deed) -> dict:
     tag = tags[deed.roll("tag") % len(tags)].id
     follow = people.follow_of(deed.corp, userid, external_userid)[2]
     add, remove = ([], [tag]) if tag in follow.tags else ([tag], [])
-    people.tag(deed.sim, deed.corp, userid, external_userid, add, remove, [])
+    people.tag(deed.sim, deed.corp, userid, external_userid, add, remove, [], [])
     return {"userid": userid, "external_userid": external_userid, "add": add, "remove": remove}
 
 

@@ -136,14 +136,15 @@ def edit_notes(sim: "Simulator", corp: "Corp", userid: str, external_userid: str
 
 
 def tag(
-    sim: "Simulator", corp: "Corp", userid: str, external_userid: str, add_tags: list, remove_tags: list, personal: list
-) -> dict:
+    sim: "Simulator", corp: "Corp", userid: str, external_userid: str, add_tags: list, remove_tags: list, personal: list,
+    personal_off: list,
+) -> dict:  # fmt: skip
     """The guide marks the customer; tags by id or by name, personal ones by name."""
     guide, number, _ = follow_of(corp, userid, external_userid)
     adding, removing = [_tag_id(corp, t) for t in add_tags], [_tag_id(corp, t) for t in remove_tags]
     follow = corp.customers.edit(guide.userid, number)
     follow.tags = list(dict.fromkeys([*(t for t in follow.tags if t not in removing), *adding]))
-    follow.personal_tags = list(dict.fromkeys([*follow.personal_tags, *personal]))
+    follow.personal_tags = list(dict.fromkeys([*(t for t in follow.personal_tags if t not in personal_off), *personal]))
     sim.emit(corp, events.edit_contact(guide.userid, external_userid))
     return {"tags": follow.tags}
 
