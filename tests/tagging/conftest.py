@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from contacts.models import Member
+from contacts.models import Contact, Member
 from scrm.lib import clock
+from tagging.models import Tag
 from tests.support import tagging
 from wecom_bridge.models import Corp
 
@@ -37,3 +38,17 @@ def corp(acme: Any) -> Corp:
 @pytest.fixture
 def guide(corp: Corp) -> Member:
     return tagging.make_member(corp)
+
+
+@pytest.fixture
+def tag(corp: Corp) -> Tag:
+    return tagging.make_tag("敏感肌", corp=corp)
+
+
+@pytest.fixture
+def person(guide: Member) -> Contact:
+    person = tagging.make_person(
+        "王姐", owner=guide, last_added_at=clock.now(), first_added_at=clock.now(), active_follows=1
+    )
+    tagging.make_relation(person, guide)
+    return person
