@@ -105,7 +105,7 @@ def _families(contact_ids: set[int]) -> list[tuple[int, int | None, str, str]]:
     """(id, root, name, search text) of these contacts' roots and of every row merged into those, in the order of ids."""
     while contact_ids:
         people = Contact.objects.filter(Q(pk__any_of=contact_ids) | Q(root_id__any_of=contact_ids)).order_by("id")
-        rows = list(people.values_list("pk", "root_id", "name", "search_text"))
+        rows: list[tuple[int, int | None, str, str]] = list(people.values_list("pk", "root_id", "name", "search_text"))
         roots = {root_id or pk for pk, root_id, _name, _text in rows}
         if roots <= contact_ids:
             return rows
