@@ -7,7 +7,7 @@ statement answers LEAVES of the others, a column each: the planner's time grows 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import reduce
+from functools import cache, reduce
 from operator import or_
 from typing import Any, TypeVar
 
@@ -63,12 +63,15 @@ def rechecks_of(trees: Mapping[Key, Tree], root_ids: Collection[int], now: datet
     ask = Ask(now)
     asked = list(_distinct(nodes.values()))
 
+    @cache
     def columns(alone: bool) -> Columns:
         ahead = {
             leaf.key: boundaries_of(field, leaf, now, alone=alone) for leaf in asked if (field := ask.field(leaf.field))
         }
         return {key: earliest(expressions) for key, expressions in ahead.items() if expressions}
 
+    if not columns(True):  # nothing depends on time
+        return {key: {} for key in nodes}
     timed = {key: {leaf.key for leaf in leaves(node)} for key, node in nodes.items()}
     found: dict[Key, dict[int, datetime]] = {key: {} for key in nodes}
     for pk, known in _asked(columns, root_ids):

@@ -14,14 +14,14 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from conditions import dirty
+from conditions import boundaries, dirty
 from conditions.compiler import UnknownField
 from conditions.matching import matches_of
 from conditions.people import branches
 from conditions.reading import values_read
 from conditions.schema import ConditionInvalid
 from tagging.models import Segment, SegmentChange, SegmentEntry, SegmentPin
-from tagging.services import segment_boundaries, segment_entries
+from tagging.services import segment_entries
 from tagging.services.broken import fail_segment
 from tagging.services.segment_entries import Pair, keys_of, own_key
 
@@ -137,7 +137,8 @@ class _Batch:
             (pk, contact_id): origin
             for pk, contact_id, origin in entries.values_list("segment_id", "contact_id", "origin")
         }
-        segment_boundaries.schedule(segments, self.root_ids, self.now)
+        trees = {segment_entries.reader(segment.pk): segment.tree for segment in segments}
+        boundaries.schedule_many(trees, self.root_ids, self.now)
         moves = segment_entries.moves_between(present, wanted)
         return segment_entries.move(segments, moves, SegmentChange.Cause.CHANGE, self.now)
 
