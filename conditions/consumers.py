@@ -1,10 +1,15 @@
 """Who wants to know that a person changed: stage rules, segments, rules, SOP exits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 Consume = Callable[[Sequence[int], frozenset[str], datetime], None]
+
+
+def nothing(_keys: frozenset[str]) -> Collection[str]:
+    """No keys."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -12,7 +17,8 @@ class Consumer:
     """reads(): the dirty keys it wants now (asked once per batch). consume(root ids, keys seen, now): in the loop's transaction.
 
     absorb: called instead of consume for people of whom only the first sync told us (facts of source backfill): note that they
-    match, act on nobody. None: consume takes them too. order: smaller first within a batch.
+    match, act on nobody. None: consume takes them too. order: smaller first within a batch. again(keys seen): keys to be marked beside
+    own_key when it failed, by which the repeat knows what it must know of the keys it saw first.
     """
 
     key: str
@@ -20,6 +26,7 @@ class Consumer:
     consume: Consume
     absorb: Consume | None = None
     order: int = 100
+    again: Callable[[frozenset[str]], Collection[str]] = nothing
 
     @property
     def own_key(self) -> str:

@@ -1,24 +1,29 @@
 """The loop: claims marks, resolves roots, calls the consumers whose reads they touch, deletes the marks it saw. One transaction
-per batch, so a mark is gone exactly when its consequences stand."""
+per batch, so a mark is gone exactly when its consequences stand.
+
+A batch is of people: whoever has a mark among those claimed comes with everything of hers that is due, because some marks say whose
+doing the others are (conditions.dirty). Boundaries in time have a share of each batch, however many changes pour in.
+"""
 
 import logging
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Min, Q
 
 from conditions.consumers import Consume, Consumer, all_consumers
-from conditions.dirty import EVERYTHING, mark
+from conditions.dirty import CAUSE, EVERYTHING, coming_of, mark
 from conditions.models import DirtyMark
-from conditions.people import roots
+from conditions.people import families
 from scrm.lib import clock
 from tenants import locks
 
 logger = logging.getLogger(__name__)
 LOCK = "conditions.drain"  # held by each batch; whoever switches a consumer on or off takes it too
-BATCH = 1000
+BATCH = 1000  # marks by which people are claimed
+TIMED = 250  # of them, boundaries and repeats that are due: at least so many, while so many wait
 RETRY_AFTER = timedelta(minutes=1)
 
 
@@ -50,13 +55,15 @@ def drain_batch() -> int | None:
     if not locks.try_lock_in_transaction(LOCK):
         return None
     now = clock.now()
-    claimed = _claim(now)
+    claimed, root_of = _claim(now)
     if not claimed:
         return 0
-    touched = _touched_people(claimed)
-    for consumer in all_consumers():
-        _tell(consumer, touched, now)
-    DirtyMark.objects.filter(pk__in=[row.pk for row in claimed]).delete()
+    touched = _touched_people(claimed, root_of)
+    with coming_of(_causes(touched, root_of)):
+        for consumer in all_consumers():
+            _tell(consumer, touched, now)
+    with connection.cursor() as cursor:
+        cursor.execute(f"DELETE FROM {DirtyMark._meta.db_table} WHERE id = ANY(%s)", [[row.pk for row in claimed]])
     return len(claimed)
 
 
@@ -68,19 +75,33 @@ def next_due() -> datetime | None:
 
 def count_due() -> int:
     """How many marks are to be worked off now."""
-    return DirtyMark.objects.filter(Q(not_before__isnull=True) | Q(not_before__lte=clock.now())).count()
+    return DirtyMark.objects.filter(_due(clock.now())).count()
 
 
-def _claim(now: datetime) -> list[DirtyMark]:
-    rows = DirtyMark.objects.select_for_update(skip_locked=True)
-    claimed = list(rows.filter(not_before__isnull=True).order_by("id")[:BATCH])
-    if len(claimed) < BATCH:
-        claimed += rows.filter(not_before__lte=now).order_by("not_before", "id")[: BATCH - len(claimed)]
-    return claimed
+def _due(now: datetime) -> Q:
+    return Q(not_before__isnull=True) | Q(not_before__lte=now)
 
 
-def _touched_people(claimed: list[DirtyMark]) -> dict[int, Touched]:
-    root_of = roots(row.contact_id for row in claimed)
+def _claim(now: datetime) -> tuple[list[DirtyMark], dict[int, int]]:
+    """All that is due of the people whose turn it is; and contact id → root id of them."""
+    ids = _whose_turn(now)
+    if not ids:
+        return [], {}
+    root_of = families(ids)
+    rows = DirtyMark.objects.select_for_update(skip_locked=True).filter(_due(now))
+    return list(rows.filter(contact_id__any_of=ids | set(root_of)).order_by("id")), root_of
+
+
+def _whose_turn(now: datetime) -> set[int]:
+    """Contact ids of the oldest changes and of the boundaries that have been due for longest."""
+    changes = DirtyMark.objects.filter(not_before__isnull=True).order_by("id").values_list("contact_id", flat=True)
+    timed = DirtyMark.objects.filter(not_before__lte=now).order_by("not_before", "id")
+    due = list(timed.values_list("contact_id", flat=True)[:BATCH])
+    changed = list(changes[: BATCH - min(TIMED, len(due))])
+    return {*changed, *due[: BATCH - len(changed)]}
+
+
+def _touched_people(claimed: list[DirtyMark], root_of: dict[int, int]) -> dict[int, Touched]:
     touched: dict[int, Touched] = defaultdict(Touched)
     for row in claimed:
         root_id = root_of.get(row.contact_id)
@@ -88,6 +109,12 @@ def _touched_people(claimed: list[DirtyMark]) -> dict[int, Touched]:
             keys = touched[root_id].backfill if row.is_backfill else touched[root_id].news
             keys.add(row.field_key)
     return touched
+
+
+def _causes(touched: dict[int, Touched], root_of: dict[int, int]) -> dict[int, frozenset[str]]:
+    """Contact id → the keys of her marks that say whose doing the others are, of those who have such marks."""
+    named = {pk: frozenset(key for key in person.news if key.startswith(CAUSE)) for pk, person in touched.items()}
+    return {pk: named[root_id] for pk, root_id in root_of.items() if named.get(root_id)}
 
 
 def _tell(consumer: Consumer, touched: dict[int, Touched], now: datetime) -> None:
@@ -119,4 +146,4 @@ def _attempt(
             consume(ids, keys, now)
     except Exception:
         logger.exception("consumer %s failed for %d people; repeated in %s", consumer.key, len(ids), RETRY_AFTER)
-        mark(ids, consumer.own_key, not_before=now + RETRY_AFTER, backfill=is_backfill)
+        mark(ids, consumer.own_key, *consumer.again(keys), not_before=now + RETRY_AFTER, backfill=is_backfill)

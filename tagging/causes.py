@@ -1,8 +1,9 @@
 """Which rules' doing something is: a rule never answers to what it did itself, nor to what came of it.
 
 What a rule writes is caused by it and by whatever caused its own run (`within`). Facts and changes of segments written meanwhile carry
-the chain in their RuleEvent; marks carry it as marks of their own (`cause:<rule>`), written before the others and deleted with them;
-tags carry it in the command, until WeCom's answer.
+the chain in their RuleEvent; marks carry it as marks of their own (`cause:<rule>`), worked off together with the person's others, and
+handed on by the loop to what comes of those (conditions.dirty): a segment entered, a stage, a repeat. Tags carry it in the command,
+until WeCom's answer.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,11 +11,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from conditions import dirty
-from conditions.models import DirtyMark
 
 DEEPEST = 5  # rules that may follow from each other
 EVERYTHING = "cause:*"  # in no mark: seen by whoever is told of everything, whose causes are not known
-_PREFIX = "cause:"
+_PREFIX = dirty.CAUSE
 LOW = 70  # priority of what a backfill asks of WeCom: behind everything that people and live rules wish
 _in_no_haste: ContextVar[bool] = ContextVar("rules_in_no_haste", default=False)
 _chain: ContextVar[frozenset[int]] = ContextVar("rules_that_act", default=frozenset())
@@ -27,10 +27,11 @@ def chain() -> frozenset[int]:
 
 @contextmanager
 def within(rule_ids: Iterable[int]) -> Iterator[None]:
-    """Around what rules write."""
+    """Around what rules write: it comes of them alone, and `mark` says so."""
     token = _chain.set(frozenset(rule_ids))
     try:
-        yield
+        with dirty.coming_of({}):
+            yield
     finally:
         _chain.reset(token)
 
@@ -68,13 +69,10 @@ def named_in(keys: Iterable[str]) -> frozenset[int]:
     return frozenset(int(key.removeprefix(_PREFIX)) for key in found if key.startswith(_PREFIX))
 
 
-def of_people(contact_ids: Sequence[int]) -> dict[int, frozenset[int]]:
-    """Contact id → the rules whose doing her waiting marks are. One query; inside the loop, those of the batch too."""
-    found: dict[int, set[int]] = {}
-    rows = DirtyMark.objects.filter(contact_id__in=contact_ids, field_key__startswith=_PREFIX)
-    for contact_id, key in rows.values_list("contact_id", "field_key"):
-        found.setdefault(contact_id, set()).add(int(key.removeprefix(_PREFIX)))
-    return {pk: frozenset(rules) for pk, rules in found.items()}
+def of(contact_id: int) -> frozenset[int]:
+    """The rules whose doing is what happens to a contact now: those that act, or, where marks of hers are worked off, whose doing
+    these were."""
+    return chain() | named_in(dirty.causes_of(contact_id))
 
 
 def forbids(rule_id: int, rules: Iterable[int]) -> bool:

@@ -131,7 +131,14 @@ def _rules() -> None:
     custom_fields.register_uses("tagging", rule_uses.uses_of_field)
     timeline.on_recorded(rule_events.on_facts)
     consumers.register(
-        Consumer("rules", rule_running.reads, rule_running.consume, absorb=rule_running.absorb, order=300)
+        Consumer(
+            "rules",
+            rule_running.reads,
+            rule_running.consume,
+            absorb=rule_running.absorb,
+            order=300,
+            again=rule_running.again,
+        )
     )
     lanes.register(
         lanes.Lane(rule_schedule.LANE, queue="segments", drain=rule_schedule.drain, next_due=rule_schedule.next_due)

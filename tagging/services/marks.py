@@ -297,6 +297,7 @@ def _on_result(command: OutboundCommand, result: Mapping[str, Any]) -> None:
     # Where two tags became one nobody tagged anybody: the fact is written, no rule acts on it.
     source = "backfill" if command.payload.get("merged") else "product"
     with causes.within(command.payload.get("cause", ())):
+        causes.mark(sorted({mark.contact_id for mark in [*added, *removed]}))
         timeline.record_events(
             [tag_event(mark.follow, mark.tag, added=True, at=now, source=source, why=mark.origin) for mark in added]
             + [

@@ -52,16 +52,14 @@ def on_segment_change(change: Change) -> None:
     for rule in rules:
         people = change.entered if rule.when.get("way") == "enter" else change.left
         key = f"segment:{change.segment_id}:{rule.when.get('way')}:{change.at.timestamp():.6f}"
-        note(rule, [(pk, f"{key}:{pk}", change.at) for pk in people], by_marks=True)
+        note(rule, [(pk, f"{key}:{pk}", change.at) for pk in people])
 
 
-def note(rule: Rule, rows: Sequence[tuple[int, str, datetime]], *, by_marks: bool = False) -> None:
-    """Write (contact, key, when it happened) for a rule, once each, and wake the loop. by_marks: whose doing it was stands in the
-    marks that are being worked off, not in this transaction."""
+def note(rule: Rule, rows: Sequence[tuple[int, str, datetime]]) -> None:
+    """Write (contact, key, when it happened) for a rule, once each, with whose doing it was, and wake the loop."""
     if not rows:
         return
     now = clock.now()
-    known = causes.of_people([pk for pk, _key, _at in rows]) if by_marks else {}
     RuleEvent.objects.bulk_create(
         [
             RuleEvent(
@@ -71,7 +69,7 @@ def note(rule: Rule, rows: Sequence[tuple[int, str, datetime]], *, by_marks: boo
                 trigger_key=key,
                 happened_at=at,
                 written_at=now,
-                chain=sorted(causes.chain() | known.get(pk, frozenset())),
+                chain=sorted(causes.of(pk)),
             )
             for pk, key, at in rows
         ],

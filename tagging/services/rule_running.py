@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 State = Rule.State
 RETRY_AFTER = timedelta(minutes=1)
 BY_STAGE = frozenset({"contact.stage", "event.stage.changed"})
+OWN_KEY = "consumer:rules"  # conditions.consumers: all of it comes again
+STAGE_ALONE = "rules.stage_alone"  # beside the mark of a repeat: at first nothing but the stage had changed
 Outcome = dict[str, Any]
 
 
@@ -76,7 +78,7 @@ class Turn:
 
 def reads() -> set[str]:
     """Every key some enabled rule reads, and those that say what happened and whose doing it was."""
-    found: set[str] = {rule_events.KEY, causes.EVERYTHING}
+    found: set[str] = {rule_events.KEY, causes.EVERYTHING, STAGE_ALONE}
     for rule in Rule.objects.filter(state=State.ON).only("pk", "field_keys", "trigger"):
         found.add(causes.key_of(rule.pk))
         if rule.is_match:
@@ -94,12 +96,18 @@ def absorb(root_ids: Sequence[int], keys: frozenset[str], now: datetime) -> None
     _decide_all(root_ids, Turn(now, acting=False, keys=keys))
 
 
+def again(keys: frozenset[str]) -> set[str]:
+    """What a repeat must know of the keys seen, beside whose doing it was: that a stage set by hand is to stand."""
+    rechecks = {key for key in keys if key.startswith("recheck:")}
+    return {STAGE_ALONE} if _says_stage_alone(keys, *rechecks) else set()
+
+
 def _decide_all(root_ids: Sequence[int], turn: Turn) -> None:
-    hears = turn.acting and bool(turn.keys & {rule_events.KEY, "consumer:rules"})  # the second: all of it comes again
+    hears = turn.acting and bool(turn.keys & {rule_events.KEY, OWN_KEY})
     waiting = rule_events.waiting_of(root_ids) if hears else {}
     rules = list(enabled_rules())
     for rule in rules:
-        if rule.is_match and turn.keys & {*rule.field_keys, boundaries.recheck_key(reader(rule)), "consumer:rules"}:
+        if rule.is_match and turn.keys & {*rule.field_keys, boundaries.recheck_key(reader(rule)), OWN_KEY}:
             _attempt(rule, root_ids, turn)
         if rule.pk in waiting:
             attempt_events(rule, waiting.pop(rule.pk), turn)
@@ -117,7 +125,7 @@ def _attempt(rule: Rule, root_ids: Sequence[int], turn: Turn) -> None:
     except Exception:
         logger.exception("rule %s failed for %d people; repeated in %s", rule.pk, len(root_ids), RETRY_AFTER)
         key = boundaries.recheck_key(reader(rule))
-        dirty.mark(root_ids, key, not_before=turn.now + RETRY_AFTER, backfill=not turn.acting)
+        dirty.mark(root_ids, key, *again(turn.keys), not_before=turn.now + RETRY_AFTER, backfill=not turn.acting)
 
 
 def _decide(rule: Rule, root_ids: Sequence[int], turn: Turn) -> None:
@@ -160,7 +168,9 @@ def _enter(rule: Rule, entered: Sequence[int], carried: set[int], turn: Turn) ->
         runs = runs_within_a_day(rule, fresh, turn.now)
         tired = {pk for pk in fresh if runs[pk] >= cap_of(rule)}
         outcomes |= {pk: {"skipped": "loop"} for pk in tired}
-        outcomes |= act(rule, [pk for pk in fresh if pk not in tired], turn, held=_set_by_hand(fresh, turn))
+        own = boundaries.recheck_key(reader(rule))
+        held = _set_by_hand(fresh) if _says_stage_alone(turn.keys, own) else set()
+        outcomes |= act(rule, [pk for pk in fresh if pk not in tired], turn, held=held)
     RuleMatch.objects.bulk_create(
         [
             RuleMatch(rule=rule, contact_id=pk, rule_version=rule.version, entered_at=turn.now, outcome=outcomes[pk])
@@ -288,11 +298,19 @@ def act(
     return done
 
 
-def _set_by_hand(root_ids: Sequence[int], turn: Turn) -> set[int]:
-    """Whom nothing but a stage set by hand made match: the rule would undo it at once. It stands until other facts bring her again."""
-    said = {key for key in turn.keys if not key.startswith(("cause:", "segment:")) and key != rule_events.KEY}
-    if not said or not said <= BY_STAGE:
-        return set()
+def _says_stage_alone(keys: frozenset[str], *repeated: str) -> bool:
+    """Whether nothing but the stage changed, or had when what is repeated (by marks of these keys) was tried first: a rule would at
+    once undo what was set by hand, which stands until other facts bring her again."""
+    if causes.EVERYTHING in keys:
+        return False
+    said = {key for key in keys if not key.startswith((dirty.CAUSE, "segment:")) and key != rule_events.KEY}
+    if STAGE_ALONE in said:
+        return said - {STAGE_ALONE, OWN_KEY, *repeated} <= BY_STAGE
+    return bool(said) and said <= BY_STAGE
+
+
+def _set_by_hand(root_ids: Sequence[int]) -> set[int]:
+    """Those whose stage somebody set by hand."""
     rows = StageTransition.objects.filter(contact_id__in=root_ids).order_by("contact_id", "-changed_at", "-pk")
     last = rows.distinct("contact_id").values_list("contact_id", "source")
     return {pk for pk, source in last if source == "manual"}

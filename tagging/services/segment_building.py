@@ -227,7 +227,18 @@ def _build(claim: Claim) -> int:
 
 
 def _let_come(segment_id: int) -> None:
-    """People whom batches put off while we built are due now."""
+    """People whom batches put off while we built are due now, with whose doing it was; what another segment put off with them
+    stays."""
+    table = connection.ops.quote_name(DirtyMark._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} (contact_id, field_key, marked_at, is_backfill)"
+            " SELECT DISTINCT cause.contact_id, cause.field_key, cause.marked_at, false"
+            f" FROM {table} AS cause JOIN {table} AS late"
+            " ON late.contact_id = cause.contact_id AND late.not_before = cause.not_before"
+            " WHERE late.field_key = %s AND cause.field_key LIKE %s",
+            [own_key(segment_id), f"{dirty.CAUSE}%"],
+        )
     if DirtyMark.objects.filter(field_key=own_key(segment_id), not_before__isnull=False).update(not_before=None):
         jobs.nudge(dirty.LANE)
 
