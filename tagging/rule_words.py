@@ -47,6 +47,7 @@ def _reason(outcome: Mapping[str, Any], rule: Rule) -> str:
         "broken": _("规则需修复,未执行"),
         "unmatched": _("当时不符合条件,未执行"),
         "tags_merged": _("合并标签时已符合,未执行"),
+        "twin": _("与同一次里的另一位客户已合并为一人,只执行一次"),
         "stopped": _("补跑已停止,未执行"),
     }
     return known.get(str(outcome.get("baseline") or outcome.get("skipped") or ""), "")

@@ -7,6 +7,7 @@ the same time take their turns.
 
 import calendar
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as day_time
 from typing import Any
@@ -16,6 +17,7 @@ from django.db.models import Min, QuerySet
 
 from conditions.compiler import UnknownField
 from conditions.drain import LOCK
+from conditions.people import families
 from conditions.windows import zone
 from scrm.lib import clock
 from tagging.matching import insert_select, matching_people
@@ -157,8 +159,38 @@ def work_off(waiting: QuerySet[RuleEvent], now: datetime) -> set[int]:
         rows[row.rule_id].append(row)
     turn, stumbled = rule_running.Turn(now), set[int]()
     for rule in enabled_rules().filter(pk__in=list(rows)):
-        if not rule_running.attempt_events(rule, rows.pop(rule.pk), turn):
+        if not rule_running.attempt_events(rule, _once_each(rule, rows.pop(rule.pk), now), turn):
             stumbled.add(rule.pk)
     for left in rows.values():
         rule_events.settle(left, now, "off")
     return stumbled
+
+
+def _once_each(rule: Rule, rows: Sequence[RuleEvent], now: datetime) -> list[RuleEvent]:
+    """Without those of who became one person with another since their time (or job) noted them both: that says so. Her own row stays
+    rather than that of whom she took in; whom the rule acted on before they were one, it does not act on again."""
+    root_of = families({row.contact_id for row in rows})
+    taken = _acted_on(rule, rows, root_of)
+    kept, twins = list[RuleEvent](), list[RuleEvent]()
+    for row in sorted(rows, key=lambda row: (root_of.get(row.contact_id) != row.contact_id, row.pk)):
+        place = (_occasion(row), root_of.get(row.contact_id, row.contact_id))
+        (twins if place in taken else kept).append(row)
+        taken.add(place)
+    rule_events.settle(twins, now, "twin")
+    return kept
+
+
+def _acted_on(rule: Rule, rows: Sequence[RuleEvent], root_of: dict[int, int]) -> set[tuple[str, int]]:
+    """(occasion, root) of those whose other contacts the rule acted on already. No query where nobody was merged."""
+    here = {row.contact_id for row in rows}
+    others = {pk: root_id for pk, root_id in root_of.items() if pk not in here}
+    if not others:
+        return set()
+    keys = {f"{occasion}:{pk}" for occasion in {_occasion(row) for row in rows} for pk in others}
+    done = RuleEvent.objects.filter(rule=rule, trigger_key__any_of=keys, state=RuleEvent.State.DONE)
+    return {(_occasion(row), others[row.contact_id]) for row in done if row.contact_id in others}
+
+
+def _occasion(row: RuleEvent) -> str:
+    """The time or the job that noted it (insert_keyed)."""
+    return row.trigger_key.rpartition(":")[0]
