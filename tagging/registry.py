@@ -90,6 +90,7 @@ def _tags() -> None:
     register_import_kind(KIND)
     arrivals.on_new_keys(pretags.on_new_keys)
     timeline.on_recorded(pretags.on_added)
+    longjobs.register(pretags.AGAIN, pretags.again_step)
     longjobs.register(merging.JOB, merging.step)
     longjobs.register(merging.UNDO_JOB, merging.undo_step)
     tag_readers.register("tagging", queries.tag_readers)

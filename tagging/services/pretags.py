@@ -12,22 +12,26 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from contacts import longjobs
 from contacts.arrivals import NewKey
 from contacts.models import Contact, ContactPhone, FactSource, Identity, ImportRun
 from contacts.queries import family_of
 from contacts.timeline import Fact, roots_of
 from scrm.lib import clock
+from scrm.lib.errors import Conflict
 from tagging.models import FollowTag, PreTag, Tag, TagGroup
 from tagging.queries import follows_to_mark
 from tagging.services.marks import kept_tag, mark_tags
 from tagging.sources import Source
-from tenants import audit
+from tenants import audit, locks
 from tenants.audit import SYSTEM, Actor
+from tenants.ledger.models import Job
 
 State = PreTag.State
 OPEN = (State.WAITING, State.CLASH)
 VIA = "pretag:"
-PART = 1_000
+AGAIN = "tagging.pretags_again"  # a job
+PART = 1_000  # so many are matched again at once
 Key = tuple[str, str]  # kind, value
 
 
@@ -119,12 +123,44 @@ def _live(tag_ids: Iterable[int]) -> tuple[dict[int, int], set[int]]:
 
 
 @transaction.atomic
-def try_again(*, by: Actor) -> int:
-    """Match what is open with the people of now, the first PART of it; how many were put on."""
-    rows = open_ones(clock.now()).order_by("pk").values_list("kind", "value")[:PART]
-    count = apply(set(rows))
+def try_again(*, by: Actor) -> int | None:
+    """Match what is open with the people of now; how many were put on. None: more than PART are open, and a job goes through all of
+    them. Raises Conflict while one does."""
+    locks.lock_in_transaction(AGAIN)
+    if Job.objects.filter(kind=AGAIN, state__in=[Job.State.QUEUED, Job.State.RUNNING]).exists():
+        raise Conflict(_("正在再匹配,请等它做完。"))
+    waiting = open_ones(clock.now()).count()
+    if waiting > PART:
+        job = longjobs.start(AGAIN, _("再匹配预打标签"), params={}, by=by, total=waiting)
+        audit.record("pretags.tried_again", by=by, job=job.pk)
+        return None
+    count, _ids = _match_part(0)
     audit.record("pretags.tried_again", by=by, count=count)
     return count
+
+
+def again_step(job: Job, deadline: datetime) -> bool:
+    """The next parts, in the order of ids: what nobody can be given holds up nothing behind it. True at the end."""
+    while clock.wall() < deadline:
+        with transaction.atomic():
+            count, ids = _match_part(int(job.result.get("after", 0)))
+            if not ids:
+                return True
+            job.done += len(ids)
+            job.result = {**job.result, "after": ids[-1], "count": int(job.result.get("count", 0)) + count}
+            job.save(update_fields=["done", "result"])
+    return False
+
+
+def last_again() -> Job | None:
+    """The job of matching again that was asked for last."""
+    return Job.objects.filter(kind=AGAIN).order_by("-pk").first()
+
+
+def _match_part(after: int) -> tuple[int, list[int]]:
+    """How many were put on of the next PART behind an id, and the ids of these."""
+    rows = list(open_ones(clock.now()).filter(pk__gt=after).order_by("pk").values_list("pk", "kind", "value")[:PART])
+    return apply({(kind, value) for _pk, kind, value in rows}), [pk for pk, _kind, _value in rows]
 
 
 @transaction.atomic

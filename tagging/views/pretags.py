@@ -54,6 +54,7 @@ def pretag_list(request: MemberRequest) -> HttpResponse:
         "days": DAYS,
         "can_import": "contacts.import" in request.permissions,
         "most": MOST_LINES,
+        "again": pretags.last_again(),
         **pager(request, page),
     }  # fmt: skip
     return render(request, "tagging/tag_pre.html", context)
@@ -120,7 +121,11 @@ def pretag_paste(request: MemberRequest) -> HttpResponse:
 @requires("tags.edit", many=True)
 def pretag_retry(request: MemberRequest) -> HttpResponse:
     _refuse_part(request)
-    messages.success(request, _("已按现在的客户再匹配一次,打上 %(n)d 条") % {"n": pretags.try_again(by=request.actor)})
+    count = pretags.try_again(by=request.actor)
+    if count is None:
+        messages.success(request, _("在等的较多,正在按现在的客户逐条再匹配,进度见本页"))
+    else:
+        messages.success(request, _("已按现在的客户再匹配一次,打上 %(n)d 条") % {"n": count})
     return redirect("tagging:pretag_list")
 
 
