@@ -22,6 +22,7 @@ from contacts import timeline
 from contacts.kinds import ADD_WAYS
 from contacts.models import FactSource, GroupChat, Stage, TimelineEvent
 from scrm.lib.numbers import whole_number
+from tagging import naming
 from tagging.queries import live_segments
 
 Params = Mapping[str, Any]
@@ -181,7 +182,8 @@ def _event_words(params: Params) -> str:
     words = _("客户动态「%(kind)s」") % {"kind": timeline.kind_of(params.get("event", "")).label}
     limits = []
     if params.get("groups"):
-        names = GroupChat.objects.filter(pk__in=params["groups"]).order_by("pk").values_list("name", flat=True)
+        known = naming.by_id("group chat", GroupChat.objects.only("name"), params["groups"])
+        names = [known[pk].name for pk in sorted(params["groups"]) if pk in known]
         limits.append(_("群:%(names)s") % {"names": "、".join(name or _("未命名群") for name in names)})
     if params.get("ways"):
         limits.append(
@@ -254,7 +256,8 @@ def _stage_problems(params: Params) -> list[str]:
 
 
 def _stage_words(params: Params) -> str:
-    name = Stage.objects.filter(pk=params.get("stage") or 0).values_list("name", flat=True).first() or _("已删除")
+    stage = naming.by_id("stage", Stage.objects.all(), [params.get("stage")]).get(params.get("stage") or 0)
+    name = stage.name if stage else _("已删除")
     words = _("进入阶段「%(name)s」") if params.get("way") == "enter" else _("离开阶段「%(name)s」")
     return words % {"name": name}
 
@@ -315,7 +318,8 @@ ORDER = Trigger(
 
 
 def _segment_name(params: Params) -> str | None:
-    return live_segments().filter(pk=params.get("segment") or 0).values_list("name", flat=True).first()
+    segment = naming.by_id("segment", live_segments(), [params.get("segment")]).get(params.get("segment") or 0)
+    return segment.name if segment else None
 
 
 def _segment_words(params: Params) -> str:

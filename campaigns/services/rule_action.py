@@ -15,6 +15,7 @@ from campaigns.services.sop_running import leave_all
 from contacts.models import Contact, FactSource, Follow, Relation
 from contacts.timeline import Fact
 from scrm.lib.numbers import whole_number
+from tagging import naming
 from tagging.actions import Kind
 from tagging.models import Rule
 
@@ -35,7 +36,8 @@ def _problems(action: Action) -> list[str]:
 
 def _words(action: Action) -> str:
     words = _("加入 SOP「%(name)s」") if action.get("way") == "in" else _("退出 SOP「%(name)s」")
-    return words % {"name": Sop.objects.filter(pk=action.get("sop") or 0).first() or _("已删除")}
+    known = naming.by_id("sop", Sop.objects.all(), [action.get("sop")])
+    return words % {"name": known.get(action.get("sop") or 0) or _("已删除")}
 
 
 def _run(rule: Rule, root_ids: Sequence[int], action: Action, now: datetime) -> Mapping[int, Any]:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 from contacts.models import Contact, Stage
 from contacts.services.stages import change_stage
 from scrm.lib.numbers import whole_number
+from tagging import naming
 from tagging.actions import Kind
 from tagging.models import FollowTag, Rule, TagGroup
 from tagging.queries import count_follows_to_mark, follows_to_mark, live_tags
@@ -43,8 +44,8 @@ def _tag_problems(action: Mapping[str, Any]) -> list[str]:
 
 
 def _tag_words(action: Mapping[str, Any]) -> str:
-    names = dict(live_tags().filter(pk__in=_tag_ids(action)).values_list("pk", "name"))
-    gone = _("已删除")
+    known = naming.by_id("tag", live_tags(), _tag_ids(action))
+    names, gone = {pk: tag.name for pk, tag in known.items()}, _("已删除")
     parts = []
     for side, words in (("add", _("打标签%(names)s")), ("remove", _("去掉标签%(names)s"))):
         if action.get(side):
@@ -70,8 +71,9 @@ def _run_tag(rule: Rule, root_ids: Sequence[int], action: Mapping[str, Any], now
 def _tag_claims(action: Mapping[str, Any]) -> dict[Any, Any]:
     """Each tag on or off; and of an exclusive group, which one."""
     found: dict[Any, Any] = {("tag", pk): side for side in ("add", "remove") for pk in action.get(side) or []}
-    exclusive = live_tags().filter(pk__in=action.get("add") or [], group__is_exclusive=True)
-    return found | {("tags of", group_id): pk for pk, group_id in exclusive.values_list("pk", "group_id")}
+    known = naming.by_id("tag", live_tags(), _tag_ids(action))
+    added = [known[pk] for pk in action.get("add") or [] if pk in known]
+    return found | {("tags of", tag.group_id): tag.pk for tag in added if tag.group.is_exclusive}
 
 
 def _tag_calls(action: Mapping[str, Any], people: QuerySet[Any]) -> int:
@@ -104,7 +106,8 @@ TAG = Kind(
 
 
 def _stage(action: Mapping[str, Any]) -> Stage | None:
-    return Stage.objects.filter(pk=action.get("stage") or 0, is_archived=False).first()
+    pk = action.get("stage")
+    return naming.by_id("stage in use", Stage.objects.filter(is_archived=False), [pk]).get(pk or 0)
 
 
 def _stage_problems(action: Mapping[str, Any]) -> list[str]:

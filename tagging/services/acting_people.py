@@ -17,6 +17,7 @@ from contacts.services.ownership import assign_owner, strangers_to
 from contacts.services.todos import LONGEST, Wanted, add_by_rule
 from scrm.lib.errors import UserError
 from scrm.lib.numbers import whole_number
+from tagging import naming
 from tagging.actions import Kind
 from tagging.models import Rule, Segment
 from tagging.queries import live_segments
@@ -31,7 +32,8 @@ Action = Mapping[str, Any]
 
 def _fields() -> list[CustomField]:
     """Those that everybody may see and edit: whoever makes rules writes no others, as files do not."""
-    return [field for field in custom.open_to_all(custom.fields_in_use()) if not field.edit_roles]
+    fields = naming.once("fields in use", custom.fields_in_use)
+    return [field for field in custom.open_to_all(fields) if not field.edit_roles]
 
 
 def _field(action: Action) -> CustomField | None:
@@ -85,8 +87,8 @@ def _guides() -> list[Member]:
 
 
 def _member(action: Action) -> Member | None:
-    rows = Member.objects.filter(pk=action.get("member") or 0, archived_at__isnull=True)
-    return rows.exclude(status=Member.Status.LEFT).first()
+    rows = Member.objects.filter(archived_at__isnull=True).exclude(status=Member.Status.LEFT)
+    return naming.by_id("member", rows, [action.get("member")]).get(action.get("member") or 0)
 
 
 def _owner_words(action: Action) -> str:
@@ -170,7 +172,8 @@ def _lists() -> QuerySet[Segment]:
 
 def _list_words(action: Action) -> str:
     words = _("加入固定名单「%(name)s」") if action.get("way") == "add" else _("移出固定名单「%(name)s」")
-    return words % {"name": _lists().filter(pk=action.get("segment") or 0).first() or _("已归档")}
+    known = naming.by_id("list", _lists(), [action.get("segment")])
+    return words % {"name": known.get(action.get("segment") or 0) or _("已归档")}
 
 
 def _list_problems(action: Action) -> list[str]:

@@ -20,7 +20,7 @@ from conditions.tree import is_everyone
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
 from scrm.lib.numbers import whole_number
-from tagging import actions, matching, triggers
+from tagging import actions, matching, naming, triggers
 from tagging.matching import insert_select, matching_people
 from tagging.models import Rule, RuleMatch, RuleVersion
 from tagging.policy import MOST_RUNS_A_DAY
@@ -226,6 +226,11 @@ def conflicts_among(wanted: Sequence[Rule]) -> dict[int, list[tuple[Rule, str, b
     """Of these rules, those whose actions contradict a live rule's: rule id → (the other, its action in words, whether the first of the
     two is this one and so wins)."""
     live = list(enabled_rules())
+    with naming.read_together([*wanted, *live]):
+        return _conflicts(wanted, live)
+
+
+def _conflicts(wanted: Sequence[Rule], live: Sequence[Rule]) -> dict[int, list[tuple[Rule, str, bool]]]:
     claims = {rule.pk: [(action, actions.claims_of(action)) for action in rule.actions] for rule in {*wanted, *live}}
     found: dict[int, list[tuple[Rule, str, bool]]] = {}
     for rule in wanted:

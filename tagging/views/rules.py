@@ -21,7 +21,7 @@ from scrm.lib import clock
 from scrm.lib.errors import UserError
 from scrm.lib.numbers import whole_number
 from scrm.lib.paging import keyset_page
-from tagging import actions, rule_templates, triggers
+from tagging import actions, naming, rule_templates, triggers
 from tagging.models import Rule, RuleEvent, RuleMatch, RuleSlot, RuleVersion
 from tagging.policy import runs_a_day
 from tagging.rule_sight import closed_in_words, refuse_closed, trigger_closed_to
@@ -51,9 +51,10 @@ def rule_list(request: MemberRequest) -> HttpResponse:
     asker = asker_of(request)
     rows: list[Any] = list(Rule.objects.order_by("position", "pk"))
     conflicts = rules.conflicts_among(rows)
-    for row in rows:
-        row.tone, row.conflicts = TONES[row.state], conflicts.get(row.pk, [])
-        _words(row, asker)
+    with naming.read_together(rows):
+        for row in rows:
+            row.tone, row.conflicts = TONES[row.state], conflicts.get(row.pk, [])
+            _words(row, asker)
     context = {
         "rows": rows,
         "cap": runs_a_day(),

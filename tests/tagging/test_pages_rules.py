@@ -3,15 +3,19 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
+from campaigns.models import Sop
 from conditions.drain import drain_batch
 from contacts import longjobs
 from contacts.models import Stage
 from scrm.lib import clock
-from tagging.models import FollowTag, Rule, RuleMatch, Segment
-from tagging.services import rules
+from tagging.models import FollowTag, Rule, RuleMatch, Segment, TagGroup
+from tagging.services import rules, segments
 from tenants.audit import SYSTEM
 from tests.support import tagging
+from tests.support.contacts import make_field, make_group
 from tests.support.core import log_in, make_user
 from tests.support.tagging import tree_of
 from wecom_bridge.models import OutboundCommand
@@ -34,6 +38,7 @@ def test_a_rule_is_made_enabled_with_its_count_and_shows_what_it_did(acme_client
     rule = Rule.objects.get()
     page = acme_client.get(done.url)
     assert page.context["matching"] == 0
+    assert f"如果:标签 有任一 「{tag.name}」。就:" in page.content.decode(), "said once more before it is enabled"
     acme_client.post(f"/rules/{rule.pk}/enable/", {"expected": "0"})
     acme_client.post(f"/contacts/{person.pk}/tags/{tag.pk}/", {"on": "1"})
     while drain_batch():
@@ -169,3 +174,59 @@ def test_who_may_not_see_orders_lets_no_rule_hear_them(acme):
     refused = client.post("/rules/new/", fields)
     assert refused.status_code == 422 and "您看不到" in refused.content.decode()
     assert not Rule.objects.exists()
+
+
+def test_the_list_of_rules_costs_the_same_however_many_there_are(acme, corp, guide, django_assert_num_queries):
+    """Every kind of trigger, condition and action: words and contradictions of many are read like those of one."""
+    stage = Stage.objects.create(key="s1", name="有意向", order=1)
+    group = TagGroup.objects.create(kind="corp", corp=corp, wecom_group_id="eg1", name="肤质", is_exclusive=True)
+    field = make_field("皮肤问题")
+
+    def make(number):
+        tags = [tagging.make_tag(f"标签{number}-{side}", group, corp=corp) for side in "ab"]
+        fixed = segments.create_list(name=f"名单{number}", by=SYSTEM)
+        sop = Sop.objects.create(name=f"SOP{number}", state="on", created_at=clock.now())
+        tree = tree_of(
+            {
+                "all": [
+                    {"field": "tag", "op": "any", "value": [tags[0].pk]},
+                    {"field": "contact.owner", "op": "in", "value": [guide.pk]},
+                ]
+            }
+        )
+        acts = [
+            {"kind": "tag", "add": [tags[0].pk], "remove": [tags[1].pk], "whose": "all"}, {"kind": "stage", "stage": stage.pk},
+            {"kind": "owner", "member": guide.pk}, {"kind": "segment", "segment": fixed.pk, "way": "add"},
+            {"kind": "field", "key": field.key, "value": "泛红"}, {"kind": "sop", "sop": sop.pk, "way": "out"},
+        ]  # fmt: skip
+        chat = make_group(f"群{number}")
+        for trigger in (
+            {"kind": "match"}, {"kind": "event", "event": "group.joined", "groups": [chat.pk]},
+            {"kind": "stage", "stage": stage.pk, "way": "enter"}, {"kind": "segment", "segment": fixed.pk, "way": "leave"},
+        ):  # fmt: skip
+            rule = rules.save_rule(
+                None, name=f"{trigger['kind']}{number}", tree=tree, rule_actions=acts, trigger=trigger, by=SYSTEM
+            )
+            rules.enable_rule(rule, by=SYSTEM)
+        return rule
+
+    client = log_in("hq")
+    one = make(0)
+    client.get("/rules/")  # what is kept of a session is read
+    with CaptureQueriesContext(connection) as few:
+        client.get("/rules/")
+    for number in range(1, 6):
+        make(number)
+    with django_assert_num_queries(len(few)):
+        page = client.get("/rules/").content.decode()
+    assert (
+        "「标签5-a」" in page
+        and "群:群5" in page
+        and "「名单5」" in page
+        and "SOP「SOP5」" in page
+        and "与规则「match1」矛盾" in page
+    )
+    assert len(few) < 40
+    with CaptureQueriesContext(connection) as seen:
+        assert client.get(f"/rules/{one.pk}/").status_code == 200
+    assert len(seen) < 50
