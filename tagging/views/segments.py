@@ -29,6 +29,7 @@ from tagging.services import segment_state, segments
 from tagging.views.builder import audience, builder_context, posted_tree
 from tenants.ledger.models import Job
 
+PINS_SHOWN = 30
 TONES = {"fresh": "ok", "building": "run", "stale": "wait", "failed": "bad"}
 
 
@@ -76,10 +77,12 @@ def segment_detail(request: MemberRequest, pk: int) -> HttpResponse:
     context = {
         "segment": segment,
         "as_of": segment_state.as_of(segment, now),
+        "is_counted": segment.kind == "static" or segment.fresh_at is not None,
         "is_stale": segment.archived_at is None and segment_state.is_stale(segment, now),
         "uses": uses,
         "hidden_uses": hidden_uses,
         "pins": SegmentPin.objects.filter(segment=segment).count(),
+        "pinned": _pinned(request, segment),
         "can_import": "contacts.import" in request.permissions,
         "tone": TONES[segment.state],
         "words": _words(segment),
@@ -93,6 +96,12 @@ def segment_detail(request: MemberRequest, pk: int) -> HttpResponse:
         "tree_json": json.dumps(segment.tree, ensure_ascii=False, indent=2),
     }
     return render(request, "tagging/segment_detail.html", context)
+
+
+def _pinned(request: MemberRequest, segment: Segment) -> list[SegmentPin]:
+    """The latest pins of people she sees: of somebody kept out this is the only place that tells."""
+    pins = SegmentPin.objects.filter(segment=segment, contact__in=visible_contacts(request.scope))
+    return list(pins.select_related("contact").order_by("-pinned_at", "-pk")[:PINS_SHOWN])
 
 
 @require_http_methods(["GET", "POST"])

@@ -1,65 +1,18 @@
 """The builder, rules and the tag panel in a real browser, desk and phone."""
 
-import os
-import threading
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from django.contrib.staticfiles.handlers import StaticFilesHandler
-from django.core.handlers.wsgi import WSGIHandler
-from django.core.servers.basehttp import ThreadedWSGIServer
-from django.db import connections
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from contacts.models import MemberAccount, Stage
 from scrm.lib import clock
 from tagging.models import FollowTag, Rule, Segment, TagGroup
-from tagging.services import rules, segments
-from tenants.audit import SYSTEM
-from tests.frontend.browser import ARGUMENTS, find_chromium
-from tests.frontend.lints import ROOT
-from tests.frontend.test_browser import Quiet
 from tests.support import tagging
+from tests.support.browsing import check, open_page
 from tests.support.core import log_in
-from tests.support.tagging import tree_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-AXE = ROOT / "frontend/node_modules/axe-core/axe.min.js"
-
-
-class _Handler(WSGIHandler):
-    """A request's thread closes its connections, so that the tables can be cleared after the test."""
-
-    def __call__(self, environ, start_response):
-        try:
-            return super().__call__(environ, start_response)
-        finally:
-            connections.close_all()
-
-
-@pytest.fixture
-def site(acme):
-    """Acme's pages over HTTP; the browser takes acme.testserver for this machine."""
-    server = ThreadedWSGIServer(("127.0.0.1", 0), Quiet)
-    server.set_app(StaticFilesHandler(_Handler()))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://acme.testserver:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # Playwright's loop runs beside; nothing here is asynchronous
-    with sync_playwright() as playwright:
-        rule = "--host-resolver-rules=MAP acme.testserver 127.0.0.1"
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=[*ARGUMENTS, rule])
-        yield browser
-        browser.close()
-    os.environ.pop("DJANGO_ALLOW_ASYNC_UNSAFE")
 
 
 @pytest.fixture
@@ -88,74 +41,6 @@ def world(acme):
             tagging.put_tag(follow, tags[number % 3])
         people.append(person)
     return {"corp": corp, "guide": guide, "tags": tags, "people": people}
-
-
-def open_page(chromium, site, client, width=1440):
-    context = chromium.new_context(locale="zh-CN", viewport={"width": width, "height": 900 if width > 500 else 812})
-    context.add_cookies([{"name": key, "value": morsel.value, "url": site} for key, morsel in client.cookies.items()])
-    page = context.new_page()
-    page.complaints = []
-    # Over plain HTTP to a name that is not localhost, browsers say they ignore this header.
-    page.on(
-        "console",
-        lambda said: (
-            page.complaints.append(said.text) if said.type == "error" and "Opener-Policy" not in said.text else None
-        ),
-    )
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    return page
-
-
-def check(page, name):
-    """Nothing overflows, axe finds nothing serious, the console is quiet."""
-    folder = os.environ.get("SHOTS")
-    if folder:
-        page.screenshot(path=str(Path(folder) / f"{name}-{page.viewport_size['width']}.png"), full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, name
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    serious = [
-        (one["id"], [node["html"][:140] for node in one["nodes"][:3]])
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
-    assert serious == [], name
-    assert page.complaints == []
-
-
-@pytest.mark.parametrize("width", [1440, 375])
-def test_every_page_fits_and_reads(chromium, site, world, width):
-    tag, people = world["tags"][2], world["people"]
-    tree = tree_of(
-        {
-            "all": [
-                {"field": "tag", "op": "any", "value": [tag.pk]},
-                {"any": [{"field": "contact.name", "op": "contains", "value": "静"}]},
-            ]
-        }
-    )
-    segment = segments.save_segment(None, name="敏感肌客户", tree=tree, by=SYSTEM)
-    segments.build_segment(segment)
-    action = [{"kind": "tag", "add": [world["tags"][3].pk], "whose": "owner"}]
-    rule = rules.save_rule(None, name="敏感肌关怀", tree=tree, rule_actions=action, by=SYSTEM)
-    page = open_page(chromium, site, log_in("hq"), width)
-    pages = {
-        "tags": "/tags/",
-        "segments": "/segments/",
-        "segment": f"/segments/{segment.pk}/",
-        "segment-why": f"/segments/{segment.pk}/why/{people[4].pk}/",
-        "segment-new": "/segments/new/",
-        "segment-edit": f"/segments/{segment.pk}/edit/",
-        "rules": "/rules/",
-        "rule": f"/rules/{rule.pk}/",
-        "rule-edit": f"/rules/{rule.pk}/edit/",
-        "rule-why": f"/rules/{rule.pk}/why/{people[4].pk}/",
-        "contact": f"/contacts/{people[0].pk}/",
-    }
-    for name, path in pages.items():
-        assert page.goto(site + path).status == 200, path
-        check(page, name)
-    page.context.close()
 
 
 def test_a_segment_is_built_by_clicking_with_its_count_beside(chromium, site, world):

@@ -11,7 +11,8 @@ from contacts.models import MemberAccount
 from scrm.lib import clock
 from tagging import simple
 from tagging.models import FollowTag, Segment, Tag, TagGroup
-from tagging.services import segments
+from tagging.services import merging, segments
+from tagging.services.segment_pins import pin
 from tenants.audit import SYSTEM
 from tests.support import tagging
 from tests.support.commerce import make_order
@@ -21,6 +22,10 @@ from tests.support.tagging import tree_of
 from wecom_bridge.models import OutboundCommand
 
 pytestmark = pytest.mark.django_db
+
+
+def has(tag):
+    return tree_of({"field": "tag", "op": "any", "value": [tag.pk]})
 
 
 def test_a_segment_is_made_of_three_sentences_and_shows_who_and_why(acme_client, tag, person):
@@ -127,3 +132,43 @@ def test_pages_cost_a_constant_number_of_queries(acme_client, corp, guide, djang
     for url, limit in (("/tags/", 16), ("/segments/", 22)):
         with django_assert_max_num_queries(limit):
             acme_client.get(url)
+
+
+def test_who_is_kept_out_by_hand_is_listed_with_the_reason_and_the_way_back(acme_client, tag, person):
+    segment = segments.save_segment(None, name="s", tree=has(tag), by=SYSTEM)
+    pin(segment, [person.pk], is_in=False, reason="投诉中", by=SYSTEM)
+    segments.build_segment(segment)
+    page = acme_client.get(f"/segments/{segment.pk}/").content.decode()
+    assert "固定排除:投诉中" in page and f"/segments/{segment.pk}/why/{person.pk}/" in page
+    stranger = log_in("guide").get(f"/segments/{segment.pk}/")
+    assert "投诉中" not in stranger.content.decode(), "nobody of hers"
+
+
+def test_a_segment_says_why_its_list_is_empty(acme_client, tag):
+    def shown(segment):
+        return acme_client.get(f"/segments/{segment.pk}/").content.decode()
+
+    segment = segments.save_segment(None, name="s", tree=has(tag), by=SYSTEM)
+    assert "正在第一次计算" in shown(segment) and "现在没有客户符合" not in shown(segment)
+    Segment.objects.filter(pk=segment.pk).update(state="failed", last_error="标签已删除")
+    assert "还没有算出名单" in shown(segment) and "人数可能不是最新" not in shown(segment)
+    segments.build_segment(segments.save_segment(segment, name="s", tree=has(tag), by=SYSTEM))
+    assert "现在没有客户符合" in shown(segment)
+    fixed = segments.create_list(name="名单", by=SYSTEM)
+    assert "名单里还没有客户" in shown(fixed)
+    segments.archive_segment(fixed, by=SYSTEM)
+    assert "已归档" in shown(fixed)
+
+
+def test_what_asks_anew_as_a_whole_puts_no_page_into_itself(acme_client, corp):
+    """A bar of progress without an address of its own would ask for the page, and be replaced by all of it."""
+    old, kept = (tagging.make_tag(name, corp=corp) for name in ("敏感皮", "敏感肌"))
+    merge = merging.start(old, kept, by=SYSTEM)
+    page = acme_client.get(f"/tags/merges/{merge.pk}/").content.decode()
+    assert "排队中" in page and 'hx-get=""' not in page
+
+
+def test_merging_a_tag_that_nobody_has_does_not_call_it_internal(acme_client, corp):
+    old, kept = (tagging.make_tag(name, corp=corp) for name in ("敏感皮", "敏感肌"))
+    page = acme_client.get(f"/tags/{old.pk}/merge/?kept={kept.pk}").content.decode()
+    assert "内部标签只在本系统" not in page and "还没有客户有旧标签" in page
