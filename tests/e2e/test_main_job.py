@@ -48,6 +48,7 @@ def make_rule(hq, tag: str) -> None:
     hq.page.get_by_role("group", name="打上标签").get_by_text(tag, exact=True).click()
     hq.press("保存")
     hq.press("启用")
+    hq.press("启用", within=hq.page.locator("#confirm-dialog"))
     hq.see("已启用")
 
 

@@ -93,7 +93,10 @@ def test_a_rule_is_made_and_enabled_by_clicking(chromium, site, world):
     page.get_by_role("group", name="打上标签").get_by_text("价格敏感").click()
     page.get_by_role("button", name="保存").click()
     page.get_by_role("button", name="启用").click()
-    page.wait_for_load_state()
+    dialog = page.locator("#confirm-dialog")
+    expect(dialog).to_contain_text("就:打标签「价格敏感」")
+    dialog.get_by_role("button", name="启用").click()
+    expect(page.get_by_text("已启用", exact=True)).to_be_visible()
     assert Rule.objects.get().state == "on"
     page.context.close()
 
