@@ -5,14 +5,18 @@ from collections.abc import Collection
 from django.utils.translation import gettext as _
 
 from conditions import boundaries
+from conditions.drain import LOCK
 from conditions.schema import problems_of
 from tagging import actions, triggers
 from tagging.models import Rule, Segment
 from tagging.tag_readers import groups_named, tags_named
+from tenants import locks
 
 
 def break_readers_of_tags(tag_ids: Collection[int]) -> None:
-    """Check every live segment and enabled rule that names one of the tags. Called in the transaction that deletes them."""
+    """Check every live segment and enabled rule that names one of the tags. Called in the transaction that deletes them, which waits
+    here for a batch under way: that knows them still, and would find nobody with a tag that is gone."""
+    locks.lock_in_transaction(LOCK)
     wanted = set(tag_ids)
     for segment in Segment.objects.filter(archived_at__isnull=True, kind="dynamic"):
         if wanted & tags_named(segment.tree):
@@ -24,6 +28,7 @@ def break_readers_of_tags(tag_ids: Collection[int]) -> None:
 
 def break_readers_of_groups(group_ids: Collection[int]) -> None:
     """The same for tag groups that are gone, which a condition may name to narrow by."""
+    locks.lock_in_transaction(LOCK)
     wanted = set(group_ids)
     for segment in Segment.objects.filter(archived_at__isnull=True, kind="dynamic"):
         if wanted & groups_named(segment.tree):

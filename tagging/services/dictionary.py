@@ -173,7 +173,8 @@ def tell_group(kind: str, group: TagGroup, payload: dict[str, Any]) -> None:
 
 
 def _editable(tag: Tag) -> Tag:
-    tag = Tag.objects.select_for_update(of=("self",)).select_related("group").get(pk=tag.pk)
+    # no_key: whoever waits for the marks' batches with it must not hold up a batch that puts the tag on somebody.
+    tag = Tag.objects.select_for_update(of=("self",), no_key=True).select_related("group").get(pk=tag.pk)
     if tag.deleted_at:
         raise UserError(_("这个标签已被删除"))
     if tag.group.kind == TagGroup.Kind.PERSONAL or (tag.group.kind == TagGroup.Kind.CORP and not tag.is_ours):
