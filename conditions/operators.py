@@ -29,7 +29,7 @@ WindowUse = Literal["none", "optional", "required"]
 
 @dataclass(frozen=True)
 class Operator:
-    """wants: the form of `value`; window: whether the leaf takes one; negative: the complement of another operator."""
+    """wants: the form of `value`; window: whether the leaf takes one."""
 
     key: str
     label: str | Promise
