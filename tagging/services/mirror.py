@@ -67,10 +67,9 @@ def delete_tags(tags: Iterable[Tag], now: datetime) -> None:
     ids = [tag.pk for tag in tags]
     if not ids:
         return
-    people = set(FollowTag.objects.filter(tag_id__in=ids).values_list("contact_id", flat=True))
     Tag.objects.filter(pk__in=ids).update(deleted_at=now)
     break_readers_of_tags(ids)
-    dirty.mark(people, "tag")
+    _mark_carriers(ids)
 
 
 def _delete_groups(
@@ -166,7 +165,8 @@ def _write_tags(corp: Corp, groups: Sequence[TagGroupInfo]) -> None:
 
 
 def _mark_carriers(tag_ids: Sequence[int]) -> None:
-    """Tags came back or into another group, which conditions may ask about: whoever carries them is looked at again."""
+    """Tags went, came back or are in another group, which conditions may ask about: whoever carries them is looked at again. A tag may
+    be half of everybody's, so nobody's id is read."""
     if tag_ids:
         table = connection.ops.quote_name(FollowTag._meta.db_table)
         dirty.mark_selected(f"SELECT DISTINCT contact_id, 'tag' FROM {table} WHERE tag_id = ANY(%s)", [list(tag_ids)])

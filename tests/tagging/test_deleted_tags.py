@@ -1,16 +1,19 @@
 """What a deleted tag leaves behind, and a tag list that is cut short."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.scope import EVERYTHING
 from campaigns.models import SopVersion
 from campaigns.queries import audience
 from campaigns.services.enrolling import _entering
 from campaigns.services.sop_running import _matching
+from conditions.models import DirtyMark
 from conditions.people import people
 from contacts.models import Stage
 from contacts.services.stage_answers import answer
-from tagging.models import Tag, TagGroup
+from tagging.models import FollowTag, Tag, TagGroup
 from tagging.services.broken import break_readers_of_tags
 from tagging.services.mirror import apply_tags, delete_tags
 from tagging.services.tag_commands import forget_group
@@ -37,6 +40,18 @@ def test_a_deleted_tag_stops_what_reads_or_puts_it(at, corp, guide):
     assert "需修复" in reads_it.last_error
     assert members(reads_it) == set()  # nobody slips into 没有该标签 because the tag is gone
     break_readers_of_tags([tag.pk])
+
+
+def test_whoever_carried_a_deleted_tag_is_marked_without_being_read(at, corp, guide):
+    tag, carriers = tagging.make_tag("老客", corp=corp), [tagging.make_person("王姐"), tagging.make_person("李姐")]
+    for person in carriers:
+        tagging.put_tag(tagging.make_relation(person, guide), tag)
+    with CaptureQueriesContext(connection) as asked:
+        delete_tags(Tag.objects.filter(pk=tag.pk), NOW)
+    marked = DirtyMark.objects.filter(field_key="tag").values_list("contact_id", flat=True)
+    assert set(marked) == {person.pk for person in carriers}
+    table = f'FROM "{FollowTag._meta.db_table}"'
+    assert not [one["sql"] for one in asked if one["sql"].startswith("SELECT") and table in one["sql"]]
 
 
 def full_list(corp, tags, **deleted):
