@@ -20,7 +20,7 @@ from jsonschema.exceptions import ValidationError as ShapeError
 from conditions import registry
 from conditions.operators import Operator, ValueType
 from conditions.registry import Asker, Field, Option, Text
-from conditions.tree import PARTS, Leaf, leaves, parse
+from conditions.tree import PARTS, VERSION, Leaf, leaves, parse
 from scrm.lib.errors import UserError
 
 MAX_DEPTH = 6
@@ -137,6 +137,9 @@ def _shape_problem(error: ShapeError) -> Problem:
     while deepest.context:
         deepest = max(deepest.context, key=lambda inner: len(inner.absolute_path))
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in deepest.absolute_path).lstrip(".")
+    if path == "version":
+        text = _("这份条件写的格式版本不是 %(known)d,这里只认版本 %(known)d。请按条件格式说明改写后再用")
+        return Problem(path, text % {"known": VERSION})
     return Problem(
         path or "root", _("写法不对(%(detail)s)。请对照条件格式说明修改") % {"detail": deepest.message[:120]}
     )

@@ -37,7 +37,7 @@ def nested(depth):
     ("tree", "path", "words"),
     [
         ({}, "root", "写法不对"),
-        ({"version": 2, "root": {"all": []}}, "version", "写法不对"),
+        ({"version": 2, "root": {"all": []}}, "version", "只认版本 1"),
         (tree_of({"field": "t.name"}), "root", "写法不对"),
         (tree_of({"all": [], "any": []}), "root", "写法不对"),
         (tree_of({"all": [{"field": "nope", "op": "is"}]}), "root.all[0].field", "没有「nope」"),
