@@ -38,7 +38,9 @@ def set_values(
     """
     locks.lock_in_transaction(LOCK, shared=True)
     days = birthdays or {}
-    people = Contact.objects.select_for_update(of=("self",)).filter(pk__in={*changes, *days}).order_by("pk")
+    people = (
+        Contact.objects.select_for_update(of=("self",), no_key=True).filter(pk__in={*changes, *days}).order_by("pk")
+    )
     rows: list[dict[str, Any]] = []
     told: list[dict[str, Any]] = []
     for pk, custom, birthday in people.values_list("pk", "custom", "birthday"):

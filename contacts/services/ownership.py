@@ -41,7 +41,9 @@ def assign_owner(
     roots = set(roots_of(contact_ids).values())
     member_id, store_id = (member.pk, member.store_id) if member else (None, None)
     locked = list(
-        Contact.objects.select_for_update(of=("self",)).filter(pk__in=roots, root__isnull=True).order_by("pk")
+        Contact.objects.select_for_update(of=("self",), no_key=True)
+        .filter(pk__in=roots, root__isnull=True)
+        .order_by("pk")
     )
     if len(locked) < len(roots) and reason == "manual":
         raise Conflict(merged_meanwhile())

@@ -69,7 +69,7 @@ def _decide(root_ids: Sequence[int], now: datetime, *, acting: bool) -> None:
     changed = {pk: said for pk, before, said in rows.values_list("pk", "ruled_stage", "_answer") if said != before}
     boundaries.schedule(READER, joined(stages), root_ids, now)
     # Locked in the order of ids, as every writer does; where she stands is what the lock found, not what was read before.
-    locked = Contact.objects.select_for_update(of=("self",)).filter(pk__in=changed).order_by("pk")
+    locked = Contact.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=changed).order_by("pk")
     moves: dict[int, list[int]] = defaultdict(list)
     for pk, current in locked.values_list("pk", "stage_id"):
         said = changed[pk]

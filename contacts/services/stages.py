@@ -37,7 +37,7 @@ def change_stage(
     roots = set(roots_of(contact_ids).values())
     when = at if isinstance(at, Mapping) else dict.fromkeys(roots, at)
     # Who was merged into another while we waited for her row is somebody else's branch by now, and stays as she was.
-    locked = Contact.objects.select_for_update(of=("self",)).filter(pk__in=roots, root__isnull=True)
+    locked = Contact.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=roots, root__isnull=True)
     people = [
         person
         for person in locked.order_by("pk")

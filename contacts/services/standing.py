@@ -93,7 +93,7 @@ def _load(contact_ids: Iterable[int], *, lock: bool = True) -> dict[int, _Person
     family: dict[int, int] = {}
     columns = ("pk", "root_id", "owner_id", "store_id", "active_follows", "first_added_at", "last_added_at")
     # Locked: whoever is given another owner meanwhile keeps her, and her store.
-    found = Contact.objects.select_for_update(of=("self",)) if lock else Contact.objects.all()
+    found = Contact.objects.select_for_update(of=("self",), no_key=True) if lock else Contact.objects.all()
     rows = found.filter(Q(pk__any_of=roots) | Q(root_id__any_of=roots))
     for contact in rows.only(*columns).order_by("pk"):
         if contact.root_pk not in people:

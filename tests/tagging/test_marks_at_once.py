@@ -8,11 +8,16 @@ from django.db import transaction
 from conditions import dirty
 from conditions.drain import drain_marks
 from conditions.models import DirtyMark
+from contacts.models import Stage
+from contacts.services.stages import change_stage
 from scrm.lib import clock
 from tagging.models import FollowTag, RuleMatch
+from tagging.services import segment_building, segments
+from tenants.audit import SYSTEM
 from tests.support import tagging
 from tests.support.consuming import built, enabled, members, named, tag_action
 from tests.support.core import in_thread
+from tests.support.sessions import attempt, impatient
 from wecom_bridge.models import OutboundCommand
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_fields")]
@@ -69,3 +74,25 @@ def test_two_drains_at_once_act_once(acme):
         thread.result()
     assert not DirtyMark.objects.exists()
     assert RuleMatch.objects.count() == FollowTag.objects.count() == OutboundCommand.objects.count() == 30
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_build_that_writes_somebody_s_entry_does_not_hold_up_whoever_moves_her(acme, monkeypatch):
+    """The loop holds its lock while it moves people, and the build wants that lock before it ends: they would wait for each other."""
+    person, stage = tagging.make_person("王姐"), Stage.objects.create(key="甲", name="甲", order=90)
+    segment = segments.save_segment(None, name="王姐们", tree=named("王姐"), by=SYSTEM)
+    fill, moved = segment_building._fill, []
+
+    def meanwhile(claim):
+        found = fill(claim)
+
+        def move():
+            impatient()
+            return attempt(lambda: change_stage([person.pk], stage, source="rule", by=SYSTEM, at=clock.now()))
+
+        moved.append(in_thread(move).result())
+        return found
+
+    monkeypatch.setattr(segment_building, "_fill", meanwhile)
+    assert segments.build_segment(segment)
+    assert moved == [True] and members(segment) == {person.pk}
