@@ -24,6 +24,7 @@ from tagging.services import segments
 from tenants.audit import SYSTEM
 from tenants.context import current_tenant
 from tests.reference import evaluator, facts, worlds
+from tests.reference.changes import leaves
 from tests.reference.comparing import Trees
 from tests.support.core import Running, in_thread
 from tests.support.deeds import DEEDS, Life
@@ -45,6 +46,7 @@ class History:
         self.builds: list[Running[Any]] = []
         self.done: Counter[str] = Counter()
         self.gave_in = 0
+        self.trail: list[str] = []
 
     def begin(self, number: int) -> None:
         """Segments over random conditions, some about those before them."""
@@ -77,10 +79,13 @@ class History:
             if chance < 0.62:
                 self._do(self.r.randrange(SESSIONS))
             elif chance < 0.78:
-                self.r.choice(self.sessions).commit()
+                number = self.r.randrange(SESSIONS)
+                self.sessions[number].commit()
+                self.trail.append(f"{number}: commit")
             elif chance < 0.88:
-                attempt(drain_batch)
+                self.trail.append(f"drain {attempt(drain_batch)}")
             elif chance < 0.91 and not any(one.is_alive() for one in self.builds):
+                self.trail.append("build")
                 self.builds.append(in_thread(partial(segments.build_segment, self.r.choice(self.segments))))
             else:
                 self.now += self.r.choice(
@@ -98,6 +103,7 @@ class History:
         life = self._life(self.r.randrange(10**9), number)
         if self.sessions[number].do(lambda: deed(life)):
             self.done[deed.__name__] += 1
+            self.trail.append(f"{number}: {deed.__name__}")
         else:
             self.gave_in += 1
 
@@ -158,12 +164,23 @@ class History:
             entries, due = _standing(segment), _due(segment)
             assert segment.size == len(entries) == len(_by_the_log(segment)), case
             right = _pinned(segment, evaluator.matching(segment.tree, self.now, self.world.zone, known), known)
+            if set(entries) != right:
+                case = f"{case}\n{self._facts_of(segment, min(set(entries) ^ right), known)}"
             _same(set(entries), right, case, "entries, by the document")
             _same(_by_the_log(segment), right, case, "by the log, by the document")
             copy = _copy_of(segment)
             _same(set(entries.items()), set(_standing(copy).items()), case, "entries, by a rebuild")
             _same(due, _due(copy), case, "boundaries, by a rebuild")
             Segment.objects.filter(pk=copy.pk).delete()
+
+    def _facts_of(self, segment: Segment, pk: int, known: facts.Facts) -> str:
+        """What somebody needs to see why: hers, and what she did to whom as it happened."""
+        keys = sorted({leaf["field"] for leaf in leaves(segment.tree["root"])})
+        person = known.people.get(pk)
+        about = {key: person.values.get(key, person.rows.get(key)) for key in keys} if person else "nobody"
+        history = SegmentChange.objects.filter(segment=segment, contact_id=pk).order_by("pk")
+        moves = list(history.values_list("kind", "cause", "changed_at"))
+        return f"{pk}: {pformat(about, width=140)}\nmoves: {moves}\n{self.trail[-40:]}"
 
     def close(self) -> None:
         """Give the connections back."""
