@@ -20,6 +20,7 @@ from tenants.ledger.models import Job
 from tests.support import tagging
 from tests.support.consuming import members, named
 from tests.support.core import in_thread
+from tests.support.histories import lived
 from tests.support.tagging import tree_of
 
 pytestmark = [pytest.mark.gate, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("acme")]
@@ -179,3 +180,31 @@ def test_pins_set_by_many_at_once_while_it_is_built_stand():
     drain_all()
     segment.refresh_from_db()
     assert members(segment) == set(people) and segment.size == 12
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_builds_during_a_flood_over_the_product_s_own_fields_lose_nobody(seed, monkeypatch):
+    """Tags, stages, relations, orders, timelines, groups, custom fields, merges, pins: of three at once, beside two loops and two builders."""
+    with lived(seed + 700, monkeypatch) as history:
+        history.begin(8)
+        for _ in range(3):
+            history.flood(60)
+            history.end()
+            history.compare()
+
+
+def test_two_builds_at_once_over_the_product_s_own_fields_write_one_answer(monkeypatch):
+    with lived(31, monkeypatch) as history:
+        history.begin(8)
+        for segment in history.segments:
+            SegmentEntry.objects.filter(segment=segment).delete()
+            SegmentChange.objects.filter(segment=segment).delete()
+            gate = threading.Barrier(3)
+
+            def build(pk=segment.pk, gate=gate):
+                gate.wait(10)
+                return segments.build_segment(Segment.objects.get(pk=pk))
+
+            assert True in [running.result() for running in [in_thread(build) for _ in range(3)]]
+        history.end()
+        history.compare()
