@@ -10,9 +10,9 @@ from contacts.models import Note, Todo
 from contacts.services import notes, todos
 from contacts.services.remarks import Remark, edit_remark, wished
 from scrm.lib import clock
+from tests.support.browsing import check, open_page
 from tests.support.contacts import make_contact, make_follow, make_group, make_member, make_stages, make_store
 from tests.support.core import actor_of, log_in, make_user
-from tests.tagging.test_browser import check, chromium, open_page, site  # noqa: F401  # fixtures, and what looks at a page
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -50,7 +50,7 @@ def person(acme: Any) -> Any:
 
 
 @pytest.mark.parametrize("width", [375, 1440])
-def test_a_guide_works_on_the_page(chromium: Any, site: str, person: Any, width: int) -> None:  # noqa: F811
+def test_a_guide_works_on_the_page(chromium: Any, site: str, person: Any, width: int) -> None:
     user = person.owner.account.user
     page = open_page(chromium, site, log_in(user), width)
     page.goto(f"{site}/contacts/{person.pk}/")
@@ -90,7 +90,7 @@ def test_a_guide_works_on_the_page(chromium: Any, site: str, person: Any, width:
     check(page, "today-todos")
 
 
-def test_the_same_page_at_a_desk(chromium: Any, site: str, person: Any) -> None:  # noqa: F811
+def test_the_same_page_at_a_desk(chromium: Any, site: str, person: Any) -> None:
     for width in (1440, 375):
         page = open_page(chromium, site, log_in("hq"), width)
         page.goto(f"{site}/contacts/{person.pk}/")

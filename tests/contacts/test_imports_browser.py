@@ -7,11 +7,10 @@ from playwright.sync_api import expect
 
 from contacts.models import Contact
 from tests.support import contacts as people
+from tests.support.browsing import check, open_page
 from tests.support.core import log_in
 from tests.support.imports import work
-from tests.tagging.test_browser import check, chromium, open_page, site
 
-__all__ = ["chromium", "site"]  # fixtures
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 FILE = "会员号,external_userid,生日,新增手机号,备注\n001,wm1,1990-05-20,13812345678,老客\n002,wm2,1991-06-01,,\n003,wm9,昨天,12345,\n".encode(

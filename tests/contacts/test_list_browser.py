@@ -4,10 +4,9 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.support import contacts as people
+from tests.support.browsing import check, open_page
 from tests.support.core import log_in
-from tests.tagging.test_browser import check, chromium, open_page, site
 
-__all__ = ["chromium", "site"]  # fixtures
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 

@@ -10,11 +10,10 @@ from contacts.services import stage_rules
 from scrm.lib import clock
 from tenants.audit import SYSTEM
 from tests.support import contacts as people
+from tests.support.browsing import check, open_page
 from tests.support.core import log_in
 from tests.support.tagging import tree_of
-from tests.tagging.test_browser import check, chromium, open_page, site
 
-__all__ = ["chromium", "site"]  # fixtures
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 

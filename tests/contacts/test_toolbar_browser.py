@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from tests.support.browsing import check
 from tests.support.contacts import (
     make_contact,
     make_follow,
@@ -16,7 +17,6 @@ from tests.support.contacts import (
 )
 from tests.support.core import make_user
 from tests.support.wecom import Wecom
-from tests.tagging.test_browser import check, chromium, site  # noqa: F401  # fixtures, and what looks at a page
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 INSIDE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) wxwork/4.1.20 MicroMessenger/7.0.1 Language/zh"
@@ -28,7 +28,7 @@ def wutong(wecom: Wecom) -> Any:
     return make_member("吴桐", store=make_store("静安寺"), corp=corp, userid="wutong", user=user)
 
 
-def look(chromium: Any, width: int, agent: str | None = None) -> Any:  # noqa: F811
+def look(chromium: Any, width: int, agent: str | None = None) -> Any:
     context = chromium.new_context(locale="zh-CN", viewport={"width": width, "height": 812}, user_agent=agent)
     page = context.new_page()
     page.complaints = []
@@ -41,7 +41,7 @@ def _is_complaint(said: Any) -> bool:
     return said.type == "error" and "Opener-Policy" not in said.text
 
 
-def test_the_toolbar_opens_the_customer_of_the_chat(chromium, site, wecom, wutong):  # noqa: F811
+def test_the_toolbar_opens_the_customer_of_the_chat(chromium, site, wecom, wutong):
     external = wecom.hand("add", userid="wutong")["external_userid"]
     contact = make_contact("王姐", stage=make_stages()["repeat"])
     make_follow(contact, wutong, identity=make_identity(contact, corp=wutong.corp, value=external), remark="王姐-静安")
@@ -71,7 +71,7 @@ def test_the_toolbar_opens_the_customer_of_the_chat(chromium, site, wecom, wuton
     expect(page.get_by_text("错误码 80001")).to_be_visible()
 
 
-def test_a_scan_in_the_browser_logs_in(chromium, site, wecom, wutong):  # noqa: F811
+def test_a_scan_in_the_browser_logs_in(chromium, site, wecom, wutong):
     page = look(chromium, 1440)
     page.goto(f"{site}/login/?next=/m/customers/")
     check(page, "login")

@@ -1,6 +1,6 @@
 """The simulator, for tests that speak to WeCom; a corp with a guide, and a clock that stands, for those that do not."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +9,8 @@ import pytest
 from contacts.models import Contact, Member
 from scrm.lib import clock
 from tagging.models import Tag
-from tests.support import browsing, tagging
+from tests.support import tagging
+from tests.support.browsing import chromium, site  # noqa: F401  # fixtures
 from wecom_bridge.models import Corp
 
 
@@ -52,15 +53,3 @@ def person(guide: Member) -> Contact:
     )
     tagging.make_relation(person, guide)
     return person
-
-
-@pytest.fixture
-def site(acme: Any) -> Iterator[str]:
-    with browsing.served() as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browsing.launched() as browser:
-        yield browser

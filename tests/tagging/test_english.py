@@ -7,6 +7,7 @@ from django.apps import apps
 from django.db.models import CharField, JSONField, TextField
 
 from accounts.models import User
+from conditions import registry
 from tests.support.core import log_in
 from tests.tagging.showroom import Showroom
 
@@ -36,7 +37,9 @@ def written():
     return sorted(found, key=len, reverse=True)
 
 
-def test_no_sentence_of_ours_is_left_in_chinese(acme):
+def test_no_sentence_of_ours_is_left_in_chinese(acme, monkeypatch):
+    product = {key: field for key, field in registry._fields.items() if not key.startswith("t.")}  # others' tests
+    monkeypatch.setattr(registry, "_fields", product)
     client = log_in("hq")
     showroom = Showroom()
     User.objects.filter(pk=client.user.pk).update(language="en", display_name="Ann")
