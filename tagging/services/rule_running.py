@@ -134,10 +134,22 @@ def _decide(rule: Rule, root_ids: Sequence[int], turn: Turn) -> None:
     present = {match.contact_id: match.contact.root_id for match in open_matches.select_related("contact")}
     _leave(rule, {pk: root_id or pk for pk, root_id in present.items() if pk not in matched}, matched, turn)
     boundaries.schedule(reader(rule), rule.tree, root_ids, turn.now)
+    if _is_own_change(rule, turn):
+        left_alone = open_matches.filter(outcome={"skipped": "ring"}, contact_id__in=matched)
+        for pk in left_alone.values_list("contact_id", flat=True):
+            del present[pk]
+        left_alone.update(left_at=turn.now)
     entered = sorted(matched - set(present))
     if entered:
         carried = {root_id for root_id in present.values() if root_id}  # matched as somebody since merged into her
         _enter(rule, entered, carried, turn)
+
+
+def _is_own_change(rule: Rule, turn: Turn) -> bool:
+    """Whether something that the rule reads changed by nobody's rule: whom it left alone as another rule's doing may answer to that.
+    Neither time is such a change, nor two who became one."""
+    is_news = turn.acting and causes.EVERYTHING not in turn.keys and not turn.keys.isdisjoint(rule.field_keys)
+    return is_news and not causes.forbids(rule.pk, turn.chain)
 
 
 def _leave(rule: Rule, left: dict[int, int], matched: Collection[int], turn: Turn) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from conditions import dirty, drain
 from conditions.models import DirtyMark
-from contacts.models import Contact
+from contacts.models import Contact, Stage
 from tagging import causes
 from tagging.models import RuleMatch, Segment
 from tagging.services import marks, rule_running, segment_building, segment_following
@@ -112,6 +112,16 @@ def test_it_is_known_behind_a_segment(at, guide, tag):
     settle()
 
     assert outcomes() == BOTH
+
+
+def test_it_is_known_behind_the_entry_rule_of_a_stage(at, guide, tag):
+    stage = Stage.objects.create(key="red", name="红的", order=90, rule=tree_of(carries(tag)))
+    two_rules(tag, tree_of({"field": "contact.stage", "op": "in", "value": [stage.pk]}))
+    set_off(guide)
+
+    settle()
+
+    assert Contact.objects.get().stage == stage and outcomes() == BOTH
 
 
 @pytest.mark.parametrize("name", ["_decide_all", "_decide"])
