@@ -126,7 +126,7 @@ def _rules() -> None:
     for action in (TAG, STAGE, FIELD, OWNER, TODO, SEGMENT):
         actions.register(action)
     listeners.register_uses("rules", rule_uses.uses_of_segment)
-    listeners.on_change("rules", rule_events.on_segment_change)
+    listeners.on_change("rules", rule_events.on_segment_changes)
     stage_editing.register_uses("tagging", rule_uses.uses_of_stage)
     stage_editing.register_movers("rules", rules.movers_back)
     custom_fields.register_uses("tagging", rule_uses.uses_of_field)

@@ -51,20 +51,21 @@ class Change:
         return list(self.rows.filter(kind=kind).order_by("contact_id").values_list("contact_id", flat=True))
 
 
-Listener = Callable[[Change], None]
+Listener = Callable[[Sequence[Change]], None]
 _listeners: dict[str, Listener] = {}
 
 
 def on_change(name: str, listener: Listener) -> None:
-    """Call `listener` in the transaction of the change; it must be set-based. Registering a name again replaces it."""
+    """Call `listener` in the transaction of the changes, once for all that come together; it must be set-based. Registering a name again
+    replaces it."""
     _listeners[name] = listener
 
 
-def tell(change: Change) -> None:
-    """Tell every listener, if anybody moved."""
-    if change.came or change.went:
-        for listener in _listeners.values():
-            listener(change)
+def tell(changes: Iterable[Change]) -> None:
+    """Tell every listener of those changes by which anybody moved."""
+    told = [change for change in changes if change.came or change.went]
+    for listener in _listeners.values() if told else ():
+        listener(told)
 
 
 @dataclass(frozen=True)

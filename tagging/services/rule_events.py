@@ -44,12 +44,13 @@ def on_facts(facts: Sequence[Fact]) -> None:
             )
 
 
-def on_segment_change(change: Change) -> None:
+def on_segment_changes(changes: Sequence[Change]) -> None:
     """Note who entered or left a segment that a rule's trigger names, by her own change: not by an edit or a first computing of it."""
-    if change.cause == "build" or dirty.is_backfill():
+    own = {change.segment_id: change for change in changes if change.cause != "build"}
+    if not own or dirty.is_backfill():
         return
-    rules = enabled_rules().filter(trigger__kind="segment", trigger__segment=change.segment_id)
-    for rule in rules:
+    for rule in enabled_rules().filter(trigger__kind="segment", trigger__segment__in=list(own)):
+        change = own[rule.when["segment"]]
         people = change.entered if rule.when.get("way") == "enter" else change.left
         key = f"segment:{change.segment_id}:{rule.when.get('way')}:{change.at.timestamp():.6f}"
         note(rule, [(pk, f"{key}:{pk}", change.at) for pk in people])

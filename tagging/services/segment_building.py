@@ -207,7 +207,7 @@ def _build(claim: Claim) -> int:
         came, went = _fill(claim)
         boundaries.schedule(reader(segment.pk), segment.tree, None, now)
     change = listeners.Change(segment.pk, Cause.BUILD, now, came, went, build=claim.job.pk)
-    listeners.tell(change)
+    listeners.tell([change])
     is_told = _tell_readers(change)
     locks.lock_in_transaction(LOCK)  # whoever began to read the segment meanwhile is seen now, or comes after us
     if not claim.row.select_for_update().exists():

@@ -115,8 +115,10 @@ def move(segments: Collection[Segment], moves: Moves, cause: str, now: datetime)
         rows = sorted(cursor.fetchall())
     moved = _by_segment(rows)
     _resize({pk: len(entered) - len(left) for pk, (entered, left, _ids) in moved.items()}, now)
-    for pk, (entered, left, ids) in sorted(moved.items()):
-        listeners.tell(listeners.Change(pk, cause, now, len(entered), len(left), ids=ids, known=(entered, left)))
+    listeners.tell(
+        listeners.Change(pk, cause, now, len(entered), len(left), ids=ids, known=(entered, left))
+        for pk, (entered, left, ids) in sorted(moved.items())
+    )
     _mark(moved, is_follower=cause == Cause.CHANGE)
     return set(moved)
 

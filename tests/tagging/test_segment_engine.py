@@ -101,7 +101,7 @@ def test_a_fixed_list_is_not_pinned_and_a_reason_is_not_a_letter():
 def test_a_build_reads_no_list_of_people_and_a_listener_only_what_it_asks_for():
     people = [tagging.make_person("王姐") for _ in range(3)]
     heard = []
-    listeners.on_change("test", heard.append)
+    listeners.on_change("test", heard.extend)
     try:
         with CaptureQueriesContext(
             connection,
@@ -182,9 +182,7 @@ def test_a_build_that_a_killed_process_left_is_taken_up_again_and_one_that_lives
 # --- Kept up, many at once --------------------------------------------------------------------------------------
 
 
-def test_a_person_who_changes_costs_the_same_number_of_statements_however_many_segments_read_it(monkeypatch):
-    """What listeners do for each segment that somebody entered or left is theirs."""
-    monkeypatch.setattr(listeners, "_listeners", {})
+def test_a_person_who_changes_costs_the_same_number_of_statements_however_many_segments_read_it():
     person = tagging.make_person("王姐")
 
     def cost(change_to):
