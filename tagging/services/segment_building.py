@@ -58,6 +58,7 @@ def drain_builds(deadline: datetime) -> bool:
     """The lane: build what is stale, parents before children; True when the slice ended first."""
     tried: set[int] = set()
     while clock.wall() < deadline:
+        _say_why_they_wait()
         segment = next((row for row in buildable() if row.pk not in tried), None)
         if segment is None:
             return False
@@ -81,17 +82,16 @@ def waiting_segments() -> QuerySet[Segment]:
 
 
 def buildable() -> list[Segment]:
-    """Those whose parents are all up to date. A child never builds from a stale parent; of one that failed it says so."""
+    """Those whose parents are all up to date: a child never builds from a stale parent."""
+    return [segment for segment, parents in _with_parents() if all(parent.state == State.FRESH for parent in parents)]
+
+
+def _with_parents() -> list[tuple[Segment, list[Segment]]]:
+    """What waits, each with the segments it reads. Two queries."""
     waiting = list(waiting_segments())
     named = {pk for segment in waiting for pk in parents_of(segment)}
-    states = {row.pk: row for row in Segment.objects.filter(pk__in=named)}
-    ready = []
-    for segment in waiting:
-        parents = [states[pk] for pk in parents_of(segment) if pk in states]
-        _say_why_it_waits(segment, parents)
-        if all(parent.state == State.FRESH for parent in parents):
-            ready.append(segment)
-    return ready
+    known = {row.pk: row for row in Segment.objects.filter(pk__in=named)}
+    return [(segment, [known[pk] for pk in parents_of(segment) if pk in known]) for segment in waiting]
 
 
 def parents_of(segment: Segment) -> set[int]:
@@ -101,11 +101,13 @@ def parents_of(segment: Segment) -> set[int]:
     return values_read(segment.tree, "segment")
 
 
-def _say_why_it_waits(segment: Segment, parents: list[Segment]) -> None:
-    broken = next((parent for parent in parents if parent.state == State.FAILED), None)
-    words = _("它引用的人群「%(name)s」失败了,修好那个人群后会接着计算") % {"name": broken.name} if broken else ""
-    if words != segment.last_error:
-        Segment.objects.filter(pk=segment.pk, state=State.STALE).update(last_error=words)
+def _say_why_they_wait() -> None:
+    """Of those that wait for a parent that failed, on their pages."""
+    for segment, parents in _with_parents():
+        broken = next((parent for parent in parents if parent.state == State.FAILED), None)
+        words = _("它引用的人群「%(name)s」失败了,修好那个人群后会接着计算") % {"name": broken.name} if broken else ""
+        if words != segment.last_error:
+            Segment.objects.filter(pk=segment.pk, state=State.STALE).update(last_error=words)
 
 
 # --- One build --------------------------------------------------------------------------------------------------

@@ -136,6 +136,7 @@ def test_a_child_is_built_after_its_parent_and_never_from_a_stale_or_failed_one(
 
     Segment.objects.filter(pk=parent.pk).update(state="failed")
     segments.request_rebuild(child, by=SYSTEM)
+    assert segments.buildable() == [] and not Segment.objects.get(pk=child.pk).last_error, "asking writes nothing"
     assert segments.drain_builds(clock.wall() + timedelta(seconds=20)) is False
     child.refresh_from_db()
     assert child.state == "stale" and "上级" in child.last_error
