@@ -263,12 +263,13 @@ def _stage_words(params: Params) -> str:
 
 
 def _stage_rows(params: Params) -> QuerySet[TimelineEvent]:
-    """The fact says where to by id, and where from by the name of then."""
+    """The fact says where to and where from by id; one of before it did says where from by the name of then alone."""
     rows = TimelineEvent.objects.filter(kind="stage.changed")
     if params.get("way") == "enter":
         return rows.filter(subject=f"stage:{params.get('stage')}")
     name = Stage.objects.filter(pk=params.get("stage") or 0).values_list("name", flat=True).first()
-    return rows.filter(payload__from=name or "")
+    by_name = Q(payload__from=name or "") & ~Q(payload__has_key="from_id")
+    return rows.filter(Q(payload__from_id=params.get("stage")) | by_name)
 
 
 STAGE = Trigger(

@@ -106,7 +106,10 @@ def _record(
         NewEvent(
             "stage.changed", when[person.pk], _FACT_SOURCES.get(source, FactSource.PRODUCT).value, f"stage:{transition_id}",
             contact_id=person.pk, member_id=guides[person.pk], actor=actor_label(by), subject=f"stage:{stage.pk}",
-            payload={"from": names.get(person.stage_id or 0, ""), "to": stage.name, "how": source, "reason": reason[:200]},
+            payload={
+                "from": names.get(person.stage_id or 0, ""), "from_id": person.stage_id, "to": stage.name, "how": source,
+                "reason": reason[:200],
+            },
         )
         for person, transition_id in zip(people, transitions, strict=True)
     ])  # fmt: skip

@@ -78,7 +78,10 @@ def _event(person: Person, before: Stage | None, stage: Stage, at: datetime) -> 
     return NewEvent(
         "stage.changed", at, "backfill", f"stage:demo:{person.pk}:{stage.key}:{int(at.timestamp())}",
         contact_id=person.pk, member_id=person.owner or None, actor="system", subject=f"stage:{stage.pk}",
-        payload={"from": before.name if before else "", "to": stage.name, "how": "backfill", "reason": ""},
+        payload={
+            "from": before.name if before else "", "from_id": before.pk if before else None, "to": stage.name, "how": "backfill",
+            "reason": "",
+        },
     )  # fmt: skip
 
 

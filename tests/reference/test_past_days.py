@@ -110,7 +110,7 @@ def _dress(r: Random, world: World) -> None:
         event.payload = {
             "follow.added": {"add_way": r.choice(WAYS), "state": r.choice(("qr1", "QR1", "活动码"))},
             "order.paid": {"amount_minor": r.choice((0, 500, 1000, 1999, 2000))},
-            "stage.changed": {"from": before.name, "to": to.name},
+            "stage.changed": {"from": "旧名", "from_id": before.pk} if event.pk % 2 else {"from": before.name},
         }.get(event.kind, {})
     TimelineEvent.objects.bulk_update(events, ["source", "group_id", "subject", "payload"])
     contacts = list(people().values_list("pk", flat=True))
@@ -180,8 +180,10 @@ def _answers_to(when: Json, fact: Fact, zone: ZoneInfo) -> bool:
     if when["kind"] == "stage":
         if fact.kind != "stage.changed":
             return False
-        name = Stage.objects.get(pk=when["stage"]).name
-        return traits["subject"] == f"stage:{when['stage']}" if when["way"] == "enter" else traits["from"] == name
+        if when["way"] == "enter":
+            return traits["subject"] == f"stage:{when['stage']}"
+        is_named = traits["from"] == Stage.objects.get(pk=when["stage"]).name
+        return traits["from_id"] == when["stage"] if "from_id" in traits else is_named
     if when["kind"] == "order":
         return fact.kind == "order.paid" and traits["amount_minor"] >= when.get("at_least", 0)
     return fact.kind == when["event"] and _suits(when, fact, zone)

@@ -6,10 +6,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from conditions import dirty
-from contacts.models import Contact, Stage
+from contacts.models import Contact, Stage, TimelineEvent
 from contacts.services.stages import change_stage
 from scrm.lib import clock
 from scrm.lib.errors import UserError
+from tagging import triggers
 from tagging.models import FollowTag, RuleEvent, RuleSlot, TagGroup
 from tagging.services import rule_schedule, rules, segments
 from tagging.services.marks import mark_tags
@@ -163,3 +164,18 @@ def test_a_schedule_keeps_the_merchants_clock_through_summer_time_and_short_mont
     monkeypatch.setattr(rule_schedule, "zone", lambda: ZoneInfo("Europe/Berlin"))
     begins, follows = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (after, expected))
     assert rule_schedule.next_slot({"kind": "schedule", **when}, begins) == follows
+
+
+def test_the_past_of_a_stage_that_was_renamed_is_found_by_its_id_and_that_of_old_facts_by_the_name(at, corp, guide):
+    first, second = (Stage.objects.create(key=key, name=key, order=n) for n, key in enumerate(("甲", "乙"), start=90))
+    person = tagging.make_person("王姐", stage=first)
+    happened(person, "stage.changed", "of old", payload={"from": "甲", "to": "乙"})
+    happened(person, "stage.changed", "another's", payload={"from": "新名", "from_id": second.pk, "to": "甲"})
+    change_stage([person.pk], second, source="manual", reason="", by=SYSTEM, at=tagging.NOW)
+    facts = TimelineEvent.objects.filter(contact=person)
+    left = triggers.events_of({"kind": "stage", "stage": first.pk, "way": "leave"})
+
+    assert left.count() == 2
+    Stage.objects.filter(pk=first.pk).update(name="新名")
+    by_id = triggers.events_of({"kind": "stage", "stage": first.pk, "way": "leave"})
+    assert facts.count() == 3 and by_id.get().payload["from_id"] == first.pk
