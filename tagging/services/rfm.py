@@ -1,17 +1,22 @@
 """The stored RFM grid: asked for by a person, then computed anew each day on a lane of its own."""
 
+import logging
 from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from conditions import sweeps
 from scrm.lib import clock
+from scrm.lib.db.patience import TookTooLong, at_most
 from tagging.models import RfmGrid
 from tagging.rfm import Grid, measure
 from tenants import audit, jobs, locks
 from tenants.audit import Actor
 
+logger = logging.getLogger(__name__)
 LANE = "rfm"
 EVERY = timedelta(days=1)
+PATIENCE = timedelta(minutes=10)  # for each statement of a computing
 ONLY = 1  # the row's id
 
 
@@ -39,11 +44,17 @@ def is_computing(row: RfmGrid | None) -> bool:
 
 
 def drain(deadline: datetime) -> bool:
-    """The lane: compute when it is due. Never more than once a slice."""
+    """The lane: compute when it is due. Never more than once a slice. What takes too long is tried again a day later."""
     now = clock.now()
     if not RfmGrid.objects.filter(pk=ONLY, due_at__lte=now).exists():
         return False
-    grid = measure(now)
+    try:
+        with at_most(PATIENCE.total_seconds()), sweeps.room():
+            grid = measure(now)
+    except TookTooLong:
+        logger.error("the RFM grid took longer than %s; tried again in %s", PATIENCE, EVERY)
+        RfmGrid.objects.filter(pk=ONLY, due_at__lte=now).update(due_at=now + EVERY)
+        return False
     cells = [[r, f, *values] for (r, f), values in sorted(grid.cells.items())]
     # Asked for once more meanwhile: then it is due again.
     RfmGrid.objects.filter(pk=ONLY, due_at__lte=now).update(

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from accounts.models import Role
 from commerce.models import Order
@@ -89,6 +90,28 @@ def test_the_grid_is_asked_for_computed_once_and_again_a_day_later(buyers, at):
     assert stored_grid.count_due() == 0
     at(NOW + timedelta(days=1))
     assert stored_grid.count_due() == 1
+
+
+def test_a_grid_that_takes_too_long_is_stopped_and_tried_again_a_day_later(buyers, at, monkeypatch):
+    stored_grid.request_grid(by=SYSTEM)
+    with monkeypatch.context() as hurried:
+        hurried.setattr(stored_grid, "PATIENCE", timedelta(milliseconds=50))
+        hurried.setattr(stored_grid, "measure", slept)
+        stored_grid.drain(clock.wall() + timedelta(seconds=20))
+    assert stored_grid.stored()[1] is None and stored_grid.next_due() == NOW + timedelta(days=1)
+
+    at(NOW + timedelta(days=1))
+    stored_grid.drain(clock.wall() + timedelta(seconds=20))
+
+    assert stored_grid.stored()[1] == rfm.measure(clock.now())
+
+
+def slept(_now):
+    """A statement of five seconds, in the room that sweeps have."""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW jit")
+        assert cursor.fetchone() == ("off",)
+        cursor.execute("SELECT pg_sleep(5)")
 
 
 def test_chosen_cells_open_the_builder_and_the_page_says_what_each_holds(acme_client, buyers, at):
