@@ -18,11 +18,10 @@ from scrm.lib import clock
 from tenants import jobs
 
 LANE = "conditions"
-_is_backfill: ContextVar[bool] = ContextVar("marks_are_backfill", default=False)
-
-
-CAUSE = "cause:"  # how the key of such a mark begins
+EVERYTHING = "*"  # a person appeared, or two became one: whatever a consumer reads may have changed
+CAUSE = "cause:"  # how the key of a mark begins that says whose doing the others are
 Causes = Mapping[int, frozenset[str]]
+_is_backfill: ContextVar[bool] = ContextVar("marks_are_backfill", default=False)
 _causes: ContextVar[Causes] = ContextVar("causes_of_the_batch", default=MappingProxyType({}))
 
 
@@ -57,9 +56,6 @@ def told_by(source: str) -> Iterator[None]:
 def is_backfill() -> bool:
     """Whether what is written here only the first sync tells (`told_by`)."""
     return _is_backfill.get()
-
-
-EVERYTHING = "*"  # a person appeared, or two became one: whatever a consumer reads may have changed
 
 
 def mark(

@@ -47,6 +47,11 @@ class Rule(models.Model):
         return self.trigger or {"kind": "match"}
 
     @property
+    def reader(self) -> str:
+        """Its name among readers of boundaries."""
+        return f"rule:{self.pk}"
+
+    @property
     def is_match(self) -> bool:
         """Whether it acts on whoever starts to match."""
         return bool(self.when.get("kind") == "match")

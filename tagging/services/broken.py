@@ -74,4 +74,4 @@ def break_rule(rule: Rule, reason: str) -> None:
     rule.state, rule.last_error = Rule.State.BROKEN, reason
     # Of the version it was found in: an edit made meanwhile is another rule.
     Rule.objects.filter(pk=rule.pk, version=rule.version).update(state=rule.state, last_error=reason)
-    boundaries.forget(f"rule:{rule.pk}")
+    boundaries.forget(rule.reader)

@@ -91,13 +91,13 @@ def _note_matches(rule: Rule, moved: QuerySet[Any] | None, now: datetime) -> Non
         return  # it stops by itself at the next decision
     standing = RuleMatch.objects.filter(rule=rule, left_at__isnull=True).exclude(contact__in=matched.values("pk"))
     if moved is not None:
-        recheck = boundaries.recheck_key(f"rule:{rule.pk}")
+        recheck = boundaries.recheck_key(rule.reader)
         alone = own_changes.waiting([*rule.field_keys, recheck], ["consumer:rules"], now).exclude(person__in=moved)
         matched, standing = matched.exclude(pk__in=alone), standing.exclude(of_people(alone))
     standing.update(left_at=now)
     constants = {"rule": rule.pk, "rule_version": rule.version, "entered_at": now, "outcome": BASELINE}
     insert_select(RuleMatch, matched, constants)
-    boundaries.schedule(f"rule:{rule.pk}", rule.tree, None, now)
+    boundaries.schedule(rule.reader, rule.tree, None, now)
 
 
 def _replaced_action(action: Any, old: int, kept: int) -> Any:

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 
 from conditions import boundaries, dirty
 from conditions.compiler import UnknownField
+from conditions.drain import RETRY_AFTER
 from contacts.models import StageTransition
 from contacts.services.merging import Merged
 from contacts.timeline import roots_of
@@ -32,16 +33,10 @@ from tagging.services.broken import break_rule
 
 logger = logging.getLogger(__name__)
 State = Rule.State
-RETRY_AFTER = timedelta(minutes=1)
 BY_STAGE = frozenset({"contact.stage", "event.stage.changed"})
 OWN_KEY = "consumer:rules"  # conditions.consumers: all of it comes again
 STAGE_ALONE = "rules.stage_alone"  # beside the mark of a repeat: at first nothing but the stage had changed
 Outcome = dict[str, Any]
-
-
-def reader(rule: Rule) -> str:
-    """The rule's name among readers of boundaries."""
-    return f"rule:{rule.pk}"
 
 
 def cap_of(rule: Rule) -> int:
@@ -82,7 +77,7 @@ def reads() -> set[str]:
     for rule in Rule.objects.filter(state=State.ON).only("pk", "field_keys", "trigger"):
         found.add(causes.key_of(rule.pk))
         if rule.is_match:
-            found |= {*rule.field_keys, boundaries.recheck_key(reader(rule))}
+            found |= {*rule.field_keys, boundaries.recheck_key(rule.reader)}
     return found
 
 
@@ -107,7 +102,7 @@ def _decide_all(root_ids: Sequence[int], turn: Turn) -> None:
     waiting = rule_events.waiting_of(root_ids) if hears else {}
     rules = list(enabled_rules())
     for rule in rules:
-        if rule.is_match and turn.keys & {*rule.field_keys, boundaries.recheck_key(reader(rule)), OWN_KEY}:
+        if rule.is_match and turn.keys & {*rule.field_keys, boundaries.recheck_key(rule.reader), OWN_KEY}:
             _attempt(rule, root_ids, turn)
         if rule.pk in waiting:
             attempt_events(rule, waiting.pop(rule.pk), turn)
@@ -124,7 +119,7 @@ def _attempt(rule: Rule, root_ids: Sequence[int], turn: Turn) -> None:
         break_rule(rule, _("需修复:%(reason)s") % {"reason": error})
     except Exception:
         logger.exception("rule %s failed for %d people; repeated in %s", rule.pk, len(root_ids), RETRY_AFTER)
-        key = boundaries.recheck_key(reader(rule))
+        key = boundaries.recheck_key(rule.reader)
         dirty.mark(root_ids, key, *again(turn.keys), not_before=turn.now + RETRY_AFTER, backfill=not turn.acting)
 
 
@@ -133,7 +128,7 @@ def _decide(rule: Rule, root_ids: Sequence[int], turn: Turn) -> None:
     open_matches = RuleMatch.objects.filter(of_people(root_ids), rule=rule, left_at__isnull=True)
     present = {match.contact_id: match.contact.root_id for match in open_matches.select_related("contact")}
     _leave(rule, {pk: root_id or pk for pk, root_id in present.items() if pk not in matched}, matched, turn)
-    boundaries.schedule(reader(rule), rule.tree, root_ids, turn.now)
+    boundaries.schedule(rule.reader, rule.tree, root_ids, turn.now)
     if _is_own_change(rule, turn):
         left_alone = open_matches.filter(outcome={"skipped": "ring"}, contact_id__in=matched)
         for pk in left_alone.values_list("contact_id", flat=True):
@@ -180,7 +175,7 @@ def _enter(rule: Rule, entered: Sequence[int], carried: set[int], turn: Turn) ->
         runs = runs_within_a_day(rule, fresh, turn.now)
         tired = {pk for pk in fresh if runs[pk] >= cap_of(rule)}
         outcomes |= {pk: {"skipped": "loop"} for pk in tired}
-        own = boundaries.recheck_key(reader(rule))
+        own = boundaries.recheck_key(rule.reader)
         held = _set_by_hand(fresh) if _says_stage_alone(turn.keys, own) else set()
         outcomes |= act(rule, [pk for pk in fresh if pk not in tired], turn, held=held)
     RuleMatch.objects.bulk_create(

@@ -28,7 +28,6 @@ from tagging.queries import enabled_rules
 from tagging.services import rule_events, rule_schedule
 from tagging.services.broken import check_rule
 from tagging.services.rule_authority import refuse_beyond
-from tagging.services.rule_running import reader
 from tenants import audit, locks
 from tenants.audit import Actor
 from tenants.services.policies import change_policy
@@ -86,7 +85,7 @@ def save_rule(
         for key, value in values.items():
             setattr(rule, key, value)
         rule.save(update_fields=["version", "state", "last_error", "next_run_at", *values])
-        boundaries.forget(reader(rule))
+        boundaries.forget(rule.reader)
         rule_events.drop_waiting(rule, "off", now)
     keep_version(rule, saved_by_id=by.id if by.kind == "user" else None)
     audit.record("rule.saved", rule, by=by, version=rule.version)
@@ -190,7 +189,7 @@ def _note_who_matches(rule: Rule, *, act_on_existing: bool, expected: int | None
     now = clock.now() if rule.enabled_at is None else rule.enabled_at
     matched = matching_people(rule.tree, now)
     if act_on_existing:
-        count = _mark_all(matched, boundaries.recheck_key(reader(rule)))
+        count = _mark_all(matched, boundaries.recheck_key(rule.reader))
         if expected is not None and expected != count:
             text = _("符合的客户已从 %(seen)d 人变为 %(now)d 人,请看过新的人数再启用")
             raise Conflict(text % {"seen": expected, "now": count})
@@ -199,7 +198,7 @@ def _note_who_matches(rule: Rule, *, act_on_existing: bool, expected: int | None
         insert_select(
             RuleMatch, matched, {"rule": rule.pk, "rule_version": rule.version, "entered_at": now, "outcome": note}
         )
-    boundaries.schedule(reader(rule), rule.tree, None, now)
+    boundaries.schedule(rule.reader, rule.tree, None, now)
 
 
 def _mark_all(matched: QuerySet[Any], key: str) -> int:
@@ -214,7 +213,7 @@ def disable_rule(rule: Rule, *, by: Actor) -> None:
     """Off at once: a batch that runs now is waited for, none after it acts, and what waits for the rule is never done."""
     locks.lock_in_transaction(LOCK)
     Rule.objects.filter(pk=rule.pk, state=State.ON).update(state=State.OFF, next_run_at=None)
-    boundaries.forget(reader(rule))
+    boundaries.forget(rule.reader)
     rule_events.drop_waiting(rule, "off", clock.now())
     audit.record("rule.disabled", rule, by=by)
 

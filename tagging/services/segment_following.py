@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from conditions import boundaries, dirty
 from conditions.compiler import UnknownField
+from conditions.drain import RETRY_AFTER
 from conditions.matching import matches_of
 from conditions.people import branches
 from conditions.reading import values_read
@@ -26,7 +27,6 @@ from tagging.services.broken import fail_segment
 from tagging.services.segment_entries import Pair, keys_of, own_key
 
 logger = logging.getLogger(__name__)
-RETRY_AFTER = timedelta(minutes=1)
 # People of a segment that is being built come again when it is built, which makes their marks due; or else after this long.
 PUT_OFF = timedelta(minutes=10)
 CHUNK = 100  # segments decided together

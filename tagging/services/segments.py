@@ -26,14 +26,14 @@ from tagging.services.segment_building import (
     waiting_segments,
 )
 from tagging.services.segment_entries import reader
-from tagging.services.segment_following import RETRY_AFTER, absorb, consume, reads
+from tagging.services.segment_following import absorb, consume, reads
 from tagging.services.segment_state import as_of, set_stale
 from tagging.services.static_lists import copy_entries
 from tenants import audit, jobs, locks
 from tenants.audit import Actor
 
 __all__ = [
-    "LANE", "RETRY_AFTER", "absorb", "archive_segment", "build_segment", "buildable", "consume", "drain_builds", "freeze_segment",
+    "LANE", "absorb", "archive_segment", "build_segment", "buildable", "consume", "drain_builds", "freeze_segment",
     "reads", "request_rebuild", "save_segment", "waiting_segments",
 ]  # fmt: skip
 NAMES = "segment_names"

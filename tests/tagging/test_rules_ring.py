@@ -7,7 +7,6 @@ from contacts.models import Stage
 from contacts.services.stages import change_stage
 from tagging import causes
 from tagging.models import RuleEvent, RuleMatch
-from tagging.services import rule_running
 from tenants.audit import SYSTEM
 from tests.support import tagging
 from tests.support.consuming import enabled, listening, named, settle, tag_action
@@ -53,7 +52,7 @@ def test_what_is_no_change_of_her_own_changes_nothing(left_alone, what):
     person, rule = left_alone
     keys = {
         "caused": ["t.name", causes.key_of(RuleMatch.objects.exclude(rule=rule).get().rule_id)],
-        "time": [boundaries.recheck_key(rule_running.reader(rule))],
+        "time": [boundaries.recheck_key(rule.reader)],
         "everything": [dirty.EVERYTHING],
         "another field": ["t.flag"],
     }.get(what, ["t.name"])

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conditions import dirty
-from conditions.drain import next_due
+from conditions.drain import RETRY_AFTER, next_due
 from conditions.models import DirtyMark
 from conditions.people import people
 from scrm.lib import clock
@@ -226,6 +226,6 @@ def test_a_segment_that_breaks_does_not_hold_up_the_others_of_the_same_people(at
         assert (first.size, segment_state.as_of(first, NOW + timedelta(hours=1))) == (0, NOW)
     finally:
         listeners._listeners.pop("test")
-    at(NOW + segments.RETRY_AFTER)
+    at(NOW + RETRY_AFTER)
     settle()
     assert members(first) == {person.pk}
