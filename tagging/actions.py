@@ -24,7 +24,7 @@ class Kind:
     person it decides, and how: of two actions with one key and different values only one can be had. calls(action, people): how
     often WeCom would be called for a query of people. permission: what it takes to do the same by hand; whoever lets a rule do it holds
     it over everybody. template: its part of the form, drawn with options(the action as it is), read by from_post (None: not
-    wanted)."""
+    wanted). contradictions(action): sentences why it cannot be saved so; one that was saved before goes on."""
 
     key: str
     label: str | Promise
@@ -35,6 +35,7 @@ class Kind:
     tags: Callable[[Mapping[str, Any]], set[int]] = lambda action: set()
     claims: Callable[[Mapping[str, Any]], Mapping[Any, Any]] = lambda action: {}
     calls: Callable[[Mapping[str, Any], QuerySet[Any]], int] = lambda action, people: 0
+    contradictions: Callable[[Mapping[str, Any]], list[str]] = lambda action: []
     template: str = ""
     options: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda action: {}
     from_post: Callable[[QueryDict], dict[str, Any] | None] = lambda post: None
@@ -69,6 +70,11 @@ def problems_of(actions: Any) -> list[str]:
         kind = _kinds.get(action.get("kind", "")) if isinstance(action, dict) else None
         found += kind.problems(action) if kind else [_("不认识的动作,请删除后重选")]
     return found
+
+
+def contradictions_in(actions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a person is to correct in actions that could run (problems_of); empty when nothing is."""
+    return [text for action in actions if (kind := find(action["kind"])) for text in kind.contradictions(action)]
 
 
 def in_words(actions: Sequence[Mapping[str, Any]]) -> str:

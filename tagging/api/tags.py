@@ -17,6 +17,7 @@ from scrm.lib.errors import UserError
 from tagging.models import FollowTag, Tag, TagGroup
 from tagging.queries import follows_to_mark, live_tags, marks_of_person
 from tagging.services import dictionary
+from tagging.services.exclusive import rivals_among
 from tagging.services.marks import mark_tags, refuse_tags
 
 MAX_BATCH = 500
@@ -164,6 +165,8 @@ def _mark(rows: list[dict[str, Any]], view: TagMarks) -> tuple[int, dict[str, st
     for (add, remove, whose), people_of in alike.items():
         try:
             refuse_tags([*add, *remove])
+            if clash := rivals_among(add):
+                raise UserError(clash)
         except UserError as error:
             rejected |= {str(place): str(error.message) for place, _root_id in people_of}
             continue

@@ -16,6 +16,7 @@ from tagging import naming
 from tagging.actions import Kind
 from tagging.models import FollowTag, Rule, TagGroup
 from tagging.queries import count_follows_to_mark, follows_to_mark, live_tags
+from tagging.services.exclusive import rivals_among
 from tagging.services.marks import mark_tags
 from tenants.audit import SYSTEM
 
@@ -41,6 +42,12 @@ def _tag_problems(action: Mapping[str, Any]) -> list[str]:
         return [_("动作里的标签已被删除,请重新选择")]
     unmade = [name for name, is_made in known.values() if not is_made]
     return [_("标签「%(name)s」还在企业微信里创建,请稍后再试") % {"name": name} for name in unmade]
+
+
+def _tag_contradictions(action: Mapping[str, Any]) -> list[str]:
+    """A group that became exclusive since stops no rule: the later of its tags is put."""
+    clash = rivals_among(action.get("add") or [])
+    return [clash] if clash else []
 
 
 def _tag_words(action: Mapping[str, Any]) -> str:
@@ -101,7 +108,7 @@ def _tag_options(action: Mapping[str, Any]) -> dict[str, Any]:
 
 TAG = Kind(
     "tag", gettext_lazy("打标签"), problems=_tag_problems, in_words=_tag_words, run=_run_tag, permission="tags.edit", tags=_tag_ids,
-    claims=_tag_claims, calls=_tag_calls, template="tagging/actions/tag.html", options=_tag_options, from_post=_tag_from_post,
+    claims=_tag_claims, calls=_tag_calls, contradictions=_tag_contradictions, template="tagging/actions/tag.html", options=_tag_options, from_post=_tag_from_post,
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from contacts.models import BulkChange, BulkReason, Follow, Relation
 from scrm.lib.errors import UserError
 from tagging.models import FollowTag, Tag
 from tagging.queries import CARRIED, follows_to_mark, live_tags
+from tagging.services.exclusive import rivals_among
 from tagging.services.marks import mark_tags, refuse_tags
 from tagging.sources import Source
 from tenants.audit import Actor
@@ -28,6 +29,8 @@ def _check(params: Params) -> None:
     if set(params["add"]) & set(params["remove"]):
         raise UserError(_("同一个标签不能既打上又去掉,请只选一边。"))
     refuse_tags([*params["add"], *params["remove"]])
+    if clash := rivals_among(params["add"]):
+        raise UserError(clash)
 
 
 def _run(params: Params, ids: Sequence[int], by: Actor, at: datetime) -> Outcome:

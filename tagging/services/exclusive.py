@@ -1,15 +1,16 @@
 """Groups in which a person has one tag only: two put by two guides, or in WeCom by hand, are listed, and the latest is kept."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import Count, F, QuerySet
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
 
 from contacts.models import Contact
-from tagging.models import FollowTag, TagGroup
+from tagging.models import FollowTag, Tag, TagGroup
 from tagging.queries import carried_marks
 from tagging.services.marks import mark_tags
 from tenants import audit
@@ -25,6 +26,17 @@ class Conflict:
 
     person: Contact
     marks: list[FollowTag]
+
+
+def rivals_among(tag_ids: Iterable[int]) -> str:
+    """Why a person cannot have all these tags at once, naming two of one group; empty when she can."""
+    first: dict[int, Tag] = {}
+    for tag in Tag.objects.filter(pk__in=set(tag_ids), group__is_exclusive=True).select_related("group").order_by("pk"):
+        other = first.setdefault(tag.group_id, tag)
+        if other != tag:
+            words = _("「%(one)s」和「%(other)s」都在标签组「%(group)s」里,这组的标签一位客户只能有一个,请只选一个")
+            return words % {"one": other.name, "other": tag.name, "group": tag.group.name}
+    return ""
 
 
 def conflicting_people(group: TagGroup, people: QuerySet[Contact]) -> QuerySet[Contact]:

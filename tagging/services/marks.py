@@ -17,6 +17,7 @@ from conditions import dirty
 from contacts import timeline
 from contacts.models import Follow, Relation
 from scrm.lib import clock
+from scrm.lib.db.bulk import insert_rows
 from scrm.lib.errors import UserError
 from tagging import causes
 from tagging.models import FollowTag, Rule, Tag, TagGroup
@@ -55,8 +56,8 @@ def mark_tags(
 ) -> int:
     """Wish tags on and off follows; how many (follow, tag) pairs changed. Doing it again changes nothing.
 
-    Corp tags travel by command, internal ones stand at once. In an exclusive group the new tag replaces the old; of two put on
-    at the same instant the later one stands. at: the domain instant of the wish, now by default. via: what put them
+    Corp tags travel by command, internal ones stand at once. In an exclusive group the new tag replaces the old; of two named in
+    one call the later one stands. at: the domain instant of the wish, now by default. via: what put them
     (tagging.sources). A rule does not repeat what WeCom refused it, unless asked to (again). Raises UserError for a tag that is
     deleted, personal, or of another corp only.
     """
@@ -65,9 +66,10 @@ def mark_tags(
     now = at or clock.now()
     marks = _lock_marks(follows)
     plan = _Plan(marks, rule, again=again)
+    wanted = _standing(tags[pk] for pk in add)
     for follow in follows.values():
-        for tag_id in add:
-            plan.add(follow, tags[tag_id])
+        for tag in wanted:
+            plan.add(follow, tag)
         for tag_id in remove:
             if rule is None or plan.is_of_the_rule(follow, tags[tag_id]):
                 plan.remove(follow, tags[tag_id])
@@ -114,6 +116,11 @@ def refuse_tags(tag_ids: Iterable[int]) -> dict[int, Tag]:
     return tags
 
 
+def _standing(tags: Iterable[Tag]) -> list[Tag]:
+    """Each once, and of an exclusive group the last."""
+    return list({("group", tag.group_id) if tag.group.is_exclusive else ("tag", tag.pk): tag for tag in tags}.values())
+
+
 def kept_tag(tag: Tag) -> Tag:
     """The tag itself, or what it was merged into, that too perhaps into another."""
     seen = {tag.pk}
@@ -137,9 +144,12 @@ class _Plan:
 
     def __init__(self, marks: dict[tuple[int, int], FollowTag], rule: Rule | None, *, again: bool = False) -> None:
         self.marks, self.rule, self.again = marks, rule, again
+        self.of_follow: dict[int, list[FollowTag]] = defaultdict(list)
+        for mark in marks.values():
+            self.of_follow[mark.follow_id].append(mark)
         self.to_create: list[tuple[Follow, Tag]] = []
         self.to_add: list[FollowTag] = []
-        self.to_remove: list[FollowTag] = []
+        self.to_remove: dict[int, FollowTag] = {}
         self.wishes: dict[int, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))  # corp tags, per follow
         self.internal: list[tuple[int, Tag, bool]] = []
         self.people: set[int] = set()
@@ -157,18 +167,18 @@ class _Plan:
             return
         if mark:
             self.to_add.append(mark)
+            self._note(follow, tag, added=True)
         else:
             self.to_create.append((follow, tag))
-        self._note(follow, tag, added=True)
         if tag.group.is_exclusive:
-            for other in list(self.marks.values()):
-                if other.follow_id == follow.pk and other.tag.group_id == tag.group_id and other.tag_id != tag.pk:
+            for other in self.of_follow[follow.pk]:
+                if other.tag.group_id == tag.group_id and other.tag_id != tag.pk:
                     self.remove(follow, other.tag)
 
     def remove(self, follow: Follow, tag: Tag) -> None:
         mark = self.marks.get((follow.pk, tag.pk))
-        if mark is not None and mark.state != State.REMOVING and mark not in self.to_remove:
-            self.to_remove.append(mark)
+        if mark is not None and mark.state != State.REMOVING and mark.pk not in self.to_remove:
+            self.to_remove[mark.pk] = mark
             self._note(follow, tag, added=False)
 
     def is_of_the_rule(self, follow: Follow, tag: Tag) -> bool:
@@ -186,25 +196,29 @@ class _Plan:
     def write(self, *, origin: str, actor_id: int | None, now: datetime, via: str | None) -> None:
         fields: dict[str, Any] = {
             "origin": origin,
-            "rule": self.rule,
+            "rule_id": self.rule.pk if self.rule else None,
             "actor_id": actor_id,
             "tagged_at": now,
             "via": via,
             "last_error": "",
         }
-        FollowTag.objects.bulk_create(
-            [
-                FollowTag(follow=follow, contact_id=follow.contact_id, tag=tag, state=_first_state(tag), **fields)
-                for follow, tag in self.to_create
-            ],
-            batch_size=1000,
-            ignore_conflicts=True,
-        )
+        self._create(fields)
         FollowTag.objects.filter(pk__in=[mark.pk for mark in self.to_add]).update(state=State.ADDING, **fields)
-        gone = [mark for mark in self.to_remove if mark.tag.group.kind != TagGroup.Kind.CORP]
+        gone = [mark for mark in self.to_remove.values() if mark.tag.group.kind != TagGroup.Kind.CORP]
         FollowTag.objects.filter(pk__in=[mark.pk for mark in gone]).delete()
-        going = [mark.pk for mark in self.to_remove if mark.tag.group.kind == TagGroup.Kind.CORP]
+        going = [mark.pk for mark in self.to_remove.values() if mark.tag.group.kind == TagGroup.Kind.CORP]
         FollowTag.objects.filter(pk__in=going).update(state=State.REMOVING, last_error="")
+
+    def _create(self, fields: Mapping[str, Any]) -> None:
+        """What somebody else put on meanwhile is hers: no second command or fact of it is ours."""
+        rows = [
+            {"follow_id": follow.pk, "contact_id": follow.contact_id, "tag_id": tag.pk, "state": _first_state(tag), **fields}
+            for follow, tag in sorted(self.to_create, key=lambda pair: (pair[0].pk, pair[1].pk))
+        ]  # fmt: skip
+        written = set(insert_rows(FollowTag, rows, ignore_conflicts=True, returning=("follow_id", "tag_id")))
+        self.to_create = [(follow, tag) for follow, tag in self.to_create if (follow.pk, tag.pk) in written]
+        for follow, tag in self.to_create:
+            self._note(follow, tag, added=True)
 
 
 def _can_carry(follow: Follow, tag: Tag) -> bool:
@@ -215,7 +229,7 @@ def _can_carry(follow: Follow, tag: Tag) -> bool:
 
 
 def _first_state(tag: Tag) -> str:
-    return State.ADDING if tag.group.kind == TagGroup.Kind.CORP else State.ON
+    return State.ADDING.value if tag.group.kind == TagGroup.Kind.CORP else State.ON.value
 
 
 def _enqueue(follows: Mapping[int, Follow], plan: _Plan) -> None:

@@ -22,6 +22,7 @@ from scrm.lib.numbers import whole_number
 from tagging.models import FollowTag, PreTag, TagGroup
 from tagging.queries import live_tags
 from tagging.services import pretags
+from tagging.services.exclusive import rivals_among
 from tagging.services.marks import mark_tags
 from tagging.similar import LONGEST
 from tenants.audit import Actor
@@ -59,10 +60,13 @@ def _days(value: Any) -> int:
 def _tags() -> Read:
     """Names of standing tags, several parted by 、; a name that two groups have is written 组/标签."""
     known: dict[str, list[int]] = {}
+    exclusive: dict[int, int] = {}  # tag → its group, of which a person has one tag only
     for tag in live_tags().exclude(group__kind=TagGroup.Kind.PERSONAL):
         if tag.group.kind == TagGroup.Kind.INTERNAL or tag.wecom_tag_id:
             known.setdefault(tag.name, []).append(tag.pk)
             known.setdefault(f"{tag.group.name}/{tag.name}", []).append(tag.pk)
+            if tag.group.is_exclusive:
+                exclusive[tag.pk] = tag.group_id
 
     def read(value: Any) -> list[int]:
         names = _names(str(value), known)
@@ -74,7 +78,11 @@ def _tags() -> Read:
             if len(set(ids)) > 1:
                 raise BadCell(_("几个标签组里都有「%(name)s」,请写成 组名/标签") % {"name": name[:30]})
             found.append(ids[0])
-        return sorted(set(found))
+        chosen = sorted(set(found))
+        groups = [exclusive[pk] for pk in chosen if pk in exclusive]
+        if len(groups) > len(set(groups)):
+            raise BadCell(rivals_among(chosen))
+        return chosen
 
     return read
 

@@ -105,7 +105,7 @@ def _check(
         raise UserError(_("「不再符合时撤销」只用于「客户开始符合条件」的规则,请取消勾选。"))
     if cap is not None and not 1 <= cap <= MOST_RUNS_A_DAY:
         raise UserError(_("每位客户每天的次数请写 1 到 %(most)d,或留空") % {"most": MOST_RUNS_A_DAY})
-    reasons = actions.problems_of(rule_actions)
+    reasons = actions.problems_of(rule_actions) or actions.contradictions_in(rule_actions)
     if reasons:
         raise UserError(reasons[0], fields={"actions": reasons[0]})
 

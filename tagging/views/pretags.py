@@ -25,6 +25,7 @@ from scrm.lib.privacy import mask_text
 from tagging.models import PreTag, Tag, TagGroup
 from tagging.queries import live_tags
 from tagging.services import pretags
+from tagging.services.exclusive import rivals_among
 from tagging.services.pretag_imports import DAYS, KIND
 
 MOST_LINES = 5_000
@@ -101,6 +102,8 @@ def pretag_paste(request: MemberRequest) -> HttpResponse:
     tags = [f"{tag.group.name}/{tag.name}" for _name, group in _choices() for tag in group if tag.pk in ids]
     if not lines or not tags:
         raise UserError(_("请粘贴手机号或 unionid,每行一个,并至少选一个标签"))
+    if clash := rivals_among(ids):
+        raise UserError(clash)
     if len(lines) > MOST_LINES:
         raise UserError(_("一次最多粘贴 %(n)s 行,更多请上传文件") % {"n": f"{MOST_LINES:,}"})
     out = io.StringIO()

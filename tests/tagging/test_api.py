@@ -81,6 +81,17 @@ def test_people_are_marked_in_a_batch_and_each_bad_row_says_why(call, corp, guid
     assert [(one["tag"], one["origin"], one["userid"]) for one in shown] == [("重点", "api", guide.userid)]
 
 
+def test_two_tags_of_an_exclusive_group_are_refused_with_a_sentence(call, corp, person):
+    silver = tagging.make_tag("银卡", corp=corp)
+    silver.group.is_exclusive = True
+    silver.group.save()
+    gold = tagging.make_tag("金卡", silver.group, corp=corp)
+    row = {"contact_id": person.pk, "add": [silver.pk, gold.pk]}
+    report = call("post", "tags/marks/", {"marks": [row]})[1]
+    assert report["changed"] == 0 and "只能有一个" in report["rejected"]["0"]
+    assert not FollowTag.objects.exists()
+
+
 def test_a_merged_customer_is_marked_as_who_she_is_now(call, corp, guide, person):
     branch = tagging.make_person("旧号", root=person)
     tag = tagging.make_tag("重点", corp=corp)
