@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 from contacts.services.imports.people import judge_keys, key_columns
 from contacts.services.imports.registry import Column, Kind, Slice
 from contacts.services.imports.rows import to_do
+from contacts.services.inbound import lock_people
 from tagging.models import Segment, SegmentEntry
 from tagging.services.static_lists import fill_static
 from tenants.audit import Actor
@@ -26,7 +27,8 @@ class _Listing:
     """The worker: ImportRun.aim is the list."""
 
     def lock(self, part: Slice) -> None:
-        self._list(part)
+        # Nobody is merged between the look and the writing; the list itself is locked by whoever fills it, behind its people.
+        lock_people()
 
     def judge(self, part: Slice) -> None:
         table = connection.ops.quote_name(SegmentEntry._meta.db_table)
@@ -43,7 +45,7 @@ class _Listing:
         fill_static(self._list(part), self._people(part), how="remove", by=by)
 
     def _list(self, part: Slice) -> Segment:
-        return Segment.objects.select_for_update().get(pk=part.run.aim or 0)
+        return Segment.objects.get(pk=part.run.aim or 0)
 
     def _people(self, part: Slice) -> list[Any]:
         return [row.target_id for row in to_do(part)]

@@ -9,9 +9,11 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from conditions import boundaries
+from conditions.drain import LOCK
 from conditions.models import DirtyMark
 from conditions.reading import field_keys, values_read
 from conditions.schema import ConditionInvalid, Problem, validate
+from contacts.services.inbound import lock_people
 from scrm.lib import clock
 from scrm.lib.errors import UserError
 from tagging import segments as listeners
@@ -43,8 +45,8 @@ State = Segment.State
 @transaction.atomic
 def save_segment(segment: Segment | None, *, name: str, tree: dict[str, Any], by: Actor) -> Segment:
     """Create or change a dynamic segment; it is computed soon after. Raises ConditionInvalid, or UserError for a taken name."""
-    validate(tree)
     name = _free_name(name, segment)
+    validate(tree)  # behind the lock: what it reads is not archived meanwhile
     now = clock.now()
     if segment is None:
         actor_id = by.id if by.kind == "user" else None
@@ -97,6 +99,7 @@ def _refuse_cycle(segment: Segment, tree: dict[str, Any]) -> None:
 @transaction.atomic
 def freeze_segment(source: Segment, *, name: str, by: Actor) -> Segment:
     """A fixed list of who is in the segment now."""
+    lock_people(shared=True)  # nobody is copied under the number of somebody merged meanwhile
     name = _free_name(name, None)
     now = clock.now()
     frozen = Segment.objects.create(
@@ -139,9 +142,13 @@ def uses_of_segment(segment_id: int) -> Iterator[listeners.Use]:
 @transaction.atomic
 def archive_segment(segment: Segment, *, by: Actor) -> None:
     """Out of use: no longer computed or offered. Refused while a live segment, a rule or whatever else reads it: a condition that
-    excludes it would suddenly hold for everybody.
+    excludes it would suddenly hold for everybody. Doing it again changes nothing.
     """
-    locks.lock_in_transaction(NAMES)  # nobody begins to read it meanwhile
+    locks.lock_in_transaction(LOCK)  # no rule over it is enabled meanwhile
+    locks.lock_in_transaction(NAMES)  # nor a segment saved
+    segment.refresh_from_db(from_queryset=Segment.objects.select_for_update())
+    if segment.archived_at is not None:
+        return
     for other in readers_of(segment.pk):
         raise UserError(_("人群「%(name)s」还在引用它,请先修改那个人群") % {"name": other.name})
     uses = list(listeners.uses_of(segment.pk))
@@ -167,9 +174,11 @@ def _forget_boundaries(segment_id: int) -> None:
 
 @transaction.atomic
 def request_rebuild(segment: Segment, *, by: Actor) -> None:
-    """Compute the segment anew, soon."""
-    rows = Segment.objects.select_for_update().filter(pk=segment.pk, kind="dynamic").exclude(state=State.BUILDING)
-    for row in rows:
-        set_stale([row], clock.now(), are_as_new=row.state == State.FAILED)
+    """Compute the segment anew, soon. A fixed or archived one, or one that is being computed, is left as it is."""
+    live = Segment.objects.select_for_update().filter(pk=segment.pk, kind="dynamic", archived_at__isnull=True)
+    row = live.exclude(state=State.BUILDING).first()
+    if row is None:
+        return
+    set_stale([row], clock.now(), are_as_new=row.state == State.FAILED)
     audit.record("segment.rebuild", segment, by=by)
     jobs.nudge(LANE)

@@ -43,14 +43,13 @@ def fill_static(
 
     Raises UserError for a dynamic or archived segment, or more than MOST ids.
     """
-    segment = Segment.objects.select_for_update().get(pk=segment.pk)
-    if segment.kind != "static" or segment.archived_at is not None:
-        raise UserError(_("只有在用的固定名单可以增减客户"))
     given = set(contact_ids)
     if len(given) > MOST:
         raise UserError(_("一次最多处理 %(n)s 位客户,请分几次") % {"n": MOST})
-    root_of = roots(given)
-    living = set(people().filter(pk__in=set(root_of.values())).values_list("pk", flat=True))
+    root_of, living = _lock_roots(given)  # before the list, as a merge does
+    segment = Segment.objects.select_for_update().get(pk=segment.pk)
+    if segment.kind != "static" or segment.archived_at is not None:
+        raise UserError(_("只有在用的固定名单可以增减客户"))
     unknown = sum(1 for pk in given if root_of.get(pk) not in living)
     now = at or clock.now()
     before = dict(_entries(segment, living))
@@ -62,6 +61,18 @@ def fill_static(
     filled = Filled(len(moves.came), len(moves.gone) + others, unknown, segment.size)
     audit.record("segment.filled", segment, by=by, how=how, added=filled.added, removed=filled.removed)
     return filled
+
+
+def _lock_roots(given: set[int]) -> tuple[dict[int, int], set[int]]:
+    """Contact → root, and the roots that stand for somebody, locked: on the list under the number of whom she is merged into meanwhile,
+    nobody would count her."""
+    root_of: dict[int, int] = {}
+    living: set[int] = set()
+    while (found := roots(given)) != root_of:  # a merge that we waited for
+        root_of = found
+        rows = people().filter(pk__in=set(root_of.values())).order_by("pk").select_for_update(of=("self",), no_key=True)
+        living = set(rows.values_list("pk", flat=True))
+    return root_of, living
 
 
 def copy_entries(source: Segment, target: Segment, now: datetime) -> int:
