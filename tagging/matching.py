@@ -17,15 +17,19 @@ from scrm.lib.errors import UserError
 
 
 def matching_people(tree: dict[str, Any], now: datetime) -> QuerySet[Any]:
-    """The root contacts a tree holds for. Raises conditions.compiler.UnknownField."""
+    """The root contacts a tree holds for, to be narrowed to a few. Raises conditions.compiler.UnknownField."""
     return people().filter(compile_tree(tree, now))
+
+
+def all_who_match(tree: dict[str, Any], now: datetime) -> QuerySet[Any]:
+    """The same, for one statement over everybody, in conditions.sweeps.room(). Raises conditions.compiler.UnknownField."""
+    return people().filter(compile_tree(tree, now, sweep=True))
 
 
 def matching_sql(tree: dict[str, Any], now: datetime) -> tuple[str, Sequence[Any]]:
     """A SELECT of the ids of all whom the tree holds for, for statements over everybody. Raises conditions.compiler.UnknownField."""
     try:
-        found = people().filter(compile_tree(tree, now, sweep=True))
-        sql, params = found.values_list("pk").query.sql_with_params()
+        sql, params = all_who_match(tree, now).values_list("pk").query.sql_with_params()
     except EmptyResultSet:
         return "SELECT NULL::bigint WHERE false", ()
     return sql, params
@@ -76,7 +80,7 @@ def count_matching(tree: dict[str, Any], now: datetime) -> int:
     """How many people a tree holds for, of everybody. Raises UserError when it takes too long, conditions.compiler.UnknownField."""
     try:
         with at_most(COUNT_SECONDS), room():
-            return int(people().filter(compile_tree(tree, now, sweep=True)).count())
+            return int(all_who_match(tree, now).count())
     except TookTooLong:
         text = _("数了 %(seconds)d 秒还没有数完,已停止。请减少条件,或先存成人群,算好后看人数。")
         raise UserError(text % {"seconds": COUNT_SECONDS}) from None

@@ -9,7 +9,10 @@ from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from conditions.compiler import compile_tree
+from conditions.compiler.asking import Ask
+from conditions.compiler.sweeping import join
+from conditions.compiler.trees import compile_node
+from conditions.tree import parse
 from contacts.models import Follow, Relation, Stage
 from tagging import actions
 from tagging.models import FollowTag, PreTag, Rule, Segment, SegmentEntry, SegmentPin, Tag, TagGroup
@@ -102,10 +105,13 @@ def exactly(segment: Segment, now: datetime) -> Q:
     if segment.kind == "static":
         return Q(pk__in=segment_members(segment))
     pins = SegmentPin.objects.filter(segment=segment).annotate(person=Coalesce(F("contact__root_id"), F("contact_id")))
-    matches = compile_tree(segment.tree, now, sweep=True)
-    if matches:  # an empty Q is everybody, and in an OR it would be nobody
+    known = set(pins.order_by().values_list("is_in", flat=True).distinct())
+    matches = compile_node(parse(segment.tree), Ask(now, sweep=True))
+    if matches and True in known:  # an empty Q is everybody, and in an OR it would be nobody
         matches |= Q(pk__in=pins.filter(is_in=True).values("person"))
-    return matches & ~Q(pk__in=pins.filter(is_in=False).values("person"))
+    if False in known:
+        matches &= ~Q(pk__in=pins.filter(is_in=False).values("person"))
+    return join(matches)  # of the whole: under the OR of the pins no part of the condition may count on being joined
 
 
 def live_segments() -> QuerySet[Segment]:

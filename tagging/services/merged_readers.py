@@ -8,10 +8,11 @@ from django.db.models import QuerySet
 
 from conditions import boundaries
 from conditions.compiler import UnknownField
+from conditions.sweeps import room
 from contacts.models import Stage
 from contacts.services.stage_answers import note_answers
 from tagging import actions
-from tagging.matching import insert_select, matching_people, of_people
+from tagging.matching import all_who_match, insert_select, of_people
 from tagging.models import Rule, RuleEvent, RuleMatch, Segment
 from tagging.services import own_changes
 from tagging.services.rules import keep_version
@@ -86,7 +87,7 @@ def _note_matches(rule: Rule, moved: QuerySet[Any] | None, now: datetime) -> Non
     """moved: nobody else answers otherwise by the merge, so whoever of the others has a change of her own waiting is decided by that.
     None: everybody may."""
     try:
-        matched = matching_people(rule.tree, now)
+        matched = all_who_match(rule.tree, now)
     except UnknownField:
         return  # it stops by itself at the next decision
     standing = RuleMatch.objects.filter(rule=rule, left_at__isnull=True).exclude(contact__in=matched.values("pk"))
@@ -94,9 +95,10 @@ def _note_matches(rule: Rule, moved: QuerySet[Any] | None, now: datetime) -> Non
         recheck = boundaries.recheck_key(rule.reader)
         alone = own_changes.waiting([*rule.field_keys, recheck], ["consumer:rules"], now).exclude(person__in=moved)
         matched, standing = matched.exclude(pk__in=alone), standing.exclude(of_people(alone))
-    standing.update(left_at=now)
     constants = {"rule": rule.pk, "rule_version": rule.version, "entered_at": now, "outcome": BASELINE}
-    insert_select(RuleMatch, matched, constants)
+    with room():
+        standing.update(left_at=now)
+        insert_select(RuleMatch, matched, constants)
     boundaries.schedule(rule.reader, rule.tree, None, now)
 
 

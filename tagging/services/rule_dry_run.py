@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from conditions.compiler import compile_tree
 from conditions.people import people
+from conditions.sweeps import room
 from conditions.windows import zone
 from contacts import longjobs
 from scrm.lib import clock
@@ -63,8 +64,9 @@ def _count_day(rule: Rule, job: Job) -> None:
     today = (job.started_at or job.created_at).astimezone(zone()).date()
     day = today - timedelta(days=job.params["days"] - 1 - job.done)
     touched = touched_on(rule, day, job.started_at or job.created_at)
-    count, ids = _first(touched, KEPT + 1)
-    calls = sum(kind.calls(action, touched) for action in rule.actions if (kind := actions.find(action["kind"])))
+    with transaction.atomic(), room():
+        count, ids = _first(touched, KEPT + 1)
+        calls = sum(kind.calls(action, touched) for action in rule.actions if (kind := actions.find(action["kind"])))
     everybody = {*job.result.get("ids", ()), *ids}
     job.result = {
         **job.result,
@@ -92,16 +94,17 @@ def _first(people: QuerySet[Any], most: int) -> tuple[int, list[int]]:
 
 
 def touched_on(rule: Rule, day: date, now: datetime) -> QuerySet[Any]:
-    """Whom the rule would have acted on during a day of the merchant's clock, as far as `now`: a query of people."""
+    """Whom the rule would have acted on during a day of the merchant's clock, as far as `now`: a query of people, to be asked in
+    conditions.sweeps.room()."""
     begins, ends = (datetime.combine(one, day_time(), zone()).astimezone(UTC) for one in (day, day + timedelta(days=1)))
     ends = min(ends, now)
     if rule.is_match:
-        held = people().filter(compile_tree(rule.tree, begins, as_of=True))
+        held = _matching(rule, begins)
         return _matching(rule, ends).exclude(pk__in=held.values("pk"))
     if rule.when["kind"] == "schedule":
         slot = next_slot(rule.when, begins - timedelta(microseconds=1))
         return _matching(rule, slot) if slot is not None and slot < ends else people().none()
-    return _matching(rule, ends).filter(pk__in=_heard(rule, begins, ends))
+    return _matching(rule, ends, sweep=False).filter(pk__in=_heard(rule, begins, ends))  # few of all
 
 
 def _heard(rule: Rule, begins: datetime, ends: datetime) -> QuerySet[Any, Any]:
@@ -121,8 +124,8 @@ def _roots(rows: QuerySet[Any]) -> QuerySet[Any, Any]:
     return found.values("person")
 
 
-def _matching(rule: Rule, at: datetime) -> QuerySet[Any]:
-    return people().filter(compile_tree(rule.tree, at, as_of=True))
+def _matching(rule: Rule, at: datetime, *, sweep: bool = True) -> QuerySet[Any]:
+    return people().filter(compile_tree(rule.tree, at, as_of=True, sweep=sweep))
 
 
 def latest(rule: Rule) -> Job | None:

@@ -18,9 +18,10 @@ from django.db.models import Min, QuerySet
 from conditions.compiler import UnknownField
 from conditions.drain import LOCK
 from conditions.people import families
+from conditions.sweeps import room
 from conditions.windows import zone
 from scrm.lib import clock
-from tagging.matching import insert_select, matching_people
+from tagging.matching import all_who_match, insert_select
 from tagging.models import Rule, RuleEvent, RuleSlot
 from tagging.queries import enabled_rules
 from tagging.services import rule_events, rule_running
@@ -137,7 +138,8 @@ def insert_keyed(rule: Rule, prefix: str, at: datetime, now: datetime, job_id: i
         "rule": rule.pk, "rule_version": rule.version, "happened_at": at, "written_at": now, "chain": "[]", "outcome": "{}",
         "state": RuleEvent.State.WAITING.value, "job_id": job_id,
     }  # fmt: skip
-    return insert_select(RuleEvent, matching_people(rule.tree, now), constants, keyed=("trigger_key", prefix))
+    with room():
+        return insert_select(RuleEvent, all_who_match(rule.tree, now), constants, keyed=("trigger_key", prefix))
 
 
 @transaction.atomic

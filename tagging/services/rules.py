@@ -16,12 +16,13 @@ from conditions.drain import LOCK
 from conditions.models import DirtyMark
 from conditions.reading import field_keys
 from conditions.schema import validate
+from conditions.sweeps import room
 from conditions.tree import is_everyone
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
 from scrm.lib.numbers import whole_number
 from tagging import actions, matching, naming, triggers
-from tagging.matching import insert_select, matching_people
+from tagging.matching import all_who_match, insert_select
 from tagging.models import Rule, RuleMatch, RuleVersion
 from tagging.policy import MOST_RUNS_A_DAY
 from tagging.queries import enabled_rules
@@ -187,17 +188,18 @@ def enable_rule(rule: Rule, *, act_on_existing: bool = False, expected: int | No
 
 def _note_who_matches(rule: Rule, *, act_on_existing: bool, expected: int | None) -> None:
     now = clock.now() if rule.enabled_at is None else rule.enabled_at
-    matched = matching_people(rule.tree, now)
+    matched = all_who_match(rule.tree, now)
     if act_on_existing:
-        count = _mark_all(matched, boundaries.recheck_key(rule.reader))
+        with room():
+            count = _mark_all(matched, boundaries.recheck_key(rule.reader))
         if expected is not None and expected != count:
             text = _("符合的客户已从 %(seen)d 人变为 %(now)d 人,请看过新的人数再启用")
             raise Conflict(text % {"seen": expected, "now": count})
     else:
         note = '{"baseline": "enabled"}'
-        insert_select(
-            RuleMatch, matched, {"rule": rule.pk, "rule_version": rule.version, "entered_at": now, "outcome": note}
-        )
+        noted = {"rule": rule.pk, "rule_version": rule.version, "entered_at": now, "outcome": note}
+        with room():
+            insert_select(RuleMatch, matched, noted)
     boundaries.schedule(rule.reader, rule.tree, None, now)
 
 
