@@ -3,6 +3,7 @@ next one and nobody is changed twice. Few are done before the answer, more by a 
 """
 
 from collections import Counter
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from accounts.scope import DataScope, scope_as_json, scope_from_json
+from accounts.scope import EVERYTHING, DataScope, scope_as_json, scope_from_json
 from contacts import bulk, listing, longjobs
 from contacts.models import BulkChange, BulkPart, BulkReason, Contact
 from contacts.queries import visible_contacts
@@ -62,6 +63,33 @@ def start(
             pass
     change.refresh_from_db()
     return change
+
+
+@transaction.atomic
+def begin_record(key: str, params: bulk.Params, *, by: Actor, at: datetime) -> BulkChange:
+    """What somebody else than this engine is about to do at once, within her transaction, so that it can be taken back like any other;
+    end_record closes it. The kind's undo is given what its outcome says."""
+    title, scope = bulk.kind_of(key).in_words(params)[:200], scope_as_json(EVERYTHING)
+    named = {**params, "token": by.name} if by.kind == "token" else dict(params)
+    return BulkChange.objects.create(
+        kind=key, title=title, params=named, scope=scope, total=0, created_at=at, ended_at=at,
+        created_by_id=by.id if by.kind == "user" else None,
+    )  # fmt: skip
+
+
+def end_record(change: BulkChange, contact_ids: Collection[int], outcome: bulk.Outcome) -> bool:
+    """Write down who was changed and who was not; False, and no record, when nobody was."""
+    if not outcome.changed:
+        change.delete()
+        return False
+    change.total, change.changed, change.refused = len(contact_ids), len(outcome.changed), len(outcome.refused)
+    change.unchanged = change.total - change.changed - change.refused
+    change.save(update_fields=["total", "changed", "refused", "unchanged"])
+    BulkPart.objects.create(
+        change=change, number=0, contact_ids=sorted(contact_ids), done_at=change.created_at, before=outcome.changed,
+        refused=outcome.refused,
+    )  # fmt: skip
+    return True
 
 
 @transaction.atomic

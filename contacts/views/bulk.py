@@ -1,5 +1,6 @@
 """批量操作记录: what was changed for many at once, how it went, and taking it back; and 改归属 for many."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -36,7 +37,7 @@ def bulk_list(request: MemberRequest) -> HttpResponse:
     page = keyset_page(changes, ("-created_at", "-pk"), request.GET.get("cursor", ""))
     jobs = Job.objects.in_bulk([pk for one in page.rows for pk in (one.job_id, one.undo_job_id) if pk])
     names = dict(User.objects.filter(pk__in=[one.created_by_id for one in page.rows]).values_list("pk", "display_name"))
-    rows = [_row(request, one, jobs) | {"who": names.get(one.created_by_id or 0, "—")} for one in page.rows]
+    rows = [_row(request, one, jobs) | {"who": _who(one, names)} for one in page.rows]
     context = {"rows": rows, "total": changes.count(), **pager(request, page)}
     return render(request, "contacts/bulk_list.html", context)
 
@@ -58,10 +59,10 @@ def bulk_status(request: MemberRequest, pk: int) -> HttpResponse:
 def _page(request: MemberRequest, pk: int) -> dict[str, Any]:
     change = _change_or_404(request, pk)
     jobs = Job.objects.in_bulk([one for one in (change.job_id, change.undo_job_id) if one])
-    user = User.objects.filter(pk=change.created_by_id or 0).first()
+    names = dict(User.objects.filter(pk=change.created_by_id or 0).values_list("pk", "display_name"))
     return {
         **_row(request, change, jobs),
-        "who": user.display_name if user else "—",
+        "who": _who(change, names),
         "reasons": services.count_reasons(change, "refused"),
         "left_out": services.some_refused(change, _scope_for(request, change), SHOWN) if change.refused else [],
         "stuck": services.count_reasons(change, "stuck"),
@@ -79,6 +80,11 @@ def bulk_undo(request: MemberRequest, pk: int) -> HttpResponse:
         raise PermissionDenied
     services.ask_undo(change.pk, scope, by=request.actor)
     return redirect("contacts:bulk_change", pk=change.pk)
+
+
+def _who(change: BulkChange, names: Mapping[int, str]) -> str:
+    token = change.params.get("token")
+    return _("API 令牌「%(name)s」") % {"name": token} if token else names.get(change.created_by_id or 0, "—")
 
 
 def _change_or_404(request: MemberRequest, pk: int) -> BulkChange:

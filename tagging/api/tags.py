@@ -12,13 +12,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api_base import ApiViewSet, ReadViewSet
+from contacts.bulk import Outcome
 from contacts.models import Contact
+from contacts.services import bulk
+from scrm.lib import clock
 from scrm.lib.errors import UserError
 from tagging.models import FollowTag, Tag, TagGroup
 from tagging.queries import follows_to_mark, live_tags, marks_of_person
 from tagging.services import dictionary
+from tagging.services.bulk import mark_people
 from tagging.services.exclusive import rivals_among
-from tagging.services.marks import mark_tags, refuse_tags
+from tagging.services.marks import refuse_tags
 
 MAX_BATCH = 500
 
@@ -124,9 +128,12 @@ class MarkBatchForm(serializers.Serializer[Any]):
 
 
 class MarkReport(serializers.Serializer[Any]):
-    """changed: how many (relation, tag) pairs did. rejected: place in the batch → reason; the others were taken."""
+    """changed: how many (relation, tag) pairs did. rejected: place in the batch → reason; the others were taken. change_id: the
+    record of the batch among the bulk changes (批量操作记录), where whoever sees all stores can take it back for 24 hours; null when
+    nothing changed."""
 
     changed = serializers.IntegerField()
+    change_id = serializers.IntegerField(allow_null=True)
     rejected = serializers.DictField(child=serializers.CharField())
 
 
@@ -138,15 +145,15 @@ class TagMarks(ApiViewSet):
 
     @extend_schema(request=MarkBatchForm, responses=MarkReport)
     def create(self, request: Request) -> Response:
-        """Good rows are done, bad ones are told with their reason. Doing it again changes nothing."""
+        """Good rows are done, bad ones are told with their reason. Doing it again changes nothing. A person can take the batch back
+        within 24 hours (change_id): what is still as it left it goes back."""
         form = MarkBatchForm(data=request.data)
         form.is_valid(raise_exception=True)
-        changed, rejected = _mark(form.validated_data["marks"], self)
-        return Response(MarkReport({"changed": changed, "rejected": rejected}).data)
+        return Response(MarkReport(_mark(form.validated_data["marks"], self)).data)
 
 
 @transaction.atomic
-def _mark(rows: list[dict[str, Any]], view: TagMarks) -> tuple[int, dict[str, str]]:
+def _mark(rows: list[dict[str, Any]], view: TagMarks) -> dict[str, Any]:
     rejected: dict[str, str] = {}
     taken: set[int] = set()
     people = Contact.objects.filter(pk__in={row["contact_id"] for row in rows}, erased_at__isnull=True)
@@ -161,7 +168,13 @@ def _mark(rows: list[dict[str, Any]], view: TagMarks) -> tuple[int, dict[str, st
             taken.add(root_id)
             key = tuple(sorted(set(row["add"]))), tuple(sorted(set(row["remove"]))), row["whose"]
             alike[key].append((place, root_id))
-    changed = 0
+    changed, now, told = 0, clock.now(), Outcome()
+    named = {
+        "add": sorted({pk for key in alike for pk in key[0]}),
+        "remove": sorted({pk for key in alike for pk in key[1]}),
+    }
+    change, reached = bulk.begin_record("tag", named, by=view.actor, at=now), set[int]()
+    change_id = change.pk
     for (add, remove, whose), people_of in alike.items():
         try:
             refuse_tags([*add, *remove])
@@ -174,9 +187,15 @@ def _mark(rows: list[dict[str, Any]], view: TagMarks) -> tuple[int, dict[str, st
         for place, root_id in people_of:
             if not follows.get(root_id):
                 rejected[str(place)] = _("不是任何导购的好友,不能打标签")
-        flat = [pk for found in follows.values() for pk in found]
-        changed += mark_tags(flat, add=add, remove=remove, origin=FollowTag.Origin.API, by=view.actor)
-    return changed, rejected
+        count, outcome = mark_people(
+            follows, add, remove, origin=FollowTag.Origin.API, by=view.actor, at=now, via=f"bulk:{change.pk}"
+        )
+        changed += count
+        told.changed |= outcome.changed
+        told.refused |= outcome.refused
+        reached |= follows.keys()
+    is_kept = bulk.end_record(change, reached, told)
+    return {"changed": changed, "rejected": rejected, "change_id": change_id if is_kept else None}
 
 
 def _refusal(row: dict[str, Any]) -> str:

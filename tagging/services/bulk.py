@@ -34,15 +34,24 @@ def _check(params: Params) -> None:
 
 
 def _run(params: Params, ids: Sequence[int], by: Actor, at: datetime) -> Outcome:
-    follows = follows_to_mark(ids, params["whose"])
+    found = follows_to_mark(ids, params["whose"])
+    _count, outcome = mark_people(
+        {root_id: found.get(root_id, []) for root_id in ids},
+        params["add"], params["remove"], origin=OPERATOR, by=by, at=at, via=f"bulk:{params['change']}",
+    )  # fmt: skip
+    return outcome
+
+
+def mark_people(
+    follows: Mapping[int, Sequence[int]], add: Sequence[int], remove: Sequence[int], *, origin: str, by: Actor, at: datetime, via: str
+) -> tuple[int, Outcome]:  # fmt: skip
+    """Tags on and off the follows of people (root → follows): how many (follow, tag) pairs changed, and of whom, in the words that
+    taking it back needs."""
     flat = [pk for found in follows.values() for pk in found]
     before = _carried(flat)
-    mark_tags(
-        flat, add=params["add"], remove=params["remove"], origin=OPERATOR, by=by, at=at, via=f"bulk:{params['change']}"
-    )
+    count = mark_tags(flat, add=add, remove=remove, origin=origin, by=by, at=at, via=via)
     after, outcome = _carried(flat), Outcome()
-    for root_id in ids:
-        hers = follows.get(root_id, [])
+    for root_id, hers in follows.items():
         moves = [
             [pk, sorted(after[pk] - before[pk]), sorted(before[pk] - after[pk])]
             for pk in hers
@@ -52,9 +61,9 @@ def _run(params: Params, ids: Sequence[int], by: Actor, at: datetime) -> Outcome
             outcome.changed[root_id] = moves
         elif not hers:
             outcome.refused[root_id] = BulkReason.NO_FRIEND
-        elif any(not after[pk].issuperset(params["add"]) for pk in hers):
+        elif any(not after[pk].issuperset(add) for pk in hers):
             outcome.refused[root_id] = BulkReason.OTHER_CORP
-    return outcome
+    return count, outcome
 
 
 def _undo(_params: Params, before: Mapping[int, Any], by: Actor, done_at: datetime) -> Reversal:

@@ -7,9 +7,10 @@ import pytest
 from django.test import Client
 
 from accounts.services import tokens
-from contacts.models import Contact
+from contacts.models import BulkChange, Contact
 from scrm.lib import clock
 from tagging.models import FollowTag, Segment, SegmentEntry, Tag
+from tagging.services.marks import mark_tags
 from tenants.audit import SYSTEM
 from tests.support import tagging
 from tests.support.contacts import make_field
@@ -76,9 +77,27 @@ def test_people_are_marked_in_a_batch_and_each_bad_row_says_why(call, corp, guid
     assert set(report["rejected"]) == set("123456") and "没有这位客户" in report["rejected"]["3"]
     mark = FollowTag.objects.get()
     assert (mark.origin, mark.state) == ("api", "adding")
-    assert call("post", "tags/marks/", {"marks": marks[:1]})[1] == {"changed": 0, "rejected": {}}
+    assert call("post", "tags/marks/", {"marks": marks[:1]})[1] == {"changed": 0, "rejected": {}, "change_id": None}
     shown = call("get", f"contacts/{person.pk}/tags/")[1]["results"]
     assert [(one["tag"], one["origin"], one["userid"]) for one in shown] == [("重点", "api", guide.userid)]
+
+
+def test_a_person_takes_back_what_a_token_put_on_where_it_still_is_so(call, corp, guide, person, acme_client):
+    new, old = tagging.make_tag("重点", corp=corp), tagging.make_tag("内部")
+    other = tagging.make_person("李姐", owner=guide, active_follows=1)
+    follow = tagging.make_relation(other, guide)
+    tagging.put_tag(follow, old, tagged_at=tagging.NOW)
+    marks = [{"contact_id": person.pk, "add": [new.pk]}, {"contact_id": other.pk, "add": [new.pk], "remove": [old.pk]}]
+    report = call("post", "tags/marks/", {"marks": marks})[1]
+    change = BulkChange.objects.get(pk=report["change_id"])
+    assert (report["changed"], change.total, change.changed) == (3, 2, 2)
+    assert set(FollowTag.objects.values_list("origin", "via")) == {("api", f"bulk:{change.pk}")}
+    mark_tags([person.follows.get().pk], remove=[new.pk], origin="operator", by=SYSTEM)
+    assert "API 令牌「接口」" in acme_client.get("/contacts/bulk/changes/").content.decode()
+    assert acme_client.post(f"/contacts/bulk/changes/{change.pk}/undo/").status_code == 302
+    change.refresh_from_db()
+    assert (change.undone, change.kept) == (1, 1)
+    assert list(follow.follow_tags.filter(state__in=("on", "adding")).values_list("tag__name", flat=True)) == ["内部"]
 
 
 def test_two_tags_of_an_exclusive_group_are_refused_with_a_sentence(call, corp, person):
