@@ -16,6 +16,7 @@ from conditions.render import in_words
 from conditions.schema import problems_of
 from conditions.tree import EVERYONE, is_everyone
 from contacts.custom import asker_of
+from contacts.models import Contact
 from contacts.queries import visible_contacts
 from scrm.lib import clock
 from scrm.lib.errors import UserError
@@ -29,6 +30,7 @@ from tagging.rule_words import actions_by_version, answers_of, outcome_in_words
 from tagging.services import rules
 from tagging.services.rule_retrying import retry_marks
 from tagging.services.rule_running import cap_of
+from tagging.setting_off import sparks_of
 from tagging.views import rule_forms
 from tagging.views.builder import audience, builder_context, posted_tree
 
@@ -270,12 +272,13 @@ def rule_why(request: MemberRequest, pk: int, contact_pk: int) -> HttpResponse:
     contact = get_object_or_404(visible_contacts(request.scope), pk=contact_pk)
     problems, asker = problems_of(rule.tree), asker_of(request)
     _words(rule, asker)
-    past = [] if rule.closed else _past(rule, contact.pk)
+    past = [] if rule.closed else _past(rule, contact)
     context = {
         "rule": rule,
         "contact": contact,
         "clauses": [] if problems else explain(rule.tree, contact.pk, clock.now(), asker),
         "problems": problems,
+        "sparks": None if rule.closed else sparks_of(rule, contact),
         "runs": past,
         "answers": [] if rule.closed else answers_of(rule, [contact.pk]).get(contact.pk, []),
         "can_edit": "rules.edit" in request.permissions,
@@ -284,11 +287,12 @@ def rule_why(request: MemberRequest, pk: int, contact_pk: int) -> HttpResponse:
     return render(request, "tagging/rule_why.html", context)
 
 
-def _past(rule: Rule, contact_id: int) -> list[Any]:
-    """What it did about one customer, the last first."""
+def _past(rule: Rule, contact: Contact) -> list[Any]:
+    """What it did about one customer and whoever was merged into her, the last first. By ids, which an index finds."""
+    people = contact.family_ids
     past: list[Any] = [
-        *RuleMatch.objects.filter(rule=rule, contact=contact_id).order_by("-entered_at")[:20],
-        *RuleEvent.objects.filter(rule=rule, contact=contact_id).order_by("-happened_at")[:20],
+        *RuleMatch.objects.filter(rule=rule, contact__in=people).order_by("-entered_at")[:20],
+        *RuleEvent.objects.filter(rule=rule, contact__in=people).order_by("-happened_at")[:20],
     ]
     _say(rule, past)
     return sorted(past, key=lambda run: run.at, reverse=True)[:20]
