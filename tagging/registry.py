@@ -41,6 +41,7 @@ from tagging.services.bulk_lists import LISTS
 from tagging.services.marks import MARK_COMMAND
 from tagging.services.pretag_imports import KIND
 from tagging.services.tag_commands import COMMANDS
+from tagging.views.person_reasons import person_reasons
 from tagging.views.tags import person_panel
 from tenants import lanes, quiet, retention
 from wecom_bridge.contracts import register_command
@@ -102,6 +103,11 @@ def _tags() -> None:
 
 
 def _segments() -> None:
+    panels.register(
+        panels.Panel(
+            "reasons", gettext_lazy("人群与规则"), 50, "tagging/_person_reasons.html", person_reasons, place="aside"
+        )
+    )
     bulk.register(LISTS)
     register_import_kind(list_imports.KIND)
     listeners.register_uses("segments", segments.uses_of_segment)
