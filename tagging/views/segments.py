@@ -27,6 +27,7 @@ from tagging.models import Segment, SegmentEntry, SegmentPin
 from tagging.queries import live_segments
 from tagging.services import segment_state, segments
 from tagging.views.builder import audience, builder_context, posted_tree
+from tagging.views.how_listed import how_listed
 from tenants.ledger.models import Job
 
 PINS_SHOWN = 30
@@ -143,7 +144,7 @@ def segment_why(request: MemberRequest, pk: int, contact_pk: int) -> HttpRespons
     """Why this customer is in, or not."""
     segment = get_object_or_404(Segment, pk=pk)
     contact = get_object_or_404(visible_contacts(request.scope), pk=contact_pk)
-    entry = SegmentEntry.objects.filter(segment=segment, contact=contact).first()
+    entry = SegmentEntry.objects.filter(segment=segment, contact=contact).select_related("segment").first()
     pinned = SegmentPin.objects.filter(segment=segment, contact_id__in=contact.family_ids).order_by("is_in").first()
     return _why(request, segment, contact, entry, pinned, clock.now())
 
@@ -161,6 +162,7 @@ def _why(
         "segment": segment,
         "contact": contact,
         "entered_at": entry.entered_at if entry else None,
+        "came": how_listed(entry, contact.family_ids, request) if entry and segment.kind == "static" else None,
         "pin": pinned,
         "can_pin": segment.kind == "dynamic" and segment.archived_at is None and "segments.edit" in request.permissions,
         "clauses": []
