@@ -1,8 +1,11 @@
 """Who wants to know that a person changed: stage rules, segments, rules, SOP exits."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, TypeVar
 
 Consume = Callable[[Sequence[int], frozenset[str], datetime], None]
 
@@ -47,3 +50,37 @@ def register(consumer: Consumer) -> None:
 def all_consumers() -> list[Consumer]:
     """Every consumer, in order."""
     return sorted(_consumers.values(), key=lambda consumer: (consumer.order, consumer.key))
+
+
+# --- What a batch reads once --------------------------------------------------------------------------------------
+
+Known = TypeVar("Known")
+_known: ContextVar[dict[str, Any] | None] = ContextVar("read_by_the_batch", default=None)
+
+
+@contextmanager
+def one_batch() -> Iterator[None]:
+    """Around the calls of consumers, of whom each may be called for some hundred sets of keys: what they `read_once` is kept within."""
+    token = _known.set({})
+    try:
+        yield
+    finally:
+        _known.reset(token)
+
+
+def read_once(name: str, read: Callable[[], Known]) -> Known:
+    """What `read` says, the same object for everybody who asks by this name within a batch; outside of one it is read each time."""
+    known = _known.get()
+    if known is None:
+        return read()
+    if name not in known:
+        known[name] = read()
+    found: Known = known[name]
+    return found
+
+
+def read_anew() -> None:
+    """A consumer failed and its writes are undone: what it had noted on the objects at hand is not so."""
+    known = _known.get()
+    if known is not None:
+        known.clear()

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 from django.db.models import Min, Q
 
-from conditions.consumers import Consume, Consumer, all_consumers
+from conditions.consumers import Consume, Consumer, all_consumers, one_batch, read_anew
 from conditions.dirty import CAUSE, EVERYTHING, coming_of, mark
 from conditions.models import DirtyMark
 from conditions.people import families
@@ -59,7 +59,7 @@ def drain_batch() -> int | None:
     if not claimed:
         return 0
     touched = _touched_people(claimed, root_of)
-    with coming_of(_causes(touched, root_of)):
+    with coming_of(_causes(touched, root_of)), one_batch():
         for consumer in all_consumers():
             _tell(consumer, touched, now)
     with connection.cursor() as cursor:
@@ -145,5 +145,6 @@ def _attempt(
         with transaction.atomic():
             consume(ids, keys, now)
     except Exception:
+        read_anew()
         logger.exception("consumer %s failed for %d people; repeated in %s", consumer.key, len(ids), RETRY_AFTER)
         mark(ids, consumer.own_key, *consumer.again(keys), not_before=now + RETRY_AFTER, backfill=is_backfill)

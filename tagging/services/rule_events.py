@@ -20,7 +20,8 @@ State = RuleEvent.State
 
 
 def on_facts(facts: Sequence[Fact]) -> None:
-    """Note the facts that a rule's trigger answers to: news alone, of after the rule was switched on."""
+    """Note the facts that a rule's trigger answers to: news alone, of after the rule was switched on. WeCom tells whole seconds, so what
+    happened within the second in which it was is of before."""
     if dirty.is_backfill():
         return
     kinds = {fact.kind for fact in facts if fact.contact_id and fact.source in triggers.NEWS}

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 
 from conditions import boundaries, dirty
 from conditions.compiler import UnknownField
+from conditions.consumers import read_once
 from conditions.drain import RETRY_AFTER
 from contacts.models import StageTransition
 from contacts.services.merging import Merged
@@ -100,8 +101,10 @@ def again(keys: frozenset[str]) -> set[str]:
 def _decide_all(root_ids: Sequence[int], turn: Turn) -> None:
     hears = turn.acting and bool(turn.keys & {rule_events.KEY, OWN_KEY})
     waiting = rule_events.waiting_of(root_ids) if hears else {}
-    rules = list(enabled_rules())
+    rules = read_once("rules", lambda: list(enabled_rules()))
     for rule in rules:
+        if rule.state != State.ON:
+            continue  # it broke at others of the batch
         if rule.is_match and turn.keys & {*rule.field_keys, boundaries.recheck_key(rule.reader), OWN_KEY}:
             _attempt(rule, root_ids, turn)
         if rule.pk in waiting:

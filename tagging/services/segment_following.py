@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from conditions import boundaries, dirty
 from conditions.compiler import UnknownField
+from conditions.consumers import read_once
 from conditions.drain import RETRY_AFTER
 from conditions.matching import matches_of
 from conditions.people import branches
@@ -47,7 +48,8 @@ def kept_up() -> QuerySet[Segment]:
 
 def consume(root_ids: Sequence[int], keys: frozenset[str], now: datetime) -> None:
     """Decide anew, for these people, the segments that read what changed, and the segments that read those."""
-    known = {segment.pk: segment for segment in kept_up()}
+    found = read_once("segments", lambda: list(kept_up()))
+    known = {segment.pk: segment for segment in found if segment.state != State.FAILED}
     touched = {pk for pk, segment in known.items() if keys & {*keys_of(segment), "consumer:segments"}}
     _Batch(known, root_ids, now).decide(touched)
 

@@ -6,6 +6,7 @@ import pytest
 
 from conditions import boundaries, dirty, drain
 from conditions.models import DirtyMark
+from contacts.models import Contact
 from scrm.lib import clock
 from tests.support import tagging
 from tests.support.tagging import NOW, tree_of
@@ -103,3 +104,19 @@ def test_the_loop_is_told_of_the_boundaries_just_written_alone(acme, monkeypatch
         boundaries.schedule("rule:1", within(7), [person], NOW)
 
     assert told == [NOW + timedelta(days=2), NOW + timedelta(days=6)]
+
+
+def test_a_boundary_has_its_turn_at_once_while_a_full_batch_of_changes_waits_all_the_time(acme, monkeypatch):
+    """As many as a batch claims, before each batch: by the order of the marks alone the boundary would wait for ever."""
+    monkeypatch.setattr(clock, "now", lambda: NOW)
+    given = {"name": "客户", "created_at": NOW, "updated_at": NOW}
+    people = Contact.objects.bulk_create(Contact(**given) for _ in range(drain.BATCH))
+    timed = tagging.make_person().pk
+    flooded = [one.pk for one in people]
+    dirty.mark(flooded, "x")
+    for turn in range(3):
+        dirty.mark(flooded, "x")
+        dirty.mark([timed], "recheck:rule:1", not_before=NOW)
+        assert drain.drain_batch() >= drain.BATCH
+        assert left(contact_id=timed) == [], turn
+        assert left(not_before__isnull=True), "and changes wait still"
