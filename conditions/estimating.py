@@ -12,13 +12,13 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import BooleanField, Case, Max, Min, Q, QuerySet, Value, When
+from django.db.models import Max, Min, QuerySet
 from django.utils.translation import gettext as _
 
 from conditions import sweeps
 from conditions.compiler.asking import Ask
 from conditions.compiler.sweeping import join
-from conditions.compiler.trees import EVERYBODY, compile_node
+from conditions.compiler.trees import compile_node, truth_of
 from conditions.people import people as everybody
 from conditions.tree import Group, Node, parse
 
@@ -95,18 +95,12 @@ def _judge(
 
 def _failed_alone(parts: Sequence[Node], rows: QuerySet[Any], ask: Ask) -> list[int]:
     """How many fail each part and no other. Counted here: PostgreSQL would ask every part anew for each of the counts."""
-    columns = {f"_part{index}": _column(compile_node(part, ask)) for index, part in enumerate(parts)}
+    columns = {f"_part{index}": truth_of(compile_node(part, ask)) for index, part in enumerate(parts)}
     found = [0] * len(parts)
     for held in rows.annotate(**columns).values_list(*columns) if columns else ():
         if sum(held) == len(parts) - 1:
             found[held.index(False)] += 1
     return found
-
-
-def _column(held: Q) -> Any:
-    if held == EVERYBODY:
-        return Value(True, output_field=BooleanField())
-    return Case(When(held, then=Value(True)), default=Value(False), output_field=BooleanField())
 
 
 def _draw(rows: QuerySet[Any], seed: int | None) -> tuple[list[int], int]:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import BooleanField, Case, Count, Max, Q, QuerySet, Value, When
+from django.db.models import Count, Max, Q, QuerySet
 from django.utils.formats import localize
 from django.utils.translation import gettext as _
 
-from conditions import registry
+from conditions import registry, windows
 from conditions.compiler import compile_leaf
+from conditions.compiler.trees import truth_of
 from conditions.operators import ValueType
 from conditions.people import people
 from conditions.registry import Asker, Field
@@ -47,12 +48,7 @@ def explain(tree: dict[str, Any], root_id: int, now: datetime, asker: Asker) -> 
 
 
 def _truth(found: list[Leaf], root_id: int, now: datetime) -> list[bool]:
-    columns = {
-        f"_leaf{index}": Case(
-            When(compile_leaf(leaf, now), then=Value(True)), default=Value(False), output_field=BooleanField()
-        )
-        for index, leaf in enumerate(found)
-    }
+    columns = {f"_leaf{index}": truth_of(compile_leaf(leaf, now)) for index, leaf in enumerate(found)}
     row = people().filter(pk=root_id).annotate(**columns).values(*columns).first() if columns else {}
     return [bool((row or {}).get(name)) for name in columns]
 
@@ -91,6 +87,8 @@ class _Facts:
         field = registry.get(leaf.field)
         if field.is_leaf_closed_to(leaf, self.asker):
             return _("您看不到这个字段的内容"), ""
+        if why := str(field.why_unavailable):  # what was known before its source went says nothing of today
+            return why, ""
         # Of a sequence only the kinds asked for: others may not be hers to see.
         narrowed = [leaf.where, leaf.value if field.type == ValueType.SEQUENCE else None]
         asked = (leaf.field, json.dumps(narrowed, sort_keys=True))
@@ -105,14 +103,17 @@ class _Facts:
             return _in_words(field, field.read([self.root_id]).get(self.root_id))
         if field.type == ValueType.FACTS:
             found = self._rows(field, leaf).aggregate(count=Count("*"), latest=Max(field.at))
-            words = _("共 %(count)d 次,最近 %(at)s") % {"count": found["count"], "at": _when(found["latest"])}
+            words = _("共 %(count)d 次,最近 %(at)s") % {
+                "count": found["count"],
+                "at": windows.in_words(found["latest"]),
+            }
             return words if found["count"] else _("没有记录")
         names = {option.value: str(option.label) for option in field.options()} if field.options else {}
         rows = self._rows(field, leaf)
         if field.type == ValueType.SEQUENCE:
             latest = rows.filter(**{f"{field.value}__in": leaf.value}).order_by(f"-{field.at}")
             shown = [
-                f"{names.get(kind, kind)} {_when(at)}"
+                f"{names.get(kind, kind)} {windows.in_words(at)}"
                 for kind, at in reversed(latest.values_list(field.value, field.at)[:SHOWN])
             ]
         else:
@@ -136,11 +137,5 @@ def _in_words(field: Field, known: Any) -> str:
     if field.type == ValueType.FLAG:
         return _("是") if known else _("否")
     if field.type == ValueType.MOMENT:
-        return _when(known)
+        return windows.in_words(known)
     return names.get(known, "") or str(localize(known))
-
-
-def _when(at: datetime | None) -> str:
-    from conditions.windows import zone
-
-    return at.astimezone(zone()).strftime("%Y-%m-%d %H:%M") if at else ""

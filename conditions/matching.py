@@ -11,10 +11,8 @@ from functools import cache, reduce
 from operator import or_
 from typing import Any, TypeVar
 
-from django.db.models import BooleanField, Case, Value, When
-
 from conditions.compiler.asking import Ask
-from conditions.compiler.trees import EVERYBODY, compile_node
+from conditions.compiler.trees import compile_node, truth_of
 from conditions.holdings import gathered
 from conditions.people import people
 from conditions.recheck import boundaries_of, earliest
@@ -44,7 +42,7 @@ def matches_of(trees: Mapping[Key, Tree], root_ids: Collection[int], now: dateti
 
     def columns(alone: bool) -> Columns:
         how = replace(ask, alone=alone)
-        return {leaf.key: _column(compile_node(leaf, how)) for leaf in asked if leaf.key not in held}
+        return {leaf.key: truth_of(compile_node(leaf, how)) for leaf in asked if leaf.key not in held}
 
     def others(alone: bool, ids: Sequence[int]) -> Iterator[dict[int, dict[Hashable, Any]]]:
         how = replace(ask, alone=alone)
@@ -100,12 +98,6 @@ def _group_holds(node: Group, known: Mapping[Hashable, Any]) -> bool:
 
 def _distinct(nodes: Iterable[Node]) -> Iterator[Leaf]:
     return iter({leaf.key: leaf for node in nodes for leaf in leaves(node)}.values())
-
-
-def _column(held: Any) -> Any:
-    if held == EVERYBODY:
-        return Value(True)
-    return Case(When(held, then=Value(True)), default=Value(False), output_field=BooleanField())
 
 
 def _nothing_else(_alone: bool, _ids: Sequence[int]) -> Iterator[dict[int, dict[Hashable, Any]]]:

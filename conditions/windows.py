@@ -56,5 +56,10 @@ def rows_within(path: str, within: Span) -> Q:
     return found
 
 
+def in_words(at: datetime | None) -> str:
+    """2026-02-03 10:20 of the tenant's time; nothing for None."""
+    return at.astimezone(zone()).strftime("%Y-%m-%d %H:%M") if at else ""
+
+
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), zone())

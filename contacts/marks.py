@@ -7,6 +7,7 @@ from django.core.exceptions import EmptyResultSet
 from django.db.models import CharField, QuerySet, Value
 
 from conditions import dirty
+from contacts.models import Contact
 
 EVERYTHING = dirty.EVERYTHING
 
@@ -29,6 +30,12 @@ def mark_rows(rows: QuerySet[Any], field_key: str, path: str = "pk") -> None:
     except EmptyResultSet:  # it asks for one of no ids
         return
     dirty.mark_selected(sql, params)
+
+
+def mark_customers(field_key: str, **whose: Any) -> None:
+    """Mark a field of the customers of a store or a guide: `store=…`, `owner_id__any_of=…`. Branches too: while a merge is being undone a
+    row is a branch to this statement and a person of its own when the mark is worked off, which finds the root by itself."""
+    mark_rows(Contact.objects.filter(**whose), field_key)
 
 
 def mark_selected(pairs: str, params: Sequence[Any]) -> None:

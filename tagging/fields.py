@@ -111,8 +111,7 @@ def _mark_in_words(mark: FollowTag) -> str:
         by = gettext("导购「%(name)s」") % {"name": mark.follow.member}
     else:
         by = str(mark.get_origin_display())
-    at = mark.tagged_at.astimezone(windows.zone()).strftime("%Y-%m-%d %H:%M")
-    return f"{mark.tag.name}:{by},{at}"
+    return f"{mark.tag.name}:{by},{windows.in_words(mark.tagged_at)}"
 
 
 TAG = Field(

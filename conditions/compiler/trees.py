@@ -5,7 +5,7 @@ from functools import reduce
 from operator import add, and_, or_
 from typing import Any
 
-from django.db.models import Case, IntegerField, Q, Value, When
+from django.db.models import BooleanField, Case, IntegerField, Q, Value, When
 from django.db.models.lookups import GreaterThanOrEqual
 
 from conditions import registry
@@ -44,6 +44,13 @@ def compile_node(node: Node, ask: Ask, *, negated: bool = False) -> Q:
     if isinstance(node, Leaf):
         return _leaf(node, ask, negated=negated)
     return _group(node, ask, negated=negated)
+
+
+def truth_of(held: Q) -> Any:
+    """Whether a Q of compile_node holds, as a column: true or false, never null."""
+    if held == EVERYBODY:  # a CASE over an empty Q is none
+        return Value(True, output_field=BooleanField())
+    return Case(When(held, then=Value(True)), default=Value(False), output_field=BooleanField())
 
 
 def _leaf(leaf: Leaf, ask: Ask, *, negated: bool) -> Q:

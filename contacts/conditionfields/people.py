@@ -62,8 +62,10 @@ def _stage_source(root_id: int, leaf: Leaf) -> str:
     latest = StageTransition.objects.filter(contact_id=root_id).order_by("-changed_at", "-pk").first()
     if latest is None:
         return ""
-    at = latest.changed_at.astimezone(windows.zone()).strftime("%Y-%m-%d %H:%M")
-    return gettext("%(at)s 起,来自%(source)s") % {"at": at, "source": latest.get_source_display()}
+    return gettext("%(at)s 起,来自%(source)s") % {
+        "at": windows.in_words(latest.changed_at),
+        "source": latest.get_source_display(),
+    }
 
 
 def _opted_out(now: datetime) -> Any:

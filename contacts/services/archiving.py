@@ -57,7 +57,7 @@ def restore(row: Place, *, by: Actor) -> None:
 def _mark(row: Place) -> None:
     """Conditions ask whether a customer's store is in use."""
     if isinstance(row, Store):
-        marks.mark_rows(Contact.objects.filter(store=row, root__isnull=True), "contact.store_open")
+        marks.mark_customers("contact.store_open", store=row)
 
 
 def _above(row: Any) -> list[Region | Dealer]:

@@ -40,8 +40,7 @@ def apply_members(batch: MembersBatch) -> None:
 def _mark_customers(member_ids: Collection[int]) -> None:
     """Conditions ask whether a customer's guide is still there."""
     if member_ids:
-        owned = Contact.objects.filter(owner_id__any_of=set(member_ids), root__isnull=True)
-        marks.mark_rows(owned, "contact.owner_left")
+        marks.mark_customers("contact.owner_left", owner_id__any_of=set(member_ids))
 
 
 def ensure_members(corp: Corp, userids: Iterable[str]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from accounts.services import granting
 from contacts import marks
-from contacts.models import Contact, Dealer, Department, Member, MemberAccount, Region, Store, StorePlacement
+from contacts.models import Dealer, Department, Member, MemberAccount, Region, Store, StorePlacement
 from contacts.services import placements
 from contacts.services.members import move_members
 from contacts.services.staffing.deciding import settle_by_hand
@@ -44,9 +44,9 @@ def save_store(store: Store, *, by: Actor, seen: str | None = None) -> Store:
         _place_store(store, now)
     elif before and (before.region_id, before.dealer_id) != (store.region_id, store.dealer_id):
         _place_store(store, now)
-        marks.mark_rows(Contact.objects.filter(store=store, root__isnull=True), "contact.store")
+        marks.mark_customers("contact.store", store=store)
     if before and any(getattr(before, name) != getattr(store, name) for name in _OPENING):
-        marks.mark_rows(Contact.objects.filter(store=store, root__isnull=True), "contact.store_open")
+        marks.mark_customers("contact.store_open", store=store)
     audit.record("store.created" if is_new else "store.changed", store, by=by, code=store.code,
                  region=store.region_id, dealer=store.dealer_id)  # fmt: skip
     return store

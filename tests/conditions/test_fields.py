@@ -8,8 +8,10 @@ from django.conf import settings
 
 from conditions import editor, registry
 from conditions.compiler import compile_tree, recheck_at
+from conditions.explain import explain
 from conditions.people import people
 from conditions.reading import field_keys
+from conditions.registry import Asker
 from conditions.render import in_words
 from conditions.schema import problems_of
 from conditions.tree import Leaf
@@ -86,6 +88,9 @@ def test_a_field_without_its_source_says_so(world):
     try:
         [problem] = problems_of(tree_of({"field": "t.unconnected", "op": "empty"}))
         assert "需开通会话存档" in problem.message
+        asker = Asker(frozenset(), frozenset())
+        *_groups, line = explain(tree_of({"field": "t.unconnected", "op": "empty"}), world.roots[0], NOW, asker)
+        assert line.fact == "需开通会话存档", "a tree saved before the source went says why, not that nothing is known"
     finally:
         registry._fields.pop("t.unconnected")
 

@@ -294,7 +294,7 @@ def test_the_page_costs_the_same_with_many_notes_and_todos(acme_client: Client, 
     fill(2)
     few = cost()
     fill(12)
-    assert cost() == few <= 46
+    assert cost() == few <= 48
 
 
 def test_the_timeline_is_narrowed_by_who_did_it(acme_client: Client, make_user: Any, log_in: Any) -> None:

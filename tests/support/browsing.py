@@ -95,20 +95,28 @@ def check(page: Any, name: str) -> None:
     assert [fault for fault in faults(page, name) if fault[1] in ("serious", "critical", "")] == []
 
 
-def faults(page: Any, name: str, part: str = "html") -> list[tuple[str, str, Any]]:
-    """(what, how bad, where) of everything that is wrong with a page as it stands. part: what of it axe looks at. SHOTS: a folder for
+def faults(page: Any, name: str, part: str | None = "html") -> list[tuple[str, str, Any]]:
+    """(what, how bad, where) of everything that is wrong with a page as it stands. part: what of it axe looks at, None for
+    nothing. SHOTS: a folder for
     pictures."""
     width = page.viewport_size["width"]
     folder = os.environ.get("SHOTS")
     if folder:
         page.screenshot(path=str(Path(folder) / f"{name}-{width}.png"), full_page=True)
     wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    if not page.evaluate("'axe' in window"):
-        page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("part => axe.run(part, {resultTypes: ['violations'], preload: false})", part)["violations"]
+    found = _violations(page, part) if part else []
     where = f"{name} at {width}"
     wrong = [
         (f"{where}: {one['id']}", one["impact"], [node["html"][:140] for node in one["nodes"][:3]]) for one in found
     ]
     wrong += [(f"{where}: says in its console", "", said) for said in page.complaints]
     return wrong + ([(f"{where}: too wide", "", wide)] if wide > 0 else [])
+
+
+def _violations(page: Any, part: str) -> list[dict[str, Any]]:
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+    found: list[dict[str, Any]] = page.evaluate(
+        "part => axe.run(part, {resultTypes: ['violations'], preload: false})", part
+    )["violations"]
+    return found

@@ -53,3 +53,10 @@ def person(guide: Member) -> Contact:
     )
     tagging.make_relation(person, guide)
     return person
+
+
+@pytest.fixture
+def pair(at: Callable[[datetime], None], corp: Corp) -> tuple[Tag, Tag]:
+    """敏感皮 is to become 敏感肌."""
+    old = tagging.make_tag("敏感皮", corp=corp, is_ours=True)
+    return old, tagging.make_tag("敏感肌", old.group, corp=corp, is_ours=True)

@@ -8,6 +8,8 @@ from tests.support.core import log_in
 from tests.tagging.showroom import Showroom
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+# Pages that look another way on the phone; of the others axe would say the same again, and takes its time.
+ON_THE_PHONE = ("tags", "segments", "segment", "segment-edit", "rules", "rule", "rule-edit")
 DESK, PHONE = {"width": 1440, "height": 900}, {"width": 375, "height": 812}
 
 
@@ -26,6 +28,6 @@ def test_every_page_fits_and_reads(chromium, site, showroom):
         part = "html" if name == "tags" else "main"  # what stands around it is the same on every page
         wrong += faults(page, name, part)
         page.set_viewport_size(PHONE)
-        wrong += faults(page, name, part)
+        wrong += faults(page, name, part if name in ON_THE_PHONE else None)
     page.context.close()
     assert wrong == []

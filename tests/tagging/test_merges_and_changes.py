@@ -6,31 +6,19 @@ import pytest
 
 from conditions import dirty
 from conditions.tree import EVERYONE
-from contacts import longjobs
 from contacts.models import Contact, Follow, TimelineEvent
 from scrm.lib import clock
 from tagging.models import FollowTag, RuleEvent, RuleMatch
 from tagging.services import merging, rules, segment_state, segments
-from tagging.services.marks import COMMAND, MARK_COMMAND, mark_tags
+from tagging.services.marks import mark_tags
 from tenants.audit import SYSTEM
 from tenants.ledger.models import Job
 from tests.support import tagging
 from tests.support.consuming import built, enabled, members, settle, tag_action
-from tests.support.tagging import NOW, tree_of
-from wecom_bridge.models import OutboundCommand
+from tests.support.merging import answered, has, work
+from tests.support.tagging import NOW
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_fields")]
-
-
-def has(tag):
-    return tree_of({"field": "tag", "op": "any", "value": [tag.pk]})
-
-
-@pytest.fixture
-def pair(at, corp):
-    """敏感皮 is to become 敏感肌."""
-    old = tagging.make_tag("敏感皮", corp=corp, is_ours=True)
-    return old, tagging.make_tag("敏感肌", old.group, corp=corp, is_ours=True)
 
 
 @pytest.fixture
@@ -40,18 +28,6 @@ def people(guide):
     for person in found:
         tagging.make_relation(person, guide)
     return found
-
-
-def work():
-    assert not longjobs.drain(clock.wall() + timedelta(seconds=20))
-
-
-def answered():
-    """WeCom did what it was told, in order."""
-    for command in OutboundCommand.objects.filter(kind=COMMAND, state="waiting").order_by("pk"):
-        if MARK_COMMAND.build(command):
-            MARK_COMMAND.on_result(command, {})
-        OutboundCommand.objects.filter(pk=command.pk).update(state="done")
 
 
 def marks(tag):

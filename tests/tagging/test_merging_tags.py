@@ -4,14 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from contacts import longjobs
 from contacts.models import Follow, TimelineEvent
 from scrm.lib import clock
 from scrm.lib.errors import Conflict, UserError
 from tagging.models import FollowTag, RuleMatch, Tag, TagMerge
 from tagging.queries import live_tags
 from tagging.services import merging, rule_backfill
-from tagging.services.marks import COMMAND, mark_tags
+from tagging.services.marks import mark_tags
 from tagging.services.mirror import apply_people_tags
 from tenants.audit import SYSTEM
 from tenants.ledger.models import Job
@@ -19,22 +18,12 @@ from tests.support import tagging
 from tests.support.consuming import built, enabled, members, named, settle, tag_action
 from tests.support.contacts import make_store
 from tests.support.core import actor_of, log_in, make_user
+from tests.support.merging import answered, has, work
 from tests.support.tagging import NOW, tree_of
 from wecom_bridge.contracts import ExternalContactInfo, FollowInfo, PeopleBatch, PersonRow
 from wecom_bridge.models import OutboundCommand
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_fields")]
-
-
-def has(tag):
-    return tree_of({"field": "tag", "op": "any", "value": [tag.pk]})
-
-
-@pytest.fixture
-def pair(at, corp):
-    """敏感皮 is to become 敏感肌."""
-    old = tagging.make_tag("敏感皮", corp=corp, is_ours=True)
-    return old, tagging.make_tag("敏感肌", old.group, corp=corp, is_ours=True)
 
 
 @pytest.fixture
@@ -51,20 +40,6 @@ def wear(people, old, kept):
         tagging.put_tag(person.follows.get(), old, origin="guide", via="bulk:7")
     for person in people[2:4]:
         tagging.put_tag(person.follows.get(), kept)
-
-
-def work():
-    assert not longjobs.drain(clock.wall() + timedelta(seconds=20))
-
-
-def answered():
-    """WeCom did what it was told."""
-    from tagging.services.marks import MARK_COMMAND
-
-    for command in OutboundCommand.objects.filter(kind=COMMAND, state="waiting").order_by("pk"):
-        if MARK_COMMAND.build(command):
-            MARK_COMMAND.on_result(command, {})
-        OutboundCommand.objects.filter(pk=command.pk).update(state="done")
 
 
 def marks(tag):
