@@ -103,6 +103,9 @@ def faults(page: Any, name: str, part: str | None = "html") -> list[tuple[str, s
     folder = os.environ.get("SHOTS")
     if folder:
         page.screenshot(path=str(Path(folder) / f"{name}-{width}.png"), full_page=True)
+    page.wait_for_function(
+        "document.documentElement && document.readyState !== 'loading'"
+    )  # between two pages there is no document
     wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     found = _violations(page, part) if part else []
     where = f"{name} at {width}"
