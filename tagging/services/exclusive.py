@@ -53,7 +53,7 @@ def conflicts_of(group: TagGroup, people: Collection[Contact]) -> list[Conflict]
     marks: dict[int, list[FollowTag]] = defaultdict(list)
     rows = carried_marks().filter(tag__group=group).annotate(root=ROOT).filter(root__in=[one.pk for one in people])
     for mark in rows.select_related("tag", "follow__member", "rule").order_by("-tagged_at", "-pk"):
-        marks[mark.root].append(mark)  # type: ignore[attr-defined]  # annotated above
+        marks[mark.root].append(mark)  # type: ignore[attr-defined]  # `root` is a column that the query above adds
     return [Conflict(one, marks[one.pk]) for one in people if len({mark.tag_id for mark in marks[one.pk]}) > 1]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from contacts.models import Member
 from tests.support import handover as make
-from tests.support.browsing import chromium, site  # noqa: F401  # fixtures
+from tests.support.browsing import chromium, site  # noqa: F401  # pytest finds fixtures by the names of this module
 from tests.support.wecom import Wecom
 
 

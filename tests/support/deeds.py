@@ -227,7 +227,7 @@ def happens(life: Life) -> None:
 def fills_in(life: Life) -> None:
     drawn = _Drawn(life)
     key = life.r.choice(sorted(CUSTOM))
-    value = None if life.r.random() < 0.3 else CUSTOM[key][1](drawn)  # type: ignore[arg-type]
+    value = None if life.r.random() < 0.3 else CUSTOM[key][1](drawn)  # type: ignore[arg-type]  # each maker takes what its own kind drew
     birthdays = {life.contact().pk: drawn.day()} if life.r.random() < 0.3 else None
     set_values({life.contact().pk: {key: value}}, by=SYSTEM, at=life.now, birthdays=birthdays)
 

@@ -10,7 +10,7 @@ from contacts.models import Contact, Member
 from scrm.lib import clock
 from tagging.models import Tag
 from tests.support import tagging
-from tests.support.browsing import chromium, site  # noqa: F401  # fixtures
+from tests.support.browsing import chromium, site  # noqa: F401  # pytest finds fixtures by the names of this module
 from wecom_bridge.models import Corp
 
 
